@@ -1,0 +1,39 @@
+"""What can go wrong while driving a model.
+
+    CellblockError
+    └── AgentError
+        ├── UsageError        a flag, variable, file or task is wrong (exit code 2)
+        ├── EndpointError     the endpoint refused, vanished or answered nonsense (exit code 3)
+        ├── LocalModelError   the built-in model is missing, damaged or cannot be served (exit code 3)
+        └── TranscriptError   a run directory cannot be read or written (exit code 3)
+"""
+
+from sandbox.errors import CellblockError
+
+
+class AgentError(CellblockError):
+    """The agent could not do its part."""
+
+
+class UsageError(AgentError):
+    """What the user passed is wrong."""
+
+    exit_code = 2
+
+
+class EndpointError(AgentError):
+    """The model's endpoint refused, vanished or answered nonsense."""
+
+    exit_code = 3
+
+
+class LocalModelError(AgentError):
+    """The built-in model is missing, damaged or cannot be served."""
+
+    exit_code = 3
+
+
+class TranscriptError(AgentError):
+    """A run directory cannot be read or written."""
+
+    exit_code = 3

@@ -1,0 +1,119 @@
+"""think → execute → integrate: the model is asked, its calls are run, and it reads what came out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from agent import progress, toolcalls
+from agent.events import Instructed, ModelReplied, Outcome, ToolRan
+from agent.history import messages_of, request_sha256
+from agent.messages import Message, Reply, ToolCall
+from agent.model import Generation, Model
+from agent.observation import observe
+from agent.progress import Progress
+from agent.transcript import Transcript
+from sandbox import Session
+
+LAST_TURN = "No more code can be run. Give your best answer now, from what you have seen."
+
+
+@dataclass(frozen=True)
+class Finish:
+    """How the loop ended: by an answer, or at its limit with the best answer so far."""
+
+    outcome: Outcome
+    answer: str
+
+
+class Loop:
+    """One run over one session. All that it decides and sees is in the transcript."""
+
+    def __init__(
+        self, model: Model, session: Session, transcript: Transcript, on_progress: Callable[[Progress], None]
+    ) -> None:
+        self._model = model
+        self._session = session
+        self._transcript = transcript
+        self._on_progress = on_progress
+        self._calls_natively = False
+
+    async def run(self, max_turns: int) -> Finish:
+        """Turn after turn until the model answers without a call, or one last turn without tools."""
+        for turn in range(1, max_turns + 1):
+            replied = await self._think(turn, [toolcalls.TOOL])
+            if not replied.tool_calls:
+                return Finish("answered", replied.content.strip())
+            for call in replied.tool_calls:
+                await self._execute(call)
+        self._transcript.append(Instructed(reason="limit", text=LAST_TURN))
+        last = await self._think(max_turns + 1, [])
+        return Finish("limit", last.content.strip())
+
+    async def _think(self, turn: int, tools: list[dict[str, Any]]) -> ModelReplied:
+        """Ask for one turn and record it; without tools, a call in its text stays text."""
+        messages = messages_of(self._transcript.events)
+        generation = await self._model.generate(messages, tools, self._on_delta)
+        event = self._interpret(turn, generation, messages, tools)
+        self._on_progress(progress.TurnEnded(event.recovered_as))
+        return self._transcript.append(event)
+
+    def _interpret(
+        self, turn: int, generation: Generation, messages: list[Message], tools: list[dict[str, Any]]
+    ) -> ModelReplied:
+        reply = generation.reply
+        recovered = None
+        if reply.tool_calls:
+            self._calls_natively = True
+        elif tools and reply.finish_reason != "length":
+            recovered = self._recover(reply, turn)
+        return ModelReplied(
+            turn=turn,
+            content=recovered.prose if recovered else reply.content,
+            reasoning=reply.reasoning,
+            tool_calls=recovered.calls if recovered else reply.tool_calls if tools else [],
+            finish_reason=reply.finish_reason,
+            usage=reply.usage,
+            duration_s=round(generation.duration_s, 3),
+            attempts=generation.attempts,
+            request_sha256=request_sha256(messages, tools),
+            recovered_as=recovered.shape if recovered else None,
+            raw_content=reply.content if recovered else None,
+        )
+
+    def _recover(self, reply: Reply, turn: int) -> toolcalls.Recovered | None:
+        """The calls in the text, unless all of them were run before: an answer may repeat its code."""
+        recovered = toolcalls.recover(reply, turn=turn, fences=not self._calls_natively)
+        if recovered is None:
+            return None
+        ran = {event.code for event in self._transcript.events if isinstance(event, ToolRan)}
+        if all(toolcalls.code_of(call) in ran for call in recovered.calls):
+            return None
+        return recovered
+
+    async def _execute(self, call: ToolCall) -> None:
+        """Run one call and record what the model is told about it."""
+        code, execution = None, None
+        try:
+            code = toolcalls.code_of(call)
+        except toolcalls.BadCallError as error:
+            observation = str(error)
+        else:
+            self._on_progress(progress.CodeStarted(code))
+            execution = await self._session.execute(
+                code, on_output=lambda output: self._on_progress(progress.OutputPiece(output))
+            )
+            observation = observe(execution)
+        self._transcript.append(
+            ToolRan(
+                call_id=call.id,
+                arguments=call.arguments,
+                code=code,
+                execution=execution,
+                observation=observation,
+            )
+        )
+        self._on_progress(progress.CodeEnded(execution, observation))
+
+    def _on_delta(self, kind: Literal["reasoning", "text"], text: str) -> None:
+        delta = progress.ReasoningDelta if kind == "reasoning" else progress.TextDelta
+        self._on_progress(delta(text))

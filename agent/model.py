@@ -1,0 +1,156 @@
+"""The endpoint: one streamed generation at a time, with retries. The only file that imports openai."""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import openai
+import tenacity
+
+from agent.assembly import Assembler, OnDelta
+from agent.config import Endpoint, Sampling
+from agent.errors import EndpointError
+from agent.messages import Attempt, Message, Reply
+
+CONNECT_TIMEOUT_S = 10.0
+SILENCE_TIMEOUT_S = 300.0
+"""How long a stream may say nothing; a small machine can take minutes to read a long prompt."""
+MAX_ATTEMPTS = 4
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A reply, and what it took to get it."""
+
+    reply: Reply
+    attempts: list[Attempt]
+    duration_s: float
+
+
+class Model:
+    """One endpoint and how it is sampled. Close it when done."""
+
+    def __init__(self, endpoint: Endpoint, sampling: Sampling) -> None:
+        self.endpoint = endpoint
+        self.sampling = sampling
+        self._client = openai.AsyncOpenAI(
+            base_url=endpoint.base_url,
+            api_key=endpoint.api_key.get_secret_value(),
+            timeout=openai.Timeout(SILENCE_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            max_retries=0,
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def generate(
+        self, messages: list[Message], tools: list[dict[str, Any]], on_delta: OnDelta
+    ) -> Generation:
+        """One turn of the model. Raises EndpointError when the endpoint refuses or the retries are spent.
+
+        A repeated attempt starts its text anew, so `on_delta` may hear the start of a reply twice.
+        """
+        begun = time.monotonic()
+        attempts: list[Attempt] = []
+
+        def note(state: tenacity.RetryCallState) -> None:
+            assert state.outcome is not None
+            error = state.outcome.exception()
+            attempts.append(Attempt(error=_describe(error), waited_s=round(state.upcoming_sleep, 3)))
+
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception(_is_passing),
+            stop=tenacity.stop_after_attempt(MAX_ATTEMPTS),
+            wait=tenacity.wait_exponential_jitter(initial=0.5, max=20),
+            before_sleep=note,
+            reraise=True,
+        )
+        try:
+            reply = await retrying(self._attempt, messages, tools, on_delta)
+        except (openai.OpenAIError, EmptyStreamError, ValueError) as error:
+            raise _as_endpoint_error(error, self.endpoint) from error
+        return Generation(reply, attempts, time.monotonic() - begun)
+
+    async def _attempt(
+        self, messages: list[Message], tools: list[dict[str, Any]], on_delta: OnDelta
+    ) -> Reply:
+        stream: openai.AsyncStream[object] = await self._client.post(
+            "/chat/completions",
+            body=self._body(messages, tools),
+            cast_to=object,
+            stream=True,
+            stream_cls=openai.AsyncStream[object],
+        )
+        assembler = Assembler(on_delta)
+        async with stream:
+            async for chunk in stream:
+                if isinstance(chunk, dict):
+                    assembler.add(chunk)
+        if not assembler.heard_choice:
+            raise EmptyStreamError("it answered without a single choice")
+        return assembler.reply()
+
+    def _body(self, messages: list[Message], tools: list[dict[str, Any]]) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": self.endpoint.model,
+            "messages": messages,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "temperature": self.sampling.temperature,
+        }
+        optional = {
+            "tools": tools or None,
+            "top_p": self.sampling.top_p,
+            "max_tokens": self.sampling.max_output_tokens,
+            "seed": self.sampling.seed,
+        }
+        return body | {name: value for name, value in optional.items() if value is not None}
+
+
+class EmptyStreamError(Exception):
+    """The stream ended without a message."""
+
+
+def _is_passing(error: BaseException) -> bool:
+    """Whether the same request may succeed a moment later."""
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code in (408, 409, 429) or error.status_code >= 500
+    return isinstance(error, openai.APIConnectionError | EmptyStreamError)
+
+
+def _describe(error: BaseException | None) -> str:
+    return f"{type(error).__name__}: {error}"[:300]
+
+
+def _as_endpoint_error(error: Exception, endpoint: Endpoint) -> EndpointError:
+    """One line for each way in which an endpoint fails."""
+    url, model = endpoint.public_url, endpoint.model
+    check = "cellblock doctor"
+    match error:
+        case openai.AuthenticationError() | openai.PermissionDeniedError():
+            return EndpointError(
+                f"{url!r} refused the API key ({error.status_code}).", mend="export CELLBLOCK_API_KEY=KEY"
+            )
+        case openai.NotFoundError():
+            return EndpointError(
+                f"{url!r} knows no model {model!r}, or its path is wrong ({_server_words(error)}).", mend=check
+            )
+        case openai.APIStatusError():
+            return EndpointError(f"{url!r} answered {error.status_code}: {_server_words(error)}.", mend=check)
+        case openai.APITimeoutError():
+            return EndpointError(f"{url!r} did not answer in time.", mend=check)
+        case openai.APIConnectionError():
+            reason = str(error.__cause__ or error)
+            return EndpointError(f"{url!r} cannot be reached: {reason}.", mend=check)
+        case json.JSONDecodeError():
+            return EndpointError(f"{url!r} answered with something that is not JSON.", mend=check)
+        case _:
+            return EndpointError(f"{url!r} answered nonsense: {_describe(error)}.", mend=check)
+
+
+def _server_words(error: openai.APIStatusError) -> str:
+    """What the server said, on one line and not too long."""
+    return " ".join(str(error.message).split())[:200]
+

@@ -1,0 +1,60 @@
+"""What a run tells its watcher while it goes on."""
+
+from dataclasses import dataclass
+
+from sandbox import Execution, Output
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Something slow has begun, such as loading the local model."""
+
+    what: str
+
+
+@dataclass(frozen=True)
+class ReasoningDelta:
+    """A piece of the model's thinking."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class TextDelta:
+    """A piece of the model's text, which may turn out to be a call."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class TurnEnded:
+    """The model has finished a turn; its text was a recovered call where `recovered_as` says so."""
+
+    recovered_as: str | None
+
+
+@dataclass(frozen=True)
+class CodeStarted:
+    """A cell is about to run."""
+
+    code: str
+
+
+@dataclass(frozen=True)
+class OutputPiece:
+    """A piece of a running cell's output."""
+
+    output: Output
+
+
+@dataclass(frozen=True)
+class CodeEnded:
+    """A cell is over; `execution` is None where the call could not be run, and `observation` says why."""
+
+    execution: Execution | None
+    observation: str
+
+
+Progress = (
+    Waiting | ReasoningDelta | TextDelta | TurnEnded | CodeStarted | OutputPiece | CodeEnded
+)

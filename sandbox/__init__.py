@@ -1,0 +1,42 @@
+"""Runs untrusted Python in a locked container and says what it did. Knows nothing of agents or models."""
+
+from sandbox.errors import (
+    CellblockError,
+    EngineError,
+    FileTransferError,
+    ImageError,
+    ProtocolError,
+    SandboxError,
+    SessionClosedError,
+    StartError,
+)
+from sandbox.execution import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
+from sandbox.launcher import GuestProcess, Launcher, SandboxInfo
+from sandbox.policy import Policy
+from sandbox.session import Change, Description, FileInfo, Session, TransferredFile
+
+__all__ = [
+    "CellblockError",
+    "Change",
+    "Description",
+    "DisplayData",
+    "EngineError",
+    "ErrorOutput",
+    "ExecuteResult",
+    "Execution",
+    "FileInfo",
+    "FileTransferError",
+    "GuestProcess",
+    "ImageError",
+    "Launcher",
+    "Output",
+    "Policy",
+    "ProtocolError",
+    "SandboxError",
+    "SandboxInfo",
+    "Session",
+    "SessionClosedError",
+    "StartError",
+    "StreamOutput",
+    "TransferredFile",
+]

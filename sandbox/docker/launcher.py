@@ -1,0 +1,213 @@
+"""Starts guests in locked Docker containers and holds their streams."""
+
+import asyncio
+import os
+import socket
+import ssl
+import struct
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Self
+
+import docker
+
+from sandbox.docker.engine import connect, engine_errors
+from sandbox.docker.image import default_image, require_image
+from sandbox.errors import EngineError
+from sandbox.launcher import BOOTSTRAP, SandboxInfo
+from sandbox.policy import Policy
+
+LABEL = "cellblock.sandbox"
+STDOUT, STDERR = 1, 2
+STREAM_HEADER = struct.Struct(">BxxxL")  # POST /containers/{id}/attach, "Stream format" in the engine's API
+LAST_WORDS_BYTES = 4096
+REMOVAL_TIMEOUT_S = 30
+
+
+def host_config(policy: Policy, cpus: float) -> dict[str, Any]:
+    """The lock: what the engine is asked to enforce on a container (HostConfig of its API)."""
+    uid, gid = policy.user.split(":")
+    tmpfs = f"rw,nosuid,nodev,noexec,uid={uid},gid={gid},mode=0700"
+    return {
+        "network_mode": "none",
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "read_only": True,
+        "tmpfs": {
+            "/workspace": f"{tmpfs},size={policy.workspace_bytes}",
+            "/tmp": f"{tmpfs},size={policy.tmp_bytes}",
+        },
+        "mem_limit": policy.memory_bytes,
+        "memswap_limit": policy.memory_bytes,
+        "nano_cpus": int(min(policy.cpus, cpus) * 1e9),
+        "pids_limit": policy.pids,
+        "ulimits": [
+            docker.types.Ulimit(name="nofile", soft=policy.open_files, hard=policy.open_files),
+            docker.types.Ulimit(name="core", soft=0, hard=0),
+        ],
+        "ipc_mode": "private",
+        "init": True,
+        "auto_remove": True,
+        "log_config": docker.types.LogConfig(type="none"),
+    }
+
+
+class DockerProcess:
+    """One container and the attach stream to its guest."""
+
+    def __init__(
+        self,
+        client: docker.DockerClient,
+        info: SandboxInfo,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self.info = info
+        self._client = client
+        self._reader = reader
+        self._writer = writer
+        self._left = 0
+        self._stream = STDOUT
+        self._last_words = bytearray()
+        self._killing: asyncio.Task[None] | None = None
+
+    async def read(self) -> bytes:
+        """The next bytes of the guest's stdout; its stderr is set aside on the way."""
+        try:
+            while True:
+                if not self._left:
+                    header = await self._reader.readexactly(STREAM_HEADER.size)
+                    self._stream, self._left = STREAM_HEADER.unpack(header)
+                data = await self._reader.read(min(self._left, 1 << 18))
+                self._left -= len(data)
+                if self._stream == STDOUT or not data:
+                    return data
+                self._last_words = (self._last_words + data)[-LAST_WORDS_BYTES:]
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return b""
+
+    async def write(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def last_words(self) -> str:
+        return self._last_words.decode(errors="replace").strip()
+
+    async def kill(self) -> None:
+        if self._killing is None:
+            self._killing = asyncio.create_task(self._kill())
+        await asyncio.shield(self._killing)
+
+    async def _kill(self) -> None:
+        self._writer.close()
+        await asyncio.to_thread(remove_container, self._client, self.info.sandbox_id)
+
+
+def remove_container(client: docker.DockerClient, container_id: str) -> None:
+    """Kill and remove a container; returns when it is gone. One that is gone already is fine."""
+    with engine_errors("remove a container"):
+        try:
+            client.api.remove_container(container_id, force=True, v=True)
+        except docker.errors.NotFound:
+            pass
+        except docker.errors.APIError as error:
+            if error.status_code != 409:
+                raise
+            wait_removed(client, container_id)  # it ended by itself, and the engine is at it
+
+
+def wait_removed(client: docker.DockerClient, container_id: str) -> None:
+    with suppress(docker.errors.NotFound):
+        client.api.wait(container_id, condition="removed", timeout=REMOVAL_TIMEOUT_S)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A reachable engine and what does not change about it."""
+
+    client: docker.DockerClient
+    name: str
+    default_runtime: str
+    cpus: float
+
+    @classmethod
+    def find(cls) -> Self:
+        """Connect to the engine that the environment names. Raises EngineError."""
+        client = connect()
+        with engine_errors("describe itself"):
+            facts = client.info()
+        return cls(client, f"docker {facts['ServerVersion']}", facts["DefaultRuntime"], facts["NCPU"])
+
+
+class DockerLauncher:
+    """Starts guests on the engine that the environment names."""
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+
+    async def launch(self, policy: Policy) -> DockerProcess:
+        """Create, attach and start a container. Raises EngineError or ImageError."""
+        if self._engine is None:
+            self._engine = await asyncio.to_thread(Engine.find)
+        engine = self._engine
+        starting = asyncio.create_task(asyncio.to_thread(start_container, engine, policy))
+        try:
+            info, sock = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            info, sock = await starting
+            sock.close()
+            await asyncio.to_thread(remove_container, engine.client, info.sandbox_id)
+            raise
+        reader, writer = await asyncio.open_connection(sock=sock)
+        return DockerProcess(engine.client, info, reader, writer)
+
+    async def close(self) -> None:
+        """Close the connections to the engine."""
+        if self._engine is not None:
+            self._engine.client.close()
+            self._engine = None
+
+
+def start_container(engine: Engine, policy: Policy) -> tuple[SandboxInfo, socket.socket]:
+    """A running container whose guest waits for its source, and the socket of its attach stream."""
+    image = require_image(engine.client, policy.image or default_image())
+    api = engine.client.api
+    with engine_errors("start a container"):
+        container_id = api.create_container(
+            image.id,
+            command=["python3", "-c", BOOTSTRAP],
+            user=policy.user,
+            working_dir="/workspace",
+            environment={"HOME": "/workspace"},
+            stdin_open=True,  # with attached stdin also StdinOnce: the guest's stdin ends with this process
+            network_disabled=True,
+            labels={LABEL: "1"},
+            host_config=api.create_host_config(**host_config(policy, engine.cpus)),
+        )["Id"]
+        try:
+            streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+            attached = api.attach_socket(container_id, params=streams)
+            api.start(container_id)
+        except BaseException:
+            remove_container(engine.client, container_id)
+            raise
+    info = SandboxInfo(
+        backend="docker",
+        engine=engine.name,
+        runtime=engine.default_runtime,
+        image=image.tag,
+        image_id=image.id,
+        sandbox_id=container_id,
+    )
+    return info, plain_socket(attached)
+
+
+def plain_socket(attached: Any) -> socket.socket:
+    """A socket of our own for the attach stream, so that docker-py's response object can go."""
+    inner = getattr(attached, "_sock", attached)
+    if not isinstance(inner, socket.socket) or isinstance(inner, ssl.SSLSocket):
+        raise EngineError(
+            f"The engine's stream is a {type(inner).__name__}, and only plain sockets are supported.",
+            mend="docker context use default",
+        )
+    return socket.socket(fileno=os.dup(inner.fileno()))

@@ -1,0 +1,180 @@
+"""The wire between host and guest.
+
+A frame is two big-endian 32-bit lengths, a JSON header of the first length and a payload of the
+second. Text of streams and files travels as raw bytes in the payload, structured bodies as JSON.
+What the guest sends is untrusted: every header is one of the classes below or a ProtocolError.
+"""
+
+import json
+import struct
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, TypeAdapter, ValidationError
+
+from sandbox.errors import ProtocolError
+
+LENGTHS = struct.Struct(">II")
+MAX_HEADER_BYTES = 1 << 16
+MAX_PAYLOAD_BYTES = 1 << 26
+
+
+class AnyHeader(BaseModel):
+    """What all headers share: they are values, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class KernelReady(AnyHeader):
+    """A kernel answers on all channels."""
+
+    type: Literal["kernel_ready"]
+
+
+class KernelDied(AnyHeader):
+    """A kernel died between two cells."""
+
+    type: Literal["kernel_died"]
+    cause: str = Field(max_length=100)
+
+
+class Stream(AnyHeader):
+    """Payload: bytes of a stream, which may end inside a character."""
+
+    type: Literal["stream"]
+    id: int
+    name: Literal["stdout", "stderr"]
+    omitted_bytes: NonNegativeInt = 0
+    full_text_path: str = ""
+
+
+class Display(AnyHeader):
+    """Payload: JSON with `data` and `metadata`."""
+
+    type: Literal["display_data"]
+    id: int
+
+
+class Result(AnyHeader):
+    """Payload: JSON with `data` and `metadata`."""
+
+    type: Literal["execute_result"]
+    id: int
+    execution_count: int | None = None
+
+
+class Error(AnyHeader):
+    """Payload: JSON with `ename`, `evalue` and `traceback`."""
+
+    type: Literal["error"]
+    id: int
+
+
+class Done(AnyHeader):
+    """The cell is over; nothing of it follows."""
+
+    type: Literal["done"]
+    id: int
+    status: Literal["ok", "error", "died"]
+    cause: str | None = Field(max_length=100)
+    state_lost: bool
+    execution_count: int | None
+    omitted_outputs: NonNegativeInt
+    omitted_output_bytes: NonNegativeInt
+
+
+class Data(AnyHeader):
+    """Payload: a piece of the file asked for."""
+
+    type: Literal["data"]
+    id: int
+
+
+class File(AnyHeader):
+    """A file was moved whole."""
+
+    type: Literal["file"]
+    id: int
+    size_bytes: NonNegativeInt
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class Files(AnyHeader):
+    """Payload: JSON list of `name`, `size_bytes`, `modified_ns`."""
+
+    type: Literal["files"]
+
+
+class Description(AnyHeader):
+    """Payload: JSON with `python` and `packages`."""
+
+    type: Literal["description"]
+
+
+class Refused(AnyHeader):
+    """The last request cannot be met."""
+
+    type: Literal["refused"]
+    id: int
+    reason: str = Field(max_length=10_000)
+
+
+Header = Annotated[
+    KernelReady
+    | KernelDied
+    | Stream
+    | Display
+    | Result
+    | Error
+    | Done
+    | Data
+    | File
+    | Files
+    | Description
+    | Refused,
+    Field(discriminator="type"),
+]
+_HEADER: TypeAdapter[Header] = TypeAdapter(Header)
+
+
+class Frame(NamedTuple):
+    """One frame from the guest."""
+
+    header: Header
+    payload: bytes
+
+
+def encode(header: dict[str, Any], payload: bytes = b"") -> bytes:
+    """The bytes of one frame to the guest."""
+    head = json.dumps(header).encode()
+    return LENGTHS.pack(len(head), len(payload)) + head + payload
+
+
+class Decoder:
+    """Cuts a byte stream into frames; holds at most one frame's limit of undecoded bytes."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        self._buffer += data
+
+    def next(self) -> Frame | None:
+        """The next whole frame, or None. Raises ProtocolError where it is not one of ours."""
+        if len(self._buffer) < LENGTHS.size:
+            return None
+        header_bytes, payload_bytes = LENGTHS.unpack_from(self._buffer)
+        if header_bytes > MAX_HEADER_BYTES or payload_bytes > MAX_PAYLOAD_BYTES:
+            raise ProtocolError(
+                f"The sandbox sent a frame of {header_bytes} + {payload_bytes} bytes, over the limit of "
+                f"{MAX_HEADER_BYTES} + {MAX_PAYLOAD_BYTES}."
+            )
+        body = LENGTHS.size + header_bytes
+        if len(self._buffer) < body + payload_bytes:
+            return None
+        header = bytes(self._buffer[LENGTHS.size : body])
+        payload = bytes(self._buffer[body : body + payload_bytes])
+        del self._buffer[: body + payload_bytes]
+        try:
+            return Frame(_HEADER.validate_json(header), payload)
+        except ValidationError as error:
+            raise ProtocolError(f"The sandbox sent an unknown frame: {header[:200]!r}.") from error

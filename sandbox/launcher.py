@@ -1,0 +1,70 @@
+"""The seam between a session and what runs it: a process that speaks frames on stdin and stdout."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sandbox.policy import Policy
+
+BOOTSTRAP = (
+    "import os\n"
+    "def take(n):\n"
+    "    data = b''\n"
+    "    while len(data) < n:\n"
+    "        data += os.read(0, n - len(data)) or os._exit(0)\n"
+    "    return data\n"
+    "exec(compile(take(int.from_bytes(take(4), 'big')), 'guest.py', 'exec'))\n"
+)
+"""What `python -c` runs in the sandbox: it reads the guest's source from stdin and becomes it."""
+
+
+def guest_source() -> bytes:
+    """The guest's source behind its length, as the bootstrap reads it."""
+    source = Path(__file__).with_name("guest.py").read_bytes()
+    return len(source).to_bytes(4, "big") + source
+
+
+@dataclass(frozen=True)
+class SandboxInfo:
+    """Where a guest runs, for the record."""
+
+    backend: str
+    engine: str
+    """Name and version of the engine."""
+    runtime: str
+    """OCI runtime."""
+    image: str
+    """The name that the image was asked for by."""
+    image_id: str
+    """Content digest of the image."""
+    sandbox_id: str
+    """The engine's id of this one container."""
+
+
+class GuestProcess(Protocol):
+    """A started guest. Every method may raise EngineError."""
+
+    @property
+    def info(self) -> SandboxInfo: ...
+
+    async def read(self) -> bytes:
+        """The next bytes of its stdout, at least one; empty when the process is gone."""
+
+    async def write(self, data: bytes) -> None:
+        """Write to its stdin, waiting while it does not read."""
+
+    async def last_words(self) -> str:
+        """The end of its stderr, for the message about its death."""
+
+    async def kill(self) -> None:
+        """End it and remove every trace of it. May be called more than once."""
+
+
+class Launcher(Protocol):
+    """Starts guests. One launcher serves any number of sessions."""
+
+    async def launch(self, policy: Policy) -> GuestProcess:
+        """Start a guest under the policy. Raises EngineError or ImageError."""
+
+    async def close(self) -> None:
+        """Let go of the engine."""

@@ -1,0 +1,133 @@
+"""Puts the frames of one cell together into an Execution, within the policy's bounds."""
+
+import codecs
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from sandbox import frames
+from sandbox.errors import ProtocolError
+from sandbox.execution import (
+    DisplayData,
+    ErrorOutput,
+    ExecuteResult,
+    Execution,
+    Output,
+    Status,
+    StreamOutput,
+)
+
+
+class _Bundle(BaseModel):
+    data: dict[str, Any]
+    metadata: dict[str, Any]
+
+
+class _ErrorBody(BaseModel):
+    ename: str
+    evalue: str
+    traceback: list[str]
+
+
+class Recording:
+    """What one cell has said so far. `on_output` hears each piece as it comes."""
+
+    def __init__(self, cell_id: int, max_bytes: int, on_output: Callable[[Output], None]) -> None:
+        self.cell_id = cell_id
+        self.kernel_replaced = False
+        self._bytes_left = max_bytes
+        self._on_output = on_output
+        self._outputs: list[Output] = []
+        self._text: list[str] = []
+        self._omitted_bytes = 0
+        self._decoders = {
+            name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")
+        }
+
+    def add(self, frame: frames.Frame) -> None:
+        """Take one frame; frames of another cell are dropped. Raises ProtocolError over the bound."""
+        header, payload = frame
+        if isinstance(header, frames.KernelDied):
+            self.kernel_replaced = True
+        if getattr(header, "id", None) != self.cell_id:
+            return
+        self._bytes_left -= len(payload)
+        if self._bytes_left < 0:
+            raise ProtocolError("The sandbox sent more output for one cell than its policy allows.")
+        try:
+            self._add_output(header, payload)
+        except ValidationError as error:
+            raise ProtocolError(f"The sandbox sent a {header.type!r} frame with a malformed body.") from error
+
+    def _add_output(self, header: frames.Header, payload: bytes) -> None:
+        match header:
+            case frames.Stream():
+                self._add_stream(header, payload)
+            case frames.Display():
+                bundle = _Bundle.model_validate_json(payload)
+                self._append(DisplayData(data=bundle.data, metadata=bundle.metadata))
+            case frames.Result(execution_count=count):
+                bundle = _Bundle.model_validate_json(payload)
+                self._append(ExecuteResult(execution_count=count, data=bundle.data, metadata=bundle.metadata))
+            case frames.Error():
+                self._append(ErrorOutput(**_ErrorBody.model_validate_json(payload).model_dump()))
+
+    def _append(self, output: Output) -> None:
+        self._seal()
+        self._outputs.append(output)
+        self._on_output(output)
+
+    def _add_stream(self, header: frames.Stream, payload: bytes) -> None:
+        decoder = self._decoders[header.name]
+        if header.omitted_bytes:
+            self._omitted_bytes += header.omitted_bytes
+            decoder.reset()
+        piece = StreamOutput(
+            name=header.name,
+            text=decoder.decode(payload),
+            omitted_bytes=header.omitted_bytes,
+            full_text_path=header.full_text_path or None,
+        )
+        self._on_output(piece)
+        last = self._outputs[-1] if self._outputs else None
+        if isinstance(last, StreamOutput) and last.name == piece.name and not piece.omitted_bytes:
+            self._text.append(piece.text)
+        else:
+            self._seal()
+            self._outputs.append(piece)
+
+    def _seal(self) -> None:
+        """Join the pieces that followed the last output; once, so that many pieces cost linear time."""
+        if self._text:
+            last = self._outputs[-1]
+            assert isinstance(last, StreamOutput)
+            self._outputs[-1] = last.model_copy(update={"text": last.text + "".join(self._text)})
+            self._text.clear()
+
+    def execution(self, done: frames.Done, *, timed_out: bool) -> Execution:
+        """The finished cell, after its `done` frame."""
+        return Execution(
+            status="timeout" if timed_out else done.status,
+            cause="timeout" if timed_out else done.cause,
+            outputs=self._finished_outputs(),
+            execution_count=done.execution_count,
+            state_lost=done.state_lost or self.kernel_replaced,
+            omitted_bytes=self._omitted_bytes + done.omitted_output_bytes,
+            omitted_outputs=done.omitted_outputs,
+        )
+
+    def lost(self, status: Status, cause: str) -> Execution:
+        """The cell as far as it came when its container went."""
+        return Execution(
+            status=status,
+            cause=cause,
+            outputs=self._finished_outputs(),
+            state_lost=True,
+            files_lost=True,
+            omitted_bytes=self._omitted_bytes,
+        )
+
+    def _finished_outputs(self) -> list[Output]:
+        self._seal()
+        return self._outputs

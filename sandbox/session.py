@@ -1,0 +1,332 @@
+"""A session: one kernel in one sandbox, cell after cell, and the time-out ladder.
+
+The ladder, each rung only where the one before did not help:
+
+    1. `cell_timeout_s` passes        the cell is interrupted; variables are kept
+    2. `interrupt_grace_s` passes     the kernel and all it started are killed, a new one is forked
+    3. `restart_grace_s` passes       the container is killed; the next cell gets a new one
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from sandbox import frames
+from sandbox.channel import Channel, StreamEnded
+from sandbox.errors import FileTransferError, ProtocolError, SandboxError, SessionClosedError, StartError
+from sandbox.execution import Execution, Output
+from sandbox.launcher import Launcher, SandboxInfo, guest_source
+from sandbox.policy import Policy
+from sandbox.recording import Recording
+
+CHUNK_BYTES = 1 << 18
+MAX_LISTED_FILES = 10_000
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that happened to the sandbox itself, for whoever keeps the record."""
+
+    kind: Literal["started", "interrupted", "restarted", "stopped"]
+    reason: str
+
+
+@dataclass(frozen=True)
+class TransferredFile:
+    """A file that was moved whole."""
+
+    size_bytes: int
+    sha256: str
+
+
+class FileInfo(BaseModel):
+    """A regular file in the workspace; `name` is relative to it."""
+
+    name: str
+    size_bytes: int
+    modified_ns: int
+
+
+class Description(BaseModel):
+    """What is installed in the sandbox."""
+
+    python: str
+    packages: dict[str, str]
+
+
+_FILES = TypeAdapter(list[FileInfo])
+
+
+def _ignore(_: object) -> None:
+    """The listener of a caller who does not listen."""
+
+
+class Session:
+    """Runs cells in one sandbox. Use it as an async context manager, or call `start` and `close`.
+
+    One operation runs at a time; others wait for it. A sandbox that is lost is replaced at the next
+    operation. Every method but `close` may raise EngineError, ImageError or StartError where no sandbox
+    can be had, ProtocolError where the guest breaks the protocol, and SessionClosedError.
+    """
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        policy: Policy | None = None,
+        *,
+        on_change: Callable[[Change], None] = _ignore,
+    ) -> None:
+        self.policy = policy or Policy()
+        self._launcher = launcher
+        self._on_change = on_change
+        self._channel: Channel | None = None
+        self._lock = asyncio.Lock()
+        self._requests = 0
+        self._abandoned = False
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def info(self) -> SandboxInfo:
+        """Where the session runs now. Raises SessionClosedError where it has no sandbox."""
+        if self._channel is None:
+            raise SessionClosedError("The session has no sandbox.")
+        return self._channel.process.info
+
+    async def start(self) -> None:
+        """Start a sandbox and wait until its kernel answers."""
+        async with self._operation():
+            pass
+
+    async def close(self) -> None:
+        """End the sandbox and all it holds, even in the middle of a cell. The session cannot be used again."""
+        self._closed = True
+        await self._stop("closed")
+
+    async def execute(
+        self,
+        code: str,
+        *,
+        timeout_s: float | None = None,
+        on_output: Callable[[Output], None] = _ignore,
+    ) -> Execution:
+        """Run one cell and return what it did; `timeout_s` replaces the policy's `cell_timeout_s`.
+
+        `on_output` is called with each piece of output as it comes.
+        """
+        async with self._operation() as channel:
+            recording = Recording(self._next_id(), self.policy.max_cell_bytes, on_output)
+            begun = time.monotonic()
+            self._abandoned = True  # until it is over; a cancelled caller leaves it so
+            execution = await self._climb(channel, recording, code, timeout_s or self.policy.cell_timeout_s)
+            self._abandoned = False
+            return execution.model_copy(update={"duration_s": time.monotonic() - begun})
+
+    async def restart(self) -> None:
+        """Replace the kernel: variables go, files stay."""
+        async with self._operation() as channel:
+            await self._replace_kernel(channel, "asked for")
+
+    async def describe(self) -> Description:
+        """The sandbox's Python and its packages."""
+        async with self._operation() as channel:
+            await channel.send({"type": "describe"})
+            _, payload = await channel.receive_only(frames.Description)
+            return Description.model_validate_json(payload)
+
+    async def list_files(self) -> list[FileInfo]:
+        """The regular files of the workspace by name, hidden folders left out, at most 10,000."""
+        async with self._operation() as channel:
+            await channel.send({"type": "list", "max_files": MAX_LISTED_FILES})
+            _, payload = await channel.receive_only(frames.Files)
+            return _FILES.validate_json(payload)
+
+    async def put_file(self, source: Path, name: str) -> TransferredFile:
+        """Copy a host file into the workspace as `name`. Raises FileTransferError."""
+        async with self._operation() as channel:
+            request = self._next_id()
+            digest = hashlib.sha256()
+            with _host_file_errors(source), source.open("rb") as file:
+                await channel.send({"type": "put", "id": request, "name": name})
+                while data := await asyncio.to_thread(file.read, CHUNK_BYTES):
+                    digest.update(data)
+                    await channel.send({"type": "data", "id": request}, data)
+            await channel.send({"type": "end", "id": request})
+            moved = [frame.header async for frame in _answers(channel, request, name)][-1]
+            if not isinstance(moved, frames.File) or moved.sha256 != digest.hexdigest():
+                raise ProtocolError(f"The sandbox does not have {name!r} as it was sent.")
+            return TransferredFile(moved.size_bytes, moved.sha256)
+
+    async def get_file(self, name: str, target: Path) -> TransferredFile:
+        """Copy a workspace file to the host path `target`, which appears when it is whole.
+
+        At most `policy.workspace_bytes` of it are copied. Raises FileTransferError.
+        """
+        limit = self.policy.workspace_bytes
+        async with self._operation() as channel:
+            request = self._next_id()
+            await channel.send({"type": "get", "id": request, "name": name, "max_bytes": limit})
+            digest = hashlib.sha256()
+            size_bytes = 0
+            partial = target.with_name(target.name + ".part")
+            with _host_file_errors(target), partial.open("wb") as file:
+                async for _, data in _answers(channel, request, name):
+                    size_bytes += len(data)
+                    if size_bytes > limit + CHUNK_BYTES:
+                        raise ProtocolError(f"The sandbox sent more of {name!r} than the {limit} bytes asked for.")
+                    digest.update(data)
+                    file.write(data)
+            partial.replace(target)
+            return TransferredFile(size_bytes, digest.hexdigest())
+
+    def _next_id(self) -> int:
+        self._requests += 1
+        return self._requests
+
+    # --- the sandbox's life
+
+    @asynccontextmanager
+    async def _operation(self) -> AsyncIterator[Channel]:
+        """One operation on a sandbox that answers; what breaks it also ends the sandbox."""
+        async with self._lock:
+            if self._closed:
+                raise SessionClosedError("The session is closed.")
+            channel = await self._ready_channel()
+            try:
+                yield channel
+            except (ProtocolError, ValidationError) as error:
+                await self._stop("the guest broke the protocol")
+                if isinstance(error, ProtocolError):
+                    raise
+                raise ProtocolError("The sandbox sent a malformed answer.") from error
+            except StreamEnded as error:
+                await self._stop_lost(channel)
+                raise SessionClosedError("The sandbox went away; the next call starts a new one.") from error
+
+    async def _ready_channel(self) -> Channel:
+        if self._channel is not None and self._abandoned:
+            try:
+                await self._replace_kernel(self._channel, "its cell was abandoned")
+            except SandboxError:
+                await self._stop("the guest is silent")
+        self._abandoned = False
+        return self._channel or await self._launch()
+
+    async def _launch(self) -> Channel:
+        try:
+            async with asyncio.timeout(self.policy.start_timeout_s):
+                channel = self._channel = Channel(await self._launcher.launch(self.policy))
+                await channel.process.write(guest_source())
+                await channel.send({"type": "configure", "limits": self.policy.output_limits()})
+                await channel.receive_only(frames.KernelReady)
+        except (StreamEnded, ConnectionError, TimeoutError, ProtocolError) as error:
+            raise await self._failed_start() from error
+        except BaseException:
+            await self._stop("start abandoned")
+            raise
+        self._on_change(Change("started", channel.process.info.sandbox_id))
+        return channel
+
+    async def _failed_start(self) -> StartError:
+        words, image = "", self.policy.image
+        if self._channel is not None:
+            words = await self._channel.process.last_words()
+            image = self._channel.process.info.image
+        await self._stop("no kernel came up")
+        why = f"its last words: {words!r}" if words else "it left no word"
+        return StartError(
+            f"No kernel came up in image {image!r} within {self.policy.start_timeout_s:g} s; {why}.",
+            mend="cellblock doctor",
+        )
+
+    async def _stop(self, reason: str) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await asyncio.shield(channel.process.kill())
+            self._on_change(Change("stopped", reason))
+
+    async def _stop_lost(self, channel: Channel) -> None:
+        words = await channel.process.last_words()
+        await self._stop(f"sandbox_lost: {words}" if words else "sandbox_lost")
+
+    async def _replace_kernel(self, channel: Channel, reason: str) -> None:
+        try:
+            async with asyncio.timeout(self.policy.restart_grace_s):
+                await channel.send({"type": "restart"})
+                await channel.receive_only(frames.KernelReady)
+        except (StreamEnded, TimeoutError) as error:
+            await self._stop("the guest is silent")
+            raise StartError("The kernel could not be replaced; the next call starts a new sandbox.") from error
+        self._on_change(Change("restarted", reason))
+
+    # --- one cell
+
+    async def _climb(self, channel: Channel, recording: Recording, code: str, timeout_s: float) -> Execution:
+        """Run the cell up the ladder until it is over, one way or another."""
+        try:
+            await channel.send({"type": "execute", "id": recording.cell_id}, code.encode("utf-8", "replace"))
+            if done := await _collect(channel, recording, timeout_s):
+                return recording.execution(done, timed_out=False)
+            self._on_change(Change("interrupted", "timeout"))
+            await channel.send({"type": "interrupt"})
+            if done := await _collect(channel, recording, self.policy.interrupt_grace_s):
+                return recording.execution(done, timed_out=True)
+            self._on_change(Change("restarted", "timeout"))
+            await channel.send({"type": "restart"})
+            if done := await _collect(channel, recording, self.policy.restart_grace_s):
+                return recording.execution(done, timed_out=True)
+            await self._stop("timeout")
+            return recording.lost("timeout", "timeout")
+        except StreamEnded:
+            await self._stop_lost(channel)
+            return recording.lost("died", "sandbox_lost")
+
+
+async def _collect(channel: Channel, recording: Recording, limit_s: float) -> frames.Done | None:
+    """Record the cell's frames up to its `done`; None where the time is over before."""
+    try:
+        async with asyncio.timeout(limit_s):
+            while True:
+                frame = await channel.receive()
+                if isinstance(frame.header, frames.Done) and frame.header.id == recording.cell_id:
+                    return frame.header
+                recording.add(frame)
+    except TimeoutError:
+        return None
+
+
+async def _answers(channel: Channel, request: int, name: str) -> AsyncIterator[frames.Frame]:
+    """The frames that answer a file request, the last one `File`; what answers another is dropped."""
+    while True:
+        frame = await channel.receive()
+        header = frame.header
+        if isinstance(header, frames.Refused) and header.id == request:
+            raise FileTransferError(f"The sandbox refused {name!r}: {header.reason}.")
+        if isinstance(header, frames.Data | frames.File) and header.id == request:
+            yield frame
+            if isinstance(header, frames.File):
+                return
+
+
+@contextmanager
+def _host_file_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FileTransferError(f"Cannot access {str(path)!r}: {error.strerror}.") from error
