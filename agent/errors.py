@@ -1,11 +1,11 @@
 """What can go wrong while driving a model.
 
-    CellblockError
-    └── AgentError
-        ├── UsageError        a flag, variable, file or task is wrong (exit code 2)
-        ├── EndpointError     the endpoint refused, vanished or answered nonsense (exit code 3)
-        ├── LocalModelError   the built-in model is missing, damaged or cannot be served (exit code 3)
-        └── TranscriptError   a run directory cannot be read or written (exit code 3)
+CellblockError
+└── AgentError
+    ├── UsageError        a flag, variable, file or task is wrong (exit code 2)
+    ├── EndpointError     the endpoint refused, vanished or answered nonsense (exit code 3)
+    ├── LocalModelError   the built-in model is missing, damaged or cannot be served (exit code 3)
+    └── TranscriptError   a run directory cannot be read or written (exit code 3)
 """
 
 from sandbox.errors import CellblockError

@@ -11,8 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, TypeAdapter
 from agent.messages import Attempt, ToolCall, Usage
 from sandbox import Execution, Policy
 
-SCHEMA_VERSION = 1
-
 Outcome = Literal["answered", "limit", "error", "cancelled"]
 
 
@@ -66,7 +64,7 @@ class RunStarted(_Event):
     """What was asked, of whom, and where."""
 
     type: Literal["run_started"] = "run_started"
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     cellblock_version: str
     run_id: str
     task: str
@@ -116,7 +114,7 @@ class Instructed(_Event):
     """Something that we say to the model in the user's place."""
 
     type: Literal["instruction"] = "instruction"
-    reason: Literal["limit"]
+    reason: Literal["limit", "nudge"]
     text: str
 
 
@@ -146,6 +144,7 @@ class RunFinished(_Event):
 
 
 Event = Annotated[
-    RunStarted | ModelReplied | ToolRan | Instructed | SandboxChanged | RunFinished, Field(discriminator="type")
+    RunStarted | ModelReplied | ToolRan | Instructed | SandboxChanged | RunFinished,
+    Field(discriminator="type"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)

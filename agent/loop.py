@@ -15,14 +15,19 @@ from agent.transcript import Transcript
 from sandbox import Session
 
 LAST_TURN = "No more code can be run. Give your best answer now, from what you have seen."
+NUDGE = (
+    "No code has been run yet. If the answer has to be computed or looked up in a file, call run_python "
+    "with the code now. If not, give your answer again."
+)
 
 
 @dataclass(frozen=True)
 class Finish:
-    """How the loop ended: by an answer, or at its limit with the best answer so far."""
+    """How a run ended: by an answer, at its limit with the best answer so far, or without one."""
 
     outcome: Outcome
-    answer: str
+    answer: str | None
+    error: str | None = None
 
 
 class Loop:
@@ -42,6 +47,9 @@ class Loop:
         for turn in range(1, max_turns + 1):
             replied = await self._think(turn, [toolcalls.TOOL])
             if not replied.tool_calls:
+                if self._nothing_ran() and turn == 1 < max_turns:
+                    self._transcript.append(Instructed(reason="nudge", text=NUDGE))
+                    continue
                 return Finish("answered", replied.content.strip())
             for call in replied.tool_calls:
                 await self._execute(call)
@@ -49,12 +57,15 @@ class Loop:
         last = await self._think(max_turns + 1, [])
         return Finish("limit", last.content.strip())
 
+    def _nothing_ran(self) -> bool:
+        return not any(isinstance(event, ToolRan) for event in self._transcript.events)
+
     async def _think(self, turn: int, tools: list[dict[str, Any]]) -> ModelReplied:
         """Ask for one turn and record it; without tools, a call in its text stays text."""
         messages = messages_of(self._transcript.events)
         generation = await self._model.generate(messages, tools, self._on_delta)
         event = self._interpret(turn, generation, messages, tools)
-        self._on_progress(progress.TurnEnded(event.recovered_as))
+        self._on_progress(progress.TurnEnded(event.reasoning, event.content, not event.tool_calls))
         return self._transcript.append(event)
 
     def _interpret(

@@ -3,7 +3,9 @@
 import json
 import time
 from dataclasses import dataclass
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
 
 import openai
 import tenacity
@@ -39,11 +41,25 @@ class Model:
             api_key=endpoint.api_key.get_secret_value(),
             timeout=openai.Timeout(SILENCE_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             max_retries=0,
+            http_client=openai.DefaultAsyncHttpxClient(trust_env=not _is_loopback(endpoint.base_url)),
         )
 
-    async def close(self) -> None:
-        """Close the connections."""
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await self._client.close()
+
+    async def check(self) -> None:
+        """Ask for the endpoint's list of models. Raises EndpointError; an endpoint without a list is fine."""
+        try:
+            await self._client.get("/models", cast_to=object)
+        except openai.NotFoundError:
+            return
+        except (openai.OpenAIError, ValueError) as error:
+            raise _as_endpoint_error(error, self.endpoint) from error
 
     async def generate(
         self, messages: list[Message], tools: list[dict[str, Any]], on_delta: OnDelta
@@ -68,7 +84,7 @@ class Model:
             reraise=True,
         )
         try:
-            reply = await retrying(self._attempt, messages, tools, on_delta)
+            reply: Reply = await retrying(self._attempt, messages, tools, on_delta)
         except (openai.OpenAIError, EmptyStreamError, ValueError) as error:
             raise _as_endpoint_error(error, self.endpoint) from error
         return Generation(reply, attempts, time.monotonic() - begun)
@@ -109,6 +125,11 @@ class Model:
         return body | {name: value for name, value in optional.items() if value is not None}
 
 
+def _is_loopback(url: str) -> bool:
+    """Whether no proxy stands between us and the endpoint, whatever the environment says."""
+    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+
+
 class EmptyStreamError(Exception):
     """The stream ended without a message."""
 
@@ -130,27 +151,22 @@ def _as_endpoint_error(error: Exception, endpoint: Endpoint) -> EndpointError:
     check = "cellblock doctor"
     match error:
         case openai.AuthenticationError() | openai.PermissionDeniedError():
-            return EndpointError(
-                f"{url!r} refused the API key ({error.status_code}).", mend="export CELLBLOCK_API_KEY=KEY"
-            )
+            what, check = f"refused the API key ({error.status_code})", "export CELLBLOCK_API_KEY=KEY"
         case openai.NotFoundError():
-            return EndpointError(
-                f"{url!r} knows no model {model!r}, or its path is wrong ({_server_words(error)}).", mend=check
-            )
+            what = f"knows no model {model!r}, or its path is wrong ({_server_words(error)})"
         case openai.APIStatusError():
-            return EndpointError(f"{url!r} answered {error.status_code}: {_server_words(error)}.", mend=check)
+            what = f"answered {error.status_code}: {_server_words(error)}"
         case openai.APITimeoutError():
-            return EndpointError(f"{url!r} did not answer in time.", mend=check)
+            what = "did not answer in time"
         case openai.APIConnectionError():
-            reason = str(error.__cause__ or error)
-            return EndpointError(f"{url!r} cannot be reached: {reason}.", mend=check)
+            what = f"cannot be reached: {error.__cause__ or error}"
         case json.JSONDecodeError():
-            return EndpointError(f"{url!r} answered with something that is not JSON.", mend=check)
+            what = "answered with something that is not JSON"
         case _:
-            return EndpointError(f"{url!r} answered nonsense: {_describe(error)}.", mend=check)
+            what = f"answered nonsense: {_describe(error)}"
+    return EndpointError(f"The endpoint {url!r} {what}.", mend=check)
 
 
 def _server_words(error: openai.APIStatusError) -> str:
     """What the server said, on one line and not too long."""
     return " ".join(str(error.message).split())[:200]
-

@@ -1,7 +1,6 @@
 """Execution → the exact text that the model reads. All its words stand in one table."""
 
-import re
-
+from agent.text import cut_middle, plain
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
 
 MAX_CHARS = 8_000
@@ -14,7 +13,7 @@ WORDS = {
     "out_of_memory": "The Python process was killed because memory ran out. Use less memory.",
     "sandbox_lost": "The sandbox went away while the code ran.",
     "state_kept": "Variables of earlier cells are kept.",
-    "state_lost": "All variables and imports are gone: run again what you need. Files in /workspace are kept.",
+    "state_lost": "All variables and imports are gone: run again what you need. Files are kept.",
     "files_lost": "All variables and files are gone: start again from nothing.",
     "omitted": "\n[... {count} bytes left out{where} ...]\n",
     "where": "; the full text is in {path}",
@@ -23,12 +22,12 @@ WORDS = {
     "cut": "\n[... {count} characters left out ...]\n",
 }
 
-_COLOUR = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-
 
 def observe(execution: Execution) -> str:
     """What the model is told about a cell: its output, then how it ended where it did not end well."""
-    body = cut_middle("".join(_render(output) for output in execution.outputs).strip("\n"), MAX_CHARS)
+    body = cut_middle(
+        "".join(_render(output) for output in execution.outputs).strip("\n"), MAX_CHARS, WORDS["cut"]
+    )
     notes = _ending(execution)
     if not body and not notes:
         return WORDS["nothing"]
@@ -74,17 +73,3 @@ def _ending(execution: Execution) -> list[str]:
     elif execution.status == "timeout":
         notes.append(WORDS["state_kept"])
     return notes
-
-
-def plain(text: str) -> str:
-    """The text as a terminal would leave it: no colours, and a line rewritten by `\\r` once."""
-    lines = _COLOUR.sub("", text).replace("\r\n", "\n").split("\n")
-    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
-
-
-def cut_middle(text: str, limit: int) -> str:
-    """At most about `limit` characters: the head and the tail, and how much lies between."""
-    if len(text) <= limit:
-        return text
-    half = limit // 2
-    return text[:half] + WORDS["cut"].format(count=len(text) - 2 * half) + text[-half:]

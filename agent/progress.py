@@ -28,9 +28,12 @@ class TextDelta:
 
 @dataclass(frozen=True)
 class TurnEnded:
-    """The model has finished a turn; its text was a recovered call where `recovered_as` says so."""
+    """The model has finished a turn; what it wrote is complete."""
 
-    recovered_as: str | None
+    reasoning: str
+    text: str
+    is_answer: bool
+    """False where calls follow."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,4 @@ class CodeEnded:
     observation: str
 
 
-Progress = (
-    Waiting | ReasoningDelta | TextDelta | TurnEnded | CodeStarted | OutputPiece | CodeEnded
-)
+Progress = Waiting | ReasoningDelta | TextDelta | TurnEnded | CodeStarted | OutputPiece | CodeEnded

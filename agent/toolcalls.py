@@ -52,7 +52,9 @@ class BadCallError(Exception):
 def code_of(call: ToolCall) -> str:
     """The code that a call asks to run. Raises BadCallError with what to do instead."""
     if call.name != RUN_PYTHON:
-        raise BadCallError(f"There is no tool {call.name!r}. The only tool is {RUN_PYTHON}, with one argument: code.")
+        raise BadCallError(
+            f"There is no tool {call.name!r}. The only tool is {RUN_PYTHON}, with one argument: code."
+        )
     arguments = parse_object(call.arguments)
     if arguments is None:
         raise BadCallError(f'The arguments are not JSON. Call {RUN_PYTHON} with {{"code": "..."}}.')
@@ -74,7 +76,7 @@ def canonical(call: ToolCall) -> ToolCall:
 def recover(reply: Reply, *, turn: int, fences: bool) -> Recovered | None:
     """The calls that leaked into a reply's text, or None.
 
-    `fences` says whether a ```python fence counts as a call: a model that calls natively means it as an example.
+    `fences` says whether a ```python fence counts as a call: who calls natively means an example by it.
     """
     for shape, found in _candidates(reply.content, fences=fences):
         codes = [code for _, code in found if code.strip()]

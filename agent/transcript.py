@@ -14,9 +14,18 @@ from typing import Self, TypeVar
 from pydantic import ValidationError
 
 from agent.errors import TranscriptError
-from agent.events import EVENT, Event, RunFinished
+from agent.events import (
+    EVENT,
+    Event,
+    Instructed,
+    ModelReplied,
+    RunFinished,
+    RunStarted,
+    SandboxChanged,
+    ToolRan,
+)
 
-EventT = TypeVar("EventT", bound=Event)
+EventT = TypeVar("EventT", RunStarted, ModelReplied, ToolRan, Instructed, SandboxChanged, RunFinished)
 
 FILE_NAME = "transcript.jsonl"
 
@@ -30,7 +39,7 @@ class Transcript:
     """An open transcript: appends events and keeps those of this run in memory."""
 
     def __init__(self, directory: Path, *, clock: Callable[[], datetime] = utc_now) -> None:
-        """Start a new run directory. Raises TranscriptError where one is there already or none can be made."""
+        """Start a new run directory. Raises TranscriptError where there is one or none can be made."""
         self.directory = directory
         self.events: list[Event] = []
         self._clock = clock
@@ -80,7 +89,10 @@ class Transcript:
 
 
 def _unwritable(directory: Path, error: OSError) -> TranscriptError:
-    return TranscriptError(f"Cannot write the run directory {str(directory)!r}: {error.strerror}.", mend=f"df -h {directory.parent}")
+    return TranscriptError(
+        f"Cannot write the run directory {str(directory)!r}: {error.strerror}.",
+        mend=f"df -h {directory.parent}",
+    )
 
 
 class Recorded:
@@ -103,9 +115,7 @@ def read(run: Path) -> Recorded:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise TranscriptError(
-            f"No run at {str(run)!r}: {error.strerror}.", mend="ls runs"
-        ) from error
+        raise TranscriptError(f"No run at {str(run)!r}: {error.strerror}.", mend="ls runs") from error
     lines = data.split(b"\n")
     torn = lines.pop()
     events = [_parse(line, number, path) for number, line in enumerate(lines, start=1)]

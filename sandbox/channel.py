@@ -8,7 +8,7 @@ from sandbox.launcher import GuestProcess
 HeaderT = TypeVar("HeaderT", bound=frames.AnyHeader)
 
 
-class StreamEnded(Exception):
+class StreamEndedError(Exception):
     """The guest's stream is over: the guest, its container or its engine is gone."""
 
 
@@ -20,18 +20,18 @@ class Channel:
         self._decoder = frames.Decoder()
 
     async def send(self, header: dict[str, Any], payload: bytes = b"") -> None:
-        """Write one frame. Raises StreamEnded."""
+        """Write one frame. Raises StreamEndedError."""
         try:
             await self.process.write(frames.encode(header, payload))
         except ConnectionError as error:
-            raise StreamEnded from error
+            raise StreamEndedError from error
 
     async def receive(self) -> frames.Frame:
-        """The next frame. Raises StreamEnded or ProtocolError. Cancelling it loses nothing."""
+        """The next frame. Raises StreamEndedError or ProtocolError. Cancelling it loses nothing."""
         while (frame := self._decoder.next()) is None:
             data = await self.process.read()
             if not data:
-                raise StreamEnded
+                raise StreamEndedError
             self._decoder.feed(data)
         return frame
 

@@ -31,6 +31,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn
 
 LENGTHS = struct.Struct(">II")
@@ -124,15 +125,15 @@ def run_zygote(control: socket.socket) -> NoReturn:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-    import ipykernel.kernelapp  # noqa: F401, PLC0415
+    import ipykernel.kernelapp  # noqa: F401
 
     gc.freeze()
     while True:
-        ready, _, _ = select.select([control, wake_read], [], [])
+        ready, _, _ = select.select([control.fileno(), wake_read], [], [])
         if wake_read in ready:
             os.read(wake_read, 512)
             report_deaths(control)
-        if control in ready:
+        if control.fileno() in ready:
             birth = receive_fork_request(control)
             pid = os.fork()
             if pid == 0:
@@ -174,7 +175,7 @@ def become_kernel(birth: Birth) -> NoReturn:
     os.dup2(birth.stdout, 1)
     os.dup2(birth.stderr, 2)
     os.close(birth.stderr)
-    sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc]
+    sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.FileIO(0, closefd=False))  # type: ignore
     sys.stdout = sys.__stdout__ = text_stream(io.FileIO(1, "w", closefd=False))  # type: ignore[misc]
     marked = MarkedStderr(2, birth.stdout, birth.mark + MARK_STDERR)
     sys.stderr = sys.__stderr__ = text_stream(marked)  # type: ignore[misc]
@@ -190,7 +191,7 @@ def text_stream(raw: Any) -> io.TextIOWrapper:
 
 
 class MarkedStderr(io.FileIO):
-    """Python's stderr: its text travels in the stdout pipe behind a mark, in its place between what is printed.
+    """Python's stderr: its text travels in the stdout pipe behind a mark, in its place between prints.
 
     The stderr pipe itself is left to child processes and C code; where a cell has put another file in
     its place, that file is written.
@@ -212,14 +213,16 @@ class MarkedStderr(io.FileIO):
 
 
 def run_kernel(birth: Birth) -> None:
-    from ipykernel.kernelapp import IPKernelApp  # noqa: PLC0415
-    from traitlets.config import Config  # noqa: PLC0415
+    from ipykernel.kernelapp import IPKernelApp
+    from traitlets.config import Config
 
     config = Config()
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "nocolor"
     config.IPKernelApp.log_level = "CRITICAL"
-    app = IPKernelApp.instance(config=config, connection_file=birth.connection_file, outstream_class=None)
+    app: Any = IPKernelApp.instance(
+        config=config, connection_file=birth.connection_file, outstream_class=None
+    )
     app.initialize([])
     mark_rich_messages(app.session, birth.stdout, birth.mark + MARK_RICH)
     os.write(birth.ready, b"r")
@@ -275,7 +278,7 @@ def open_pipe() -> tuple[int, int]:
 
 
 class Kernel:
-    """One kernel's life as its guest sees it: pipes from the start, sockets once the kernel has bound them."""
+    """One kernel as its guest sees it: pipes from the start, sockets once the kernel has bound them."""
 
     _serial = 0
 
@@ -305,11 +308,11 @@ class Kernel:
 
     def connect(self) -> None:
         """Open the client's sockets; the kernel has bound its own, so no message waits for a reconnect."""
-        import zmq  # noqa: PLC0415
-        from jupyter_client.session import Session  # noqa: PLC0415
+        import zmq
+        from jupyter_client.session import Session
 
         self.session = Session(key=self.key.encode())
-        context = zmq.Context.instance()
+        context: Any = zmq.Context.instance()
         self.shell = context.socket(zmq.DEALER)
         self.shell.linger = 0
         self.shell.connect(f"ipc://{self.address}-1")
@@ -320,15 +323,15 @@ class Kernel:
 
     def request(self, kind: str, content: dict[str, Any]) -> str:
         """Send a request on the shell channel and return the id that its answers carry as their parent."""
-        message_id: str = self.session.send(self.shell, kind, content)["header"]["msg_id"]
-        return message_id
+        message: Any = self.session.send(self.shell, kind, content)
+        return str(message["header"]["msg_id"])
 
     def messages(self, channel: Any) -> Iterator[dict[str, Any]]:
         """The messages that wait on a channel; what is not signed by this kernel's key is dropped."""
         while True:
             try:
                 _, message = self.session.recv(channel, mode=1)
-            except Exception:  # noqa: BLE001, S112 - a cell can write anything into its own kernel's sockets
+            except Exception:
                 continue
             if message is None:
                 return
@@ -336,10 +339,8 @@ class Kernel:
 
     def signal_group(self, number: int) -> None:
         if self.pid:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
-            except ProcessLookupError:
-                pass
 
     def close(self) -> None:
         for fd in (self.stdout_fd, self.stderr_fd, self.ready_fd):
@@ -369,10 +370,8 @@ def kill_others(spared: set[int]) -> None:
         if not alive:
             return
         for pid in alive:
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         time.sleep(0.002)
 
 
@@ -517,7 +516,7 @@ class Merger:
         self._take_stdout(len(self._stdout) - self._open_mark_bytes())
 
     def _take_mark(self) -> int:
-        """Act on the mark at the start of the buffer. Returns its length with all it carries, 0 for not yet."""
+        """Act on the mark at the buffer's start. Returns its length with what it carries, 0 for not yet."""
         kind = self._stdout[MARK_BYTES : MARK_BYTES + 1]
         if kind == MARK_RICH:
             if not self._rich:
@@ -650,7 +649,7 @@ def describe_death(wait_status: int, ooms: int) -> str:
 # --- files ------------------------------------------------------------------------------------------
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A request that the guest answers with a reason instead of a result."""
 
 
@@ -658,7 +657,7 @@ def workspace_path(name: str) -> str:
     """The path of a workspace file; names that leave the workspace are refused."""
     path = os.path.normpath(os.path.join(WORKSPACE, name))
     if not path.startswith(WORKSPACE + "/") or "\0" in name:
-        raise Refused(f"{name!r} is not inside {WORKSPACE}")
+        raise RefusedError(f"{name!r} is not inside {WORKSPACE}")
     return path
 
 
@@ -695,7 +694,7 @@ def open_regular(path: str) -> int:
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
-        raise Refused(f"{path!r} is not a regular file")
+        raise RefusedError(f"{path!r} is not a regular file")
     return fd
 
 
@@ -735,8 +734,8 @@ class Guest:
         self.probe_replied = self.probe_heard = False
 
     def run(self) -> NoReturn:
-        import zmq  # noqa: PLC0415
-        import jupyter_client.session  # noqa: F401, PLC0415
+        import jupyter_client.session  # noqa: F401
+        import zmq
 
         self.poller = zmq.Poller()
         self.handlers: dict[Any, Callable[[], None]] = {}
@@ -900,8 +899,10 @@ class Guest:
             handler = getattr(self, f"_host_{header['type']}")
             try:
                 handler(header, payload)
-            except (Refused, OSError) as error:
-                reason = str(error) if isinstance(error, Refused) else f"{error.strerror}: {error.filename!r}"
+            except (RefusedError, OSError) as error:
+                reason = (
+                    str(error) if isinstance(error, RefusedError) else f"{error.strerror}: {error.filename!r}"
+                )
                 self.host.send({"type": "refused", "id": header.get("id", 0), "reason": reason})
 
     def _host_configure(self, header: dict[str, Any], payload: bytes) -> None:
@@ -919,7 +920,7 @@ class Guest:
         self._restart()
 
     def _host_describe(self, header: dict[str, Any], payload: bytes) -> None:
-        from importlib.metadata import distributions  # noqa: PLC0415
+        from importlib.metadata import distributions
 
         packages = {dist.metadata["Name"]: dist.version for dist in distributions()}
         body = {"python": sys.version.split()[0], "packages": dict(sorted(packages.items()))}

@@ -20,7 +20,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from sandbox import frames
-from sandbox.channel import Channel, StreamEnded
+from sandbox.channel import Channel, StreamEndedError
 from sandbox.errors import FileTransferError, ProtocolError, SandboxError, SessionClosedError, StartError
 from sandbox.execution import Execution, Output
 from sandbox.launcher import Launcher, SandboxInfo, guest_source
@@ -115,7 +115,7 @@ class Session:
             pass
 
     async def close(self) -> None:
-        """End the sandbox and all it holds, even in the middle of a cell. The session cannot be used again."""
+        """End the sandbox and all it holds, even in the middle of a cell; no call can follow."""
         self._closed = True
         await self._stop("closed")
 
@@ -189,7 +189,9 @@ class Session:
                 async for _, data in _answers(channel, request, name):
                     size_bytes += len(data)
                     if size_bytes > limit + CHUNK_BYTES:
-                        raise ProtocolError(f"The sandbox sent more of {name!r} than the {limit} bytes asked for.")
+                        raise ProtocolError(
+                            f"The sandbox sent more of {name!r} than the {limit} bytes asked for."
+                        )
                     digest.update(data)
                     file.write(data)
             partial.replace(target)
@@ -215,7 +217,7 @@ class Session:
                 if isinstance(error, ProtocolError):
                     raise
                 raise ProtocolError("The sandbox sent a malformed answer.") from error
-            except StreamEnded as error:
+            except StreamEndedError as error:
                 await self._stop_lost(channel)
                 raise SessionClosedError("The sandbox went away; the next call starts a new one.") from error
 
@@ -235,7 +237,7 @@ class Session:
                 await channel.process.write(guest_source())
                 await channel.send({"type": "configure", "limits": self.policy.output_limits()})
                 await channel.receive_only(frames.KernelReady)
-        except (StreamEnded, ConnectionError, TimeoutError, ProtocolError) as error:
+        except (StreamEndedError, ConnectionError, TimeoutError, ProtocolError) as error:
             raise await self._failed_start() from error
         except BaseException:
             await self._stop("start abandoned")
@@ -270,9 +272,11 @@ class Session:
             async with asyncio.timeout(self.policy.restart_grace_s):
                 await channel.send({"type": "restart"})
                 await channel.receive_only(frames.KernelReady)
-        except (StreamEnded, TimeoutError) as error:
+        except (StreamEndedError, TimeoutError) as error:
             await self._stop("the guest is silent")
-            raise StartError("The kernel could not be replaced; the next call starts a new sandbox.") from error
+            raise StartError(
+                "The kernel could not be replaced; the next call starts a new sandbox."
+            ) from error
         self._on_change(Change("restarted", reason))
 
     # --- one cell
@@ -293,7 +297,7 @@ class Session:
                 return recording.execution(done, timed_out=True)
             await self._stop("timeout")
             return recording.lost("timeout", "timeout")
-        except StreamEnded:
+        except StreamEndedError:
             await self._stop_lost(channel)
             return recording.lost("died", "sandbox_lost")
 

@@ -7,6 +7,7 @@ import ssl
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Self
 
 import docker
@@ -160,6 +161,14 @@ class DockerLauncher:
             raise
         reader, writer = await asyncio.open_connection(sock=sock)
         return DockerProcess(engine.client, info, reader, writer)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
 
     async def close(self) -> None:
         """Close the connections to the engine."""

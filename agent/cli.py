@@ -1,0 +1,211 @@
+"""The command line. stdout is the result, stderr is the story; exit codes are in `sandbox.errors`."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from agent import local, transcript
+from agent.agent import DEFAULT_MAX_TURNS, Agent
+from agent.config import Sampling, choose_model
+from agent.doctor import check_all
+from agent.showing import show_run
+from agent.text import plain
+from agent.view import RunView
+from sandbox import CellblockError, Policy
+from sandbox.docker import build_image, connect, default_image, list_images
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A self-hosted, sandboxed code interpreter: a Qwen coder writes Python, a locked container runs it.",
+)
+image_app = typer.Typer(no_args_is_help=True, help="The sandbox image.")
+model_app = typer.Typer(no_args_is_help=True, help="The built-in local models.")
+app.add_typer(image_app, name="image")
+app.add_typer(model_app, name="model")
+
+ModelOption = Annotated[
+    str | None, typer.Option("--model", help="Model to ask; a built-in name runs locally.")
+]
+UrlOption = Annotated[
+    str | None, typer.Option("--base-url", help="OpenAI-compatible endpoint, ending in /v1.")
+]
+ImageOption = Annotated[
+    str | None, typer.Option("--image", help="Sandbox image, instead of Cellblock's own.")
+]
+
+
+@app.command()
+def run(
+    task: Annotated[str, typer.Argument(help="What to find out; - reads it from stdin.")],
+    file: Annotated[
+        list[Path] | None, typer.Option("-f", "--file", help="File to put into /workspace.")
+    ] = None,
+    model: ModelOption = None,
+    base_url: UrlOption = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Run directory to make.")] = None,
+    max_turns: Annotated[int, typer.Option(min=1, help="Turns of the model.")] = DEFAULT_MAX_TURNS,
+    cell_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that a cell may run.")] = 60.0,
+    temperature: Annotated[float, typer.Option(min=0, max=2)] = 0.2,
+    seed: Annotated[int | None, typer.Option(help="Seed of the model's sampling.")] = None,
+    image: ImageOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Answer TASK: the model writes Python, the sandbox runs it, the answer is printed."""
+    task = sys.stdin.read() if task == "-" else task
+    agent = Agent(
+        model=model,
+        base_url=base_url,
+        sampling=Sampling(temperature=temperature, seed=seed),
+        policy=Policy(image=image, cell_timeout_s=cell_timeout),
+        max_turns=max_turns,
+    )
+    console = _story()
+    with RunView(console) as view:
+        result = agent.run_sync(task, files=file or [], run_directory=output, on_progress=view)
+    console.print(
+        f"[dim]{escape(str(result.run_directory))}: {result.outcome}, "
+        f"{result.usage.input_tokens} + {result.usage.output_tokens} tokens[/dim]",
+        soft_wrap=True,
+    )
+    if as_json:
+        _result(
+            json.dumps(
+                {
+                    "outcome": result.outcome,
+                    "answer": result.answer,
+                    "run_directory": str(result.run_directory),
+                    "usage": result.usage.model_dump(),
+                    "artifacts": [artifact.model_dump() for artifact in result.artifacts],
+                },
+                ensure_ascii=False,
+            )
+        )
+    else:
+        _result(plain(result.answer or ""))
+    raise typer.Exit(0 if result.outcome == "answered" else 1)
+
+
+@app.command()
+def show(
+    run: Annotated[Path, typer.Argument(help="Run directory or transcript.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the events, one a line.")] = False,
+) -> None:
+    """Show a recorded RUN: what was asked, thought, run, seen and answered."""
+    recorded = transcript.read(run)
+    if as_json:
+        for event in recorded.events:
+            _result(event.model_dump_json())
+    else:
+        show_run(recorded, Console(highlight=False, soft_wrap=True))
+
+
+@app.command()
+def doctor(model: ModelOption = None, base_url: UrlOption = None, image: ImageOption = None) -> None:
+    """Check engine, image, model, disk and memory, and say what mends each line that fails."""
+    chosen = choose_model(model=model, base_url=base_url, api_key=None, environ=os.environ)
+    checks = asyncio.run(check_all(chosen, Policy(image=image)))
+    for check in checks:
+        mend = f"\n       mend: {check.mend}" if check.mend and not check.ok else ""
+        _result(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.detail}{mend}")
+    raise typer.Exit(0 if all(check.ok for check in checks) else 3)
+
+
+@image_app.command("build")
+def image_build(
+    base: Annotated[str | None, typer.Option(help="Base image, instead of debian:trixie-slim.")] = None,
+) -> None:
+    """Build the sandbox image, or do nothing where it is there. Prints its name and size."""
+    console = _story()
+    with closing(connect()) as client:
+        info = build_image(client, base=base, progress=lambda line: console.print(escape(line), style="dim"))
+    _result(f"{info.tag}  {info.size_bytes / 1e6:.0f} MB")
+
+
+@image_app.command("ls")
+def image_list() -> None:
+    """List the sandbox images of this engine; the one that runs use is marked."""
+    with closing(connect()) as client:
+        for info in list_images(client):
+            mark = "*" if info.tag == default_image() else " "
+            _result(f"{mark} {info.tag}  {info.size_bytes / 1e6:.0f} MB  {info.created:%Y-%m-%d %H:%M}")
+
+
+@model_app.command("pull")
+def model_pull(
+    name: Annotated[str, typer.Argument(help="Which built-in model.")] = local.DEFAULT_MODEL.name,
+) -> None:
+    """Download a built-in model; an interrupted download goes on where it stopped. Prints its path."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=_story()) as bar:
+        shown = bar.add_task(name, total=None)
+
+        def progress(done_bytes: int, total_bytes: int, source: str) -> None:
+            bar.update(shown, completed=done_bytes, total=total_bytes, description=f"{name} from {source}")
+
+        path = local.pull(local.model_named(name), progress=progress)
+    _result(str(path))
+
+
+@model_app.command("ls")
+def model_list() -> None:
+    """List the built-in models and where they lie."""
+    for model in local.MODELS.values():
+        path = local.find(model)
+        _result(f"{model.name}  {model.size_bytes / 1e6:.0f} MB  {path or 'not downloaded'}")
+
+
+def _story() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
+def _result(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """The entry point: every foreseen failure is one line on stderr and an exit code."""
+    sys.exit(guarded(lambda: app(standalone_mode=True)))
+
+
+def guarded(command: Callable[[], object]) -> int:
+    """Run a command; returns its exit code."""
+    try:
+        command()
+    except CellblockError as error:
+        _story().print(f"cellblock: {escape(plain(str(error)))}", style="red", soft_wrap=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        _story().print("cellblock: interrupted", style="red")
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
