@@ -29,6 +29,7 @@ from agent.loop import Finish, Loop
 from agent.messages import Usage
 from agent.model import Model
 from agent.progress import Progress, Waiting
+from agent.text import encodable
 from agent.toolcalls import TOOL
 from agent.transcript import Transcript, utc_now
 from sandbox import CellblockError, Change, Policy, Session
@@ -167,9 +168,7 @@ def find_local_file(model: LocalModel) -> Path:
 class _Run:
     """One run from its first event to its last."""
 
-    def __init__(
-        self, agent: Agent, task: str, directory: Path, on_progress: Callable[[Progress], None]
-    ) -> None:
+    def __init__(self, agent: Agent, task: str, directory: Path, on_progress: Callable[[Progress], None]) -> None:
         self._agent = agent
         self._task = task
         self._directory = directory
@@ -246,6 +245,8 @@ class _Run:
 def _check_task(task: str) -> None:
     if not task.strip():
         raise UsageError("The task is empty.", mend='cellblock run "What is 123 to the power of 21?"')
+    if encodable(task) != task:
+        raise UsageError(f"The task is not valid UTF-8: {task[:40]!r}.", mend="export LANG=C.UTF-8")
     if len(task) > MAX_TASK_CHARS:
         raise UsageError(
             f"The task is {len(task)} characters long, over the limit of {MAX_TASK_CHARS}: {task[:40]!r}….",

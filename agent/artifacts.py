@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from agent.errors import UsageError
 from agent.events import FileRecord
+from agent.text import encodable
 from sandbox import FileInfo, FileTransferError, Session
 
 MAX_ARTIFACTS = 100
@@ -16,6 +17,8 @@ def check_files(files: Iterable[Path]) -> list[Path]:
     for file in files:
         if not file.is_file():
             raise UsageError(f"{str(file)!r} is not a file.", mend=f"ls -l {file.parent}")
+        if encodable(file.name) != file.name:
+            raise UsageError(f"The name of {str(file)!r} is not valid UTF-8.", mend="mv it to another name")
         if file.name in checked:
             raise UsageError(f"{str(file)!r} and {str(checked[file.name])!r} have the same name.")
         checked[file.name] = file

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from agent.messages import Reply, ToolCall, Usage
+from agent.text import encodable
 
 OnDelta = Callable[[Literal["reasoning", "text"], str], None]
 
@@ -39,7 +40,7 @@ class Assembler:
         self.heard_choice = True
         choice = choices[0]
         if isinstance(reason := choice.get("finish_reason"), str):
-            self._finish_reason = reason
+            self._finish_reason = encodable(reason)
         if isinstance(delta := choice.get("delta"), dict):
             self._add_delta(delta)
 
@@ -62,9 +63,7 @@ class Assembler:
         function = function if isinstance(function, dict) else {}
         call_id, name, arguments = delta.get("id"), function.get("name"), function.get("arguments")
         index = delta.get("index")
-        call = self._call_for(
-            call_id if isinstance(call_id, str) else "", index if isinstance(index, int) else None
-        )
+        call = self._call_for(call_id if isinstance(call_id, str) else "", index if isinstance(index, int) else None)
         if isinstance(name, str) and name and not call.name:
             call.name = name
         if isinstance(arguments, str):
@@ -90,10 +89,14 @@ class Assembler:
     def reply(self) -> Reply:
         """What the stream amounts to; calls without an id are given one by their place."""
         return Reply(
-            content="".join(self._content),
-            reasoning="".join(self._reasoning),
+            content=encodable("".join(self._content)),
+            reasoning=encodable("".join(self._reasoning)),
             tool_calls=[
-                ToolCall(id=call.id or f"call_{place}", name=call.name, arguments="".join(call.arguments))
+                ToolCall(
+                    id=encodable(call.id) or f"call_{place}",
+                    name=encodable(call.name),
+                    arguments=encodable("".join(call.arguments)),
+                )
                 for place, call in enumerate(self._calls)
             ],
             finish_reason=self._finish_reason,

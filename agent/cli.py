@@ -44,23 +44,15 @@ model_app = typer.Typer(no_args_is_help=True, help="The built-in local models.")
 app.add_typer(image_app, name="image")
 app.add_typer(model_app, name="model")
 
-ModelOption = Annotated[
-    str | None, typer.Option("--model", help="Model to ask; a built-in name runs locally.")
-]
-UrlOption = Annotated[
-    str | None, typer.Option("--base-url", help="OpenAI-compatible endpoint, ending in /v1.")
-]
-ImageOption = Annotated[
-    str | None, typer.Option("--image", help="Sandbox image, instead of Cellblock's own.")
-]
+ModelOption = Annotated[str | None, typer.Option("--model", help="Model to ask; a built-in name runs locally.")]
+UrlOption = Annotated[str | None, typer.Option("--base-url", help="OpenAI-compatible endpoint, ending in /v1.")]
+ImageOption = Annotated[str | None, typer.Option("--image", help="Sandbox image, instead of Cellblock's own.")]
 
 
 @app.command()
 def run(
     task: Annotated[str, typer.Argument(help="What to find out; - reads it from stdin.")],
-    file: Annotated[
-        list[Path] | None, typer.Option("-f", "--file", help="File to put into /workspace.")
-    ] = None,
+    file: Annotated[list[Path] | None, typer.Option("-f", "--file", help="File to put into /workspace.")] = None,
     model: ModelOption = None,
     base_url: UrlOption = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Run directory to make.")] = None,

@@ -89,9 +89,7 @@ def _model_studio_url(environ: Mapping[str, str]) -> str | None:
 def _endpoint(url: str, api_key: str | None, model: str | None) -> Endpoint:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(
-            f"{url!r} is not an http(s) URL.", mend="cellblock run --base-url http://HOST:PORT/v1 ..."
-        )
+        raise UsageError(f"{url!r} is not an http(s) URL.", mend="cellblock run --base-url http://HOST:PORT/v1 ...")
     if not model:
         raise UsageError(
             f"The endpoint {parts.hostname!r} needs the name of a model.",

@@ -78,9 +78,7 @@ def _memory(model: Endpoint | LocalModel, policy: Policy) -> Check:
     available_bytes = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
-        available_bytes = next(
-            int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable")
-        )
+        available_bytes = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
         pass  # not Linux: free pages are the best figure there is
     detail = f"{available_bytes / 1e9:.1f} GB available, {needed_bytes / 1e9:.1f} GB wanted"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from agent import progress, toolcalls
 from agent.events import Instructed, ModelReplied, Outcome, ToolRan
@@ -12,7 +12,7 @@ from agent.model import Generation, Model
 from agent.observation import observe
 from agent.progress import Progress
 from agent.transcript import Transcript
-from sandbox import Session
+from sandbox import Execution, Output
 
 LAST_TURN = "No more code can be run. Give your best answer now, from what you have seen."
 NUDGE = (
@@ -30,14 +30,20 @@ class Finish:
     error: str | None = None
 
 
+class CodeRunner(Protocol):
+    """What the loop needs of a sandbox session."""
+
+    async def execute(self, code: str, *, on_output: Callable[[Output], None]) -> Execution: ...
+
+
 class Loop:
     """One run over one session. All that it decides and sees is in the transcript."""
 
     def __init__(
-        self, model: Model, session: Session, transcript: Transcript, on_progress: Callable[[Progress], None]
+        self, model: Model, sandbox: CodeRunner, transcript: Transcript, on_progress: Callable[[Progress], None]
     ) -> None:
         self._model = model
-        self._session = session
+        self._sandbox = sandbox
         self._transcript = transcript
         self._on_progress = on_progress
         self._calls_natively = False
@@ -110,7 +116,7 @@ class Loop:
             observation = str(error)
         else:
             self._on_progress(progress.CodeStarted(code))
-            execution = await self._session.execute(
+            execution = await self._sandbox.execute(
                 code, on_output=lambda output: self._on_progress(progress.OutputPiece(output))
             )
             observation = observe(execution)

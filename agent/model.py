@@ -61,9 +61,7 @@ class Model:
         except (openai.OpenAIError, ValueError) as error:
             raise _as_endpoint_error(error, self.endpoint) from error
 
-    async def generate(
-        self, messages: list[Message], tools: list[dict[str, Any]], on_delta: OnDelta
-    ) -> Generation:
+    async def generate(self, messages: list[Message], tools: list[dict[str, Any]], on_delta: OnDelta) -> Generation:
         """One turn of the model. Raises EndpointError when the endpoint refuses or the retries are spent.
 
         A repeated attempt starts its text anew, so `on_delta` may hear the start of a reply twice.
@@ -79,7 +77,7 @@ class Model:
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_is_passing),
             stop=tenacity.stop_after_attempt(MAX_ATTEMPTS),
-            wait=tenacity.wait_exponential_jitter(initial=0.5, max=20),
+            wait=tenacity.wait_exponential_jitter(multiplier=0.5, max=20),
             before_sleep=note,
             reraise=True,
         )
@@ -89,9 +87,7 @@ class Model:
             raise _as_endpoint_error(error, self.endpoint) from error
         return Generation(reply, attempts, time.monotonic() - begun)
 
-    async def _attempt(
-        self, messages: list[Message], tools: list[dict[str, Any]], on_delta: OnDelta
-    ) -> Reply:
+    async def _attempt(self, messages: list[Message], tools: list[dict[str, Any]], on_delta: OnDelta) -> Reply:
         stream: openai.AsyncStream[object] = await self._client.post(
             "/chat/completions",
             body=self._body(messages, tools),

@@ -25,9 +25,7 @@ WORDS = {
 
 def observe(execution: Execution) -> str:
     """What the model is told about a cell: its output, then how it ended where it did not end well."""
-    body = cut_middle(
-        "".join(_render(output) for output in execution.outputs).strip("\n"), MAX_CHARS, WORDS["cut"]
-    )
+    body = cut_middle("".join(_render(output) for output in execution.outputs).strip("\n"), MAX_CHARS, WORDS["cut"])
     notes = _ending(execution)
     if not body and not notes:
         return WORDS["nothing"]

@@ -17,9 +17,7 @@ def show_run(recorded: Recorded, console: Console) -> None:
     if recorded.finished is None:
         console.print(Text("The run has no end: it crashed, or it still runs.", style="yellow"))
     if recorded.torn:
-        console.print(
-            Text(f"The last line is torn: {len(recorded.torn)} bytes were left out.", style="yellow")
-        )
+        console.print(Text(f"The last line is torn: {len(recorded.torn)} bytes were left out.", style="yellow"))
 
 
 def _show(event: Event, view: RunView, console: Console) -> None:

@@ -12,6 +12,11 @@ _ESCAPES = re.compile(
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
+def encodable(text: str) -> str:
+    """The text with lone surrogates, which a JSON escape can smuggle in and no file can hold, replaced by `?`."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def plain(text: str) -> str:
     """The text as a terminal would leave it: no escapes or controls, and a line rewritten by `\\r` once."""
     lines = _ESCAPES.sub("", text).replace("\r\n", "\n").split("\n")

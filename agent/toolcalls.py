@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.messages import Reply, ToolCall
+from agent.text import encodable
 
 RUN_PYTHON = "run_python"
 TOOL: dict[str, Any] = {
@@ -52,9 +53,7 @@ class BadCallError(Exception):
 def code_of(call: ToolCall) -> str:
     """The code that a call asks to run. Raises BadCallError with what to do instead."""
     if call.name != RUN_PYTHON:
-        raise BadCallError(
-            f"There is no tool {call.name!r}. The only tool is {RUN_PYTHON}, with one argument: code."
-        )
+        raise BadCallError(f"There is no tool {call.name!r}. The only tool is {RUN_PYTHON}, with one argument: code.")
     arguments = parse_object(call.arguments)
     if arguments is None:
         raise BadCallError(f'The arguments are not JSON. Call {RUN_PYTHON} with {{"code": "..."}}.')
@@ -132,7 +131,7 @@ def _code_of_object(parsed: dict[str, Any]) -> str | None:
 
 def _code_in(arguments: dict[str, Any]) -> str | None:
     values = [arguments[key] for key in _CODE_KEYS if isinstance(arguments.get(key), str)]
-    return values[0] if values else None
+    return encodable(values[0]) if values else None
 
 
 def parse_object(text: str) -> dict[str, Any] | None:

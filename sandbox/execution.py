@@ -52,9 +52,7 @@ class ErrorOutput(_Value):
     traceback: list[str]
 
 
-Output = Annotated[
-    StreamOutput | DisplayData | ExecuteResult | ErrorOutput, Field(discriminator="output_type")
-]
+Output = Annotated[StreamOutput | DisplayData | ExecuteResult | ErrorOutput, Field(discriminator="output_type")]
 
 
 class Execution(_Value):

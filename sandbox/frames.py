@@ -119,18 +119,7 @@ class Refused(AnyHeader):
 
 
 Header = Annotated[
-    KernelReady
-    | KernelDied
-    | Stream
-    | Display
-    | Result
-    | Error
-    | Done
-    | Data
-    | File
-    | Files
-    | Description
-    | Refused,
+    KernelReady | KernelDied | Stream | Display | Result | Error | Done | Data | File | Files | Description | Refused,
     Field(discriminator="type"),
 ]
 _HEADER: TypeAdapter[Header] = TypeAdapter(Header)

@@ -57,8 +57,13 @@ def set_dumpable(dumpable: bool) -> None:
 
 
 def pack_frame(header: dict[str, Any], payload: bytes = b"") -> bytes:
-    head = json.dumps(header).encode()
+    head = pack_json(header)
     return LENGTHS.pack(len(head), len(payload)) + head + payload
+
+
+def pack_json(value: Any) -> bytes:
+    """JSON without lone surrogates, which the host's strict parser would refuse."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
 
 class Host:
@@ -220,9 +225,7 @@ def run_kernel(birth: Birth) -> None:
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "nocolor"
     config.IPKernelApp.log_level = "CRITICAL"
-    app: Any = IPKernelApp.instance(
-        config=config, connection_file=birth.connection_file, outstream_class=None
-    )
+    app: Any = IPKernelApp.instance(config=config, connection_file=birth.connection_file, outstream_class=None)
     app.initialize([])
     mark_rich_messages(app.session, birth.stdout, birth.mark + MARK_RICH)
     os.write(birth.ready, b"r")
@@ -592,7 +595,7 @@ class Cell:
 
     def _send_rich(self, kind: str, content: dict[str, Any]) -> None:
         body = {"data": content.get("data", {}), "metadata": content.get("metadata", {})}
-        payload = json.dumps(body).encode()
+        payload = pack_json(body)
         if len(payload) > self.rich_left:
             self.rich_omitted += 1
             self.rich_omitted_bytes += len(payload)
@@ -611,7 +614,7 @@ class Cell:
             "evalue": cut_middle(str(content.get("evalue", "")), limit // 4),
             "traceback": cut_middle("\n".join(lines), limit).split("\n"),
         }
-        self.send({"type": "error"}, json.dumps(body).encode())
+        self.send({"type": "error"}, pack_json(body))
 
     def finish(self, status: str, cause: str | None, state_lost: bool) -> None:
         for stream in self.streams.values():
@@ -745,7 +748,10 @@ class Guest:
         while True:
             timeout_ms = 50 if self.probe_id and not self.ready else None
             events = self.poller.poll(timeout_ms)
+            kernel = self.kernel
             for source, _ in events:
+                if self.kernel is not kernel:
+                    break  # what is left may be about a descriptor that now means something else
                 if source in self.handlers:
                     self.handlers[source]()
             if not events:
@@ -900,9 +906,7 @@ class Guest:
             try:
                 handler(header, payload)
             except (RefusedError, OSError) as error:
-                reason = (
-                    str(error) if isinstance(error, RefusedError) else f"{error.strerror}: {error.filename!r}"
-                )
+                reason = str(error) if isinstance(error, RefusedError) else f"{error.strerror}: {error.filename!r}"
                 self.host.send({"type": "refused", "id": header.get("id", 0), "reason": reason})
 
     def _host_configure(self, header: dict[str, Any], payload: bytes) -> None:
@@ -924,7 +928,7 @@ class Guest:
 
         packages = {dist.metadata["Name"]: dist.version for dist in distributions()}
         body = {"python": sys.version.split()[0], "packages": dict(sorted(packages.items()))}
-        self.host.send({"type": "description"}, json.dumps(body).encode())
+        self.host.send({"type": "description"}, pack_json(body))
 
     def _host_put(self, header: dict[str, Any], payload: bytes) -> None:
         if self.upload is not None:  # its sender gave up
@@ -960,7 +964,7 @@ class Guest:
         self.host.send({"type": "file", "id": header["id"]} | moved)
 
     def _host_list(self, header: dict[str, Any], payload: bytes) -> None:
-        self.host.send({"type": "files"}, json.dumps(list_workspace(header["max_files"])).encode())
+        self.host.send({"type": "files"}, pack_json(list_workspace(header["max_files"])))
 
 
 def read_available(fd: int) -> bytes | None:

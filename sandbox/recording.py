@@ -41,9 +41,7 @@ class Recording:
         self._outputs: list[Output] = []
         self._text: list[str] = []
         self._omitted_bytes = 0
-        self._decoders = {
-            name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")
-        }
+        self._decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")}
 
     def add(self, frame: frames.Frame) -> None:
         """Take one frame; frames of another cell are dropped. Raises ProtocolError over the bound."""

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import IO, Literal, Self
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -184,17 +184,13 @@ class Session:
             await channel.send({"type": "get", "id": request, "name": name, "max_bytes": limit})
             digest = hashlib.sha256()
             size_bytes = 0
-            partial = target.with_name(target.name + ".part")
-            with _host_file_errors(target), partial.open("wb") as file:
+            with _partial_file(target) as file:
                 async for _, data in _answers(channel, request, name):
                     size_bytes += len(data)
                     if size_bytes > limit + CHUNK_BYTES:
-                        raise ProtocolError(
-                            f"The sandbox sent more of {name!r} than the {limit} bytes asked for."
-                        )
+                        raise ProtocolError(f"The sandbox sent more of {name!r} than the {limit} bytes asked for.")
                     digest.update(data)
                     file.write(data)
-            partial.replace(target)
             return TransferredFile(size_bytes, digest.hexdigest())
 
     def _next_id(self) -> int:
@@ -274,9 +270,7 @@ class Session:
                 await channel.receive_only(frames.KernelReady)
         except (StreamEndedError, TimeoutError) as error:
             await self._stop("the guest is silent")
-            raise StartError(
-                "The kernel could not be replaced; the next call starts a new sandbox."
-            ) from error
+            raise StartError("The kernel could not be replaced; the next call starts a new sandbox.") from error
         self._on_change(Change("restarted", reason))
 
     # --- one cell
@@ -326,6 +320,19 @@ async def _answers(channel: Channel, request: int, name: str) -> AsyncIterator[f
             yield frame
             if isinstance(header, frames.File):
                 return
+
+
+@contextmanager
+def _partial_file(target: Path) -> Iterator[IO[bytes]]:
+    """A file that takes the name `target` when the block ends well, and is gone when it does not."""
+    partial = target.with_name(target.name + ".part")
+    with _host_file_errors(target):
+        try:
+            with partial.open("wb") as file:
+                yield file
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 @contextmanager

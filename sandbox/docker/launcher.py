@@ -1,7 +1,6 @@
 """Starts guests in locked Docker containers and holds their streams."""
 
 import asyncio
-import os
 import socket
 import ssl
 import struct
@@ -212,11 +211,11 @@ def start_container(engine: Engine, policy: Policy) -> tuple[SandboxInfo, socket
 
 
 def plain_socket(attached: Any) -> socket.socket:
-    """A socket of our own for the attach stream, so that docker-py's response object can go."""
+    """The attach stream's socket, taken from docker-py's response object so that it can go."""
     inner = getattr(attached, "_sock", attached)
     if not isinstance(inner, socket.socket) or isinstance(inner, ssl.SSLSocket):
         raise EngineError(
             f"The engine's stream is a {type(inner).__name__}, and only plain sockets are supported.",
             mend="docker context use default",
         )
-    return socket.socket(fileno=os.dup(inner.fileno()))
+    return socket.socket(fileno=inner.detach())

@@ -1,0 +1,184 @@
+"""The container engine: where it is, how to reach it, and what its failures mean."""
+
+import json
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from http.client import BadStatusLine
+from pathlib import Path
+
+import docker
+import requests
+import urllib3
+from docker.context import ContextAPI
+from docker.errors import APIError, DockerException, StreamParseError
+from docker.tls import TLSConfig
+from docker.utils import kwargs_from_env
+
+from sandbox.errors import EngineError
+
+DEFAULT_HOST = "unix:///var/run/docker.sock"
+ANY_API_VERSION = "1.41"
+"""For the one request whose address has no version in it."""
+CONNECT_TIMEOUT_S = 10
+REQUEST_TIMEOUT_S = 60
+
+START = "make engine, or start Docker; `docker context ls` shows where it is expected"
+SELECT = "docker context ls, and set DOCKER_HOST or DOCKER_CONTEXT to an engine"
+
+FOREIGN_ERRORS = (
+    DockerException,
+    StreamParseError,
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    ConnectionError,
+    TimeoutError,
+)
+"""What docker-py and the libraries under it raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The address of an engine, as DOCKER_HOST writes it, and the TLS configuration to reach it with."""
+
+    host: str
+    tls: TLSConfig | None = None
+
+
+def find_endpoint() -> Endpoint:
+    """DOCKER_HOST, else DOCKER_CONTEXT, else the current context of the command line, else the default.
+
+    Raises:
+        EngineError: the TLS settings, the named context or Docker's own configuration cannot be used.
+    """
+    try:
+        if os.environ.get("DOCKER_HOST"):
+            settings = kwargs_from_env()
+            return Endpoint(settings["base_url"], settings.get("tls"))
+        name = os.environ.get("DOCKER_CONTEXT") or _current_context()
+        return Endpoint(DEFAULT_HOST) if name == "default" else _context_endpoint(name)
+    except DockerException as error:
+        raise EngineError(f"Docker's settings cannot be used: {_one_line(error)}.", mend=SELECT) from error
+
+
+def connect() -> docker.DockerClient:
+    """A client of the engine that `find_endpoint` names; the caller closes it.
+
+    Raises:
+        EngineError: nothing answers there, it refuses, or it is not a container engine.
+    """
+    endpoint = find_endpoint()
+    _knock(endpoint.host)
+    with engine_errors("open a connection"):
+        return _client(endpoint, _api_version(endpoint), REQUEST_TIMEOUT_S)
+
+
+@contextmanager
+def engine_errors(action: str = "do what was asked") -> Iterator[None]:
+    """Translate each error of docker-py, and of the libraries under it, that the block raises.
+
+    `action` completes the sentence "the engine could not …", for example "start a container".
+
+    Raises:
+        EngineError: in place of the foreign error, which is its cause.
+    """
+    try:
+        yield
+    except FOREIGN_ERRORS as error:
+        raise _translate(error, action) from error
+
+
+def _client(endpoint: Endpoint, version: str, timeout_s: int) -> docker.DockerClient:
+    return docker.DockerClient(
+        base_url=endpoint.host,
+        tls=endpoint.tls or False,
+        version=version,
+        timeout=timeout_s,
+        use_ssh_client=True,
+    )
+
+
+def _knock(host: str) -> None:
+    """docker-py leaks the unix socket with which it fails to connect."""
+    if not host.startswith("unix://"):
+        return
+    try:
+        with socket.socket(socket.AF_UNIX) as visitor:
+            visitor.settimeout(CONNECT_TIMEOUT_S)
+            visitor.connect(host.removeprefix("unix://"))
+    except OSError as error:
+        raise _translate(error, "open a connection") from error
+
+
+def _api_version(endpoint: Endpoint) -> str:
+    """A docker-py client that asks for it by itself leaks its socket when the answer is wrong."""
+    with closing(_client(endpoint, ANY_API_VERSION, CONNECT_TIMEOUT_S)) as probe:
+        reply = probe.api.get(f"{probe.api.base_url}/version", timeout=CONNECT_TIMEOUT_S)
+    try:
+        version = str(reply.json()["ApiVersion"])
+    except (KeyError, TypeError, ValueError):
+        version = ""
+    if not re.fullmatch(r"\d+\.\d+", version):
+        raise _not_an_engine(endpoint.host, f"{reply.status_code} {reply.text[:80]!r}")
+    return version
+
+
+def _current_context() -> str:
+    """docker-py takes a broken file for the default context: perhaps not the engine that is meant."""
+    path = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+    try:
+        return str(json.loads(path.read_bytes()).get("currentContext") or "default")
+    except FileNotFoundError:
+        return "default"
+    except (OSError, ValueError, AttributeError) as error:
+        reason = f"Cannot read Docker's configuration {str(path)!r}: {error}"
+        raise EngineError(f"{reason}.", mend="correct or remove that file, or set DOCKER_HOST") from error
+
+
+def _context_endpoint(name: str) -> Endpoint:
+    try:
+        context = ContextAPI.get_context(name)
+    except Exception as error:  # docker-py raises bare exceptions for a damaged context
+        raise EngineError(f"The Docker context {name!r} cannot be read: {error}.", mend=SELECT) from error
+    if context is None or not context.Host:
+        raise EngineError(f"There is no Docker context {name!r}.", mend=SELECT)
+    return Endpoint(context.Host, context.TLSConfig)
+
+
+def _translate(error: BaseException, action: str) -> EngineError:
+    host = find_endpoint().host
+    for link in _chain(error):
+        match link:
+            case PermissionError():
+                mend = "sudo usermod -aG docker $USER, then log in again"
+                return EngineError(f"You may not use the engine at {host!r}: permission denied.", mend=mend)
+            case FileNotFoundError() if host.startswith("unix://"):
+                return EngineError(f"No engine at {host!r}: the socket does not exist.", mend=START)
+            case ConnectionRefusedError():
+                return EngineError(f"No engine at {host!r}: nothing listens there.", mend=START)
+            case TimeoutError() | requests.Timeout() | urllib3.exceptions.TimeoutError():
+                said = f"The engine at {host!r} did not answer in time, and could not {action}."
+                return EngineError(said, mend="docker info, to see whether it is well")
+            case BadStatusLine() if not isinstance(link, ConnectionError):
+                return _not_an_engine(host, repr(str(link)[:80]))
+    return EngineError(f"The engine at {host!r} could not {action}: {_one_line(error)}.")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and those under it; what the caller was handling at the time is not among them."""
+    while error is not None:
+        yield error
+        error = (error.__cause__ or error.__context__) if isinstance(error, FOREIGN_ERRORS) else None
+
+
+def _one_line(error: BaseException) -> str:
+    """What an engine says about a refused request is clearer than what docker-py makes of it."""
+    text = error.explanation if isinstance(error, APIError) and error.explanation else str(error)
+    return " ".join(str(text).split()).rstrip(".") or type(error).__name__
+
+
+def _not_an_engine(host: str, answer: str) -> EngineError:
+    return EngineError(f"What listens at {host!r} is not a container engine: it answers {answer}.", mend=SELECT)

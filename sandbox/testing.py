@@ -1,0 +1,53 @@
+"""For tests of code that uses a sandbox: a session that answers from a script, strictly."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sandbox.errors import CellblockError
+from sandbox.execution import Execution, Output, StreamOutput
+
+
+@dataclass(frozen=True)
+class Step:
+    """One expected cell and what it gives."""
+
+    code: str
+    gives: Execution | CellblockError
+
+
+def printed(text: str) -> Execution:
+    """The execution of a cell that prints `text`."""
+    return Execution(status="ok", outputs=[StreamOutput(name="stdout", text=text)])
+
+
+class ScriptedSandbox:
+    """Runs nothing: each `execute` must be the script's next step. Leaving the context checks that all were used."""
+
+    def __init__(self, *steps: Step) -> None:
+        self._steps = list(steps)
+
+    async def execute(
+        self,
+        code: str,
+        *,
+        timeout_s: float | None = None,
+        on_output: Callable[[Output], None] = lambda output: None,
+    ) -> Execution:
+        """The script's answer to `code`. Raises AssertionError where the script expects another cell."""
+        if not self._steps:
+            raise AssertionError(f"The script is over, but a cell came: {code!r}.")
+        step = self._steps.pop(0)
+        if step.code != code:
+            raise AssertionError(f"The script expects the cell {step.code!r}, but {code!r} came.")
+        if isinstance(step.gives, CellblockError):
+            raise step.gives
+        for output in step.gives.outputs:
+            on_output(output)
+        return step.gives
+
+    def __enter__(self) -> "ScriptedSandbox":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and self._steps:
+            raise AssertionError(f"The script's step {self._steps[0].code!r} was not used.")

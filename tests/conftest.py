@@ -1,0 +1,81 @@
+"""What all tests share: no network for unit tests, and real Docker or the real model only where asked for."""
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import closing
+from functools import cache
+from typing import Any
+
+import pytest
+
+from agent.local import DEFAULT_MODEL, find
+from sandbox import CellblockError, Session
+from sandbox.docker import DockerLauncher, connect, default_image, require_image
+
+IN_CI = bool(os.environ.get("CI"))
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@cache
+def missing_for_docker() -> str | None:
+    """Why tests with the marker `docker` cannot run here, in one line."""
+    try:
+        with closing(connect()) as client:
+            require_image(client, default_image())
+    except CellblockError as error:
+        return str(error)
+    return None
+
+
+@cache
+def missing_for_model() -> str | None:
+    """Why tests with the marker `model` cannot run here, in one line."""
+    if find(DEFAULT_MODEL) is None:
+        return "the built-in model is not downloaded: make model"
+    return missing_for_docker()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, with the reason, what this machine lacks; in CI nothing may be lacking."""
+    for marker, missing in (("docker", missing_for_docker), ("model", missing_for_model)):
+        if item.get_closest_marker(marker) and (reason := missing()):
+            if IN_CI:
+                pytest.fail(f"CI must bring up what {marker!r} tests need: {reason}", pytrace=False)
+            pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def loopback_only(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reaches beyond this machine: sockets connect to loopback and to unix paths only."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family != socket.AF_UNIX and address[0] not in LOOPBACK:
+            raise AssertionError(f"{request.node.nodeid} wanted to reach {address!r}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture
+def clean_environ(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment that names no endpoint."""
+    for name in list(os.environ):
+        if name.startswith(("CELLBLOCK_", "OPENAI_", "DASHSCOPE_")):
+            monkeypatch.delenv(name)
+    return monkeypatch
+
+
+@pytest.fixture
+async def launcher() -> AsyncIterator[DockerLauncher]:
+    """The real engine."""
+    async with DockerLauncher() as launcher:
+        yield launcher
+
+
+@pytest.fixture
+async def session(launcher: DockerLauncher) -> AsyncIterator[Session]:
+    """A session in a fresh real sandbox."""
+    async with Session(launcher) as session:
+        yield session

@@ -1,0 +1,204 @@
+"""The session against a guest that misbehaves: a scripted process in place of a container."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import FileTransferError, Policy, ProtocolError, Session, SessionClosedError, StartError
+from sandbox.guest import pack_frame
+from sandbox.launcher import SandboxInfo
+from sandbox.session import Change
+
+INFO = SandboxInfo("fake", "fake 1", "runc", "image", "sha256:0", "id")
+READY = pack_frame({"type": "kernel_ready"})
+QUICK = Policy(cell_timeout_s=0.05, interrupt_grace_s=0.05, restart_grace_s=0.05, start_timeout_s=0.3)
+
+
+def done(cell: int, **fields: Any) -> bytes:
+    header = {"type": "done", "id": cell, "status": "ok", "cause": None, "state_lost": False}
+    rest = {"execution_count": 1, "omitted_outputs": 0, "omitted_output_bytes": 0}
+    return pack_frame(header | rest | fields)
+
+
+def stream(cell: int, text: bytes, **fields: Any) -> bytes:
+    return pack_frame({"type": "stream", "id": cell, "name": "stdout"} | fields, text)
+
+
+class FakeProcess:
+    """A guest that answers each request type with prepared bytes; `None` ends its stream."""
+
+    info = INFO
+
+    def __init__(self, answers: dict[str, bytes | None]) -> None:
+        self.answers = answers
+        self.seen: list[str] = []
+        self.killed = 0
+        self._out: asyncio.Queue[bytes] = asyncio.Queue()
+        self._out.put_nowait(answers.get("start", READY) or b"")
+
+    async def read(self) -> bytes:
+        return await self._out.get()
+
+    async def write(self, data: bytes) -> None:
+        kinds = ("execute", "interrupt", "restart", "get", "put", "end", "list", "describe")
+        for kind in kinds:
+            if f'"type": "{kind}"'.encode() in data:
+                self.seen.append(kind)
+                answer = self.answers.get(kind, b"")
+                if answer != b"":
+                    self._out.put_nowait(answer or b"")
+
+    async def last_words(self) -> str:
+        return "no such module"
+
+    async def kill(self) -> None:
+        self.killed += 1
+
+
+class FakeLauncher:
+    def __init__(self, *guests: Mapping[str, bytes | None]) -> None:
+        self.processes = [FakeProcess(dict(answers)) for answers in guests]
+        self.launched = 0
+
+    async def launch(self, policy: Policy) -> FakeProcess:
+        self.launched += 1
+        return self.processes[self.launched - 1]
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_streams_join_and_results_follow_nbformat() -> None:
+    result = pack_frame(
+        {"type": "execute_result", "id": 1, "execution_count": 1},
+        b'{"data": {"text/plain": "2"}, "metadata": {}}',
+    )
+    answer = stream(1, b"\xe4\xbd") + stream(1, b"\xa0 hi\n") + result + done(1)
+    async with Session(FakeLauncher({"execute": answer})) as session:
+        execution = await session.execute("1+1")
+    assert [output.model_dump(exclude_defaults=True) for output in execution.outputs] == [
+        {"name": "stdout", "text": "你 hi\n"},
+        {"execution_count": 1, "data": {"text/plain": "2"}},
+    ]
+    assert execution.text == "你 hi\n2\n"
+
+
+async def test_each_rung_of_the_ladder_is_climbed_in_turn() -> None:
+    changes: list[Change] = []
+    launcher = FakeLauncher({"execute": stream(1, b"partial")}, {})
+    session = Session(launcher, QUICK, on_change=changes.append)
+    execution = await session.execute("while True: pass")
+    assert launcher.processes[0].seen == ["execute", "interrupt", "restart"]
+    assert launcher.processes[0].killed == 1
+    assert (execution.status, execution.cause, execution.text) == ("timeout", "timeout", "partial")
+    assert execution.state_lost
+    assert execution.files_lost
+    assert [change.kind for change in changes] == ["started", "interrupted", "restarted", "stopped"]
+    await session.start()
+    assert launcher.launched == 2
+    await session.close()
+
+
+async def test_an_interrupt_that_works_keeps_the_state() -> None:
+    answers = {"execute": stream(1, b"partial"), "interrupt": done(1, status="error")}
+    async with Session(FakeLauncher(answers), QUICK) as session:
+        execution = await session.execute("sleep")
+    assert (execution.status, execution.cause, execution.state_lost) == ("timeout", "timeout", False)
+    assert execution.text == "partial"
+
+
+async def test_a_lost_sandbox_is_a_value_and_the_next_cell_gets_a_new_one() -> None:
+    launcher = FakeLauncher({"execute": None}, {"execute": done(2)})
+    async with Session(launcher) as session:
+        lost = await session.execute("kill")
+        assert (lost.status, lost.cause, lost.files_lost) == ("died", "sandbox_lost", True)
+        assert (await session.execute("1")).status == "ok"
+    assert [process.killed for process in launcher.processes] == [1, 1]
+
+
+async def test_output_of_another_cell_is_dropped() -> None:
+    async with Session(FakeLauncher({"execute": stream(7, b"late") + stream(1, b"mine") + done(1)})) as session:
+        assert (await session.execute("1")).text == "mine"
+
+
+async def test_a_kernel_that_died_between_two_cells_is_reported_with_the_next() -> None:
+    died = pack_frame({"type": "kernel_died", "cause": "signal SIGKILL"})
+    async with Session(FakeLauncher({"execute": died + done(1)})) as session:
+        assert (await session.execute("1")).state_lost
+
+
+FORGED = [b"\xff" * 8, pack_frame({"type": "nonsense"}), pack_frame({"type": "error", "id": 1}, b"not json")]
+
+
+@pytest.mark.parametrize("forged", FORGED, ids=["lengths", "type", "body"])
+async def test_a_forged_frame_ends_the_sandbox_and_not_the_host(forged: bytes) -> None:
+    launcher = FakeLauncher({"execute": forged}, {"execute": done(2)})
+    async with Session(launcher) as session:
+        with pytest.raises(ProtocolError):
+            await session.execute("forge")
+        assert launcher.processes[0].killed == 1
+        assert (await session.execute("1")).status == "ok"
+
+
+async def test_a_guest_that_floods_is_cut_off() -> None:
+    policy = Policy(stream_head_bytes=0, stream_tail_bytes=0, rich_bytes=0)
+    flood = stream(1, b"x" * (1 << 20)) * 65
+    async with Session(FakeLauncher({"execute": flood}), policy) as session:
+        with pytest.raises(ProtocolError, match="more output for one cell than its policy allows"):
+            await session.execute("flood")
+
+
+@pytest.mark.parametrize("start", [b"", None], ids=["silent", "dead"])
+async def test_a_start_that_fails_says_why_and_leaves_nothing(start: bytes | None) -> None:
+    launcher = FakeLauncher({"start": start})
+    with pytest.raises(StartError) as caught:
+        await Session(launcher, QUICK).start()
+    assert str(caught.value) == (
+        "No kernel came up in image 'image' within 0.3 s; its last words: 'no such module'. Try: cellblock doctor"
+    )
+    assert launcher.processes[0].killed == 1
+
+
+async def test_a_cancelled_cell_does_not_run_on_under_the_next() -> None:
+    launcher = FakeLauncher({"restart": done(1, status="died", cause="restart") + READY})
+    async with Session(launcher) as session:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await session.execute("sleep")
+        launcher.processes[0].answers["execute"] = done(2)
+        assert (await session.execute("1")).status == "ok"
+    assert launcher.processes[0].seen == ["execute", "restart", "execute"]
+
+
+async def test_a_closed_session_says_so() -> None:
+    session = Session(FakeLauncher({}))
+    await session.close()
+    with pytest.raises(SessionClosedError, match="The session is closed"):
+        await session.execute("1")
+
+
+async def test_a_refused_file_names_itself_and_the_reason(tmp_path: Path) -> None:
+    refused = pack_frame({"type": "refused", "id": 1, "reason": "'x' is not a regular file"})
+    async with Session(FakeLauncher({"get": refused})) as session:
+        with pytest.raises(FileTransferError, match="The sandbox refused 'x': 'x' is not a regular file"):
+            await session.get_file("x", tmp_path / "x")
+    assert not any(tmp_path.iterdir())  # noqa: ASYNC240
+
+
+LIES: list[tuple[str, Callable[[Session, Path], Any]]] = [
+    ("list", lambda session, _: session.list_files()),
+    ("describe", lambda session, _: session.describe()),
+]
+
+
+@pytest.mark.parametrize(("kind", "ask"), LIES, ids=["list", "describe"])
+async def test_a_malformed_answer_is_a_protocol_error(
+    kind: str, ask: Callable[[Session, Path], Any], tmp_path: Path
+) -> None:
+    answer = {"list": "files", "describe": "description"}[kind]
+    async with Session(FakeLauncher({kind: pack_frame({"type": answer}, b"{}[")})) as session:
+        with pytest.raises(ProtocolError, match="malformed answer"):
+            await ask(session, tmp_path)

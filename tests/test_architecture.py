@@ -1,0 +1,108 @@
+"""The shape of the project: what may import what, and what is public."""
+
+import ast
+import importlib
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import agent
+import sandbox
+
+ROOT = Path(__file__).parents[1]
+LAYERS = [  # each may import those before it
+    ("sandbox.errors", "sandbox.execution", "sandbox.policy"),
+    ("sandbox",),
+    ("agent.errors", "agent.messages", "agent.text", "agent.local"),
+    ("agent.events", "agent.config", "agent.progress"),
+    ("agent.transcript", "agent.toolcalls", "agent.observation", "agent.assembly", "agent.artifacts"),
+    ("agent.history", "agent.model"),
+    ("agent.loop",),
+    ("agent.agent",),
+    ("agent.doctor", "agent.view", "agent.testing"),
+    ("agent.showing",),
+    ("agent.cli",),
+]
+ONLY_IN = {
+    "docker": "sandbox/docker/",
+    "openai": "agent/model.py",
+    "typer": "agent/cli.py",
+    "xllamacpp": "agent/local/",
+}
+
+
+def modules(*packages: str) -> list[Path]:
+    return sorted(path for package in packages for path in (ROOT / package).rglob("*.py"))
+
+
+def imports_of(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def layer_of(name: str) -> int:
+    prefixes = [
+        (len(prefix), level)
+        for level, layer in enumerate(LAYERS)
+        for prefix in layer
+        if name == prefix or name.startswith(prefix + ".")
+    ]
+    assert prefixes, f"{name} has no place in the layers"
+    return max(prefixes)[1]
+
+
+def dotted(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+@pytest.mark.parametrize("path", modules("agent"), ids=dotted)
+def test_imports_point_one_way(path: Path) -> None:
+    if path.name == "__init__.py":
+        return
+    level = layer_of(dotted(path))
+    for name in imports_of(path):
+        if name.startswith(("agent.", "sandbox")):
+            assert layer_of(name) <= level, f"{dotted(path)} imports {name}"
+
+
+@pytest.mark.parametrize("path", modules("sandbox"), ids=dotted)
+def test_the_sandbox_knows_no_agent(path: Path) -> None:
+    assert not {name for name in imports_of(path) if name.split(".")[0] == "agent"}
+
+
+@pytest.mark.parametrize("path", modules("agent", "sandbox"), ids=dotted)
+def test_a_foreign_library_has_one_home(path: Path) -> None:
+    for library, home in ONLY_IN.items():
+        if library in {name.split(".")[0] for name in imports_of(path)}:
+            assert path.relative_to(ROOT).as_posix().startswith(home), f"{dotted(path)} imports {library}"
+
+
+def test_the_guest_imports_nothing_of_ours() -> None:
+    assert not {name for name in imports_of(ROOT / "sandbox" / "guest.py") if name.split(".")[0] == "sandbox"}
+
+
+@pytest.mark.parametrize("package", [agent, sandbox], ids=["agent", "sandbox"])
+def test_the_public_names_are_what_is_importable(package: object) -> None:
+    names = package.__all__  # type: ignore[attr-defined]
+    assert list(names) == sorted(names, key=str.casefold) or list(names) == sorted(names)
+    submodules = {module.name for module in pkgutil.iter_modules(package.__path__)}  # type: ignore[attr-defined]
+    public = {name for name in vars(package) if not name.startswith("_")} - submodules
+    assert public == set(names)
+
+
+PROGRAMS = ("agent/local/serve.py", "agent/local/fetch_hub.py", "agent/local/tied.py")
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in modules("agent", "sandbox") if not path.match("__init__.py")], ids=dotted
+)
+def test_a_module_can_be_imported_alone(path: Path) -> None:
+    if path.relative_to(ROOT).as_posix() in PROGRAMS:
+        return
+    importlib.import_module(dotted(path))
