@@ -1,9 +1,17 @@
-"""Drives a model through function calling and lets its code run in a sandbox."""
+"""Drives a model through function calling and lets its code run in a sandbox.
 
-from agent.agent import Agent, RunResult
-from agent.config import Endpoint, LocalModel, Sampling
-from agent.errors import AgentError, EndpointError, LocalModelError, TranscriptError, UsageError
-from agent.messages import Usage
+The names are loaded when they are first used: the command line answers, and can be interrupted, before the
+half second that its libraries take.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agent.agent import Agent, RunResult
+    from agent.config import Endpoint, LocalModel, Sampling
+    from agent.errors import AgentError, EndpointError, LocalModelError, TranscriptError, UsageError
+    from agent.messages import Usage
 
 __all__ = [
     "Agent",
@@ -18,3 +26,17 @@ __all__ = [
     "Usage",
     "UsageError",
 ]
+
+_HOMES = {
+    "agent.agent": ("Agent", "RunResult"),
+    "agent.config": ("Endpoint", "LocalModel", "Sampling"),
+    "agent.errors": ("AgentError", "EndpointError", "LocalModelError", "TranscriptError", "UsageError"),
+    "agent.messages": ("Usage",),
+}
+
+
+def __getattr__(name: str) -> object:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

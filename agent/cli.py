@@ -4,12 +4,13 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -20,20 +21,33 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from typer.core import TyperGroup
 
 from agent import local, transcript
 from agent.agent import DEFAULT_MAX_TURNS, Agent
 from agent.config import Sampling, choose_model
 from agent.doctor import check_all
+from agent.errors import InterruptedRunError, UsageError
 from agent.showing import show_run
 from agent.text import plain
 from agent.view import RunView
 from sandbox import CellblockError, Policy
 from sandbox.docker import build_image, connect, default_image, list_images
 
-INTERRUPTED = 130
+
+class _Commands(TyperGroup):
+    """Typer itself would answer Ctrl-C with exit code 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise InterruptedRunError("interrupted") from error
+
 
 app = typer.Typer(
+    cls=_Commands,
+    rich_markup_mode=None,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -57,21 +71,18 @@ def run(
     base_url: UrlOption = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Run directory to make.")] = None,
     max_turns: Annotated[int, typer.Option(min=1, help="Turns of the model.")] = DEFAULT_MAX_TURNS,
-    cell_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that a cell may run.")] = 60.0,
-    temperature: Annotated[float, typer.Option(min=0, max=2)] = 0.2,
+    cell_timeout: Annotated[float, typer.Option(help="Seconds that a cell may run.")] = 60.0,
+    temperature: Annotated[float, typer.Option(help="Of the model's sampling, 0 to 2.")] = 0.2,
     seed: Annotated[int | None, typer.Option(help="Seed of the model's sampling.")] = None,
     image: ImageOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Answer TASK: the model writes Python, the sandbox runs it, the answer is printed."""
     task = sys.stdin.read() if task == "-" else task
-    agent = Agent(
-        model=model,
-        base_url=base_url,
-        sampling=Sampling(temperature=temperature, seed=seed),
-        policy=Policy(image=image, cell_timeout_s=cell_timeout),
-        max_turns=max_turns,
-    )
+    with _checked_values():
+        sampling = Sampling(temperature=temperature, seed=seed)
+        policy = Policy(image=image, cell_timeout_s=cell_timeout)
+    agent = Agent(model=model, base_url=base_url, sampling=sampling, policy=policy, max_turns=max_turns)
     console = _story()
     with RunView(console) as view:
         result = agent.run_sync(task, files=file or [], run_directory=output, on_progress=view)
@@ -173,6 +184,17 @@ def model_list() -> None:
         _result(f"{model.name}  {model.size_bytes / 1e6:.0f} MB  {path or 'not downloaded'}")
 
 
+@contextmanager
+def _checked_values() -> Iterator[None]:
+    """One line for a value that a field does not take."""
+    try:
+        yield
+    except ValidationError as error:
+        detail = error.errors()[0]
+        name = ".".join(str(part) for part in detail["loc"])
+        raise UsageError(f"{name} cannot be {detail['input']!r}: {detail['msg'].lower()}.") from error
+
+
 def _story() -> Console:
     return Console(stderr=True, highlight=False)
 
@@ -182,22 +204,13 @@ def _result(text: str) -> None:
     sys.stdout.flush()
 
 
-def main() -> None:
-    """The entry point: every foreseen failure is one line on stderr and an exit code."""
-    sys.exit(guarded(lambda: app(standalone_mode=True)))
-
-
-def guarded(command: Callable[[], object]) -> int:
-    """Run a command; returns its exit code."""
+def command_line(arguments: list[str]) -> int:
+    """Run one command. Every foreseen failure is one line on stderr; returns the exit code."""
     try:
-        command()
+        app(arguments)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 1
     except CellblockError as error:
         _story().print(f"cellblock: {escape(plain(str(error)))}", style="red", soft_wrap=True)
         return error.exit_code
-    except KeyboardInterrupt:
-        _story().print("cellblock: interrupted", style="red")
-        return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     return 0

@@ -2,10 +2,11 @@
 
 CellblockError
 └── AgentError
-    ├── UsageError        a flag, variable, file or task is wrong (exit code 2)
-    ├── EndpointError     the endpoint refused, vanished or answered nonsense (exit code 3)
-    ├── LocalModelError   the built-in model is missing, damaged or cannot be served (exit code 3)
-    └── TranscriptError   a run directory cannot be read or written (exit code 3)
+    ├── UsageError            a flag, variable, file or task is wrong (exit code 2)
+    ├── EndpointError         the endpoint refused, vanished or answered nonsense (exit code 3)
+    ├── LocalModelError       the built-in model is missing, damaged or cannot be served (exit code 3)
+    ├── TranscriptError       a run directory cannot be read or written (exit code 3)
+    └── InterruptedRunError   Ctrl-C at the command line (exit code 130)
 """
 
 from sandbox.errors import CellblockError
@@ -37,3 +38,9 @@ class TranscriptError(AgentError):
     """A run directory cannot be read or written."""
 
     exit_code = 3
+
+
+class InterruptedRunError(AgentError):
+    """The user interrupted a command."""
+
+    exit_code = 130

@@ -19,6 +19,9 @@ from agent.errors import LocalModelError
 CONTEXT_TOKENS = 16_384
 START_TIMEOUT_S = 120.0
 CLOSE_GRACE_S = 2.0
+SPINS = "20000"
+"""Turns that an idle thread of llama.cpp makes before it sleeps. Measured on two cores beside two busy
+processes: 4 to 6 tokens a second with this, 1 to 5 without; alone 14 either way."""
 INSTALL = "pip install 'cellblock[local]'"
 
 
@@ -69,6 +72,7 @@ async def serve(
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=log,
+            env={"GOMP_SPINCOUNT": SPINS, **os.environ},
             start_new_session=True,
         )
         try:
