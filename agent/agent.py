@@ -198,8 +198,9 @@ class _Run:
             try:
                 finish = await Loop(model, session, transcript, self._on_progress).run(self._agent.max_turns)
                 artifacts = await collect_artifacts(session, before, self._directory / "files")
-            except CellblockError as error:
-                finish = Finish("error", finish.answer, str(error))
+            except Exception as error:
+                known = isinstance(error, CellblockError)
+                finish = Finish("error", finish.answer, str(error) if known else repr(error))
                 raise
             finally:
                 finished = transcript.append(self._finished(transcript, finish, artifacts))

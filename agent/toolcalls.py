@@ -142,6 +142,8 @@ def parse_object(text: str) -> dict[str, Any] | None:
     text = text.strip()
     if not text.startswith("{"):
         return None
+    if text.startswith("{{"):  # a template's escaped brace, copied
+        text = text[1:]
     for candidate in (text, _TRIPLE.sub(lambda match: json.dumps(match[2]), text)):
         try:
             value, _ = json.JSONDecoder(strict=False).raw_decode(candidate)
@@ -150,6 +152,6 @@ def parse_object(text: str) -> dict[str, Any] | None:
         return value if isinstance(value, dict) else None
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

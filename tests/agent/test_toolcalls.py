@@ -22,6 +22,7 @@ LEAKED = {
         f"Here:\n```json\n{RAW}\n```\nThat is it.",
         f"```\n{CALL}\n```",
         f"```json\n{CALL}",
+        '```json\n{{"name": "run_python", "arguments": {"code": "print(1)\\nprint(2)"}}}\n```',
         '```json\n{"code": "print(1)\\nprint(2)"}\n```',
         '```json\n{"name": "run_python", "arguments": {"code": """print(1)\nprint(2)"""}}\n```',
         "```json\n{'name': 'run_python', 'arguments': {'code': 'print(1)\\nprint(2)'}}\n```",
@@ -51,6 +52,7 @@ PROSE = [
     '{"name": "another_tool", "arguments": {"code": "1"}}',
     "```\nplain text\n```",
     "",
+    "{{1: {}}}",
     "```python\n\n```",
 ]
 
