@@ -159,6 +159,7 @@ def model_pull(
     name: Annotated[str, typer.Argument(help="Which built-in model.")] = local.DEFAULT_MODEL.name,
 ) -> None:
     """Download a built-in model; an interrupted download goes on where it stopped. Prints its path."""
+    model = local.model_named(name)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -167,12 +168,12 @@ def model_pull(
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=_story()) as bar:
-        shown = bar.add_task(name, total=None)
+        shown = bar.add_task(name, total=model.size_bytes)
 
         def progress(done_bytes: int, total_bytes: int, source: str) -> None:
             bar.update(shown, completed=done_bytes, total=total_bytes, description=f"{name} from {source}")
 
-        path = local.pull(local.model_named(name), progress=progress)
+        path = local.pull(model, progress=progress)
     _result(str(path))
 
 

@@ -106,7 +106,26 @@ def _candidates(text: str, *, fences: bool) -> Iterator[tuple[str, list[tuple[in
 def _python_cell(blocks: list[re.Match[str]]) -> list[tuple[int, str]]:
     """All ```python fences as one cell: a model that explains its steps cuts its program into several."""
     python = [block for block in blocks if block[1].lower() in ("python", "py")]
-    return [(python[0].start(), "\n".join(block[2] for block in python))] if python else []
+    if not python:
+        return []
+    code = "\n".join(block[2] for block in python)
+    return [(python[0].start(), _unwrapped(code) or code)]
+
+
+def _unwrapped(code: str) -> str | None:
+    """The cells inside Python that calls the tool as if it were a function: `run_python(code="...")`."""
+    try:
+        tree = ast.parse(code)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return None
+    cells = [
+        value.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == RUN_PYTHON
+        for value in (*node.args, *(keyword.value for keyword in node.keywords))
+        if isinstance(value, ast.Constant) and isinstance(value.value, str)
+    ]
+    return "\n".join(cells) or None
 
 
 def _codes(texts: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:

@@ -1,5 +1,7 @@
 """What a sandbox may do and use. The defaults are the strict ones."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 MIB = 1 << 20
@@ -26,6 +28,9 @@ class Policy(BaseModel):
     """Size of /tmp, likewise."""
     user: str = Field("1000:1000", pattern=r"^[0-9]+:[0-9]+$")
     """Numeric uid:gid of every process inside."""
+
+    network: Literal["none"] = "none"
+    """Sandboxes have no network; the field is there for the record."""
 
     start_timeout_s: float = Field(60.0, gt=0)
     """From asking for a container to a kernel that answers."""

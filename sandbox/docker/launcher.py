@@ -29,7 +29,7 @@ def host_config(policy: Policy, cpus: float) -> dict[str, Any]:
     uid, gid = policy.user.split(":")
     tmpfs = f"rw,nosuid,nodev,noexec,uid={uid},gid={gid},mode=0700"
     return {
-        "network_mode": "none",
+        "network_mode": policy.network,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
         "read_only": True,

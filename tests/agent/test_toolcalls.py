@@ -31,6 +31,7 @@ LEAKED = {
     "bare object": [CALL, RAW, f"{CALL}\nThis prints two numbers."],
     "python fence": [
         "```python\nprint(1)\nprint(2)\n```",
+        "```python\nresult = run_python(code='print(1)\\nprint(2)')\nprint(result)\n```",
         "Run:\n```py\nprint(1)\n```\nthen\n```python\nprint(2)\n```",
     ],
 }

@@ -1,0 +1,159 @@
+"""The command line: one clear line for every bad input, the right exit code, stdout for the result alone."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent import transcript
+from agent.testing import ScriptedEndpoint, calls, says
+
+pytestmark = pytest.mark.usefixtures("clean_environ")
+
+
+def cellblock(
+    *arguments: str, environ: dict[str, str] | None = None, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "agent", *arguments],
+        env={**os.environ, **(environ or {})},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+NO_ENGINE = {"DOCKER_HOST": "unix:///nowhere.sock"}
+BAD: dict[str, tuple[list[str], dict[str, str], int, str]] = {
+    "an empty task": (
+        ["run", " "], {}, 2,
+        'cellblock: The task is empty. Try: cellblock run "What is 123 to the power of 21?"',
+    ),
+    "no such file": (["run", "x", "-f", "/nowhere/a.csv"], {}, 2,
+        "cellblock: '/nowhere/a.csv' is not a file. Try: ls -l /nowhere"),
+    "a temperature": (["run", "x", "--temperature", "5"], {}, 2,
+        "cellblock: temperature cannot be 5.0: input should be less than or equal to 2."),
+    "no model named": (["run", "x", "--base-url", "http://h/v1"], {}, 2,
+        "cellblock: The endpoint 'h' needs the name of a model. Try: cellblock run --model NAME ... "
+        "(or set CELLBLOCK_MODEL)"),
+    "no engine": (["run", "x", "--model", "m", "--base-url", "http://127.0.0.1:9/v1"], NO_ENGINE, 3,
+        "cellblock: No engine at 'unix:///nowhere.sock': the socket does not exist. Try: make engine, or start "
+        "Docker; `docker context ls` shows where it is expected"),
+    "no model file": (["run", "x"], {"CELLBLOCK_HOME": "/nowhere"} | NO_ENGINE, 3,
+        "cellblock: No endpoint is configured, and the built-in model 'qwen2.5-coder-1.5b' is not downloaded. "
+        "Try: cellblock model pull"),
+    "no such run": (["show", "/nowhere"], {}, 3,
+        "cellblock: No run at '/nowhere': No such file or directory. Try: ls runs"),
+    "no such model": (["model", "pull", "gpt"], {}, 2,
+        "cellblock: No built-in model is called 'gpt'; there are qwen2.5-coder-1.5b, qwen2.5-coder-0.5b."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_with_its_mend(case: str) -> None:
+    arguments, environ, code, line = BAD[case]
+    done = cellblock(*arguments, environ=environ)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", line + "\n")
+
+
+def test_a_task_of_a_megabyte_is_refused_with_the_way_to_pass_it() -> None:
+    done = cellblock("run", "-", stdin="a" * 1_000_000)
+    assert done.returncode == 2
+    assert done.stderr.startswith("cellblock: The task is 1000000 characters long, over the limit of 200000:")
+    assert done.stderr.endswith('Try: put the data into a file: cellblock run "TASK" -f FILE\n')
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["nonsense"], ["run", "x", "--max-turns", "many"]])
+def test_usage_errors_exit_with_2_and_point_to_help(arguments: list[str]) -> None:
+    done = cellblock(*arguments)
+    assert done.returncode == 2
+    assert "--help" in done.stderr
+
+
+def test_the_doctor_says_what_mends_each_failing_line(tmp_path: Path) -> None:
+    done = cellblock("doctor", environ=NO_ENGINE | {"CELLBLOCK_HOME": str(tmp_path)})
+    assert done.returncode == 3
+    lines = done.stdout.splitlines()
+    assert [line.split()[:2] for line in lines if not line.startswith(" ")] == [
+        ["FAIL", "engine:"], ["FAIL", "image:"], ["FAIL", "model:"], ["ok", "disk:"], ["ok", "memory:"],
+    ]  # fmt: skip
+    assert len([line for line in lines if "mend:" in line]) == 3
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """A whole run through a real process, real HTTP and a real sandbox."""
+    source = tmp_path / "数.csv"
+    source.write_text("a\n6\n7\n")
+    code = "import math\nprint(math.prod(map(int, open('数.csv').read().split()[1:])))\nopen('out.txt', 'w').write('x')"
+    with ScriptedEndpoint([calls(code), says("It is 42.\x1b[2J", reasoning="six times seven")]) as endpoint:
+        done = cellblock(
+            "run", "Multiply.", "-f", str(source), "--model", "m", "--base-url", endpoint.base_url, "-o",
+            str(tmp_path / "run"), environ={"CELLBLOCK_API_KEY": "sk-secret"},
+        )  # fmt: skip
+        assert "- /workspace/数.csv (6 bytes)" in endpoint.requests[0]["messages"][1]["content"]
+    return done, tmp_path / "run"
+
+
+@pytest.mark.docker
+def test_stdout_is_the_answer_and_stderr_the_story(asked: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    done, run = asked
+    assert (done.returncode, done.stdout) == (0, "It is 42.\n")
+    assert "── run_python" in done.stderr
+    assert "\n42\n" in done.stderr
+    assert f"{run}: answered, 20 + 10 tokens" in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+@pytest.mark.docker
+def test_the_run_directory_tells_the_whole_run(asked: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    _, run = asked
+    recorded = transcript.read(run)
+    kinds = [event.type for event in recorded.events]
+    assert kinds == ["run_started", "sandbox", "model", "tool", "model", "run_finished"]
+    started = json.loads((run / transcript.FILE_NAME).read_text().splitlines()[0])
+    assert [file["name"] for file in started["files"]] == ["数.csv"]
+    assert started["environment"]["image_id"].startswith("sha256:")
+    assert started["environment"]["packages"]["numpy"]
+    assert started["environment"]["policy"]["network"] == "none"
+    assert recorded.finished is not None
+    assert [artifact.name for artifact in recorded.finished.artifacts] == ["out.txt"]
+    assert (run / "files" / "out.txt").read_text() == "x"
+    assert "sk-secret" not in (run / transcript.FILE_NAME).read_text()
+
+
+@pytest.mark.docker
+def test_show_tells_the_run_again(asked: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    _, run = asked
+    done = cellblock("show", str(run))
+    assert done.returncode == 0
+    for part in ("Multiply.", "math.prod", "42", "six times seven", "── answered", "It is 42.", "files/out.txt"):
+        assert part in done.stdout
+    assert "\x1b" not in done.stdout
+    assert [json.loads(line)["seq"] for line in cellblock("show", str(run), "--json").stdout.splitlines()] == list(
+        range(6)
+    )
+
+
+@pytest.mark.docker
+def test_a_run_that_is_not_answered_exits_with_1_and_prints_json(tmp_path: Path) -> None:
+    with ScriptedEndpoint([calls("1"), says("Perhaps.")]) as endpoint:
+        done = cellblock(
+            "run", "x", "--model", "m", "--base-url", endpoint.base_url, "--max-turns", "1", "--json",
+            "-o", str(tmp_path / "run"),
+        )  # fmt: skip
+    assert done.returncode == 1
+    result = json.loads(done.stdout)
+    assert (result["outcome"], result["answer"]) == ("limit", "Perhaps.")
+
+
+@pytest.mark.docker
+def test_a_run_directory_that_is_taken_is_refused(asked: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    _, run = asked
+    done = cellblock("run", "x", "--model", "m", "--base-url", "http://127.0.0.1:9/v1", "-o", str(run))
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1] == f"cellblock: {str(run)!r} already holds a run. Try: cellblock show {run}"
