@@ -160,21 +160,7 @@ def model_pull(
 ) -> None:
     """Download a built-in model; an interrupted download goes on where it stopped. Prints its path."""
     model = local.model_named(name)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=_story()) as bar:
-        shown = bar.add_task(name, total=model.size_bytes)
-
-        def progress(done_bytes: int, total_bytes: int, source: str) -> None:
-            bar.update(shown, completed=done_bytes, total=total_bytes, description=f"{name} from {source}")
-
-        path = local.pull(model, progress=progress)
-    _result(str(path))
+    _result(str(local.find(model) or _download(model)))
 
 
 @model_app.command("ls")
@@ -183,6 +169,23 @@ def model_list() -> None:
     for model in local.MODELS.values():
         path = local.find(model)
         _result(f"{model.name}  {model.size_bytes / 1e6:.0f} MB  {path or 'not downloaded'}")
+
+
+def _download(model: local.ModelFile) -> Path:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=_story()) as bar:
+        shown = bar.add_task(model.name, total=model.size_bytes)
+
+        def progress(done_bytes: int, total_bytes: int, source: str) -> None:
+            bar.update(shown, completed=done_bytes, total=total_bytes, description=f"{model.name} from {source}")
+
+        return local.pull(model, progress=progress)
 
 
 @contextmanager

@@ -15,10 +15,7 @@ from agent.transcript import Transcript
 from sandbox import Execution, Output
 
 LAST_TURN = "No more code can be run. Give your best answer now, from what you have seen."
-NUDGE = (
-    "No code has been run yet. If the answer has to be computed or looked up in a file, call run_python "
-    "with the code now. If not, give your answer again."
-)
+NUDGE = "Check this with Python: write the code in a ```python block."
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from jupyter_client.manager import start_new_async_kernel
+from jupyter_client.manager import AsyncKernelManager
 
 from sandbox import Session
 from sandbox.docker import DockerLauncher, connect, default_image
@@ -47,8 +47,12 @@ async def measure_cellblock(launcher: DockerLauncher, samples: Samples) -> None:
 async def measure_bare_kernel(samples: Samples) -> None:
     """The same with jupyter-client and an ipykernel on the host: no container, no lock."""
     begun = time.perf_counter()
-    manager, client = await start_new_async_kernel()
+    manager = AsyncKernelManager(transport="ipc")
+    await manager.start_kernel()
+    client = manager.client()
+    client.start_channels()
     try:
+        await client.wait_for_ready()
         await client.execute_interactive("1+1", output_hook=lambda message: None)
         samples.bare_start.append(time.perf_counter() - begun)
         for _ in range(ROUND_TRIPS // STARTS):
