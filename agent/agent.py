@@ -142,7 +142,7 @@ class Agent:
         path = await asyncio.to_thread(find_local_file, self.model)
         async with serve(path, name=self.model.name) as server:
             endpoint = Endpoint(base_url=server.base_url, model=server.model, api_key=server.api_key)
-            async with Model(endpoint, self.sampling) as model:
+            async with Model(endpoint, self.sampling, headers=server.headers) as model:
                 yield model
 
     def settings(self) -> ModelSettings:

@@ -2,8 +2,9 @@
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -33,13 +34,16 @@ class Generation:
 class Model:
     """One endpoint and how it is sampled. Close it when done."""
 
-    def __init__(self, endpoint: Endpoint, sampling: Sampling) -> None:
+    def __init__(
+        self, endpoint: Endpoint, sampling: Sampling, *, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.endpoint = endpoint
         self.sampling = sampling
         self._client = openai.AsyncOpenAI(
             base_url=endpoint.base_url,
             api_key=endpoint.api_key.get_secret_value(),
             timeout=openai.Timeout(SILENCE_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            default_headers=headers,
             max_retries=0,
             http_client=openai.DefaultAsyncHttpxClient(trust_env=not _is_loopback(endpoint.base_url)),
         )
