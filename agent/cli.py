@@ -32,7 +32,7 @@ from agent.showing import show_run
 from agent.text import plain
 from agent.view import RunView
 from sandbox import CellblockError, Policy
-from sandbox.docker import build_image, connect, default_image, list_images
+from sandbox.docker import build_image, connect, default_image, find_orphans, list_images, remove_container
 
 
 class _Commands(TyperGroup):
@@ -132,6 +132,19 @@ def doctor(model: ModelOption = None, base_url: UrlOption = None, image: ImageOp
         mend = f"\n       mend: {check.mend}" if check.mend and not check.ok else ""
         _result(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.detail}{mend}")
     raise typer.Exit(0 if all(check.ok for check in checks) else 3)
+
+
+@app.command()
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+) -> None:
+    """Remove sandboxes whose owner no longer lives; prints one line for each."""
+    with closing(connect()) as client:
+        for orphan in find_orphans(client):
+            if not dry_run:
+                remove_container(client, orphan.id)
+            verb = "would remove" if dry_run else "removed"
+            _result(f"{verb} {orphan.id[:12]}  {orphan.status}  {orphan.image}  {orphan.created:%Y-%m-%d %H:%M} UTC")
 
 
 @image_app.command("build")

@@ -82,6 +82,12 @@ class Done(AnyHeader):
     omitted_output_bytes: NonNegativeInt
 
 
+class Pong(AnyHeader):
+    """The answer to a ping."""
+
+    type: Literal["pong"]
+
+
 class Data(AnyHeader):
     """Payload: a piece of the file asked for."""
 
@@ -119,7 +125,19 @@ class Refused(AnyHeader):
 
 
 Header = Annotated[
-    KernelReady | KernelDied | Stream | Display | Result | Error | Done | Data | File | Files | Description | Refused,
+    KernelReady
+    | KernelDied
+    | Stream
+    | Display
+    | Result
+    | Error
+    | Done
+    | Pong
+    | Data
+    | File
+    | Files
+    | Description
+    | Refused,
     Field(discriminator="type"),
 ]
 _HEADER: TypeAdapter[Header] = TypeAdapter(Header)

@@ -920,6 +920,9 @@ class Guest:
         if self.cell is not None and self.cell.message_id:
             self.kernel.signal_group(signal.SIGINT)
 
+    def _host_ping(self, header: dict[str, Any], payload: bytes) -> None:
+        self.host.send({"type": "pong"})
+
     def _host_restart(self, header: dict[str, Any], payload: bytes) -> None:
         self._restart()
 

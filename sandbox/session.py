@@ -29,6 +29,7 @@ from sandbox.recording import Recording
 
 CHUNK_BYTES = 1 << 18
 MAX_LISTED_FILES = 10_000
+PING_TIMEOUT_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Description(BaseModel):
 _FILES = TypeAdapter(list[FileInfo])
 
 
-def _ignore(_: object) -> None:
+def ignore(_: object) -> None:
     """The listener of a caller who does not listen."""
 
 
@@ -82,11 +83,11 @@ class Session:
         launcher: Launcher,
         policy: Policy | None = None,
         *,
-        on_change: Callable[[Change], None] = _ignore,
+        on_change: Callable[[Change], None] = ignore,
     ) -> None:
         self.policy = policy or Policy()
         self._launcher = launcher
-        self._on_change = on_change
+        self.on_change = on_change
         self._channel: Channel | None = None
         self._lock = asyncio.Lock()
         self._requests = 0
@@ -124,7 +125,7 @@ class Session:
         code: str,
         *,
         timeout_s: float | None = None,
-        on_output: Callable[[Output], None] = _ignore,
+        on_output: Callable[[Output], None] = ignore,
     ) -> Execution:
         """Run one cell and return what it did; `timeout_s` replaces the policy's `cell_timeout_s`.
 
@@ -137,6 +138,19 @@ class Session:
             execution = await self._climb(channel, recording, code, timeout_s or self.policy.cell_timeout_s)
             self._abandoned = False
             return execution.model_copy(update={"duration_s": time.monotonic() - begun})
+
+    async def is_alive(self) -> bool:
+        """Whether the sandbox answers within a second; it is never started or replaced for the question."""
+        if self._channel is None or self._lock.locked():
+            return self._channel is not None
+        async with self._lock:
+            try:
+                async with asyncio.timeout(PING_TIMEOUT_S):
+                    await self._channel.send({"type": "ping"})
+                    await self._channel.receive_only(frames.Pong)
+            except (StreamEndedError, ProtocolError, TimeoutError):
+                return False
+        return True
 
     async def restart(self) -> None:
         """Replace the kernel: variables go, files stay."""
@@ -238,7 +252,7 @@ class Session:
         except BaseException:
             await self._stop("start abandoned")
             raise
-        self._on_change(Change("started", channel.process.info.sandbox_id))
+        self.on_change(Change("started", channel.process.info.sandbox_id))
         return channel
 
     async def _failed_start(self) -> StartError:
@@ -257,7 +271,7 @@ class Session:
         channel, self._channel = self._channel, None
         if channel is not None:
             await asyncio.shield(channel.process.kill())
-            self._on_change(Change("stopped", reason))
+            self.on_change(Change("stopped", reason))
 
     async def _stop_lost(self, channel: Channel) -> None:
         words = await channel.process.last_words()
@@ -271,7 +285,7 @@ class Session:
         except (StreamEndedError, TimeoutError) as error:
             await self._stop("the guest is silent")
             raise StartError("The kernel could not be replaced; the next call starts a new sandbox.") from error
-        self._on_change(Change("restarted", reason))
+        self.on_change(Change("restarted", reason))
 
     # --- one cell
 
@@ -281,11 +295,11 @@ class Session:
             await channel.send({"type": "execute", "id": recording.cell_id}, code.encode("utf-8", "replace"))
             if done := await _collect(channel, recording, timeout_s):
                 return recording.execution(done, timed_out=False)
-            self._on_change(Change("interrupted", "timeout"))
+            self.on_change(Change("interrupted", "timeout"))
             await channel.send({"type": "interrupt"})
             if done := await _collect(channel, recording, self.policy.interrupt_grace_s):
                 return recording.execution(done, timed_out=True)
-            self._on_change(Change("restarted", "timeout"))
+            self.on_change(Change("restarted", "timeout"))
             await channel.send({"type": "restart"})
             if done := await _collect(channel, recording, self.policy.restart_grace_s):
                 return recording.execution(done, timed_out=True)

@@ -9,15 +9,19 @@ from sandbox.docker.image import (
     list_images,
     require_image,
 )
-from sandbox.docker.launcher import DockerLauncher
+from sandbox.docker.launcher import DockerLauncher, remove_container
+from sandbox.docker.orphans import Orphan, find_orphans
 
 __all__ = [
     "DockerLauncher",
     "ImageInfo",
+    "Orphan",
     "build_image",
     "connect",
     "default_image",
     "find_image",
+    "find_orphans",
     "list_images",
+    "remove_container",
     "require_image",
 ]

@@ -13,11 +13,11 @@ import docker
 
 from sandbox.docker.engine import connect, engine_errors
 from sandbox.docker.image import default_image, require_image
+from sandbox.docker.orphans import LABEL, OWNER, own_label
 from sandbox.errors import EngineError
 from sandbox.launcher import BOOTSTRAP, SandboxInfo
 from sandbox.policy import Policy
 
-LABEL = "cellblock.sandbox"
 STDOUT, STDERR = 1, 2
 STREAM_HEADER = struct.Struct(">BxxxL")  # POST /containers/{id}/attach, "Stream format" in the engine's API
 LAST_WORDS_BYTES = 4096
@@ -189,7 +189,7 @@ def start_container(engine: Engine, policy: Policy) -> tuple[SandboxInfo, socket
             environment={"HOME": "/workspace"},
             stdin_open=True,  # with attached stdin also StdinOnce: the guest's stdin ends with this process
             network_disabled=True,
-            labels={LABEL: "1"},
+            labels={LABEL: "1", OWNER: own_label()},
             host_config=api.create_host_config(**host_config(policy, engine.cpus)),
         )["Id"]
         try:

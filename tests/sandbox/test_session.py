@@ -1,7 +1,7 @@
 """The session against a guest that misbehaves: a scripted process in place of a container."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,66 +9,8 @@ import pytest
 
 from sandbox import FileTransferError, Policy, ProtocolError, Session, SessionClosedError, StartError
 from sandbox.guest import pack_frame
-from sandbox.launcher import SandboxInfo
 from sandbox.session import Change
-
-INFO = SandboxInfo("fake", "fake 1", "runc", "image", "sha256:0", "id")
-READY = pack_frame({"type": "kernel_ready"})
-QUICK = Policy(cell_timeout_s=0.05, interrupt_grace_s=0.05, restart_grace_s=0.05, start_timeout_s=0.3)
-
-
-def done(cell: int, **fields: Any) -> bytes:
-    header = {"type": "done", "id": cell, "status": "ok", "cause": None, "state_lost": False}
-    rest = {"execution_count": 1, "omitted_outputs": 0, "omitted_output_bytes": 0}
-    return pack_frame(header | rest | fields)
-
-
-def stream(cell: int, text: bytes, **fields: Any) -> bytes:
-    return pack_frame({"type": "stream", "id": cell, "name": "stdout"} | fields, text)
-
-
-class FakeProcess:
-    """A guest that answers each request type with prepared bytes; `None` ends its stream."""
-
-    info = INFO
-
-    def __init__(self, answers: dict[str, bytes | None]) -> None:
-        self.answers = answers
-        self.seen: list[str] = []
-        self.killed = 0
-        self._out: asyncio.Queue[bytes] = asyncio.Queue()
-        self._out.put_nowait(answers.get("start", READY) or b"")
-
-    async def read(self) -> bytes:
-        return await self._out.get()
-
-    async def write(self, data: bytes) -> None:
-        kinds = ("execute", "interrupt", "restart", "get", "put", "end", "list", "describe")
-        for kind in kinds:
-            if f'"type": "{kind}"'.encode() in data:
-                self.seen.append(kind)
-                answer = self.answers.get(kind, b"")
-                if answer != b"":
-                    self._out.put_nowait(answer or b"")
-
-    async def last_words(self) -> str:
-        return "no such module"
-
-    async def kill(self) -> None:
-        self.killed += 1
-
-
-class FakeLauncher:
-    def __init__(self, *guests: Mapping[str, bytes | None]) -> None:
-        self.processes = [FakeProcess(dict(answers)) for answers in guests]
-        self.launched = 0
-
-    async def launch(self, policy: Policy) -> FakeProcess:
-        self.launched += 1
-        return self.processes[self.launched - 1]
-
-    async def close(self) -> None:
-        pass
+from tests.sandbox.fakes import QUICK, READY, FakeLauncher, done, stream
 
 
 async def test_streams_join_and_results_follow_nbformat() -> None:

@@ -1,0 +1,85 @@
+"""Whose a container is, and which containers nobody owns any more.
+
+A container ends with its host process by itself. What can be left is one that was created and never started, or
+one whose guest a cell has stopped: those carry the label of an owner that no longer lives.
+"""
+
+import os
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import docker
+
+from sandbox.docker.engine import engine_errors
+
+LABEL = "cellblock.sandbox"
+OWNER = "cellblock.owner"
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """A container whose owner is gone."""
+
+    id: str
+    image: str
+    status: str
+    created: datetime
+
+
+def own_label() -> str:
+    """This process, told apart from every other on this machine, in other containers and before a restart."""
+    return f"{_machine()}/{os.getpid()}/{_start_ticks(os.getpid())}"
+
+
+def find_orphans(client: docker.DockerClient) -> list[Orphan]:
+    """The containers with our label whose owner was a process of this machine and lives no more.
+
+    Raises:
+        EngineError: the engine refused.
+    """
+    with engine_errors("list its containers"):
+        containers = client.api.containers(all=True, filters={"label": LABEL})
+    return [
+        Orphan(found["Id"], found["Image"], found["State"], datetime.fromtimestamp(found["Created"], UTC))
+        for found in containers
+        if _is_gone(found["Labels"].get(OWNER, ""))
+    ]
+
+
+def _is_gone(owner: str) -> bool:
+    """Whether the owner can be known to be gone; an owner on another machine cannot."""
+    machine, _, process = owner.partition("/")
+    pid, _, ticks = process.partition("/")
+    return machine == _machine() and _start_ticks(int(pid)) != ticks
+
+
+def _machine() -> str:
+    """One boot of one machine, seen from one process namespace."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:  # not Linux
+        return platform.node()
+    return f"{boot}-{namespace}"
+
+
+def _start_ticks(pid: int) -> str:
+    """When a process started, in clock ticks since boot (field 22 of proc_pid_stat(5)); "" where there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return "" if Path("/proc/self").exists() else _is_running(pid)
+    return stat.rpartition(")")[2].split()[19]
+
+
+def _is_running(pid: int) -> str:
+    """The best answer without /proc: that a process of this number is there."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        pass
+    return "running"
