@@ -36,6 +36,8 @@ class Policy(BaseModel):
     """From asking for a container to a kernel that answers."""
     cell_timeout_s: float = Field(60.0, gt=0)
     """A cell that runs longer is interrupted."""
+    session_timeout_s: float = Field(3600.0, gt=0)
+    """Wall clock of one session from its start, in seconds."""
     interrupt_grace_s: float = Field(5.0, gt=0)
     """How long an interrupted cell may take to end before its kernel is replaced."""
     restart_grace_s: float = Field(10.0, gt=0)
@@ -49,12 +51,10 @@ class Policy(BaseModel):
     """How much of an over-long stream is kept in a file in the workspace."""
     rich_bytes: int = Field(16 * MIB, ge=0, le=64 * MIB)
     """All rich outputs of one cell together, encoded."""
-    error_bytes: int = Field(64 * 1024, ge=1024, le=MIB)
-    """A traceback's text."""
 
     def output_limits(self) -> dict[str, int]:
         """The limits that the guest keeps to, and that the host holds it to."""
-        names = ("stream_head_bytes", "stream_tail_bytes", "spool_bytes", "rich_bytes", "error_bytes")
+        names = ("stream_head_bytes", "stream_tail_bytes", "spool_bytes", "rich_bytes")
         return {name: getattr(self, name) for name in names}
 
     @property

@@ -15,7 +15,7 @@ QUICK = Policy(cell_timeout_s=0.05, interrupt_grace_s=0.05, restart_grace_s=0.05
 
 def done(cell: int, **fields: Any) -> bytes:
     header = {"type": "done", "id": cell, "status": "ok", "cause": None, "state_lost": False}
-    rest = {"execution_count": 1, "omitted_outputs": 0, "omitted_output_bytes": 0}
+    rest = {"execution_count": 1, "omitted_outputs": 0, "omitted_output_bytes": 0, "oom_kills": 0}
     return pack_frame(header | rest | fields)
 
 
