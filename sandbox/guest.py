@@ -300,6 +300,7 @@ def run_kernel(birth: Birth, late: LateThreads) -> None:
     config.IPKernelApp.log_level = "CRITICAL"
     app: Any = App.instance(config=config, connection_file=birth.connection_file, outstream_class=None)
     app.initialize([])
+    app.shell.system = app.shell.system_raw  # a `!command` writes to the pipes as all else does, not to a terminal
     app.shell.events.register("pre_run_cell", late.on_cell_start)
     app.shell.events.register("post_run_cell", late.on_cell_end)
     mark_rich_messages(app.session, birth.stdout, birth.mark + MARK_RICH)

@@ -1,0 +1,103 @@
+"""How a cell can die: each cause has its name, and the next cell works."""
+
+import pytest
+
+from sandbox import Launcher, Policy, Session
+
+pytestmark = pytest.mark.docker
+
+DEATHS = {
+    "import os; os._exit(3)": "exit",
+    "exit()": "exit",
+    "quit()": "exit",
+    "import ctypes; ctypes.string_at(0)": "signal SIGSEGV",
+    "import os; os.abort()": "signal SIGABRT",
+    "import os, signal; os.kill(os.getpid(), signal.SIGKILL)": "signal SIGKILL",
+    "import os, signal; os.kill(os.getpid(), signal.SIGTERM)": "signal SIGTERM",
+    "hoard = [bytearray(10_000_000) for _ in range(1000)]": "out_of_memory",
+}
+
+
+@pytest.mark.parametrize("code", DEATHS)
+async def test_a_death_has_its_cause_and_the_next_cell_works(launcher: Launcher, code: str) -> None:
+    async with Session(launcher, Policy(memory_bytes=512 << 20)) as session:
+        await session.execute("open('kept.txt', 'w').write('kept')")
+        execution = await session.execute(f"print('begun')\n{code}")
+        assert (execution.status, execution.cause, execution.state_lost) == ("died", DEATHS[code], True)
+        assert execution.text == "begun\n"
+        assert (await session.execute("print(open('kept.txt').read())")).text == "kept\n"
+
+
+ERRORS = {
+    "import sys; sys.exit(3)": "SystemExit",
+    "def f(): return f()\nf()": "RecursionError",
+    "open('/workspace/x', 'wb').write(bytes(600 << 20))": "OSError",
+    "import subprocess\nhoard = [subprocess.Popen(['sleep', '9']) for _ in range(200)]": "BlockingIOError",
+    "import threading as t\nfor _ in range(200): t.Thread(target=t.Event().wait, args=(3,)).start()": "RuntimeError",
+    "bytearray(1 << 60)": "MemoryError",
+}
+
+
+@pytest.mark.parametrize("code", ERRORS)
+async def test_what_an_exception_tells_is_no_death(launcher: Launcher, code: str) -> None:
+    async with Session(launcher, Policy(pids=100)) as session:
+        await session.execute("x = 1")
+        execution = await session.execute(code)
+        assert (execution.status, execution.cause, execution.state_lost) == ("error", None, False)
+        assert ERRORS[code] in {getattr(output, "ename", None) for output in execution.outputs}
+        assert (await session.execute("x")).text == "1\n"
+
+
+async def test_a_child_killed_for_memory_is_counted_and_the_kernel_goes_on(launcher: Launcher) -> None:
+    code = """
+import subprocess, sys
+hoarder = "hoard = [bytearray(10_000_000) for _ in range(1000)]"
+print(subprocess.run([sys.executable, "-c", hoarder]).returncode)
+"""
+    async with Session(launcher, Policy(memory_bytes=512 << 20)) as session:
+        execution = await session.execute(code)
+        assert (execution.status, execution.text, execution.oom_kills) == ("ok", "-9\n", 1)
+        assert (await session.execute("1")).oom_kills == 0
+
+
+async def test_a_fork_bomb_ends_with_its_kernel(launcher: Launcher) -> None:
+    bomb = "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"
+    async with Session(launcher, Policy(pids=64, interrupt_grace_s=0.5)) as session:
+        execution = await session.execute(bomb, timeout_s=0.5)
+        assert (execution.status, execution.files_lost) == ("timeout", False)
+        assert (await session.execute("import os; len([p for p in os.listdir('/proc') if p.isdigit()])")).text == "3\n"
+
+
+async def test_deaths_in_a_row_never_take_the_sandbox_along(session: Session) -> None:
+    for _ in range(15):
+        for code, status in (("import os; os.kill(os.getpid(), 9)", "died"), ("exit", "died"), ("1", "ok")):
+            execution = await session.execute(code)
+            assert (execution.status, execution.files_lost) == (status, False)
+
+
+async def test_killing_everything_costs_a_cell_nothing(session: Session) -> None:
+    """The guest is out of reach, and the zygote is replaced; what lives is the cell's own kernel."""
+    execution = await session.execute("x = 1\nimport os, signal\nos.kill(-1, signal.SIGKILL)\nprint('here')")
+    assert (execution.status, execution.text) == ("ok", "here\n")
+    assert (await session.execute("x")).text == "1\n"
+    assert (await session.execute("os.kill(os.getpid(), signal.SIGSEGV)")).cause == "signal SIGSEGV"
+    assert (await session.execute("1 + 1")).text == "2\n"
+
+
+async def test_a_child_that_kills_everything_takes_the_kernel_along_and_no_file(session: Session) -> None:
+    await session.execute("open('kept.txt', 'w').write('kept')")
+    execution = await session.execute("import subprocess; subprocess.run('kill -9 -1', shell=True)")
+    assert (execution.status, execution.cause, execution.files_lost) == ("died", "signal SIGKILL", False)
+    assert (await session.execute("print(open('kept.txt').read())")).text == "kept\n"
+
+
+async def test_every_signal_to_the_guest_is_without_effect(session: Session) -> None:
+    code = """
+import os
+for number in range(1, 65):
+    if number not in (32, 33):  # of the C library
+        os.kill(1, number)
+"""
+    assert (await session.execute(code)).status == "ok"
+    execution = await session.execute("1 + 1")
+    assert (execution.text, execution.state_lost) == ("2\n", False)

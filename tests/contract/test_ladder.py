@@ -1,0 +1,157 @@
+"""The time-out ladder: whatever a cell does, it ends in time, says what was lost, and the next one works."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from sandbox import Launcher, Policy, Session
+
+pytestmark = pytest.mark.docker
+CELL_S, GRACE_S = 0.5, 1.0
+LADDER_S = CELL_S + GRACE_S + 2.0
+"""The cell, the grace, and what an interrupt and a fork may take on a busy machine."""
+
+
+@pytest.fixture
+async def hasty(launcher: Launcher) -> AsyncIterator[Session]:
+    async with Session(launcher, Policy(interrupt_grace_s=GRACE_S)) as session:
+        await session.execute("kept = 'yes'\nopen('kept.txt', 'w').write('yes')")
+        yield session
+
+
+INTERRUPTED = {
+    "a Python loop": "while True: pass",
+    "a sleep": "import time; time.sleep(60)",
+    "an awaited sleep": "import asyncio; await asyncio.sleep(60)",
+    "a lock that nobody opens": "import threading; lock = threading.Lock(); lock.acquire(); lock.acquire()",
+    "a read from a FIFO": "import os; os.mkfifo('fifo'); open('fifo').read()",
+    "a read from a socket": "import socket; a, b = socket.socketpair(); a.recv(1)",
+    "a wait for a child": "import subprocess; subprocess.run(['sleep', '60'])",
+    "a shell command": "!sleep 60",
+    "a catastrophic regular expression": "import re; re.match(r'(a+)+$', 'a' * 40 + 'b')",
+    "a future": "import concurrent.futures as f, time; f.ThreadPoolExecutor().submit(time.sleep, 60).result()",
+    "a blocked interrupt": "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})\nwhile True: pass",
+    "a print without end": "while True: print('x' * 100)",
+    "a recursion that catches": "def f():\n    try: f()\n    except RecursionError: pass\nwhile True: f()",
+}
+
+
+@pytest.mark.parametrize("name", INTERRUPTED)
+async def test_an_interrupt_ends_the_cell_and_keeps_variables_and_partial_output(hasty: Session, name: str) -> None:
+    begun = time.monotonic()
+    execution = await hasty.execute(f"print('begun')\n{INTERRUPTED[name]}", timeout_s=CELL_S)
+    assert time.monotonic() - begun < LADDER_S
+    assert (execution.status, execution.cause, execution.state_lost) == ("timeout", "timeout", False)
+    assert execution.text.startswith("begun\n")
+    assert (await hasty.execute("kept")).text == "'yes'\n"
+
+
+KILLED = {
+    "a C loop": "sum(range(10**12))",
+    "linear algebra": "import numpy as np; np.linalg.svd(np.random.rand(6000, 6000))",
+    "a C iterator": "import itertools; sum(itertools.repeat(1))",
+    "an ignored interrupt": "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass",
+    "a swallowed interrupt": "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
+    "a kernel that stops itself": "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)",
+}
+
+
+@pytest.mark.parametrize("name", KILLED)
+async def test_what_no_interrupt_ends_costs_its_kernel_and_not_its_files(hasty: Session, name: str) -> None:
+    begun = time.monotonic()
+    execution = await hasty.execute(f"print('begun')\n{KILLED[name]}", timeout_s=CELL_S)
+    assert time.monotonic() - begun < LADDER_S
+    assert (execution.status, execution.cause) == ("timeout", "timeout")
+    assert (execution.state_lost, execution.files_lost) == (True, False)
+    assert execution.text == "begun\n"
+    assert (await hasty.execute("open('kept.txt').read()")).text == "'yes'\n"
+
+
+async def test_a_cell_that_freezes_the_zygote_costs_its_kernel_and_not_its_files(hasty: Session) -> None:
+    code = """
+import os, signal
+zygote = os.getppid()
+if os.fork() == 0:
+    os.setsid()
+    while True: os.kill(zygote, signal.SIGSTOP)
+while True:
+    try: signal.pause()
+    except KeyboardInterrupt: pass
+"""
+    execution = await hasty.execute(code, timeout_s=CELL_S)
+    assert (execution.status, execution.state_lost, execution.files_lost) == ("timeout", True, False)
+    assert (await hasty.execute("open('kept.txt').read()")).text == "'yes'\n"
+
+
+async def test_input_is_refused_at_once(session: Session) -> None:
+    execution = await session.execute("input('name? ')")
+    assert execution.outputs[-1].ename == "StdinNotImplementedError"  # type: ignore[union-attr]
+
+
+async def test_the_processes_of_an_interrupted_cell_end_with_it(hasty: Session) -> None:
+    code = """
+import subprocess, time
+shell = "trap '' INT; while true; do echo child; sleep 0.01; done"
+subprocess.Popen(["sh", "-c", shell], start_new_session=True)
+time.sleep(60)
+"""
+    execution = await hasty.execute(code, timeout_s=CELL_S)
+    assert "child\n" in execution.text
+    assert not execution.state_lost
+    assert (await hasty.execute("time.sleep(0.2)\nprint('mine')")).text == "mine\n"
+    assert (await hasty.execute("import os; len([p for p in os.listdir('/proc') if p.isdigit()])")).text == "3\n"
+
+
+async def test_the_threads_of_an_interrupted_cell_are_no_longer_heard(hasty: Session) -> None:
+    code = """
+import sys, threading, time
+def talk():
+    while True:
+        print("thread")
+        print("thread", file=sys.stderr)
+        time.sleep(0.01)
+threading.Thread(target=talk, daemon=True).start()
+time.sleep(60)
+"""
+    execution = await hasty.execute(code, timeout_s=CELL_S)
+    assert "thread\n" in execution.text
+    assert not execution.state_lost
+    assert (await hasty.execute("time.sleep(0.2)\nprint('mine')")).text == "mine\n"
+
+
+async def test_a_cell_ends_though_its_threads_and_processes_go_on(hasty: Session) -> None:
+    code = """
+import subprocess, threading
+def talk():
+    while True: print("thread")
+threading.Thread(target=talk, daemon=True).start()
+subprocess.Popen(["sh", "-c", "while true; do echo child; done"])
+print("done")
+"""
+    begun = time.monotonic()
+    execution = await hasty.execute(code)
+    assert time.monotonic() - begun < LADDER_S
+    assert execution.status == "ok"
+    assert "done\n" in execution.text
+    assert "mine\n" in (await hasty.execute("print('mine')")).text
+
+
+async def test_output_between_two_cells_belongs_to_neither(session: Session) -> None:
+    await session.execute("import threading, time, os\nthreading.Timer(0.1, os.write, (1, b'late')).start()")
+    await asyncio.sleep(0.3)
+    assert (await session.execute("print('mine')")).text == "mine\n"
+
+
+async def test_a_cancelled_cell_does_not_run_on_under_the_next(hasty: Session) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await hasty.execute("while True: print('old')")
+    assert (await hasty.execute("print('new')")).text == "new\n"
+
+
+async def test_a_session_is_over_at_its_time(launcher: Launcher) -> None:
+    async with Session(launcher, Policy(session_timeout_s=1.0)) as session:
+        execution = await session.execute("print('begun')\nimport time; time.sleep(60)")
+    assert (execution.status, execution.cause, execution.text) == ("timeout", "session_timeout", "begun\n")
