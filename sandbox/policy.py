@@ -41,33 +41,46 @@ class Variables(Mapping[str, str]):
 
 
 def _check_user(user: str) -> str:
-    if any(int(number) > MAX_ID for number in user.split(":")):
-        raise PydanticCustomError("user", f"a uid and a gid are at most {MAX_ID}")
+    if not re.fullmatch(r"\d{1,10}:\d{1,10}", user, re.ASCII) or max(map(int, user.split(":"))) > MAX_ID:
+        raise PydanticCustomError("user", f"it must be UID:GID, two numbers of at most {MAX_ID}")
     return user
 
 
 def _check_network(network: str) -> str:
     if network == "host" or ":" in network:
         raise PydanticCustomError("network", "a sandbox shares no network namespace with the host or a container")
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", network, re.ASCII):
-        raise PydanticCustomError("network", "it must be none, or the name of one of the engine's networks")
-    return network
+    return _check_name(network)
 
 
-def _freeze_environment(environment: Mapping[str, str]) -> Variables:
-    for name, value in environment.items():
-        if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
-            raise PydanticCustomError("environment", f"a name is letters, digits and _, but not {name!r}")
-        if "\0" in value or value.encode("utf-8", "replace").decode() != value:
-            raise PydanticCustomError("environment", f"the value of {name} has a NUL or is not valid UTF-8")
-    if sum(len(f"{name}={value}".encode()) + 1 for name, value in environment.items()) > MAX_ENVIRONMENT_BYTES:
-        raise PydanticCustomError("environment", f"all of it may take {MAX_ENVIRONMENT_BYTES} bytes at most")
-    return Variables(environment)
+def _check_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII):
+        raise PydanticCustomError("name", "it must be a name that the engine knows")
+    return name
+
+
+def _check_variable(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+        raise PydanticCustomError("variable", "the name of a variable is letters, digits and _")
+    return name
+
+
+def _check_value(value: str) -> str:
+    if "\0" in value or value.encode("utf-8", "replace").decode() != value:
+        raise PydanticCustomError("value", "the value of a variable is UTF-8 without NUL")
+    return value
+
+
+def _freeze(variables: Mapping[str, str]) -> Variables:
+    if sum(len(f"{name}={value}".encode()) + 1 for name, value in variables.items()) > MAX_ENVIRONMENT_BYTES:
+        raise PydanticCustomError("environment", f"all variables together take {MAX_ENVIRONMENT_BYTES} bytes at most")
+    return Variables(variables)
 
 
 Size = Annotated[int, BeforeValidator(parse_size)]
 Environment = Annotated[
-    Mapping[str, str], AfterValidator(_freeze_environment), PlainSerializer(dict, return_type=dict[str, str])
+    Mapping[Annotated[str, AfterValidator(_check_variable)], Annotated[str, AfterValidator(_check_value)]],
+    AfterValidator(_freeze),
+    PlainSerializer(dict, return_type=dict[str, str]),
 ]
 
 
@@ -81,7 +94,7 @@ class Policy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     image: str | None = Field(None, min_length=1)
-    """Any image with `python3`, ipykernel and jupyter-client; None means Cellblock's own."""
+    """Any image with python3, ipykernel and jupyter-client; without one, Cellblock's own."""
     memory_bytes: Size = Field(2048 * MIB, ge=128 * MIB, le=PIB)
     """Memory of the container; there is no swap beyond it, and what lies in /workspace and /tmp counts."""
     cpus: float = Field(2.0, ge=0.01)
@@ -96,13 +109,13 @@ class Policy(BaseModel):
     """Size of /tmp, likewise."""
     max_files: int = Field(65536, ge=64, le=1 << 30)
     """Files and folders in each of /workspace and /tmp (inodes); gVisor does not bound them."""
-    user: Annotated[str, AfterValidator(_check_user)] = Field("1000:1000", pattern=r"^[0-9]{1,10}:[0-9]{1,10}$")
+    user: Annotated[str, AfterValidator(_check_user)] = "1000:1000"
     """Numeric uid:gid of every process inside; none has a capability, not even 0, which is root."""
 
     network: Annotated[str, AfterValidator(_check_network)] = "none"
     """Name of the engine's network to join, such as bridge; from there, code may reach the host and the internet."""
-    runtime: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    """OCI runtime, such as runc, runsc (gVisor) or kata; None means the engine's default."""
+    runtime: Annotated[str, AfterValidator(_check_name)] | None = None
+    """OCI runtime, such as runc, runsc (gVisor) or kata; without one, the engine's default."""
     environment: Environment = Field(default_factory=lambda: Variables({}))
     """Variables beside those of the image, by name; the transcript records them, so secrets do not belong here."""
 

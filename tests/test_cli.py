@@ -36,7 +36,7 @@ BAD: dict[str, tuple[list[str], dict[str, str], int, str]] = {
     "no such file": (["run", "x", "-f", "/nowhere/a.csv"], {}, 2,
         "cellblock: '/nowhere/a.csv' is not a file. Try: ls -l /nowhere"),
     "a temperature": (["run", "x", "--temperature", "5"], {}, 2,
-        "cellblock: temperature cannot be 5.0: input should be less than or equal to 2."),
+        "cellblock: --temperature cannot be 5.0: it must be at most 2."),
     "no model named": (["run", "x", "--base-url", "http://h/v1"], {}, 2,
         "cellblock: The endpoint 'h' needs the name of a model. Try: cellblock run --model NAME ... "
         "(or set CELLBLOCK_MODEL)"),

@@ -55,19 +55,21 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"network": "container:web"}, "a sandbox shares no network namespace with the host or a container"),
     "a namespace by its path": (
         {"network": "ns:/proc/1/ns/net"}, "a sandbox shares no network namespace with the host or a container"),
-    "no network's name": ({"network": "-"}, "it must be none, or the name of one of the engine's networks"),
-    "a user by name": ({"user": "root"}, "String should match pattern '^[0-9]{1,10}:[0-9]{1,10}$'"),
-    "a uid that no engine takes": ({"user": "2147483648:0"}, "a uid and a gid are at most 2147483647"),
+    "no network's name": ({"network": "-"}, "it must be a name that the engine knows"),
+    "no runtime's name": ({"runtime": "/bin/sh"}, "it must be a name that the engine knows"),
+    "a user by name": ({"user": "root"}, "it must be UID:GID, two numbers of at most 2147483647"),
+    "a uid that no engine takes": (
+        {"user": "2147483648:0"}, "it must be UID:GID, two numbers of at most 2147483647"),
     "a variable without a name": (
-        {"environment": {"": "x"}}, "a name is letters, digits and _, but not ''"),
+        {"environment": {"": "x"}}, "the name of a variable is letters, digits and _"),
     "a variable that names two": (
-        {"environment": {"A=B": "x"}}, "a name is letters, digits and _, but not 'A=B'"),
+        {"environment": {"A=B": "x"}}, "the name of a variable is letters, digits and _"),
     "a value that ends early": (
-        {"environment": {"A": "x\0y"}}, "the value of A has a NUL or is not valid UTF-8"),
+        {"environment": {"A": "x\0y"}}, "the value of a variable is UTF-8 without NUL"),
     "a value that no file can hold": (
-        {"environment": {"A": "\ud800"}}, "the value of A has a NUL or is not valid UTF-8"),
+        {"environment": {"A": "\ud800"}}, "the value of a variable is UTF-8 without NUL"),
     "an environment that no process can be given": (
-        {"environment": {"A": "x" * 200_000}}, "all of it may take 131072 bytes at most"),
+        {"environment": {"A": "x" * 200_000}}, "all variables together take 131072 bytes at most"),
     "a field that does not exist": ({"swap_bytes": 1}, "Extra inputs are not permitted"),
 }  # fmt: skip
 
