@@ -130,13 +130,13 @@ def show(
 @app.command(cls=SectionedCommand)
 @with_policy
 def doctor(model: ModelOption = None, base_url: UrlOption = None, *, policy: Policy) -> None:
-    """Check engine, image, model, disk and memory, and say what mends each line that fails."""
+    """Check engine, image, model, disk, memory and one real sandbox, and say what mends each line that fails."""
     chosen = choose_model(model=model, base_url=base_url, api_key=None, environ=os.environ)
     checks = asyncio.run(check_all(chosen, policy))
     for check in checks:
-        mend = f"\n       mend: {check.mend}" if check.mend and not check.ok else ""
-        _result(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.detail}{mend}")
-    raise typer.Exit(0 if all(check.ok for check in checks) else 3)
+        mend = f"\n       mend: {check.mend}" if check.mend and check.level != "ok" else ""
+        _result(f"{check.level:<4}  {check.name}: {plain(check.detail)}{mend}")
+    raise typer.Exit(3 if any(check.level == "FAIL" for check in checks) else 0)
 
 
 @app.command()

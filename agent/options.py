@@ -14,8 +14,7 @@ from typer.core import TyperCommand
 
 from agent.errors import UsageError
 from agent.text import cut_middle
-from sandbox import Policy
-from sandbox.sizes import format_size
+from sandbox import Policy, format_size
 
 PANEL = "Sandbox"
 OTHER_FLAGS = {"environment": "--env", "rich_bytes": "--rich-output", "error_bytes": "--traceback"}
