@@ -8,6 +8,8 @@ from uuid import uuid4
 import pytest
 
 from sandbox import EngineError, Policy, Session, StartError
+from sandbox.checks import LOOK as LOOK_INSIDE
+from sandbox.checks import judge
 from sandbox.docker import DockerLauncher, connect
 
 pytestmark = pytest.mark.docker
@@ -109,3 +111,14 @@ async def test_the_hosts_network_is_refused_by_its_id_too(launcher: DockerLaunch
 async def test_an_environment_that_breaks_python_breaks_only_the_sandbox(launcher: DockerLauncher) -> None:
     with pytest.raises(StartError, match="No kernel came up"):
         await Session(launcher, Policy(environment={"PYTHONHOME": "/nowhere"}, start_timeout_s=20)).start()
+
+
+async def test_the_look_from_inside_finds_a_lock_that_is_too_wide(launcher: DockerLauncher, network: str) -> None:
+    wide = Policy(memory_bytes=512 << 20, pids=128, network=network, user="1:1")
+    async with Session(launcher, wide) as session:
+        execution = await session.execute(LOOK_INSIDE)
+    assert judge(execution, wide, "at once").level == "ok"
+    assert judge(execution, Policy(memory_bytes=256 << 20, pids=64), "at once").detail == (
+        f"inside, memory is limited to {512 << 20} and not to {256 << 20}; processes are limited to 128 and not to 64; "
+        "routes lead to eth0; the user is 1:1 and not 1000:1000"
+    )
