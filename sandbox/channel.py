@@ -1,5 +1,6 @@
-"""Frames over a guest process: encoding, decoding, and the one exception for a stream that ended."""
+"""Frames over a guest process: encoding, decoding, and what can end a stream."""
 
+import asyncio
 from typing import Any, TypeVar
 
 from sandbox import frames
@@ -7,9 +8,16 @@ from sandbox.launcher import GuestProcess
 
 HeaderT = TypeVar("HeaderT", bound=frames.AnyHeader)
 
+SILENCE_LIMIT_S = 30.0
+"""How long a guest may take to read what it is sent, or to go on with an answer."""
+
 
 class StreamEndedError(Exception):
-    """The guest's stream is over: the guest, its container or its engine is gone."""
+    """The guest's stream is over: the guest, its container or its engine is gone, or the guest is silent."""
+
+
+class RefusedError(Exception):
+    """The guest says why it cannot do what was asked."""
 
 
 class Channel:
@@ -17,27 +25,53 @@ class Channel:
 
     def __init__(self, process: GuestProcess) -> None:
         self.process = process
+        self._kernel_died = False
         self._decoder = frames.Decoder()
 
     async def send(self, header: dict[str, Any], payload: bytes = b"") -> None:
         """Write one frame. Raises StreamEndedError."""
         try:
-            await self.process.write(frames.encode(header, payload))
-        except ConnectionError as error:
+            async with asyncio.timeout(SILENCE_LIMIT_S):
+                await self.process.write(frames.encode(header, payload))
+        except (ConnectionError, TimeoutError) as error:
             raise StreamEndedError from error
 
     async def receive(self) -> frames.Frame:
-        """The next frame. Raises StreamEndedError or ProtocolError. Cancelling it loses nothing."""
+        """The next frame, however long it takes. Raises StreamEndedError or ProtocolError.
+
+        Cancelling it loses nothing.
+        """
         while (frame := self._decoder.next()) is None:
             data = await self.process.read()
             if not data:
                 raise StreamEndedError
             self._decoder.feed(data)
+        if isinstance(frame.header, frames.KernelDied):
+            self._kernel_died = True
         return frame
 
-    async def receive_only(self, kind: type[HeaderT]) -> tuple[HeaderT, bytes]:
-        """The next frame of a kind; others before it, such as what a kernel still says, are dropped."""
-        while True:
-            header, payload = await self.receive()
-            if isinstance(header, kind):
-                return header, payload
+    def take_kernel_death(self) -> bool:
+        """Whether a kernel has died between two cells since this was last asked."""
+        died, self._kernel_died = self._kernel_died, False
+        return died
+
+    async def receive_only(self, kind: type[HeaderT]) -> None:
+        """Wait for a frame of a kind; others before it, such as what a kernel still says, are dropped."""
+        while not isinstance((await self.receive()).header, kind):
+            pass
+
+    async def answer(self, request: int, kind: type[HeaderT]) -> tuple[HeaderT, bytes]:
+        """The next frame that answers a request; others before it are dropped.
+
+        Raises RefusedError, StreamEndedError or ProtocolError.
+        """
+        try:
+            async with asyncio.timeout(SILENCE_LIMIT_S):
+                while True:
+                    header, payload = await self.receive()
+                    if isinstance(header, frames.Refused) and header.id == request:
+                        raise RefusedError(header.reason)
+                    if isinstance(header, kind) and getattr(header, "id", None) == request:
+                        return header, payload
+        except TimeoutError as error:
+            raise StreamEndedError from error

@@ -14,19 +14,24 @@ class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class StreamOutput(_Value):
+class _Said(_Value):
+    omitted_bytes: int = 0
+    """How many bytes were left out: before `text` of a stream, elsewhere where a note in the text says so."""
+    full_text_path: str | None = None
+    """The file in the sandbox that holds what was left out; None where nothing was, or where it is full."""
+    full_text_bytes: int = 0
+    """How much of the text that file holds, from its start; the policy's `spool_bytes` bounds it."""
+
+
+class StreamOutput(_Said):
     """A stretch of text on stdout or stderr, from Python or from a child process."""
 
     output_type: Literal["stream"] = "stream"
     name: Literal["stdout", "stderr"]
     text: str
-    omitted_bytes: int = 0
-    """How many bytes of this stream were left out before `text`."""
-    full_text_path: str | None = None
-    """Where in the sandbox the whole stream lies, bounded by the policy; None where nothing was left out."""
 
 
-class DisplayData(_Value):
+class DisplayData(_Said):
     """One rich output as a bundle of representations by MIME type; binary ones are base64 text."""
 
     output_type: Literal["display_data"] = "display_data"
@@ -34,7 +39,7 @@ class DisplayData(_Value):
     metadata: dict[str, Any] = {}
 
 
-class ExecuteResult(_Value):
+class ExecuteResult(_Said):
     """The value of a cell's last expression, as a MIME bundle."""
 
     output_type: Literal["execute_result"] = "execute_result"
@@ -43,7 +48,7 @@ class ExecuteResult(_Value):
     metadata: dict[str, Any] = {}
 
 
-class ErrorOutput(_Value):
+class ErrorOutput(_Said):
     """An exception that ended the cell; `traceback` holds lines without colour codes."""
 
     output_type: Literal["error"] = "error"
@@ -70,8 +75,10 @@ class Execution(_Value):
     files_lost: bool = False
     """True where the whole container was replaced: the files in /workspace are gone as well."""
     cause: str | None = None
-    """Why the cell did not end by itself: "timeout", "out_of_memory", "exit", "signal SIGSEGV",
-    "sandbox_lost" (the container went away); None where it did."""
+    """Why the cell did not end by itself: "timeout", "session_timeout", "out_of_memory", "exit",
+    "signal SIGSEGV", "sandbox_lost" (the container went away); None where it did."""
+    oom_kills: int = 0
+    """How many processes were killed for memory while the cell ran: the kernel or children of it."""
     omitted_bytes: int = 0
     """Bytes of output left out in all, over streams and rich outputs."""
     omitted_outputs: int = 0

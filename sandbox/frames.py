@@ -37,36 +37,46 @@ class KernelDied(AnyHeader):
     cause: str = Field(max_length=100)
 
 
-class Stream(AnyHeader):
+class Started(AnyHeader):
+    """The kernel has been given the cell's code; before this, none of it can have run."""
+
+    type: Literal["started"]
+    id: int
+
+
+class _Said(AnyHeader):
+    """What a cell said, and what of it was left out; the fields are those of `sandbox.execution`."""
+
+    id: int
+    omitted_bytes: NonNegativeInt = 0
+    full_text_path: str | None = None
+    full_text_bytes: NonNegativeInt = 0
+
+
+class Stream(_Said):
     """Payload: bytes of a stream, which may end inside a character."""
 
     type: Literal["stream"]
-    id: int
     name: Literal["stdout", "stderr"]
-    omitted_bytes: NonNegativeInt = 0
-    full_text_path: str = ""
 
 
-class Display(AnyHeader):
+class Display(_Said):
     """Payload: JSON with `data` and `metadata`."""
 
     type: Literal["display_data"]
-    id: int
 
 
-class Result(AnyHeader):
+class Result(_Said):
     """Payload: JSON with `data` and `metadata`."""
 
     type: Literal["execute_result"]
-    id: int
     execution_count: int | None = None
 
 
-class Error(AnyHeader):
+class Error(_Said):
     """Payload: JSON with `ename`, `evalue` and `traceback`."""
 
     type: Literal["error"]
-    id: int
 
 
 class Done(AnyHeader):
@@ -80,40 +90,48 @@ class Done(AnyHeader):
     execution_count: int | None
     omitted_outputs: NonNegativeInt
     omitted_output_bytes: NonNegativeInt
+    oom_kills: NonNegativeInt
 
 
 class Pong(AnyHeader):
     """The answer to a ping."""
 
     type: Literal["pong"]
+    id: int
 
 
-class Data(AnyHeader):
+class Piece(AnyHeader):
+    """What answers a request for a file."""
+
+    id: int
+
+
+class Data(Piece):
     """Payload: a piece of the file asked for."""
 
     type: Literal["data"]
-    id: int
 
 
-class File(AnyHeader):
+class File(Piece):
     """A file was moved whole."""
 
     type: Literal["file"]
-    id: int
     size_bytes: NonNegativeInt
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
 class Files(AnyHeader):
-    """Payload: JSON list of `name`, `size_bytes`, `modified_ns`."""
+    """Payload: JSON list of `name`, `size_bytes`, `modified_ns`, `sha256`."""
 
     type: Literal["files"]
+    id: int
 
 
 class Description(AnyHeader):
     """Payload: JSON with `python` and `packages`."""
 
     type: Literal["description"]
+    id: int
 
 
 class Refused(AnyHeader):
@@ -127,6 +145,7 @@ class Refused(AnyHeader):
 Header = Annotated[
     KernelReady
     | KernelDied
+    | Started
     | Stream
     | Display
     | Result

@@ -8,17 +8,23 @@ come out of it:
     zygote   has imported ipykernel; forks a kernel whenever the guest asks, and reports its wait status
     kernel   ipykernel; its stdout and stderr are pipes that the guest reads
 
+All three have the same user. The guest is safe from the code in the kernel because it is the container's
+init, whom no signal from inside reaches (pid_namespaces(7)), and because it is not dumpable: its
+descriptors, which are the stream to the host, and its memory are closed to everyone inside.
+
 A frame is two big-endian 32-bit lengths, a JSON object of the first length and a payload of the
 second. `sandbox.frames` describes every frame; `tests/sandbox/test_frames.py` holds the two together.
 """
 
 import array
+import asyncio
 import ctypes
 import errno
 import fcntl
 import gc
 import hashlib
 import io
+import itertools
 import json
 import os
 import secrets
@@ -28,7 +34,10 @@ import socket
 import stat
 import struct
 import sys
+import threading
 import time
+import warnings
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -42,6 +51,12 @@ WORKSPACE = "/workspace"
 RUNTIME_DIR = "/tmp/.cellblock"
 SPOOL_DIR = f"{WORKSPACE}/.cellblock"
 PR_SET_DUMPABLE = 4
+KILL_ROUNDS = 20
+PROBE_AGAIN_MS = 50
+IOPUB_WAITING = 1000
+"""Rich outputs that wait in the guest; more of them wait in the kernel, at the cell's own expense."""
+FORK_PATIENCE_S = 2.0
+"""How long a full process table may take to empty after all in it were killed."""
 OOM_COUNTERS = (
     "/sys/fs/cgroup/memory.events",  # cgroup v2
     "/sys/fs/cgroup/memory/memory.oom_control",  # cgroup v1
@@ -106,6 +121,11 @@ class Host:
 # --- zygote and kernel ------------------------------------------------------------------------------
 
 
+MAX_LIST_BYTES = 1 << 24
+MAX_NAME_CHARS = 256
+MAX_REASON_CHARS = 1000
+MESSAGE_ENDS_BYTES = (4096, 4096)
+"""Head and tail of an exception's message, which the traceback holds as well."""
 MARK_BYTES = 16
 MARK_RICH, MARK_STDERR = b"r", b"e"
 MAX_MARKED_BYTES = select.PIPE_BUF - 64  # so that a mark and what it carries are written as one
@@ -127,27 +147,37 @@ def run_zygote(control: socket.socket) -> NoReturn:
     """Import ipykernel, then fork a kernel for each request and report each death, until the guest goes."""
     set_dumpable(False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    children = Children()
     import ipykernel.kernelapp  # noqa: F401
 
     gc.freeze()
     while True:
-        ready, _, _ = select.select([control.fileno(), wake_read], [], [])
-        if wake_read in ready:
-            os.read(wake_read, 512)
-            report_deaths(control)
+        ready, _, _ = select.select([control.fileno(), children.wake_fd], [], [])
+        if children.wake_fd in ready:
+            for pid, status in children.deaths():
+                control.send(json.dumps({"died": pid, "wait_status": status}).encode())
         if control.fileno() in ready:
             birth = receive_fork_request(control)
-            pid = os.fork()
+            pid = fork_patiently()
             if pid == 0:
                 control.close()
-                os.close(wake_read)
+                os.close(children.wake_fd)
                 become_kernel(birth)
             for fd in (birth.stdout, birth.stderr, birth.ready):
                 os.close(fd)
             control.send(json.dumps({"forked": pid}).encode())
+
+
+def fork_patiently() -> int:
+    """Fork; the killed processes of a cell that has filled the table may still be in it for a moment."""
+    deadline = time.monotonic() + FORK_PATIENCE_S
+    while True:
+        try:
+            return os.fork()
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def receive_fork_request(control: socket.socket) -> Birth:
@@ -157,15 +187,21 @@ def receive_fork_request(control: socket.socket) -> Birth:
     return Birth(data[MARK_BYTES:].decode(), data[:MARK_BYTES], *fds)
 
 
-def report_deaths(control: socket.socket) -> None:
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if pid == 0:
-            return
-        control.send(json.dumps({"died": pid, "wait_status": status}).encode())
+class Children:
+    """The deaths of this process's children; `wake_fd` is readable when there are some."""
+
+    def __init__(self) -> None:
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self.wake_fd, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+
+    def deaths(self) -> Iterator[tuple[int, int]]:
+        """The pid and wait status of each child that has died."""
+        with suppress(BlockingIOError):
+            os.read(self.wake_fd, 512)
+        with suppress(ChildProcessError):
+            while (death := os.waitpid(-1, os.WNOHANG)) != (0, 0):
+                yield death
 
 
 def become_kernel(birth: Birth) -> NoReturn:
@@ -181,11 +217,13 @@ def become_kernel(birth: Birth) -> NoReturn:
     os.dup2(birth.stderr, 2)
     os.close(birth.stderr)
     sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.FileIO(0, closefd=False))  # type: ignore
-    sys.stdout = sys.__stdout__ = text_stream(io.FileIO(1, "w", closefd=False))  # type: ignore[misc]
-    marked = MarkedStderr(2, birth.stdout, birth.mark + MARK_STDERR)
-    sys.stderr = sys.__stderr__ = text_stream(marked)  # type: ignore[misc]
+    late = LateThreads()
+    stdout = Stdout(1, late)
+    sys.stdout = sys.__stdout__ = text_stream(stdout)  # type: ignore[misc]
+    stderr = MarkedStderr(2, late, birth.stdout, birth.mark + MARK_STDERR)
+    sys.stderr = sys.__stderr__ = text_stream(stderr)  # type: ignore[misc]
     try:
-        run_kernel(birth)
+        run_kernel(birth, late)
     finally:
         os._exit(0)
 
@@ -195,21 +233,50 @@ def text_stream(raw: Any) -> io.TextIOWrapper:
     return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
-class MarkedStderr(io.FileIO):
+class LateThreads:
+    """The threads that an interrupted cell has left behind: what they print is no later cell's output."""
+
+    def __init__(self) -> None:
+        self._before: set[threading.Thread] = set()
+        self._late: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+
+    def on_cell_start(self, _: Any) -> None:
+        self._before = set(threading.enumerate())
+
+    def on_cell_end(self, result: Any) -> None:
+        if isinstance(result.error_in_exec, KeyboardInterrupt | asyncio.CancelledError):
+            self._late.update(set(threading.enumerate()) - self._before)
+
+    def is_speaking(self) -> bool:
+        return bool(self._late) and threading.current_thread() in self._late
+
+
+class Stdout(io.FileIO):
+    """Python's stdout, written at once."""
+
+    def __init__(self, fd: int, late: LateThreads) -> None:
+        super().__init__(fd, "w", closefd=False)
+        self._late = late
+
+    def write(self, data: Any) -> int:
+        return len(data) if self._late.is_speaking() else super().write(data)
+
+
+class MarkedStderr(Stdout):
     """Python's stderr: its text travels in the stdout pipe behind a mark, in its place between prints.
 
     The stderr pipe itself is left to child processes and C code; where a cell has put another file in
     its place, that file is written.
     """
 
-    def __init__(self, fd: int, stdout_pipe: int, mark: bytes) -> None:
-        super().__init__(fd, "w", closefd=False)
+    def __init__(self, fd: int, late: LateThreads, stdout_pipe: int, mark: bytes) -> None:
+        super().__init__(fd, late)
         self._stdout_pipe = stdout_pipe
         self._mark = mark
         self._own_inode = os.fstat(fd).st_ino
 
     def write(self, data: Any) -> int:
-        if os.fstat(self.fileno()).st_ino != self._own_inode:
+        if self._late.is_speaking() or os.fstat(self.fileno()).st_ino != self._own_inode:
             return super().write(data)
         for start in range(0, len(data), MAX_MARKED_BYTES):
             piece = bytes(data[start : start + MAX_MARKED_BYTES])
@@ -217,16 +284,24 @@ class MarkedStderr(io.FileIO):
         return len(data)
 
 
-def run_kernel(birth: Birth) -> None:
+def run_kernel(birth: Birth, late: LateThreads) -> None:
+    import zmq
     from ipykernel.kernelapp import IPKernelApp
     from traitlets.config import Config
+
+    class App(IPKernelApp):
+        def init_iopub(self, context: Any) -> None:
+            context.setsockopt(zmq.SNDHWM, 0)  # a publisher drops what a slow reader has not taken
+            super().init_iopub(context)  # type: ignore[no-untyped-call]
 
     config = Config()
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "nocolor"
     config.IPKernelApp.log_level = "CRITICAL"
-    app: Any = IPKernelApp.instance(config=config, connection_file=birth.connection_file, outstream_class=None)
+    app: Any = App.instance(config=config, connection_file=birth.connection_file, outstream_class=None)
     app.initialize([])
+    app.shell.events.register("pre_run_cell", late.on_cell_start)
+    app.shell.events.register("post_run_cell", late.on_cell_end)
     mark_rich_messages(app.session, birth.stdout, birth.mark + MARK_RICH)
     os.write(birth.ready, b"r")
     os.close(birth.ready)
@@ -247,29 +322,32 @@ def mark_rich_messages(session: Any, stdout_pipe: int, mark: bytes) -> None:
 
 
 class Zygote:
-    """The guest's handle on the zygote process, forked before the guest imports anything heavy."""
+    """The guest's handle on the zygote process, first forked before the guest imports anything heavy."""
 
     def __init__(self) -> None:
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.pid = os.fork()
         if self.pid == 0:
-            self.control.close()
-            os.close(0)
-            os.close(1)
+            self.control.detach()
+            control_fd = os.dup2(theirs.detach(), 3)
+            os.closerange(4, os.sysconf("SC_OPEN_MAX"))  # the stream to the host is among them
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(2, 1)
-            run_zygote(theirs)
+            run_zygote(socket.socket(fileno=control_fd))
         theirs.close()
 
     def request_kernel(self, birth: Birth) -> None:
         data = birth.mark + birth.connection_file.encode()
-        socket.send_fds(self.control, [data], [birth.stdout, birth.stderr, birth.ready])
+        with suppress(ConnectionError):  # it is gone, and the guest is about to notice
+            socket.send_fds(self.control, [data], [birth.stdout, birth.stderr, birth.ready])
 
     def receive(self) -> dict[str, int]:
-        data = self.control.recv(4096)
-        if not data:
-            sys.exit("the zygote is gone")
-        message: dict[str, int] = json.loads(data)
+        """What it reports; nothing when it is gone."""
+        try:
+            data = self.control.recv(4096)
+        except ConnectionError:
+            data = b""
+        message: dict[str, int] = json.loads(data or b"{}")
         return message
 
 
@@ -321,6 +399,7 @@ class Kernel:
         self.shell.connect(f"ipc://{self.address}-1")
         self.iopub = context.socket(zmq.SUB)
         self.iopub.linger = 0
+        self.iopub.rcvhwm = IOPUB_WAITING
         self.iopub.subscribe(b"")
         self.iopub.connect(f"ipc://{self.address}-2")
 
@@ -365,28 +444,102 @@ def count_ooms() -> int:
     return 0
 
 
-def kill_others(spared: set[int]) -> None:
-    """Kill every process of the container but the spared ones; forks that outrun a round fall in the next."""
-    for _ in range(20):
-        pids = {int(name) for name in os.listdir("/proc") if name.isdigit()} - spared
-        alive = [pid for pid in pids if not is_zombie(pid)]
-        if not alive:
+def kill_all_but(spared: set[int]) -> None:
+    """Kill every process of the container but this one and the spared; nobody forks on while it looks."""
+    if os.getpid() != 1:
+        raise RuntimeError("only the init of a container may do this")
+    with suppress(ProcessLookupError):
+        os.kill(-1, signal.SIGSTOP)
+    for pid in list_pids() - spared - {1}:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    for pid in spared:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def list_pids() -> set[int]:
+    return {int(name) for name in os.listdir("/proc") if name.isdigit()}
+
+
+def kill_young(since_ticks: int, spared: set[int]) -> None:
+    """Kill the processes that started at or after a moment: an interrupted cell's own, with what they start."""
+    for _ in range(KILL_ROUNDS):
+        young = {pid for pid in list_pids() - spared if boot_ticks_of(pid) >= since_ticks}
+        if not young:
             return
-        for pid in alive:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.002)
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in young:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+        time.sleep(0.001)
 
 
-def is_zombie(pid: int) -> bool:
+def boot_ticks_of(pid: int) -> int:
+    """When a process started, in clock ticks since boot (field 22 of proc_pid_stat(5)); 0 where it is gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
+            fields = file.read().rpartition(b")")[2].split()
     except OSError:
-        return True
+        return 0
+    return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def now_in_boot_ticks() -> int:
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
 
 # --- one cell ---------------------------------------------------------------------------------------
+
+
+class Spool:
+    """Takes an over-long text whole, up to a limit, in a file that the model can read.
+
+    The files of earlier cells go, the oldest first, until the folder holds no more than the limit.
+    """
+
+    def __init__(self, name: str, limit_bytes: int) -> None:
+        self.path = f"{SPOOL_DIR}/{name}"
+        self.size_bytes = 0
+        self._left = limit_bytes
+        self._fd: int | None = None
+        with suppress(OSError):
+            os.makedirs(SPOOL_DIR, exist_ok=True)
+            if os.path.realpath(SPOOL_DIR) == SPOOL_DIR:  # and not a link that a cell has put there
+                make_room(SPOOL_DIR, limit_bytes)
+                self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+
+    def add(self, data: bytes) -> None:
+        view = memoryview(data)[: self._left]
+        try:
+            while view and self._fd is not None:
+                written = os.write(self._fd, view)
+                view = view[written:]
+                self._left -= written
+                self.size_bytes += written
+        except OSError:  # the workspace is full: what is in the file is what can be had
+            self._left = 0
+
+    def close(self) -> dict[str, Any]:
+        """Where the text lies and how much of it, as frames say it; nothing where there is no file."""
+        if self._fd is None:
+            return {}
+        os.close(self._fd)
+        if not self.size_bytes:
+            os.unlink(self.path)
+            return {}
+        return {"full_text_path": self.path, "full_text_bytes": self.size_bytes}
+
+
+def make_room(folder: str, limit_bytes: int) -> None:
+    """Remove the oldest files of a folder until the rest is within a limit."""
+    files = sorted((info.st_mtime_ns, info.st_size, path) for path, info in regular_files(folder))
+    excess_bytes = sum(size_bytes for _, size_bytes, _ in files) - limit_bytes
+    for _, size_bytes, path in files:
+        if excess_bytes <= 0:
+            return
+        os.unlink(path)
+        excess_bytes -= size_bytes
 
 
 class Stream:
@@ -400,9 +553,7 @@ class Stream:
         self.tail_bytes = 0
         self.omitted_bytes = 0
         self.head = bytearray()
-        self.spool: int | None = None
-        self.spool_left = cell.limits["spool_bytes"]
-        self.spool_path = ""
+        self.spool: Spool | None = None
 
     def add(self, data: bytes) -> None:
         head, rest = data[: self.head_left], data[self.head_left :]
@@ -412,10 +563,15 @@ class Stream:
             self.cell.send({"type": "stream", "name": self.name}, head)
         if rest:
             self._keep(rest)
-            self._spool(rest)
 
     def _keep(self, data: bytes) -> None:
         limit = self.cell.limits["stream_tail_bytes"]
+        if self.spool is None and self.tail_bytes + len(data) > limit:
+            self.spool = self.cell.open_spool(self.name)
+            for said in (bytes(self.head), *self.tail):
+                self.spool.add(said)
+        if self.spool is not None:
+            self.spool.add(data)
         self.tail.append(data)
         self.tail_bytes += len(data)
         while self.tail_bytes > limit:
@@ -427,39 +583,12 @@ class Stream:
             self.tail_bytes -= dropped
             self.omitted_bytes += dropped
 
-    def _spool(self, data: bytes) -> None:
-        if self.spool is None and self.spool_left:
-            self._open_spool()
-        if self.spool is None:
-            return
-        data = data[: self.spool_left]
-        self.spool_left -= len(data)
-        try:
-            os.write(self.spool, data)
-        except OSError:
-            self.spool_left = 0
-        if not self.spool_left:
-            os.close(self.spool)
-            self.spool = None
-
-    def _open_spool(self) -> None:
-        path = f"{SPOOL_DIR}/cell{self.cell.id}.{self.name}.txt"
-        try:
-            os.makedirs(SPOOL_DIR, exist_ok=True)
-            self.spool = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
-            os.write(self.spool, self.head)
-            self.spool_path = path
-        except OSError:
-            self.spool_left = 0
-
     def finish(self) -> None:
         """Send the kept tail with the number of bytes left out before it."""
-        if self.tail:
+        where = self.spool.close() if self.spool is not None else {}
+        if self.tail or self.omitted_bytes:
             header = {"type": "stream", "name": self.name, "omitted_bytes": self.omitted_bytes}
-            self.cell.send(header | {"full_text_path": self.spool_path}, b"".join(self.tail))
-        if self.spool is not None:
-            os.close(self.spool)
-            self.spool = None
+            self.cell.send(header | where, b"".join(self.tail))
 
 
 class Merger:
@@ -562,13 +691,16 @@ class Cell:
         self.code = code
         self.limits = guest.limits
         self.message_id = ""
-        self.replied = self.idle = self.asked_exit = False
+        self.replied = self.idle = self.asked_exit = self.interrupted = False
         self.status = "ok"
         self.execution_count: int | None = None
         self.streams = {name: Stream(self, name) for name in ("stdout", "stderr")}
         self.rich_left = self.limits["rich_bytes"]
         self.rich_omitted = 0
         self.rich_omitted_bytes = 0
+        self.spools = 0
+        self.begun_ticks = now_in_boot_ticks()
+        self.ooms_before = count_ooms()
 
     def send(self, header: dict[str, Any], payload: bytes) -> None:
         self.guest.host.send(header | {"id": self.id}, payload)
@@ -594,27 +726,53 @@ class Cell:
             self._send_rich("execute_result" if kind == "execute_result" else "display_data", content)
 
     def _send_rich(self, kind: str, content: dict[str, Any]) -> None:
-        body = {"data": content.get("data", {}), "metadata": content.get("metadata", {})}
-        payload = pack_json(body)
+        data = dict(content.get("data") or {})
+        header: dict[str, Any] = {"type": kind}
+        if kind == "execute_result":
+            header["execution_count"] = content.get("execution_count")
+        if isinstance(text := data.get("text/plain"), str):
+            data["text/plain"], cut = self._cut(text, "result")
+            header |= cut
+        payload = self._pack_bundle(data, content.get("metadata") or {})
         if len(payload) > self.rich_left:
             self.rich_omitted += 1
             self.rich_omitted_bytes += len(payload)
             return
         self.rich_left -= len(payload)
-        header: dict[str, Any] = {"type": kind}
-        if kind == "execute_result":
-            header["execution_count"] = content.get("execution_count")
         self.send(header, payload)
 
+    def _pack_bundle(self, data: dict[str, Any], metadata: dict[str, Any]) -> bytes:
+        """The bundle, without its largest representations where the cell's allowance cannot hold them."""
+        sizes = {kind: len(pack_json(value)) for kind, value in data.items()}
+        while len(data) > 1 and sum(sizes.values()) > self.rich_left:
+            largest = max(sizes, key=lambda kind: (kind != "text/plain", sizes[kind]))
+            del data[largest]
+            self.rich_omitted_bytes += sizes.pop(largest)
+        return pack_json({"data": data, "metadata": metadata})
+
+    def _cut(self, text: str, name: str) -> tuple[str, dict[str, Any]]:
+        """A text within the limits of a stream, and what a frame says about what is left out of it."""
+        data = text.encode("utf-8", "replace")
+        kept, omitted_bytes = cut_text(data, self.limits["stream_head_bytes"], self.limits["stream_tail_bytes"])
+        if not omitted_bytes:
+            return kept, {}
+        spool = self.open_spool(name)
+        spool.add(data)
+        return kept, {"omitted_bytes": omitted_bytes} | spool.close()
+
     def _send_error(self, content: dict[str, Any]) -> None:
-        limit = self.limits["error_bytes"]
-        lines = [str(line) for line in content.get("traceback", ())]
+        traceback, cut = self._cut("\n".join(str(line) for line in content.get("traceback") or ()), "traceback")
         body = {
-            "ename": cut_middle(str(content.get("ename", "")), 256),
-            "evalue": cut_middle(str(content.get("evalue", "")), limit // 4),
-            "traceback": cut_middle("\n".join(lines), limit).split("\n"),
+            "ename": str(content.get("ename", ""))[:MAX_NAME_CHARS],
+            "evalue": cut_text(str(content.get("evalue", "")).encode("utf-8", "replace"), *MESSAGE_ENDS_BYTES)[0],
+            "traceback": traceback.split("\n"),
         }
-        self.send({"type": "error"}, pack_json(body))
+        self.send({"type": "error"} | cut, pack_json(body))
+
+    def open_spool(self, name: str) -> Spool:
+        self.spools += 1
+        place = f"{self.spools}." if self.spools > 1 else ""
+        return Spool(f"cell{self.id}.{place}{name}.txt", self.limits["spool_bytes"])
 
     def finish(self, status: str, cause: str | None, state_lost: bool) -> None:
         for stream in self.streams.values():
@@ -629,16 +787,22 @@ class Cell:
                 "execution_count": self.execution_count,
                 "omitted_outputs": self.rich_omitted,
                 "omitted_output_bytes": self.rich_omitted_bytes,
+                "oom_kills": count_ooms() - self.ooms_before,
             }
         )
 
 
-def cut_middle(text: str, limit: int) -> str:
-    """At most `limit` characters of the text, its head and its tail, and a note of what is left out."""
-    if len(text) <= limit:
-        return text
-    half = limit // 2
-    return f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
+def cut_text(data: bytes, head_bytes: int, tail_bytes: int) -> tuple[str, int]:
+    """UTF-8 text without its middle, cut between characters, and how many bytes were left out."""
+    if len(data) <= head_bytes + tail_bytes:
+        return data.decode(), 0
+    head, tail = head_bytes, len(data) - tail_bytes
+    while head and data[head] & 0xC0 == 0x80:
+        head -= 1
+    while tail < len(data) and data[tail] & 0xC0 == 0x80:
+        tail += 1
+    note = f"\n[... {tail - head} bytes left out ...]\n"
+    return data[:head].decode() + note + data[tail:].decode(), tail - head
 
 
 def describe_death(wait_status: int, ooms: int) -> str:
@@ -657,9 +821,10 @@ class RefusedError(Exception):
 
 
 def workspace_path(name: str) -> str:
-    """The path of a workspace file; names that leave the workspace are refused."""
+    """The path of a workspace file; names that leave the workspace, by `..` or by a link, are refused."""
     path = os.path.normpath(os.path.join(WORKSPACE, name))
-    if not path.startswith(WORKSPACE + "/") or "\0" in name:
+    folder = os.path.dirname(path)
+    if "\0" in name or not path.startswith(WORKSPACE + "/") or os.path.realpath(folder) != folder:
         raise RefusedError(f"{name!r} is not inside {WORKSPACE}")
     return path
 
@@ -683,13 +848,14 @@ class Upload:
             view = view[os.write(self.fd, view) :]
 
     def finish(self) -> dict[str, Any]:
-        os.close(self.fd)
         os.replace(self.partial, self.path)
+        os.close(self.fd)
         return {"size_bytes": self.size_bytes, "sha256": self.digest.hexdigest()}
 
     def abandon(self) -> None:
         os.close(self.fd)
-        os.unlink(self.partial)
+        with suppress(FileNotFoundError):
+            os.unlink(self.partial)
 
 
 def open_regular(path: str) -> int:
@@ -701,21 +867,52 @@ def open_regular(path: str) -> int:
     return fd
 
 
-def list_workspace(max_files: int) -> list[dict[str, Any]]:
-    """Regular files under the workspace with size and modification time, sorted by name."""
-    found = []
-    for folder, folders, names in os.walk(WORKSPACE):
+def read_pieces(fd: int, max_bytes: int) -> Iterator[bytes]:
+    """A file's bytes up to the size that it has now: one that grows while it is read comes to an end."""
+    left = min(os.fstat(fd).st_size, max_bytes)
+    while left and (data := os.read(fd, min(left, CHUNK_BYTES))):
+        left -= len(data)
+        yield data
+
+
+def regular_files(root: str) -> Iterator[tuple[str, os.stat_result]]:
+    """The regular files under a folder, in the order of their names; hidden folders and what vanishes are left out."""
+    for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = os.path.join(folder, name)
-            info = os.lstat(path)
-            if stat.S_ISREG(info.st_mode):
-                relative = os.path.relpath(path, WORKSPACE).encode(errors="surrogateescape")
-                entry = {"size_bytes": info.st_size, "modified_ns": info.st_mtime_ns}
-                found.append({"name": relative.decode(errors="backslashreplace")} | entry)
-            if len(found) >= max_files:
-                return found
+            with suppress(OSError):
+                info = os.lstat(path)
+                if stat.S_ISREG(info.st_mode):
+                    yield path, info
+
+
+def list_workspace(max_files: int, hashed: bool) -> list[dict[str, Any]]:
+    """The first regular files of the workspace; a name that is not UTF-8 is shown with escapes."""
+    found: list[dict[str, Any]] = []
+    left = MAX_LIST_BYTES
+    for path, info in itertools.islice(regular_files(WORKSPACE), max_files):
+        left -= 4 * len(path) + 256
+        if left < 0:
+            break
+        name = os.path.relpath(path, WORKSPACE).encode(errors="surrogateescape").decode(errors="backslashreplace")
+        sha256 = hash_file(path) if hashed else None
+        entry = {"size_bytes": info.st_size, "modified_ns": info.st_mtime_ns, "sha256": sha256}
+        found.append({"name": name} | entry)
     return found
+
+
+def hash_file(path: str) -> str | None:
+    """SHA-256 of a file as it is now; None where it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        fd = open_regular(path)
+    except (OSError, RefusedError):
+        return None
+    with open(fd, "rb", buffering=0):
+        for data in read_pieces(fd, sys.maxsize):
+            digest.update(data)
+    return digest.hexdigest()
 
 
 # --- the guest --------------------------------------------------------------------------------------
@@ -727,6 +924,7 @@ class Guest:
     def __init__(self, host: Host, zygote: Zygote) -> None:
         self.host = host
         self.zygote = zygote
+        self.children = Children()
         self.limits: dict[str, int] = {}
         self.kernel = Kernel(zygote)
         self.merger = Merger(self.kernel)
@@ -744,9 +942,10 @@ class Guest:
         self.handlers: dict[Any, Callable[[], None]] = {}
         self._watch(self.host.read_fd, self._on_host)
         self._watch(self.zygote.control.fileno(), self._on_zygote)
+        self._watch(self.children.wake_fd, self._on_orphan)
         self._watch(self.kernel.ready_fd, self._on_kernel_bound)
         while True:
-            timeout_ms = 50 if self.probe_id and not self.ready else None
+            timeout_ms = PROBE_AGAIN_MS if self.probe_id and not self.ready else None
             events = self.poller.poll(timeout_ms)
             kernel = self.kernel
             for source, _ in events:
@@ -754,7 +953,7 @@ class Guest:
                     break  # what is left may be about a descriptor that now means something else
                 if source in self.handlers:
                     self.handlers[source]()
-            if not events:
+            if timeout_ms and not events:
                 self._probe()
 
     def _watch(self, source: Any, handler: Callable[[], None]) -> None:
@@ -770,10 +969,30 @@ class Guest:
 
     def _on_zygote(self) -> None:
         message = self.zygote.receive()
-        if "forked" in message:
+        if not message:
+            self._replace_zygote()
+        elif "forked" in message:
             self.kernel.pid = message["forked"]
         elif message["died"] == self.kernel.pid:
             self._on_death(message["wait_status"])
+
+    def _on_orphan(self) -> None:
+        """Children of the cells end up with an init, and so does a kernel whose zygote was killed."""
+        for pid, wait_status in self.children.deaths():
+            if pid == self.kernel.pid:
+                self._on_death(wait_status)
+
+    def _replace_zygote(self) -> None:
+        """A cell has killed the zygote. A kernel that still runs goes on."""
+        self._unwatch(self.zygote.control.fileno())
+        self.zygote.control.close()
+        with suppress(ChildProcessError):
+            os.waitpid(self.zygote.pid, 0)  # until then, its children are not ours
+        self.zygote = Zygote()
+        self._watch(self.zygote.control.fileno(), self._on_zygote)
+        self._on_orphan()
+        if not boot_ticks_of(self.kernel.pid):  # and the zygote took the report along
+            self._on_death(signal.SIGKILL)
 
     def _on_kernel_bound(self) -> None:
         fd = self.kernel.ready_fd
@@ -826,7 +1045,7 @@ class Guest:
 
     def _kill_kernel(self) -> None:
         """End the kernel and all it started, keep what they have said, and fork a new kernel."""
-        kill_others({1, os.getpid(), self.zygote.pid})
+        kill_all_but({self.zygote.pid})
         self.merger.finish()
         self._replace_kernel()
 
@@ -849,6 +1068,7 @@ class Guest:
         cell.message_id = self.kernel.request(
             "execute_request", content | {"allow_stdin": False, "stop_on_error": True}
         )
+        self.host.send({"type": "started", "id": cell.id})
 
     def _on_shell(self) -> None:
         for message in self.kernel.messages(self.kernel.shell):
@@ -879,6 +1099,8 @@ class Guest:
             self.merger.finish()
             self._follow_stdout()
             self.cell = None
+            if cell.interrupted:
+                kill_young(cell.begun_ticks, {1, self.zygote.pid, self.kernel.pid})
             if cell.asked_exit:  # the kernel goes by itself in a moment; not under the next cell
                 self._kill_kernel()
                 cell.finish("died", "exit", state_lost=True)
@@ -902,12 +1124,14 @@ class Guest:
 
     def _on_host(self) -> None:
         for header, payload in self.host.receive():
+            if header["type"] not in ("data", "end"):
+                self._abandon_upload()  # its sender gave up
             handler = getattr(self, f"_host_{header['type']}")
             try:
                 handler(header, payload)
             except (RefusedError, OSError) as error:
                 reason = str(error) if isinstance(error, RefusedError) else f"{error.strerror}: {error.filename!r}"
-                self.host.send({"type": "refused", "id": header.get("id", 0), "reason": reason})
+                self.host.send({"type": "refused", "id": header["id"], "reason": reason[:MAX_REASON_CHARS]})
 
     def _host_configure(self, header: dict[str, Any], payload: bytes) -> None:
         self.limits = header["limits"]
@@ -918,10 +1142,13 @@ class Guest:
 
     def _host_interrupt(self, header: dict[str, Any], payload: bytes) -> None:
         if self.cell is not None and self.cell.message_id:
+            self.cell.interrupted = True
             self.kernel.signal_group(signal.SIGINT)
+            # A cell that awaits is cancelled by its event loop, which the signal does not wake, but a message does.
+            self.kernel.request("kernel_info_request", {})
 
     def _host_ping(self, header: dict[str, Any], payload: bytes) -> None:
-        self.host.send({"type": "pong"})
+        self.host.send({"type": "pong", "id": header["id"]})
 
     def _host_restart(self, header: dict[str, Any], payload: bytes) -> None:
         self._restart()
@@ -931,12 +1158,9 @@ class Guest:
 
         packages = {dist.metadata["Name"]: dist.version for dist in distributions()}
         body = {"python": sys.version.split()[0], "packages": dict(sorted(packages.items()))}
-        self.host.send({"type": "description"}, pack_json(body))
+        self.host.send({"type": "description", "id": header["id"]}, pack_json(body))
 
     def _host_put(self, header: dict[str, Any], payload: bytes) -> None:
-        if self.upload is not None:  # its sender gave up
-            self.upload.abandon()
-            self.upload = None
         self.upload = Upload(header["name"])
 
     def _host_data(self, header: dict[str, Any], payload: bytes) -> None:
@@ -945,21 +1169,31 @@ class Guest:
         try:
             self.upload.add(payload)
         except OSError:
-            self.upload.abandon()
-            self.upload = None
+            self._abandon_upload()
             raise
 
     def _host_end(self, header: dict[str, Any], payload: bytes) -> None:
+        if self.upload is None:
+            return
+        try:
+            moved = self.upload.finish()
+        except OSError:
+            self._abandon_upload()
+            raise
+        self.upload = None
+        self.host.send({"type": "file", "id": header["id"]} | moved)
+
+    def _abandon_upload(self) -> None:
         if self.upload is not None:
-            upload, self.upload = self.upload, None
-            self.host.send({"type": "file", "id": header["id"]} | upload.finish())
+            self.upload.abandon()
+            self.upload = None
 
     def _host_get(self, header: dict[str, Any], payload: bytes) -> None:
         fd = open_regular(workspace_path(header["name"]))
         digest = hashlib.sha256()
         size_bytes = 0
-        with open(fd, "rb", buffering=0) as file:
-            while size_bytes < header["max_bytes"] and (data := file.read(CHUNK_BYTES)):
+        with open(fd, "rb", buffering=0):
+            for data in read_pieces(fd, header["max_bytes"]):
                 size_bytes += len(data)
                 digest.update(data)
                 self.host.send({"type": "data", "id": header["id"]}, data)
@@ -967,7 +1201,8 @@ class Guest:
         self.host.send({"type": "file", "id": header["id"]} | moved)
 
     def _host_list(self, header: dict[str, Any], payload: bytes) -> None:
-        self.host.send({"type": "files"}, pack_json(list_workspace(header["max_files"])))
+        files = list_workspace(header["max_files"], header["hashed"])
+        self.host.send({"type": "files", "id": header["id"]}, pack_json(files))
 
 
 def read_available(fd: int) -> bytes | None:
@@ -990,7 +1225,9 @@ def pipe_bytes(fd: int) -> int:
 
 
 def main() -> NoReturn:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an init's default is to ignore what comes from inside
     sys.path[:] = [path for path in sys.path if path]  # nothing in the workspace is ever imported here
+    warnings.simplefilter("ignore")  # its threads, at which a later fork warns, are libzmq's and hold no lock of ours
     set_dumpable(False)
     zygote = Zygote()
     host = Host(os.dup(0), os.dup(1))

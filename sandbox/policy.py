@@ -138,12 +138,10 @@ class Policy(BaseModel):
     """How much of an over-long stream is kept in a file in the workspace."""
     rich_bytes: Size = Field(16 * MIB, ge=0, le=64 * MIB)
     """All rich outputs of one cell together, encoded."""
-    error_bytes: Size = Field(64 * 1024, ge=1024, le=MIB)
-    """A traceback's text."""
 
     def output_limits(self) -> dict[str, int]:
         """The limits that the guest keeps to, and that the host holds it to."""
-        names = ("stream_head_bytes", "stream_tail_bytes", "spool_bytes", "rich_bytes", "error_bytes")
+        names = ("stream_head_bytes", "stream_tail_bytes", "spool_bytes", "rich_bytes")
         return {name: getattr(self, name) for name in names}
 
     @property

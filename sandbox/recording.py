@@ -30,12 +30,20 @@ class _ErrorBody(BaseModel):
     traceback: list[str]
 
 
+_KINDS: dict[type, tuple[type[BaseModel], type[DisplayData | ExecuteResult | ErrorOutput]]] = {
+    frames.Display: (_Bundle, DisplayData),
+    frames.Result: (_Bundle, ExecuteResult),
+    frames.Error: (_ErrorBody, ErrorOutput),
+}
+
+
 class Recording:
     """What one cell has said so far. `on_output` hears each piece as it comes."""
 
     def __init__(self, cell_id: int, max_bytes: int, on_output: Callable[[Output], None]) -> None:
         self.cell_id = cell_id
-        self.kernel_replaced = False
+        self.started = False
+        """Whether any of the cell's code may have run."""
         self._bytes_left = max_bytes
         self._on_output = on_output
         self._outputs: list[Output] = []
@@ -46,10 +54,9 @@ class Recording:
     def add(self, frame: frames.Frame) -> None:
         """Take one frame; frames of another cell are dropped. Raises ProtocolError over the bound."""
         header, payload = frame
-        if isinstance(header, frames.KernelDied):
-            self.kernel_replaced = True
         if getattr(header, "id", None) != self.cell_id:
             return
+        self.started = True
         self._bytes_left -= len(payload)
         if self._bytes_left < 0:
             raise ProtocolError("The sandbox sent more output for one cell than its policy allows.")
@@ -59,19 +66,15 @@ class Recording:
             raise ProtocolError(f"The sandbox sent a {header.type!r} frame with a malformed body.") from error
 
     def _add_output(self, header: frames.Header, payload: bytes) -> None:
-        match header:
-            case frames.Stream():
-                self._add_stream(header, payload)
-            case frames.Display():
-                bundle = _Bundle.model_validate_json(payload)
-                self._append(DisplayData(data=bundle.data, metadata=bundle.metadata))
-            case frames.Result(execution_count=count):
-                bundle = _Bundle.model_validate_json(payload)
-                self._append(ExecuteResult(execution_count=count, data=bundle.data, metadata=bundle.metadata))
-            case frames.Error():
-                self._append(ErrorOutput(**_ErrorBody.model_validate_json(payload).model_dump()))
+        if isinstance(header, frames.Stream):
+            self._add_stream(header, payload)
+        elif kind := _KINDS.get(type(header)):
+            body, output = kind
+            said = header.model_dump(exclude={"type", "id"})
+            self._append(output(**said, **body.model_validate_json(payload).model_dump()))
 
     def _append(self, output: Output) -> None:
+        self._omitted_bytes += output.omitted_bytes
         self._seal()
         self._outputs.append(output)
         self._on_output(output)
@@ -85,7 +88,8 @@ class Recording:
             name=header.name,
             text=decoder.decode(payload),
             omitted_bytes=header.omitted_bytes,
-            full_text_path=header.full_text_path or None,
+            full_text_path=header.full_text_path,
+            full_text_bytes=header.full_text_bytes,
         )
         self._on_output(piece)
         last = self._outputs[-1] if self._outputs else None
@@ -103,16 +107,17 @@ class Recording:
             self._outputs[-1] = last.model_copy(update={"text": last.text + "".join(self._text)})
             self._text.clear()
 
-    def execution(self, done: frames.Done, *, timed_out: bool) -> Execution:
-        """The finished cell, after its `done` frame."""
+    def execution(self, done: frames.Done, *, kernel_died: bool, timed_out: bool = False) -> Execution:
+        """The finished cell, after its `done` frame; `kernel_died` says that its kernel did, before or with it."""
         return Execution(
             status="timeout" if timed_out else done.status,
             cause="timeout" if timed_out else done.cause,
             outputs=self._finished_outputs(),
             execution_count=done.execution_count,
-            state_lost=done.state_lost or self.kernel_replaced,
+            state_lost=done.state_lost or kernel_died,
             omitted_bytes=self._omitted_bytes + done.omitted_output_bytes,
             omitted_outputs=done.omitted_outputs,
+            oom_kills=done.oom_kills,
         )
 
     def lost(self, status: Status, cause: str) -> Execution:

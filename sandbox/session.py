@@ -20,7 +20,7 @@ from typing import IO, Literal, Self
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from sandbox import frames
-from sandbox.channel import Channel, StreamEndedError
+from sandbox.channel import Channel, RefusedError, StreamEndedError
 from sandbox.errors import FileTransferError, ProtocolError, SandboxError, SessionClosedError, StartError
 from sandbox.execution import Execution, Output
 from sandbox.launcher import Launcher, SandboxInfo, guest_source
@@ -54,6 +54,8 @@ class FileInfo(BaseModel):
     name: str
     size_bytes: int
     modified_ns: int
+    sha256: str | None = None
+    """Of its content; None where it was not asked for or cannot be read."""
 
 
 class Description(BaseModel):
@@ -92,7 +94,11 @@ class Session:
         self._lock = asyncio.Lock()
         self._requests = 0
         self._abandoned = False
-        self._closed = False
+        self._over = ""
+        """Why no further operation is possible, in one sentence; empty while it is."""
+        self._expired = False
+        self._expiry: asyncio.TimerHandle | None = None
+        self._expiring: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -117,7 +123,11 @@ class Session:
 
     async def close(self) -> None:
         """End the sandbox and all it holds, even in the middle of a cell; no call can follow."""
-        self._closed = True
+        self._over = self._over or "The session is closed."
+        if self._expiry is not None:
+            self._expiry.cancel()
+        if self._expiring is not None:
+            await self._expiring
         await self._stop("closed")
 
     async def execute(
@@ -131,11 +141,11 @@ class Session:
 
         `on_output` is called with each piece of output as it comes.
         """
+        limit_s = timeout_s or self.policy.cell_timeout_s
         async with self._operation() as channel:
-            recording = Recording(self._next_id(), self.policy.max_cell_bytes, on_output)
             begun = time.monotonic()
             self._abandoned = True  # until it is over; a cancelled caller leaves it so
-            execution = await self._climb(channel, recording, code, timeout_s or self.policy.cell_timeout_s)
+            execution = await self._run_cell(channel, code, limit_s, on_output)
             self._abandoned = False
             return execution.model_copy(update={"duration_s": time.monotonic() - begun})
 
@@ -146,8 +156,7 @@ class Session:
         async with self._lock:
             try:
                 async with asyncio.timeout(PING_TIMEOUT_S):
-                    await self._channel.send({"type": "ping"})
-                    await self._channel.receive_only(frames.Pong)
+                    await self._ask(self._channel, frames.Pong, "ping")
             except (StreamEndedError, ProtocolError, TimeoutError):
                 return False
         return True
@@ -160,15 +169,15 @@ class Session:
     async def describe(self) -> Description:
         """The sandbox's Python and its packages."""
         async with self._operation() as channel:
-            await channel.send({"type": "describe"})
-            _, payload = await channel.receive_only(frames.Description)
-            return Description.model_validate_json(payload)
+            return Description.model_validate_json(await self._ask(channel, frames.Description, "describe"))
 
-    async def list_files(self) -> list[FileInfo]:
-        """The regular files of the workspace by name, hidden folders left out, at most 10,000."""
+    async def list_files(self, *, hashed: bool = False) -> list[FileInfo]:
+        """The regular files of the workspace by name, hidden folders left out, at most 10,000.
+
+        Reading them all for their SHA-256 takes about a second for each GB; only `hashed` asks for it.
+        """
         async with self._operation() as channel:
-            await channel.send({"type": "list", "max_files": MAX_LISTED_FILES})
-            _, payload = await channel.receive_only(frames.Files)
+            payload = await self._ask(channel, frames.Files, "list", max_files=MAX_LISTED_FILES, hashed=hashed)
             return _FILES.validate_json(payload)
 
     async def put_file(self, source: Path, name: str) -> TransferredFile:
@@ -176,36 +185,47 @@ class Session:
         async with self._operation() as channel:
             request = self._next_id()
             digest = hashlib.sha256()
-            with _host_file_errors(source), source.open("rb") as file:
-                await channel.send({"type": "put", "id": request, "name": name})
-                while data := await asyncio.to_thread(file.read, CHUNK_BYTES):
-                    digest.update(data)
-                    await channel.send({"type": "data", "id": request}, data)
-            await channel.send({"type": "end", "id": request})
-            moved = [frame.header async for frame in _answers(channel, request, name)][-1]
-            if not isinstance(moved, frames.File) or moved.sha256 != digest.hexdigest():
+            with _transfer_errors(name, source):
+                with source.open("rb") as file:
+                    await channel.send({"type": "put", "id": request, "name": name})
+                    while data := await asyncio.to_thread(file.read, CHUNK_BYTES):
+                        digest.update(data)
+                        await channel.send({"type": "data", "id": request}, data)
+                await channel.send({"type": "end", "id": request})
+                moved, _ = await channel.answer(request, frames.File)
+            if moved.sha256 != digest.hexdigest():
                 raise ProtocolError(f"The sandbox does not have {name!r} as it was sent.")
             return TransferredFile(moved.size_bytes, moved.sha256)
 
     async def get_file(self, name: str, target: Path) -> TransferredFile:
         """Copy a workspace file to the host path `target`, which appears when it is whole.
 
-        At most `policy.workspace_bytes` of it are copied. Raises FileTransferError.
+        It is copied with the size that it has at the start, at most `policy.workspace_bytes`.
+        Raises FileTransferError.
         """
         limit = self.policy.workspace_bytes
         async with self._operation() as channel:
             request = self._next_id()
-            await channel.send({"type": "get", "id": request, "name": name, "max_bytes": limit})
             digest = hashlib.sha256()
             size_bytes = 0
-            with _partial_file(target) as file:
-                async for _, data in _answers(channel, request, name):
+            with _transfer_errors(name, target), _partial_file(target) as file:
+                await channel.send({"type": "get", "id": request, "name": name, "max_bytes": limit})
+                while True:
+                    header, data = await channel.answer(request, frames.Piece)
+                    if isinstance(header, frames.File):
+                        return TransferredFile(size_bytes, digest.hexdigest())
                     size_bytes += len(data)
-                    if size_bytes > limit + CHUNK_BYTES:
+                    if size_bytes > limit:
                         raise ProtocolError(f"The sandbox sent more of {name!r} than the {limit} bytes asked for.")
                     digest.update(data)
-                    file.write(data)
-            return TransferredFile(size_bytes, digest.hexdigest())
+                    await asyncio.to_thread(file.write, data)
+
+    async def _ask(self, channel: Channel, kind: type[frames.AnyHeader], request: str, **fields: object) -> bytes:
+        """Send a request with one answer and return the answer's payload."""
+        number = self._next_id()
+        await channel.send({"type": request, "id": number} | fields)
+        _, payload = await channel.answer(number, kind)
+        return payload
 
     def _next_id(self) -> int:
         self._requests += 1
@@ -217,19 +237,29 @@ class Session:
     async def _operation(self) -> AsyncIterator[Channel]:
         """One operation on a sandbox that answers; what breaks it also ends the sandbox."""
         async with self._lock:
-            if self._closed:
-                raise SessionClosedError("The session is closed.")
+            self._check_open()
             channel = await self._ready_channel()
             try:
                 yield channel
-            except (ProtocolError, ValidationError) as error:
+            except (ProtocolError, ValidationError, RefusedError) as error:
                 await self._stop("the guest broke the protocol")
                 if isinstance(error, ProtocolError):
                     raise
                 raise ProtocolError("The sandbox sent a malformed answer.") from error
             except StreamEndedError as error:
                 await self._stop_lost(channel)
+                self._check_open()
                 raise SessionClosedError("The sandbox went away; the next call starts a new one.") from error
+
+    def _check_open(self) -> None:
+        if self._over:
+            raise SessionClosedError(self._over)
+
+    def _expire(self) -> None:
+        """The session's time is over: its sandbox ends, whatever it is doing."""
+        self._over = f"The session's time of {self.policy.session_timeout_s:g} s is over."
+        self._expired = True
+        self._expiring = asyncio.create_task(self._stop("session_timeout"))
 
     async def _ready_channel(self) -> Channel:
         if self._channel is not None and self._abandoned:
@@ -238,7 +268,13 @@ class Session:
             except SandboxError:
                 await self._stop("the guest is silent")
         self._abandoned = False
-        return self._channel or await self._launch()
+        channel = self._channel or await self._launch()
+        if self._over:  # closed meanwhile
+            await self._stop("closed")
+            self._check_open()
+        if self._expiry is None:
+            self._expiry = asyncio.get_running_loop().call_later(self.policy.session_timeout_s, self._expire)
+        return channel
 
     async def _launch(self) -> Channel:
         try:
@@ -289,24 +325,38 @@ class Session:
 
     # --- one cell
 
-    async def _climb(self, channel: Channel, recording: Recording, code: str, timeout_s: float) -> Execution:
+    async def _run_cell(
+        self, channel: Channel, code: str, limit_s: float, on_output: Callable[[Output], None]
+    ) -> Execution:
+        """Run the cell; where the sandbox was lost before the cell could begin, in a new one."""
+        recording = Recording(self._next_id(), self.policy.max_cell_bytes, on_output)
+        execution = await self._climb(channel, recording, code, limit_s)
+        if execution.cause == "sandbox_lost" and not recording.started and not self._over:
+            again = Recording(self._next_id(), self.policy.max_cell_bytes, on_output)
+            execution = await self._climb(await self._ready_channel(), again, code, limit_s)
+            return execution.model_copy(update={"state_lost": True, "files_lost": True})
+        return execution
+
+    async def _climb(self, channel: Channel, recording: Recording, code: str, limit_s: float) -> Execution:
         """Run the cell up the ladder until it is over, one way or another."""
         try:
             await channel.send({"type": "execute", "id": recording.cell_id}, code.encode("utf-8", "replace"))
-            if done := await _collect(channel, recording, timeout_s):
-                return recording.execution(done, timed_out=False)
+            if done := await _collect(channel, recording, limit_s):
+                return recording.execution(done, kernel_died=channel.take_kernel_death())
             self.on_change(Change("interrupted", "timeout"))
             await channel.send({"type": "interrupt"})
             if done := await _collect(channel, recording, self.policy.interrupt_grace_s):
-                return recording.execution(done, timed_out=True)
+                return recording.execution(done, kernel_died=channel.take_kernel_death(), timed_out=True)
             self.on_change(Change("restarted", "timeout"))
             await channel.send({"type": "restart"})
             if done := await _collect(channel, recording, self.policy.restart_grace_s):
-                return recording.execution(done, timed_out=True)
+                return recording.execution(done, kernel_died=True, timed_out=True)
             await self._stop("timeout")
             return recording.lost("timeout", "timeout")
         except StreamEndedError:
             await self._stop_lost(channel)
+            if self._expired:
+                return recording.lost("timeout", "session_timeout")
             return recording.lost("died", "sandbox_lost")
 
 
@@ -323,35 +373,24 @@ async def _collect(channel: Channel, recording: Recording, limit_s: float) -> fr
         return None
 
 
-async def _answers(channel: Channel, request: int, name: str) -> AsyncIterator[frames.Frame]:
-    """The frames that answer a file request, the last one `File`; what answers another is dropped."""
-    while True:
-        frame = await channel.receive()
-        header = frame.header
-        if isinstance(header, frames.Refused) and header.id == request:
-            raise FileTransferError(f"The sandbox refused {name!r}: {header.reason}.")
-        if isinstance(header, frames.Data | frames.File) and header.id == request:
-            yield frame
-            if isinstance(header, frames.File):
-                return
-
-
 @contextmanager
 def _partial_file(target: Path) -> Iterator[IO[bytes]]:
     """A file that takes the name `target` when the block ends well, and is gone when it does not."""
     partial = target.with_name(target.name + ".part")
-    with _host_file_errors(target):
-        try:
-            with partial.open("wb") as file:
-                yield file
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+    try:
+        with partial.open("wb") as file:
+            yield file
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @contextmanager
-def _host_file_errors(path: Path) -> Iterator[None]:
+def _transfer_errors(name: str, path: Path) -> Iterator[None]:
+    """One exception for what the sandbox refuses about `name` and what the host refuses about `path`."""
     try:
         yield
+    except RefusedError as error:
+        raise FileTransferError(f"The sandbox refused {name!r}: {error}.") from error
     except OSError as error:
         raise FileTransferError(f"Cannot access {str(path)!r}: {error.strerror}.") from error

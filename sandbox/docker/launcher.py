@@ -48,7 +48,7 @@ def host_config(policy: Policy, cpus: float) -> dict[str, Any]:
             docker.types.Ulimit(name="core", soft=0, hard=0),
         ],
         "ipc_mode": "private",
-        "init": True,
+        "init": False,  # the guest is the init itself: no signal from inside reaches it
         "auto_remove": True,
         "log_config": docker.types.LogConfig(type="none"),
     }
@@ -211,7 +211,8 @@ def start_container(engine: Engine, policy: Policy) -> tuple[SandboxInfo, socket
     with engine_errors("start a container"):
         container_id = api.create_container(
             image.id,
-            command=["python3", "-c", BOOTSTRAP],
+            entrypoint=["python3", "-c", BOOTSTRAP],  # in place of an image's own, which would be the init
+            stop_signal="SIGKILL",  # an init ignores the usual one
             user=policy.user,
             working_dir="/workspace",
             environment={"HOME": "/workspace", **policy.environment},

@@ -61,7 +61,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no size": ({"memory_bytes": "12x"},
         "--memory cannot be '12x': a size is a number of bytes, or one with a unit, like 512MiB or 2g."),
     "a size too small": ({"memory_bytes": "12m"}, "--memory cannot be '12m': it must be at least 128 MiB."),
-    "a size too large": ({"error_bytes": "2m"}, "--traceback cannot be '2m': it must be at most 1 MiB."),
+    "a size too large": ({"rich_bytes": "1g"}, "--rich-output cannot be '1g': it must be at most 64 MiB."),
     "no time": ({"cell_timeout_s": "0"}, "--cell-timeout cannot be '0': it must be more than 0 s."),
     "no number": ({"pids": "many"},
         "--pids cannot be 'many': input should be a valid integer, unable to parse string as an integer."),

@@ -15,25 +15,32 @@ QUICK = Policy(cell_timeout_s=0.05, interrupt_grace_s=0.05, restart_grace_s=0.05
 
 def done(cell: int, **fields: Any) -> bytes:
     header = {"type": "done", "id": cell, "status": "ok", "cause": None, "state_lost": False}
-    rest = {"execution_count": 1, "omitted_outputs": 0, "omitted_output_bytes": 0}
+    rest = {"execution_count": 1, "omitted_outputs": 0, "omitted_output_bytes": 0, "oom_kills": 0}
     return pack_frame(header | rest | fields)
+
+
+def started(cell: int) -> bytes:
+    return pack_frame({"type": "started", "id": cell})
 
 
 def stream(cell: int, text: bytes, **fields: Any) -> bytes:
     return pack_frame({"type": "stream", "id": cell, "name": "stdout"} | fields, text)
 
 
+Answer = bytes | None | tuple[bytes | None, ...]
+
+
 class FakeProcess:
-    """A guest that answers each request type with prepared bytes; `None` ends its stream."""
+    """A guest that answers each request type with prepared bytes, or several; `None` ends its stream."""
 
     info = INFO
 
-    def __init__(self, answers: dict[str, bytes | None]) -> None:
+    def __init__(self, answers: dict[str, Answer]) -> None:
         self.answers = answers
         self.seen: list[str] = []
         self.killed = 0
         self._out: asyncio.Queue[bytes] = asyncio.Queue()
-        self._out.put_nowait(answers.get("start", READY) or b"")
+        self._say(answers.get("start", READY))
 
     async def read(self) -> bytes:
         return await self._out.get()
@@ -43,9 +50,12 @@ class FakeProcess:
         for kind in kinds:
             if f'"type": "{kind}"'.encode() in data:
                 self.seen.append(kind)
-                answer = self.answers.get(kind, b"")
-                if answer != b"":
-                    self._out.put_nowait(answer or b"")
+                self._say(self.answers.get(kind, b""))
+
+    def _say(self, answer: Answer) -> None:
+        for piece in answer if isinstance(answer, tuple) else (answer,):
+            if piece != b"":
+                self._out.put_nowait(piece or b"")
 
     async def last_words(self) -> str:
         return "no such module"
@@ -55,7 +65,7 @@ class FakeProcess:
 
 
 class FakeLauncher:
-    def __init__(self, *guests: Mapping[str, bytes | None]) -> None:
+    def __init__(self, *guests: Mapping[str, Answer]) -> None:
         self.processes = [FakeProcess(dict(answers)) for answers in guests]
         self.launched = 0
 

@@ -20,6 +20,7 @@ DONE = {
     "execution_count": 1,
     "omitted_outputs": 0,
     "omitted_output_bytes": 0,
+    "oom_kills": 0,
 }
 
 
@@ -87,6 +88,8 @@ def test_a_frame_over_its_limit_is_refused_before_it_is_read(lengths: tuple[int,
 
 
 def test_every_frame_type_has_one_header() -> None:
-    kinds = frames.AnyHeader.__subclasses__()
+    classes = {kind for kind in vars(frames).values() if isinstance(kind, type) and issubclass(kind, frames.AnyHeader)}
+    kinds = {kind for kind in classes if "type" in kind.model_fields}
     names = [get_args(get_type_hints(kind)["type"])[0] for kind in kinds]
-    assert len(names) == len(set(names)) == len(get_args(get_args(frames.Header)[0]))
+    assert kinds == set(get_args(get_args(frames.Header)[0]))
+    assert len(names) == len(set(names))

@@ -1,6 +1,8 @@
 """The guest's pure parts: bounds, order, names. What needs a kernel is in tests/contract."""
 
+import hashlib
 import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,20 +15,39 @@ from sandbox import guest
 MARK = b"0123456789abcdef"
 
 
-class FakeCell:
-    """Takes what a stream sends."""
+class FakeSpool:
+    """Takes what a spool file would hold."""
 
-    def __init__(self, head: int, tail: int, spool: int = 0) -> None:
-        self.id = 1
-        self.limits = {"stream_head_bytes": head, "stream_tail_bytes": tail, "spool_bytes": spool}
+    def __init__(self) -> None:
+        self.data = b""
+
+    def add(self, data: bytes) -> None:
+        self.data += data
+
+    def close(self) -> dict[str, Any]:
+        return {}
+
+
+class FakeCell:
+    """Takes what a stream sends and spools."""
+
+    def __init__(self, head: int, tail: int) -> None:
+        self.limits = {"stream_head_bytes": head, "stream_tail_bytes": tail}
         self.sent: list[tuple[dict[str, Any], bytes]] = []
+        self.spool: FakeSpool | None = None
 
     def send(self, header: dict[str, Any], payload: bytes) -> None:
         self.sent.append((header, payload))
 
+    def open_spool(self, name: str) -> FakeSpool:
+        self.spool = FakeSpool()
+        return self.spool
+
 
 @given(st.lists(st.binary(min_size=1, max_size=40)), st.integers(0, 50), st.integers(0, 50))
-def test_a_stream_keeps_head_and_tail_and_counts_the_rest(pieces: list[bytes], head: int, tail: int) -> None:
+def test_a_stream_keeps_head_and_tail_counts_the_rest_and_spools_the_whole(
+    pieces: list[bytes], head: int, tail: int
+) -> None:
     cell: Any = FakeCell(head, tail)
     stream = guest.Stream(cell, "stdout")
     for piece in pieces:
@@ -34,10 +55,44 @@ def test_a_stream_keeps_head_and_tail_and_counts_the_rest(pieces: list[bytes], h
     stream.finish()
     whole = b"".join(pieces)
     omitted = max(0, len(whole) - head - tail)
-    assert stream.omitted_bytes == omitted
+    assert sum(header.get("omitted_bytes", 0) for header, _ in cell.sent) == omitted
     assert b"".join(payload for _, payload in cell.sent) == (
         whole if not omitted else whole[:head] + (whole[-tail:] if tail else b"")
     )
+    assert (cell.spool.data if cell.spool else None) == (whole if omitted else None)
+
+
+@pytest.fixture
+def spools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "spools"
+    monkeypatch.setattr(guest, "SPOOL_DIR", str(folder))
+    return folder
+
+
+def test_a_spool_holds_the_start_of_what_is_over_its_limit(spools: Path) -> None:
+    spool = guest.Spool("a.txt", 5)
+    for piece in (b"abc", b"defg", b"h"):
+        spool.add(piece)
+    assert spool.close() == {"full_text_path": str(spools / "a.txt"), "full_text_bytes": 5}
+    assert (spools / "a.txt").read_bytes() == b"abcde"
+
+
+def test_the_oldest_spools_go_when_a_new_one_needs_their_room(spools: Path) -> None:
+    for age, name in enumerate(("new", "old", "oldest")):
+        guest.Spool(name, 100).add(b"x" * 40)
+        os.utime(spools / name, (1000 - age, 1000 - age))
+    guest.Spool("now", 100)
+    assert sorted(path.name for path in spools.iterdir()) == ["new", "now", "old"]
+
+
+def test_a_spool_folder_that_a_cell_has_replaced_is_left_alone(spools: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "mine.txt").write_text("kept")
+    spools.symlink_to(tmp_path / "elsewhere")
+    spool = guest.Spool("a.txt", 100)
+    spool.add(b"abc")
+    assert spool.close() == {}
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["mine.txt"]
 
 
 class Recorded(guest.Merger):
@@ -129,8 +184,66 @@ def test_causes_of_death_are_told_apart(wait_status: int, ooms: int, cause: str)
     assert guest.describe_death(wait_status, ooms) == cause
 
 
-@given(st.text(max_size=200), st.integers(2, 50))
-def test_cutting_the_middle_keeps_both_ends(text: str, limit: int) -> None:
-    cut = guest.cut_middle(text, limit)
-    half = limit // 2
-    assert cut == text or (cut.startswith(text[:half]) and cut.endswith(text[-half:]))
+@given(st.text(max_size=200), st.integers(0, 50), st.integers(0, 50))
+def test_a_text_is_cut_between_characters_and_the_count_is_exact(text: str, head: int, tail: int) -> None:
+    data = text.encode("utf-8", "replace")
+    cut, omitted_bytes = guest.cut_text(data, head, tail)
+    if not omitted_bytes:
+        assert cut.encode() == data
+        return
+    start, _, end = cut.partition(f"\n[... {omitted_bytes} bytes left out ...]\n")
+    assert data.startswith(start.encode())
+    assert data.endswith(end.encode())
+    assert len(start.encode()) + omitted_bytes + len(end.encode()) == len(data)
+    assert len(start.encode()) <= head
+    assert len(end.encode()) <= tail
+
+
+def test_only_the_init_of_a_container_kills_everything() -> None:
+    with pytest.raises(RuntimeError, match="only the init"):
+        guest.kill_all_but(set())
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(guest, "WORKSPACE", str(tmp_path))
+    return tmp_path
+
+
+def test_a_listing_passes_over_what_is_no_regular_file(workspace: Path) -> None:
+    (workspace / "b.txt").write_text("12")
+    (workspace / "a").mkdir()
+    (workspace / "a" / "c.txt").write_text("3")
+    (workspace / ".hidden").mkdir()
+    (workspace / ".hidden" / "d.txt").write_text("4")
+    (workspace / "link").symlink_to("/etc/passwd")
+    (workspace / "away").symlink_to("/etc")
+    os.mkfifo(workspace / "fifo")
+    found = guest.list_workspace(10, hashed=True)
+    assert [(file["name"], file["size_bytes"], file["sha256"]) for file in found] == [
+        ("b.txt", 2, hashlib.sha256(b"12").hexdigest()),
+        ("a/c.txt", 1, hashlib.sha256(b"3").hexdigest()),
+    ]
+    assert len(guest.list_workspace(1, hashed=False)) == 1
+
+
+def test_a_name_that_is_not_utf8_is_listed_with_escapes(workspace: Path) -> None:
+    Path(os.fsdecode(os.fsencode(workspace) + b"/\xff.txt")).write_text("")
+    assert [file["name"] for file in guest.list_workspace(10, hashed=True)] == ["\\xff.txt"]
+
+
+def test_a_folder_that_is_a_link_leads_nowhere(workspace: Path) -> None:
+    (workspace / "away").symlink_to("/etc")
+    with pytest.raises(guest.RefusedError, match="'away/passwd' is not inside"):
+        guest.workspace_path("away/passwd")
+
+
+def test_a_file_that_grows_while_it_is_read_comes_to_an_end(tmp_path: Path) -> None:
+    path = tmp_path / "growing"
+    path.write_bytes(bytes(guest.CHUNK_BYTES + 1))
+    size_bytes = 0
+    with path.open("rb") as file, path.open("ab", buffering=0) as writer:
+        for piece in guest.read_pieces(file.fileno(), 1 << 30):
+            size_bytes += len(piece)
+            writer.write(piece)
+    assert size_bytes == guest.CHUNK_BYTES + 1

@@ -9,8 +9,8 @@ from sandbox.guest import pack_frame
 from sandbox.pool import Pool
 from tests.sandbox.fakes import FakeLauncher, FakeProcess, done
 
-PONG = pack_frame({"type": "pong"})
-ANSWERS = {"ping": PONG, "execute": done(1)}
+PONG = pack_frame({"type": "pong", "id": 1})
+ANSWERS = {"ping": PONG, "execute": done(2)}
 
 
 async def settle() -> None:
@@ -31,7 +31,7 @@ async def test_sandboxes_are_started_ahead_and_used_once() -> None:
 
 
 async def test_a_warm_sandbox_that_died_is_noticed_before_it_is_handed_out() -> None:
-    launcher = FakeLauncher({"ping": None}, *[ANSWERS] * 4)
+    launcher = FakeLauncher({"ping": None}, {"execute": done(1)}, *[ANSWERS] * 4)
     async with Pool(launcher, size=1) as pool:
         await settle()
         async with pool.session() as session:

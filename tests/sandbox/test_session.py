@@ -1,7 +1,7 @@
 """The session against a guest that misbehaves: a scripted process in place of a container."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 from sandbox import FileTransferError, Policy, ProtocolError, Session, SessionClosedError, StartError
 from sandbox.guest import pack_frame
 from sandbox.session import Change
-from tests.sandbox.fakes import QUICK, READY, FakeLauncher, done, stream
+from tests.sandbox.fakes import QUICK, READY, FakeLauncher, FakeProcess, done, started, stream
 
 
 async def test_streams_join_and_results_follow_nbformat() -> None:
@@ -53,12 +53,102 @@ async def test_an_interrupt_that_works_keeps_the_state() -> None:
 
 
 async def test_a_lost_sandbox_is_a_value_and_the_next_cell_gets_a_new_one() -> None:
-    launcher = FakeLauncher({"execute": None}, {"execute": done(2)})
+    launcher = FakeLauncher({"execute": (started(1), None)}, {"execute": done(2)})
     async with Session(launcher) as session:
         lost = await session.execute("kill")
         assert (lost.status, lost.cause, lost.files_lost) == ("died", "sandbox_lost", True)
         assert (await session.execute("1")).status == "ok"
     assert [process.killed for process in launcher.processes] == [1, 1]
+
+
+async def test_a_sandbox_lost_between_two_cells_costs_the_next_one_its_state_but_not_its_run() -> None:
+    launcher = FakeLauncher({"execute": None}, {"execute": stream(2, b"ran") + done(2)})
+    async with Session(launcher) as session:
+        execution = await session.execute("1")
+    assert (execution.status, execution.text) == ("ok", "ran")
+    assert (execution.state_lost, execution.files_lost) == (True, True)
+
+
+async def test_a_sandbox_lost_twice_before_a_cell_begins_is_a_value() -> None:
+    async with Session(FakeLauncher({"execute": None}, {"execute": None})) as session:
+        assert (await session.execute("1")).cause == "sandbox_lost"
+
+
+async def test_a_guest_that_reads_nothing_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandbox.channel.SILENCE_LIMIT_S", 0.05)
+
+    class Deaf(FakeProcess):
+        async def write(self, data: bytes) -> None:
+            if b'"type": "execute"' in data:
+                await asyncio.sleep(60)
+            await super().write(data)
+
+    launcher = FakeLauncher({}, {})
+    launcher.processes = [Deaf({}), Deaf({})]
+    async with Session(launcher) as session:
+        assert (await session.execute("1")).cause == "sandbox_lost"
+
+
+SILENT: dict[str, Callable[[Session, Path], Awaitable[object]]] = {
+    "list": lambda session, _: session.list_files(),
+    "describe": lambda session, _: session.describe(),
+    "put": lambda session, path: session.put_file(path, "x"),
+    "get": lambda session, path: session.get_file("x", path),
+}
+
+
+@pytest.mark.parametrize("request_kind", SILENT)
+async def test_a_silent_guest_ends_with_its_session_told(
+    request_kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sandbox.channel.SILENCE_LIMIT_S", 0.05)
+    (tmp_path / "file").write_text("x")
+    launcher = FakeLauncher({})
+    async with Session(launcher) as session:
+        with pytest.raises(SessionClosedError, match="went away"):
+            await SILENT[request_kind](session, tmp_path / "file")
+    assert launcher.processes[0].killed == 1
+
+
+async def test_a_session_ends_at_its_time_in_the_middle_of_a_cell() -> None:
+    class Mortal(FakeProcess):
+        async def kill(self) -> None:
+            await super().kill()
+            self._say(None)
+
+    launcher = FakeLauncher()
+    launcher.processes = [Mortal({"execute": started(1) + stream(1, b"partial")})]
+    async with Session(launcher, Policy(session_timeout_s=0.1)) as session:
+        execution = await session.execute("sleep")
+        assert (execution.status, execution.cause, execution.text) == ("timeout", "session_timeout", "partial")
+        with pytest.raises(SessionClosedError, match=r"The session's time of 0.1 s is over"):
+            await session.execute("1")
+    assert launcher.processes[0].killed == 1
+
+
+async def test_an_idle_session_ends_at_its_time() -> None:
+    launcher = FakeLauncher({})
+    session = Session(launcher, Policy(session_timeout_s=0.05))
+    await session.start()
+    await asyncio.sleep(0.1)
+    assert launcher.processes[0].killed == 1
+    await session.close()
+
+
+async def test_a_session_closed_while_it_starts_leaves_nothing() -> None:
+    class Slow(FakeLauncher):
+        async def launch(self, policy: Policy) -> FakeProcess:
+            await asyncio.sleep(0.05)
+            return await super().launch(policy)
+
+    launcher = Slow({})
+    session = Session(launcher)
+    starting = asyncio.create_task(session.start())
+    await asyncio.sleep(0)
+    await session.close()
+    with pytest.raises(SessionClosedError, match="The session is closed"):
+        await starting
+    assert launcher.processes[0].killed == 1
 
 
 async def test_output_of_another_cell_is_dropped() -> None:
@@ -141,6 +231,6 @@ async def test_a_malformed_answer_is_a_protocol_error(
     kind: str, ask: Callable[[Session, Path], Any], tmp_path: Path
 ) -> None:
     answer = {"list": "files", "describe": "description"}[kind]
-    async with Session(FakeLauncher({kind: pack_frame({"type": answer}, b"{}[")})) as session:
+    async with Session(FakeLauncher({kind: pack_frame({"type": answer, "id": 1}, b"{}[")})) as session:
         with pytest.raises(ProtocolError, match="malformed answer"):
             await ask(session, tmp_path)
