@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine image model demo test test-unit lint format lock bench clean
+.PHONY: help setup engine image model demo test test-unit lint format lock readme bench clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
@@ -49,6 +49,9 @@ lock: ## Choose the newest allowed dependencies anew (needs uv)
 	uv pip compile images/requirements.in --python-version 3.13 --python-platform linux --only-binary :all: --upgrade \
 	    --no-emit-package debugpy --no-emit-package jedi --no-emit-package parso \
 	    --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links -o images/requirements.lock
+
+readme: setup ## Write the table of sandbox options into the README anew
+	$(BIN)/python -m tests.policy_table
 
 bench: image ## Measure, and print tables with their baselines
 	$(BIN)/python -m benchmarks.session

@@ -4,13 +4,11 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -27,7 +25,8 @@ from agent import local, transcript
 from agent.agent import DEFAULT_MAX_TURNS, Agent
 from agent.config import Sampling, choose_model
 from agent.doctor import check_all
-from agent.errors import InterruptedRunError, UsageError
+from agent.errors import InterruptedRunError
+from agent.options import SectionedCommand, flag_errors, with_policy
 from agent.showing import show_run
 from agent.text import plain
 from agent.view import RunView
@@ -58,30 +57,35 @@ model_app = typer.Typer(no_args_is_help=True, help="The built-in local models.")
 app.add_typer(image_app, name="image")
 app.add_typer(model_app, name="model")
 
-ModelOption = Annotated[str | None, typer.Option("--model", help="Model to ask; a built-in name runs locally.")]
-UrlOption = Annotated[str | None, typer.Option("--base-url", help="OpenAI-compatible endpoint, ending in /v1.")]
-ImageOption = Annotated[str | None, typer.Option("--image", help="Sandbox image, instead of Cellblock's own.")]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", metavar="NAME", help="Model to ask; a built-in name runs locally.")
+]
+UrlOption = Annotated[
+    str | None, typer.Option("--base-url", metavar="URL", help="OpenAI-compatible endpoint, ending in /v1.")
+]
 
 
-@app.command()
+@app.command(cls=SectionedCommand)
+@with_policy
 def run(
     task: Annotated[str, typer.Argument(help="What to find out; - reads it from stdin.")],
-    file: Annotated[list[Path] | None, typer.Option("-f", "--file", help="File to put into /workspace.")] = None,
+    file: Annotated[
+        list[Path] | None, typer.Option("-f", "--file", metavar="FILE", help="File to put into /workspace.")
+    ] = None,
     model: ModelOption = None,
     base_url: UrlOption = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Run directory to make.")] = None,
-    max_turns: Annotated[int, typer.Option(min=1, help="Turns of the model.")] = DEFAULT_MAX_TURNS,
-    cell_timeout: Annotated[float, typer.Option(help="Seconds that a cell may run.")] = 60.0,
-    temperature: Annotated[float, typer.Option(help="Of the model's sampling, 0 to 2.")] = 0.2,
-    seed: Annotated[int | None, typer.Option(help="Seed of the model's sampling.")] = None,
-    image: ImageOption = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="Run directory to make.")] = None,
+    max_turns: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Turns of the model.")] = DEFAULT_MAX_TURNS,
+    temperature: Annotated[float, typer.Option(metavar="NUMBER", help="Of the model's sampling, 0 to 2.")] = 0.2,
+    seed: Annotated[int | None, typer.Option(metavar="NUMBER", help="Seed of the model's sampling.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    *,
+    policy: Policy,
 ) -> None:
     """Answer TASK: the model writes Python, the sandbox runs it, the answer is printed."""
     task = sys.stdin.read() if task == "-" else task
-    with _checked_values():
+    with flag_errors({"temperature": temperature, "seed": seed}):
         sampling = Sampling(temperature=temperature, seed=seed)
-        policy = Policy(image=image, cell_timeout_s=cell_timeout)
     agent = Agent(model=model, base_url=base_url, sampling=sampling, policy=policy, max_turns=max_turns)
     console = _story()
     with RunView(console) as view:
@@ -123,15 +127,16 @@ def show(
         show_run(recorded, Console(highlight=False, soft_wrap=True))
 
 
-@app.command()
-def doctor(model: ModelOption = None, base_url: UrlOption = None, image: ImageOption = None) -> None:
-    """Check engine, image, model, disk and memory, and say what mends each line that fails."""
+@app.command(cls=SectionedCommand)
+@with_policy
+def doctor(model: ModelOption = None, base_url: UrlOption = None, *, policy: Policy) -> None:
+    """Check engine, image, model, disk, memory and one real sandbox, and say what mends each line that fails."""
     chosen = choose_model(model=model, base_url=base_url, api_key=None, environ=os.environ)
-    checks = asyncio.run(check_all(chosen, Policy(image=image)))
+    checks = asyncio.run(check_all(chosen, policy))
     for check in checks:
-        mend = f"\n       mend: {check.mend}" if check.mend and not check.ok else ""
-        _result(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.detail}{mend}")
-    raise typer.Exit(0 if all(check.ok for check in checks) else 3)
+        mend = f"\n       mend: {check.mend}" if check.mend and check.level != "ok" else ""
+        _result(f"{check.level:<4}  {check.name}: {plain(check.detail)}{mend}")
+    raise typer.Exit(3 if any(check.level == "FAIL" for check in checks) else 0)
 
 
 @app.command()
@@ -199,17 +204,6 @@ def _download(model: local.ModelFile) -> Path:
             bar.update(shown, completed=done_bytes, total=total_bytes, description=f"{model.name} from {source}")
 
         return local.pull(model, progress=progress)
-
-
-@contextmanager
-def _checked_values() -> Iterator[None]:
-    """One line for a value that a field does not take."""
-    try:
-        yield
-    except ValidationError as error:
-        detail = error.errors()[0]
-        name = ".".join(str(part) for part in detail["loc"])
-        raise UsageError(f"{name} cannot be {detail['input']!r}: {detail['msg'].lower()}.") from error
 
 
 def _story() -> Console:

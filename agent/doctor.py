@@ -3,83 +3,77 @@
 import asyncio
 import os
 import shutil
-from collections.abc import Awaitable, Callable
-from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from agent.agent import find_local_file
 from agent.config import Endpoint, LocalModel, Sampling
+from agent.local import MODELS
 from agent.model import Model
-from sandbox import CellblockError, Policy
-from sandbox.docker import connect, default_image, require_image
+from sandbox import CellblockError, Check, Policy, check_sandbox
+from sandbox.checks import Level
+from sandbox.docker import DockerLauncher, check_engine
 
 MIN_DISK_BYTES = 2 << 30
 MIN_MEMORY_BYTES = 2 << 30
 LOCAL_MODEL_MEMORY_BYTES = 2 << 30
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line of the report."""
-
-    name: str
-    ok: bool
-    detail: str
-    mend: str | None = None
+NEEDED_TO_START = ("engine", "image", "runtime", "network")
 
 
 async def check_all(model: Endpoint | LocalModel, policy: Policy) -> list[Check]:
-    """Every check, in the order in which things are needed."""
-    return [
-        await _checked("engine", lambda: asyncio.to_thread(_engine)),
-        await _checked("image", lambda: asyncio.to_thread(_image, policy)),
-        await _checked("model", lambda: _model(model)),
-        _disk(),
-        _memory(model, policy),
-    ]
+    """Every check, in the order in which things are needed; the last one starts a sandbox."""
+    engine = await asyncio.to_thread(check_engine, policy)
+    return [*engine, await _model(model), _disk(), _memory(model, policy), await _sandbox(policy, engine)]
 
 
-async def _checked(name: str, check: Callable[[], Awaitable[str]]) -> Check:
+async def _model(model: Endpoint | LocalModel) -> Check:
     try:
-        return Check(name, True, await check())
+        if isinstance(model, LocalModel):
+            file = await asyncio.to_thread(find_local_file, model)
+            return Check("model", "ok", f"built-in {model.name}: {file}")
+        async with Model(model, Sampling()) as endpoint:
+            await endpoint.check()
+        return Check("model", "ok", f"{model.model} at {model.public_url}")
     except CellblockError as error:
-        return Check(name, False, error.message, error.mend)
+        return Check.failed("model", error)
 
 
-def _engine() -> str:
-    with closing(connect()) as client:
-        return f"docker {client.version()['Version']} at {client.api.base_url}"
-
-
-def _image(policy: Policy) -> str:
-    with closing(connect()) as client:
-        image = require_image(client, policy.image or default_image())
-    return f"{image.tag}, {image.size_bytes / 1e6:.0f} MB"
-
-
-async def _model(model: Endpoint | LocalModel) -> str:
-    if isinstance(model, LocalModel):
-        return f"built-in {model.name}: {await asyncio.to_thread(find_local_file, model)}"
-    async with Model(model, Sampling()) as endpoint:
-        await endpoint.check()
-    return f"{model.model} at {model.public_url}"
+async def _sandbox(policy: Policy, engine: list[Check]) -> Check:
+    if any(check.level == "FAIL" and check.name in NEEDED_TO_START for check in engine):
+        return Check("sandbox", "FAIL", "none was started, because of what fails above")
+    async with DockerLauncher() as launcher:
+        return await check_sandbox(launcher, policy)
 
 
 def _disk() -> Check:
     free_bytes = shutil.disk_usage(Path.cwd()).free
-    detail = f"{free_bytes / 1e9:.1f} GB free here"
-    return Check("disk", free_bytes >= MIN_DISK_BYTES, detail, "docker system df, then make room")
+    return Check(
+        "disk", _level(free_bytes >= MIN_DISK_BYTES), f"{free_bytes / 1e9:.1f} GB free here", "df -h ., then make room"
+    )
 
 
 def _memory(model: Endpoint | LocalModel, policy: Policy) -> Check:
     needed_bytes = LOCAL_MODEL_MEMORY_BYTES if isinstance(model, LocalModel) else 0
     needed_bytes += min(policy.memory_bytes, MIN_MEMORY_BYTES)
-    available_bytes = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    available_bytes = available_memory_bytes()
+    detail = f"{available_bytes / 1e9:.1f} GB available, {needed_bytes / 1e9:.1f} GB wanted"
+    return Check("memory", _level(available_bytes >= needed_bytes), detail, _mend_memory(model))
+
+
+def _mend_memory(model: Endpoint | LocalModel) -> str:
+    if isinstance(model, LocalModel):
+        smallest = min(MODELS.values(), key=lambda file: file.size_bytes)
+        return f"cellblock run --memory 512MiB --model {smallest.name} TASK"
+    return "cellblock run --memory 512MiB TASK"
+
+
+def _level(well: bool) -> Level:
+    return "ok" if well else "FAIL"
+
+
+def available_memory_bytes() -> int:
+    """What programs can still take on this machine."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
-        available_bytes = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        pass  # not Linux: free pages are the best figure there is
-    detail = f"{available_bytes / 1e9:.1f} GB available, {needed_bytes / 1e9:.1f} GB wanted"
-    return Check("memory", available_bytes >= needed_bytes, detail, "use --memory or a smaller model")
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):  # not Linux: free pages are the best figure there is
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,5 +1,6 @@
 """Runs untrusted Python in a locked container and says what it did. Knows nothing of agents or models."""
 
+from sandbox.checks import Check, check_sandbox
 from sandbox.errors import (
     CellblockError,
     EngineError,
@@ -14,10 +15,12 @@ from sandbox.execution import DisplayData, ErrorOutput, ExecuteResult, Execution
 from sandbox.launcher import GuestProcess, Launcher, SandboxInfo
 from sandbox.policy import Policy
 from sandbox.session import Change, Description, FileInfo, Session, TransferredFile
+from sandbox.sizes import format_size
 
 __all__ = [
     "CellblockError",
     "Change",
+    "Check",
     "Description",
     "DisplayData",
     "EngineError",
@@ -39,4 +42,6 @@ __all__ = [
     "StartError",
     "StreamOutput",
     "TransferredFile",
+    "check_sandbox",
+    "format_size",
 ]

@@ -1,55 +1,142 @@
 """What a sandbox may do and use. The defaults are the strict ones."""
 
-from typing import Literal
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic_core import PydanticCustomError
+
+from sandbox.sizes import parse_size
 
 MIB = 1 << 20
+PIB = 1 << 50
+MAX_ID = (1 << 31) - 1
+"""The highest uid and gid that an engine takes."""
+MAX_ENVIRONMENT_BYTES = 128 * 1024
+"""What Linux takes as one string of an environment (MAX_ARG_STRLEN, execve(2)); here all strings share it."""
+
+
+@final
+class Variables(Mapping[str, str]):
+    """Environment variables that cannot be changed any more."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = dict(variables)
+
+    def __getitem__(self, name: str) -> str:
+        return self._variables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._variables.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._variables)
+
+
+def _check_user(user: str) -> str:
+    if not re.fullmatch(r"\d{1,10}:\d{1,10}", user, re.ASCII) or max(map(int, user.split(":"))) > MAX_ID:
+        raise PydanticCustomError("user", f"it must be UID:GID, two numbers of at most {MAX_ID}")
+    return user
+
+
+def _check_network(network: str) -> str:
+    if network == "host" or ":" in network:
+        raise PydanticCustomError("network", "a sandbox shares no network namespace with the host or a container")
+    return _check_name(network)
+
+
+def _check_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII):
+        raise PydanticCustomError("name", "it must be a name that the engine knows")
+    return name
+
+
+def _check_variable(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+        raise PydanticCustomError("variable", "the name of a variable is letters, digits and _")
+    return name
+
+
+def _check_value(value: str) -> str:
+    if "\0" in value or value.encode("utf-8", "replace").decode() != value:
+        raise PydanticCustomError("value", "the value of a variable is UTF-8 without NUL")
+    return value
+
+
+def _freeze(variables: Mapping[str, str]) -> Variables:
+    if sum(len(f"{name}={value}".encode()) + 1 for name, value in variables.items()) > MAX_ENVIRONMENT_BYTES:
+        raise PydanticCustomError("environment", f"all variables together take {MAX_ENVIRONMENT_BYTES} bytes at most")
+    return Variables(variables)
+
+
+Size = Annotated[int, BeforeValidator(parse_size)]
+Environment = Annotated[
+    Mapping[Annotated[str, AfterValidator(_check_variable)], Annotated[str, AfterValidator(_check_value)]],
+    AfterValidator(_freeze),
+    PlainSerializer(dict, return_type=dict[str, str]),
+]
 
 
 class Policy(BaseModel):
-    """The limits of one sandbox. Every field has a unit and a default; nothing is inherited from the host."""
+    """The limits of one sandbox. Every field has a unit and a default; nothing is inherited from the host.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Sizes are numbers of bytes, or text like "512MiB" and "2g" in powers of 1024. Raises pydantic's ValidationError
+    for a value that an engine could not enforce.
+    """
 
-    image: str | None = None
-    """Any image with `python3`, ipykernel and jupyter-client; None means Cellblock's own."""
-    memory_bytes: int = Field(2048 * MIB, ge=128 * MIB)
-    """Memory of the container, tmpfs included; there is no swap beyond it."""
-    cpus: float = Field(2.0, gt=0)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    image: str | None = Field(None, min_length=1)
+    """Any image with python3, ipykernel and jupyter-client; without one, Cellblock's own."""
+    memory_bytes: Size = Field(2048 * MIB, ge=128 * MIB, le=PIB)
+    """Memory of the container; there is no swap beyond it, and what lies in /workspace and /tmp counts."""
+    cpus: float = Field(2.0, ge=0.01)
     """CPU cores' worth of time; more than the engine has is cut to what it has."""
-    pids: int = Field(256, ge=16)
-    """Processes and threads."""
-    open_files: int = Field(1024, ge=64)
-    """Descriptors a process may hold."""
-    workspace_bytes: int = Field(512 * MIB, ge=MIB)
+    pids: int = Field(256, ge=16, le=1 << 22)
+    """Processes and threads together."""
+    open_files: int = Field(1024, ge=64, le=1 << 20)
+    """Descriptors that a process may hold."""
+    workspace_bytes: Size = Field(512 * MIB, ge=MIB, le=PIB)
     """Size of /workspace, a tmpfs that ends with the container."""
-    tmp_bytes: int = Field(128 * MIB, ge=MIB)
+    tmp_bytes: Size = Field(128 * MIB, ge=MIB, le=PIB)
     """Size of /tmp, likewise."""
-    user: str = Field("1000:1000", pattern=r"^[0-9]+:[0-9]+$")
-    """Numeric uid:gid of every process inside."""
+    max_files: int = Field(65536, ge=64, le=1 << 30)
+    """Files and folders in each of /workspace and /tmp (inodes); gVisor does not bound them."""
+    user: Annotated[str, AfterValidator(_check_user)] = "1000:1000"
+    """Numeric uid:gid of every process inside; none has a capability, not even 0, which is root."""
 
-    network: Literal["none"] = "none"
-    """Sandboxes have no network; the field is there for the record."""
+    network: Annotated[str, AfterValidator(_check_network)] = "none"
+    """Name of the engine's network to join, such as bridge; from there, code may reach the host and the internet."""
+    runtime: Annotated[str, AfterValidator(_check_name)] | None = None
+    """OCI runtime, such as runc, runsc (gVisor) or kata; without one, the engine's default."""
+    environment: Environment = Field(default_factory=lambda: Variables({}))
+    """Variables beside those of the image, by name; the transcript records them, so secrets do not belong here."""
 
     start_timeout_s: float = Field(60.0, gt=0)
-    """From asking for a container to a kernel that answers."""
+    """From asking for a container to a kernel that answers, in seconds."""
     cell_timeout_s: float = Field(60.0, gt=0)
-    """A cell that runs longer is interrupted."""
+    """A cell that runs longer than these seconds is interrupted."""
     session_timeout_s: float = Field(3600.0, gt=0)
     """Wall clock of one session from its start, in seconds."""
     interrupt_grace_s: float = Field(5.0, gt=0)
-    """How long an interrupted cell may take to end before its kernel is replaced."""
+    """Seconds that an interrupted cell may take to end before its kernel is replaced."""
     restart_grace_s: float = Field(10.0, gt=0)
-    """How long replacing a kernel may take before the container is replaced."""
+    """Seconds that replacing a kernel may take before the container is replaced."""
 
-    stream_head_bytes: int = Field(64 * 1024, ge=0, le=16 * MIB)
+    stream_head_bytes: Size = Field(64 * 1024, ge=0, le=16 * MIB)
     """The start of each of stdout and stderr that a cell returns."""
-    stream_tail_bytes: int = Field(64 * 1024, ge=0, le=16 * MIB)
+    stream_tail_bytes: Size = Field(64 * 1024, ge=0, le=16 * MIB)
     """The end of each of stdout and stderr that a cell returns."""
-    spool_bytes: int = Field(64 * MIB, ge=0)
+    spool_bytes: Size = Field(64 * MIB, ge=0, le=PIB)
     """How much of an over-long stream is kept in a file in the workspace."""
-    rich_bytes: int = Field(16 * MIB, ge=0, le=64 * MIB)
+    rich_bytes: Size = Field(16 * MIB, ge=0, le=64 * MIB)
     """All rich outputs of one cell together, encoded."""
 
     def output_limits(self) -> dict[str, int]:

@@ -35,8 +35,12 @@ BAD: dict[str, tuple[list[str], dict[str, str], int, str]] = {
     ),
     "no such file": (["run", "x", "-f", "/nowhere/a.csv"], {}, 2,
         "cellblock: '/nowhere/a.csv' is not a file. Try: ls -l /nowhere"),
+    "a size": (["run", "x", "--memory", "12x"], {}, 2,
+        "cellblock: --memory cannot be '12x': a size is a number of bytes, or one with a unit, like 512MiB or 2g."),
+    "the host's network": (["doctor", "--network", "host"], {}, 2,
+        "cellblock: --network cannot be 'host': a sandbox shares no network namespace with the host or a container."),
     "a temperature": (["run", "x", "--temperature", "5"], {}, 2,
-        "cellblock: temperature cannot be 5.0: input should be less than or equal to 2."),
+        "cellblock: --temperature cannot be 5.0: it must be at most 2."),
     "no model named": (["run", "x", "--base-url", "http://h/v1"], {}, 2,
         "cellblock: The endpoint 'h' needs the name of a model. Try: cellblock run --model NAME ... "
         "(or set CELLBLOCK_MODEL)"),
@@ -80,8 +84,39 @@ def test_the_doctor_says_what_mends_each_failing_line(tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     assert [line.split()[:2] for line in lines if not line.startswith(" ")] == [
         ["FAIL", "engine:"], ["FAIL", "image:"], ["FAIL", "model:"], ["ok", "disk:"], ["ok", "memory:"],
+        ["FAIL", "sandbox:"],
     ]  # fmt: skip
     assert len([line for line in lines if "mend:" in line]) == 3
+    assert "The address is from DOCKER_HOST." in lines[0]
+
+
+@pytest.mark.docker
+def test_the_doctor_starts_a_sandbox_under_the_options_of_a_run(tmp_path: Path) -> None:
+    model = ("--model", "m", "--base-url")
+    with ScriptedEndpoint([]) as endpoint:
+        done = cellblock("doctor", *model, endpoint.base_url, "--memory", "256m", "--pids", "64")
+    *_, sandbox = done.stdout.splitlines()
+    assert sandbox.startswith("ok    sandbox: the first result came after "), done.stdout
+    assert sandbox.endswith(" s; inside are 256 MiB of memory, 64 processes, no network, user 1000:1000")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.docker
+def test_the_doctor_names_the_runtimes_that_there_are(tmp_path: Path) -> None:
+    done = cellblock("doctor", "--runtime", "runsc-9", environ={"CELLBLOCK_HOME": str(tmp_path)})
+    assert done.returncode == 3
+    assert "FAIL  runtime: The engine has no runtime 'runsc-9'; it has " in done.stdout
+    assert done.stdout.splitlines()[-1] == "FAIL  sandbox: none was started, because of what fails above"
+
+
+@pytest.mark.parametrize("command", ["run", "doctor"])
+def test_help_shows_the_options_of_the_sandbox_under_a_title_of_their_own(command: str) -> None:
+    shown = cellblock(command, "--help").stdout
+    options, sandbox = shown.split("\nSandbox:\n")
+    assert "--json" in options or command == "doctor"
+    assert "--memory SIZE" in sandbox
+    assert "[default: 2 GiB]" in sandbox
+    assert "--env NAME=VALUE" in sandbox
 
 
 @pytest.fixture

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.policy_table import README as README_PATH
+from tests.policy_table import with_table
+
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+README = README_PATH.read_text()
 ANSWER = "77269364466549865653073473388030061522211723"
 COMMANDS = re.findall(r"^\$ (.+)$", README, re.MULTILINE)
 PROGRAMS = re.findall(r"```python\n(.*?)```\s*```text\n(.*?)```", README, re.DOTALL)
@@ -42,6 +45,10 @@ RUN_HERE = {
 
 def test_every_command_is_run_by_a_test_here() -> None:
     assert set(COMMANDS) == set(RUN_HERE)
+
+
+def test_the_table_of_sandbox_options_is_what_the_code_says() -> None:
+    assert with_table(README) == README, "make readme"
 
 
 def test_make_test_runs_the_tests() -> None:

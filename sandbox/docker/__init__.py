@@ -1,5 +1,6 @@
 """Sandboxes on a Docker engine. The only package that imports docker."""
 
+from sandbox.docker.diagnosis import check_engine
 from sandbox.docker.engine import connect
 from sandbox.docker.image import (
     ImageInfo,
@@ -17,6 +18,7 @@ __all__ = [
     "ImageInfo",
     "Orphan",
     "build_image",
+    "check_engine",
     "connect",
     "default_image",
     "find_image",

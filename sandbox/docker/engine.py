@@ -46,6 +46,7 @@ class Endpoint:
 
     host: str
     tls: TLSConfig | None = None
+    named_by: str = "the default"
 
 
 def find_endpoint() -> Endpoint:
@@ -57,11 +58,24 @@ def find_endpoint() -> Endpoint:
     try:
         if os.environ.get("DOCKER_HOST"):
             settings = kwargs_from_env()
-            return Endpoint(settings["base_url"], settings.get("tls"))
+            return Endpoint(settings["base_url"], settings.get("tls"), "DOCKER_HOST")
         name = os.environ.get("DOCKER_CONTEXT") or _current_context()
         return Endpoint(DEFAULT_HOST) if name == "default" else _context_endpoint(name)
     except DockerException as error:
         raise EngineError(f"Docker's settings cannot be used: {_one_line(error)}.", mend=SELECT) from error
+
+
+def other_sockets(used: str) -> list[str]:
+    """Where engines usually listen, rootless and desktop ones too: what may be used there, but for the one in use."""
+    mine = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
+    usual = (
+        Path(DEFAULT_HOST.removeprefix("unix://")),
+        mine / "docker.sock",
+        Path.home() / ".docker/desktop/docker.sock",
+        Path.home() / ".docker/run/docker.sock",
+        mine / "podman/podman.sock",
+    )
+    return [address for path in usual if (address := f"unix://{path}") != used and os.access(path, os.W_OK)]
 
 
 def connect() -> docker.DockerClient:
@@ -145,7 +159,8 @@ def _context_endpoint(name: str) -> Endpoint:
         raise EngineError(f"The Docker context {name!r} cannot be read: {error}.", mend=SELECT) from error
     if context is None or not context.Host:
         raise EngineError(f"There is no Docker context {name!r}.", mend=SELECT)
-    return Endpoint(context.Host, context.TLSConfig)
+    how = "DOCKER_CONTEXT" if os.environ.get("DOCKER_CONTEXT") else "the current context"
+    return Endpoint(context.Host, context.TLSConfig, f"{how} {name!r}")
 
 
 def _translate(error: BaseException, action: str) -> EngineError:

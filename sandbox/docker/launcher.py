@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 import struct
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -27,8 +28,9 @@ REMOVAL_TIMEOUT_S = 30
 def host_config(policy: Policy, cpus: float) -> dict[str, Any]:
     """The lock: what the engine is asked to enforce on a container (HostConfig of its API)."""
     uid, gid = policy.user.split(":")
-    tmpfs = f"rw,nosuid,nodev,noexec,uid={uid},gid={gid},mode=0700"
+    tmpfs = f"rw,nosuid,nodev,noexec,uid={uid},gid={gid},mode=0700,nr_inodes={policy.max_files}"
     return {
+        "runtime": policy.runtime,
         "network_mode": policy.network,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
@@ -127,7 +129,7 @@ class Engine:
 
     client: docker.DockerClient
     name: str
-    default_runtime: str
+    runtimes: frozenset[str]
     cpus: float
 
     @classmethod
@@ -136,7 +138,7 @@ class Engine:
         client = connect()
         with engine_errors("describe itself"):
             facts = client.info()
-        return cls(client, f"docker {facts['ServerVersion']}", facts["DefaultRuntime"], facts["NCPU"])
+        return cls(client, f"docker {facts['ServerVersion']}", frozenset(facts["Runtimes"]), facts["NCPU"])
 
 
 class DockerLauncher:
@@ -176,8 +178,34 @@ class DockerLauncher:
             self._engine = None
 
 
+def check_runtime(runtimes: Iterable[str], policy: Policy) -> None:
+    """Raises EngineError where the engine does not have the policy's runtime."""
+    if policy.runtime is not None and policy.runtime not in runtimes:
+        raise EngineError(
+            f"The engine has no runtime {policy.runtime!r}; it has {', '.join(sorted(runtimes))}.",
+            mend=f"cellblock doctor --runtime {policy.runtime}",
+        )
+
+
+def check_network(client: docker.DockerClient, policy: Policy) -> None:
+    """Raises EngineError where the engine does not have the policy's network, or it is the host's own."""
+    if policy.network == "none":
+        return
+    with engine_errors("list its networks"):
+        found = client.api.networks()
+    drivers = {network["Name"]: network["Driver"] for network in found}
+    if drivers.get(policy.network, "host") == "host":
+        names = ", ".join(sorted(name for name, driver in drivers.items() if driver != "host"))
+        raise EngineError(
+            f"The engine has no network {policy.network!r} for a sandbox; it has {names}.",
+            mend=f"docker network create {policy.network}",
+        )
+
+
 def start_container(engine: Engine, policy: Policy) -> tuple[SandboxInfo, socket.socket]:
     """A running container whose guest waits for its source, and the socket of its attach stream."""
+    check_runtime(engine.runtimes, policy)
+    check_network(engine.client, policy)
     image = require_image(engine.client, policy.image or default_image())
     api = engine.client.api
     with engine_errors("start a container"):
@@ -187,15 +215,16 @@ def start_container(engine: Engine, policy: Policy) -> tuple[SandboxInfo, socket
             stop_signal="SIGKILL",  # an init ignores the usual one
             user=policy.user,
             working_dir="/workspace",
-            environment={"HOME": "/workspace"},
+            environment={"HOME": "/workspace", **policy.environment},
             stdin_open=True,  # with attached stdin also StdinOnce: the guest's stdin ends with this process
-            network_disabled=True,
+            network_disabled=policy.network == "none",
             labels={LABEL: "1", OWNER: own_label()},
             host_config=api.create_host_config(**host_config(policy, engine.cpus)),
         )["Id"]
         try:
             streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             attached = api.attach_socket(container_id, params=streams)
+            runtime = api.inspect_container(container_id)["HostConfig"]["Runtime"]
             api.start(container_id)
         except BaseException:
             remove_container(engine.client, container_id)
@@ -203,7 +232,7 @@ def start_container(engine: Engine, policy: Policy) -> tuple[SandboxInfo, socket
     info = SandboxInfo(
         backend="docker",
         engine=engine.name,
-        runtime=engine.default_runtime,
+        runtime=runtime,
         image=image.tag,
         image_id=image.id,
         sandbox_id=container_id,

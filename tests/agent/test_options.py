@@ -1,0 +1,93 @@
+"""Each field of the policy is an option, and each bad value one line that names the option."""
+
+import inspect
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent import UsageError
+from agent.options import policy_options, read_policy, with_policy
+from sandbox import Policy
+
+
+def test_every_field_has_an_option_of_its_own_that_says_what_it_means() -> None:
+    options = policy_options()
+    assert [option.field for option in options] == list(Policy.model_fields)
+    assert len({option.flag for option in options}) == len(options)
+    assert all(option.help for option in options)
+
+
+def test_an_option_is_named_like_its_field_without_the_unit() -> None:
+    flags = {option.field: (option.flag, option.metavar, option.default) for option in policy_options()}
+    assert flags["memory_bytes"] == ("--memory", "SIZE", "2 GiB")
+    assert flags["cell_timeout_s"] == ("--cell-timeout", "SECONDS", "60 s")
+    assert flags["max_files"] == ("--max-files", "NUMBER", "65536")
+    assert flags["environment"] == ("--env", "NAME=VALUE", "")
+    assert flags["runtime"] == ("--runtime", "RUNTIME", "")
+
+
+def test_without_options_the_policy_is_the_default() -> None:
+    assert read_policy(dict.fromkeys(Policy.model_fields)) == Policy()
+
+
+def test_what_is_given_becomes_the_policy() -> None:
+    given = {
+        "memory_bytes": "512m",
+        "cpus": "0.5",
+        "pids": "64",
+        "environment": ["A=b=c", "EMPTY="],
+        "runtime": "runsc",
+    }
+    assert read_policy(given) == Policy(
+        memory_bytes=512 << 20, cpus=0.5, pids=64, environment={"A": "b=c", "EMPTY": ""}, runtime="runsc"
+    )
+
+
+def test_a_command_is_called_with_the_policy_and_shows_no_parameter_of_that_name() -> None:
+    seen: dict[str, Any] = {}
+
+    @with_policy
+    def command(task: str, *, policy: Policy) -> None:
+        seen.update(task=task, policy=policy)
+
+    assert list(inspect.signature(command).parameters) == ["task", *Policy.model_fields]
+    command(task="x", **(dict.fromkeys(Policy.model_fields) | {"tmp_bytes": "1g"}))
+    assert seen == {"task": "x", "policy": Policy(tmp_bytes=1 << 30)}
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "no size": ({"memory_bytes": "12x"},
+        "--memory cannot be '12x': a size is a number of bytes, or one with a unit, like 512MiB or 2g."),
+    "a size too small": ({"memory_bytes": "12m"}, "--memory cannot be '12m': it must be at least 128 MiB."),
+    "a size too large": ({"rich_bytes": "1g"}, "--rich-output cannot be '1g': it must be at most 64 MiB."),
+    "no time": ({"cell_timeout_s": "0"}, "--cell-timeout cannot be '0': it must be more than 0 s."),
+    "no number": ({"pids": "many"},
+        "--pids cannot be 'many': input should be a valid integer, unable to parse string as an integer."),
+    "the host's network": ({"network": "host"},
+        "--network cannot be 'host': a sandbox shares no network namespace with the host or a container."),
+    "a variable of the host": ({"environment": ["HOME"]},
+        "--env cannot be 'HOME': nothing is taken from the host. Try: --env HOME=VALUE"),
+    "no variable": ({"environment": ["A-B=c"]},
+        "--env cannot be 'A-B': the name of a variable is letters, digits and _."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_bad_value_is_one_line_with_the_option_the_value_and_the_reason(case: str) -> None:
+    given, line = REFUSED[case]
+    with pytest.raises(UsageError) as caught:
+        read_policy(given)
+    assert (str(caught.value), caught.value.exit_code) == (line, 2)
+
+
+@given(st.sampled_from([name for name in Policy.model_fields if name != "environment"]), st.text(max_size=300))
+def test_no_text_for_any_option_gives_more_than_a_policy_or_one_short_line(field: str, text: str) -> None:
+    said = ""
+    try:
+        read_policy({field: text})
+    except UsageError as error:
+        said = str(error)
+    assert "\n" not in said
+    assert len(said) < 250

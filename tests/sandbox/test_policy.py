@@ -1,0 +1,82 @@
+"""The policy: complete, frozen, recorded as it is, and closed to what an engine could not enforce."""
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from sandbox import Policy
+
+
+def test_every_field_says_what_it_means() -> None:
+    assert [name for name, field in Policy.model_fields.items() if not (field.description or "").endswith(".")] == []
+
+
+def test_sizes_are_read_from_text_and_recorded_as_numbers() -> None:
+    policy = Policy.model_validate({"memory_bytes": "2g", "tmp_bytes": "64MiB"})
+    assert policy.model_dump(include={"memory_bytes", "tmp_bytes"}) == {"memory_bytes": 2 << 30, "tmp_bytes": 64 << 20}
+
+
+@given(
+    st.dictionaries(
+        st.from_regex(r"\A[A-Za-z_][A-Za-z0-9_]{0,9}\Z"),
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+    )
+)
+def test_what_is_recorded_gives_the_same_policy_again(environment: dict[str, str]) -> None:
+    policy = Policy(environment=environment, memory_bytes=1 << 30, network="bridge")
+    assert Policy.model_validate_json(policy.model_dump_json()) == policy
+    assert hash(copy.deepcopy(policy)) == hash(pickle.loads(pickle.dumps(policy))) == hash(policy)
+    assert policy.model_dump()["environment"] == environment
+
+
+def test_the_environment_cannot_be_changed_from_outside() -> None:
+    variables = {"A": "1"}
+    policy = Policy(environment=variables)
+    variables["B"] = "2"
+    with pytest.raises(TypeError):
+        policy.environment["C"] = "3"  # type: ignore[index]
+    assert dict(policy.environment) == {"A": "1"}
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "a size of another kind": (
+        {"memory_bytes": "12x"}, "a size is a number of bytes, or one with a unit, like 512MiB or 2g"),
+    "too little memory to start": ({"memory_bytes": "64m"}, "Input should be greater than or equal to 134217728"),
+    "a time that never ends": ({"cell_timeout_s": "inf"}, "Input should be a finite number"),
+    "less CPU time than an engine counts": ({"cpus": 0.001}, "Input should be greater than or equal to 0.01"),
+    "the host's network": (
+        {"network": "host"}, "a sandbox shares no network namespace with the host or a container"),
+    "another container's network": (
+        {"network": "container:web"}, "a sandbox shares no network namespace with the host or a container"),
+    "a namespace by its path": (
+        {"network": "ns:/proc/1/ns/net"}, "a sandbox shares no network namespace with the host or a container"),
+    "no network's name": ({"network": "-"}, "it must be a name that the engine knows"),
+    "no runtime's name": ({"runtime": "/bin/sh"}, "it must be a name that the engine knows"),
+    "a user by name": ({"user": "root"}, "it must be UID:GID, two numbers of at most 2147483647"),
+    "a uid that no engine takes": (
+        {"user": "2147483648:0"}, "it must be UID:GID, two numbers of at most 2147483647"),
+    "a variable without a name": (
+        {"environment": {"": "x"}}, "the name of a variable is letters, digits and _"),
+    "a variable that names two": (
+        {"environment": {"A=B": "x"}}, "the name of a variable is letters, digits and _"),
+    "a value that ends early": (
+        {"environment": {"A": "x\0y"}}, "the value of a variable is UTF-8 without NUL"),
+    "a value that no file can hold": (
+        {"environment": {"A": "\ud800"}}, "the value of a variable is UTF-8 without NUL"),
+    "an environment that no process can be given": (
+        {"environment": {"A": "x" * 200_000}}, "all variables together take 131072 bytes at most"),
+    "a field that does not exist": ({"swap_bytes": 1}, "Extra inputs are not permitted"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_enforced_is_refused(case: str) -> None:
+    values, words = REFUSED[case]
+    with pytest.raises(ValidationError) as caught:
+        Policy.model_validate(values)
+    assert [error["msg"] for error in caught.value.errors()] == [words]
