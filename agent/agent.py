@@ -5,13 +5,13 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files as package_files
 from pathlib import Path
 
-from agent.artifacts import check_files, collect_artifacts, put_files
+from agent.artifacts import Artifacts, check_files, collect_artifacts, put_files
 from agent.config import Endpoint, LocalModel, Sampling, choose_model
 from agent.errors import LocalModelError, UsageError
 from agent.events import (
@@ -32,12 +32,14 @@ from agent.progress import Progress, Waiting
 from agent.text import encodable
 from agent.toolcalls import TOOL
 from agent.transcript import Transcript, utc_now
-from sandbox import CellblockError, Change, Policy, Session
+from sandbox import CellblockError, Change, Policy, SandboxError, Session
 from sandbox.docker import DockerLauncher
 
 DEFAULT_MAX_TURNS = 12
 MAX_TASK_CHARS = 200_000
-LOCAL_MAX_OUTPUT_TOKENS = 1024
+LOCAL_SAMPLING = {"max_output_tokens": 1024, "seed": 1}
+"""Of the built-in model, where nothing else is asked for: it may repeat itself without end, and should give the
+same answer to the same question on the same machine."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,9 @@ class Agent:
     ) -> None:
         self.model = choose_model(model=model, base_url=base_url, api_key=api_key, environ=os.environ)
         self.sampling = sampling or Sampling()
-        if isinstance(self.model, LocalModel) and self.sampling.max_output_tokens is None:
-            # a small model may repeat itself without end
-            self.sampling = self.sampling.model_copy(update={"max_output_tokens": LOCAL_MAX_OUTPUT_TOKENS})
+        if isinstance(self.model, LocalModel):
+            unset = {name: value for name, value in LOCAL_SAMPLING.items() if getattr(self.sampling, name) is None}
+            self.sampling = self.sampling.model_copy(update=unset)
         self.policy = policy or Policy()
         self.max_turns = max_turns
         self.runs_directory = Path(runs_directory)
@@ -194,10 +196,11 @@ class _Run:
             transcript.append(started)
             for change in self._early:
                 self.note_change(change)
-            finish, artifacts = Finish("cancelled", None), []
+            finish, artifacts = Finish("cancelled", None), Artifacts()
             try:
                 finish = await Loop(model, session, transcript, self._on_progress).run(self._agent.max_turns)
-                artifacts = await collect_artifacts(session, before, self._directory / "files")
+                with suppress(SandboxError):  # an answer is not lost with the sandbox that it came from
+                    artifacts = await collect_artifacts(session, before, self._directory / "files")
             except Exception as error:
                 known = isinstance(error, CellblockError)
                 finish = Finish("error", finish.answer, str(error) if known else repr(error))
@@ -205,7 +208,7 @@ class _Run:
             finally:
                 finished = transcript.append(self._finished(transcript, finish, artifacts))
                 self._transcript = None
-        return RunResult(finish.outcome, finish.answer, self._directory, finished.usage, artifacts)
+        return RunResult(finish.outcome, finish.answer, self._directory, finished.usage, artifacts.records)
 
     async def _started(self, session: Session, files: list[FileRecord]) -> RunStarted:
         info, description = session.info, await session.describe()
@@ -230,7 +233,7 @@ class _Run:
             ),
         )
 
-    def _finished(self, transcript: Transcript, finish: Finish, artifacts: list[FileRecord]) -> RunFinished:
+    def _finished(self, transcript: Transcript, finish: Finish, artifacts: Artifacts) -> RunFinished:
         replies = [event for event in transcript.events if isinstance(event, ModelReplied)]
         return RunFinished(
             outcome=finish.outcome,
@@ -239,7 +242,8 @@ class _Run:
             usage=sum((reply.usage for reply in replies), Usage()),
             cost=None,
             duration_s=round(time.monotonic() - self._begun, 3),
-            artifacts=artifacts,
+            artifacts=artifacts.records,
+            artifacts_omitted=artifacts.omitted,
         )
 
 

@@ -1,6 +1,7 @@
 """Files on their way into a run and out of it. Names that come out of a sandbox are untrusted."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from agent.errors import UsageError
@@ -34,21 +35,36 @@ async def put_files(session: Session, files: list[Path]) -> list[FileRecord]:
     return records
 
 
-async def collect_artifacts(session: Session, before: list[FileInfo], target: Path) -> list[FileRecord]:
-    """Copy what is new or changed in the workspace into `target`, at most 100 files."""
+@dataclass(frozen=True)
+class Artifacts:
+    """What a run left in the workspace, new or changed."""
+
+    records: list[FileRecord] = field(default_factory=list)
+    """Those that were copied."""
+    omitted: int = 0
+    """How many were not: too many, a name that no host file can have, or gone since they were listed."""
+
+
+async def collect_artifacts(session: Session, before: list[FileInfo], target: Path) -> Artifacts:
+    """Copy what is new or changed in the workspace into `target`, at most 100 files.
+
+    Raises SandboxError where the sandbox is lost on the way.
+    """
     changed = [file for file in await session.list_files() if file not in before]
-    records = []
-    for file in changed[:MAX_ARTIFACTS]:
-        path = _inside(target, file.name)
-        if path is None:
-            continue
+    records = [record for file in changed[:MAX_ARTIFACTS] if (record := await _collect(session, file.name, target))]
+    return Artifacts(records, len(changed) - len(records))
+
+
+async def _collect(session: Session, name: str, target: Path) -> FileRecord | None:
+    path = _inside(target, name)
+    if path is None:
+        return None
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            moved = await session.get_file(file.name, path)
-        except FileTransferError:  # gone or replaced since it was listed
-            continue
-        records.append(FileRecord(name=file.name, size_bytes=moved.size_bytes, sha256=moved.sha256))
-    return records
+        moved = await session.get_file(name, path)
+    except (FileTransferError, OSError):  # gone or replaced since it was listed, or too long a name for the host
+        return None
+    return FileRecord(name=name, size_bytes=moved.size_bytes, sha256=moved.sha256)
 
 
 def _inside(target: Path, name: str) -> Path | None:

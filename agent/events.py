@@ -141,6 +141,8 @@ class RunFinished(_Event):
     duration_s: float
     artifacts: list[FileRecord]
     """Files that the run left in the workspace, new or changed, copied into the run directory's `files/`."""
+    artifacts_omitted: NonNegativeInt = 0
+    """How many more there were that could not be copied."""
 
 
 Event = Annotated[

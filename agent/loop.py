@@ -12,7 +12,7 @@ from agent.model import Generation, Model
 from agent.observation import observe
 from agent.progress import Progress
 from agent.transcript import Transcript
-from sandbox import Execution, Output
+from sandbox import Execution, Output, SessionClosedError
 
 LAST_TURN = "No more code can be run. Give your best answer now, from what you have seen."
 NUDGE = "Check this with Python: write the code in a ```python block."
@@ -44,6 +44,8 @@ class Loop:
         self._transcript = transcript
         self._on_progress = on_progress
         self._calls_natively = False
+        self._out_of_time = False
+        """Whether the session's time is over, so that no more code can be run."""
 
     async def run(self, max_turns: int) -> Finish:
         """Turn after turn until the model answers without a call, or one last turn without tools."""
@@ -56,8 +58,10 @@ class Loop:
                 return Finish("answered", replied.content.strip())
             for call in replied.tool_calls:
                 await self._execute(call)
+            if self._out_of_time:
+                break
         self._transcript.append(Instructed(reason="limit", text=LAST_TURN))
-        last = await self._think(max_turns + 1, [])
+        last = await self._think(turn + 1, [])
         return Finish("limit", last.content.strip())
 
     def _nothing_ran(self) -> bool:
@@ -113,10 +117,7 @@ class Loop:
             observation = str(error)
         else:
             self._on_progress(progress.CodeStarted(code))
-            execution = await self._sandbox.execute(
-                code, on_output=lambda output: self._on_progress(progress.OutputPiece(output))
-            )
-            observation = observe(execution)
+            execution, observation = await self._run(code)
         self._transcript.append(
             ToolRan(
                 call_id=call.id,
@@ -127,6 +128,18 @@ class Loop:
             )
         )
         self._on_progress(progress.CodeEnded(execution, observation))
+
+    async def _run(self, code: str) -> tuple[Execution | None, str]:
+        """Run a cell, and say what the model is to read about it; None where the session is over already."""
+        try:
+            execution = await self._sandbox.execute(
+                code, on_output=lambda output: self._on_progress(progress.OutputPiece(output))
+            )
+        except SessionClosedError as error:
+            self._out_of_time = True
+            return None, f"The code was not run. {error.message}"
+        self._out_of_time = execution.cause == "session_timeout"
+        return execution, observe(execution)
 
     def _on_delta(self, kind: Literal["reasoning", "text"], text: str) -> None:
         delta = progress.ReasoningDelta if kind == "reasoning" else progress.TextDelta

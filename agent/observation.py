@@ -12,11 +12,13 @@ WORDS = {
     "died": "The Python process died ({cause}).",
     "out_of_memory": "The Python process was killed because memory ran out. Use less memory.",
     "sandbox_lost": "The sandbox went away while the code ran.",
+    "session_timeout": "The time for all code of this task is over; the code was stopped after {seconds:.0f} s.",
+    "child_out_of_memory": "A child process was killed because memory ran out. Use less memory.",
     "state_kept": "Variables of earlier cells are kept.",
     "state_lost": "All variables and imports are gone: run again what you need. Files are kept.",
     "files_lost": "All variables and files are gone: start again from nothing.",
-    "omitted": "\n[... {count} bytes left out{where} ...]\n",
-    "where": "; the full text is in {path}",
+    "omitted": "\n[... {count} bytes left out ...]\n",
+    "full_text": "[The first {size} bytes of the output are in {path}.]",
     "omitted_outputs": "[{count} further outputs were left out.]",
     "image": "[image shown: {kind}]",
     "cut": "\n[... {count} characters left out ...]\n",
@@ -35,18 +37,12 @@ def observe(execution: Execution) -> str:
 def _render(output: Output) -> str:
     match output:
         case StreamOutput():
-            return _omission(output) + plain(output.text)
+            omission = WORDS["omitted"].format(count=output.omitted_bytes) if output.omitted_bytes else ""
+            return omission + plain(output.text)
         case ErrorOutput():
             return plain("\n".join(output.traceback)) + "\n"
         case ExecuteResult() | DisplayData():
             return _render_bundle(output)
-
-
-def _omission(output: StreamOutput) -> str:
-    if not output.omitted_bytes:
-        return ""
-    where = WORDS["where"].format(path=output.full_text_path) if output.full_text_path else ""
-    return WORDS["omitted"].format(count=output.omitted_bytes, where=where)
 
 
 def _render_bundle(output: ExecuteResult | DisplayData) -> str:
@@ -57,13 +53,18 @@ def _render_bundle(output: ExecuteResult | DisplayData) -> str:
 
 
 def _ending(execution: Execution) -> list[str]:
-    notes = []
+    notes = [
+        WORDS["full_text"].format(size=output.full_text_bytes, path=output.full_text_path)
+        for output in execution.outputs
+        if output.full_text_path
+    ]
     if execution.omitted_outputs:
         notes.append(WORDS["omitted_outputs"].format(count=execution.omitted_outputs))
-    if execution.status == "timeout":
-        notes.append(WORDS["timeout"].format(seconds=execution.duration_s))
-    elif execution.status == "died":
-        notes.append(WORDS.get(execution.cause or "", WORDS["died"]).format(cause=execution.cause))
+    if execution.status in ("timeout", "died"):
+        words = WORDS.get(execution.cause or "", WORDS["died"])
+        notes.append(words.format(seconds=execution.duration_s, cause=execution.cause))
+    elif execution.oom_kills:
+        notes.append(WORDS["child_out_of_memory"])
     if execution.files_lost:
         notes.append(WORDS["files_lost"])
     elif execution.state_lost:

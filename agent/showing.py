@@ -51,3 +51,5 @@ def _show(event: Event, view: RunView, console: Console) -> None:
             console.print(Text(plain(event.answer or event.error or ""), style="bold"))
             for artifact in event.artifacts:
                 console.print(Text(f"files/{plain(artifact.name)}  {artifact.size_bytes} bytes", style="dim"))
+            if event.artifacts_omitted:
+                console.print(Text(f"{event.artifacts_omitted} more files were not copied", style="yellow"))

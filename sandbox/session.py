@@ -9,6 +9,7 @@ The ladder, each rung only where the one before did not help:
 
 import asyncio
 import hashlib
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -376,7 +377,7 @@ async def _collect(channel: Channel, recording: Recording, limit_s: float) -> fr
 @contextmanager
 def _partial_file(target: Path) -> Iterator[IO[bytes]]:
     """A file that takes the name `target` when the block ends well, and is gone when it does not."""
-    partial = target.with_name(target.name + ".part")
+    partial = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with partial.open("wb") as file:
             yield file

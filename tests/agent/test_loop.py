@@ -15,7 +15,7 @@ from agent.model import Model
 from agent.progress import Progress, TurnEnded
 from agent.testing import Refusal, Reply, ScriptedEndpoint, Stream, calls, says, stream_of
 from agent.transcript import Transcript
-from sandbox import Execution, Policy
+from sandbox import Execution, Policy, SessionClosedError
 from sandbox.testing import ScriptedSandbox, Step, printed
 
 STARTED = RunStarted(
@@ -167,6 +167,21 @@ async def test_the_limit_on_turns_gives_one_last_turn_without_tools(tmp_path: Pa
     assert ran.finish == Finish("limit", "Perhaps 42.")
     assert "tools" not in ran.requests[1]
     assert ran.requests[1]["messages"][-1] == {"role": "user", "content": LAST_TURN}
+
+
+async def test_when_the_sessions_time_is_over_the_model_gives_its_best_answer(tmp_path: Path) -> None:
+    over = Execution(status="timeout", cause="session_timeout", duration_s=5, state_lost=True, files_lost=True)
+    ran = await run_loop(tmp_path, [calls("loop()"), says("42, I think.")], Step("loop()", over))
+    assert ran.finish == Finish("limit", "42, I think.")
+    assert ran.of(ModelReplied)[-1].turn == 2
+    assert ran.of(ToolRan)[0].observation.startswith("The time for all code of this task is over")
+
+
+async def test_calls_that_come_after_the_sessions_time_are_answered(tmp_path: Path) -> None:
+    closed = SessionClosedError("The session's time of 5 s is over.")
+    ran = await run_loop(tmp_path, [calls("1"), says("I do not know.")], Step("1", closed))
+    assert ran.finish.outcome == "limit"
+    assert ran.of(ToolRan)[0].observation == "The code was not run. The session's time of 5 s is over."
 
 
 async def test_a_call_that_the_token_limit_cut_is_not_run(tmp_path: Path) -> None:

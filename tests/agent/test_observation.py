@@ -26,8 +26,15 @@ CASES: dict[str, tuple[Execution, str]] = {
         "a\nTraceback\nE: v",
     ),
     "left out": (
-        Execution(status="ok", outputs=[out("head"), out("tail", omitted_bytes=7, full_text_path="/workspace/x")]),
-        "head\n[... 7 bytes left out; the full text is in /workspace/x ...]\ntail",
+        Execution(
+            status="ok",
+            outputs=[
+                out("head"),
+                out("tail", omitted_bytes=7, full_text_path="/workspace/x", full_text_bytes=15),
+                ExecuteResult(data={"text/plain": "42"}),
+            ],
+        ),
+        "head\n[... 7 bytes left out ...]\ntail42\n[The first 15 bytes of the output are in /workspace/x.]",
     ),
     "interrupted": (
         Execution(status="timeout", cause="timeout", duration_s=60.2, outputs=[out("a\n")]),
@@ -43,6 +50,15 @@ CASES: dict[str, tuple[Execution, str]] = {
         Execution(status="died", cause="out_of_memory", state_lost=True),
         "The Python process was killed because memory ran out. Use less memory.\n"
         "All variables and imports are gone: run again what you need. Files are kept.",
+    ),
+    "a child out of memory": (
+        Execution(status="ok", outputs=[out("-9\n")], oom_kills=1),
+        "-9\nA child process was killed because memory ran out. Use less memory.",
+    ),
+    "out of time for good": (
+        Execution(status="timeout", cause="session_timeout", duration_s=30, state_lost=True, files_lost=True),
+        "The time for all code of this task is over; the code was stopped after 30 s.\n"
+        "All variables and files are gone: start again from nothing.",
     ),
     "sandbox lost": (
         Execution(status="died", cause="sandbox_lost", state_lost=True, files_lost=True),
