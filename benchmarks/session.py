@@ -1,7 +1,7 @@
-"""How fast a session starts and answers, beside what it is made of: `python -m benchmarks.session`.
+"""How fast a session starts and answers, and what it holds, beside what it is made of: `python -m benchmarks.session`.
 
-Cellblock and its baselines take turns within one run, so that a noisy machine disturbs both alike. The ratios
-are what to read; the times say what this machine is.
+Cellblock and its baselines take turns within one run, so that a noisy machine disturbs both alike. The ratios are
+what to read; the times say what this machine is.
 """
 
 import asyncio
@@ -9,111 +9,226 @@ import platform
 import statistics
 import sys
 import time
-from contextlib import closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
 
 from sandbox import Session
 from sandbox.docker import DockerLauncher, connect, default_image
+from sandbox.pool import Pool
 
-STARTS = 7
-ROUND_TRIPS = 300
+TURNS = 7
+ROUND_TRIPS_A_TURN = 40
+PRINT_20_MB = "print('x' * 20_000_000)"
 
 
 @dataclass
 class Samples:
-    """Times in seconds, by what was measured."""
+    """Times in seconds, sizes in bytes, by what was measured."""
 
     cold_start: list[float] = field(default_factory=list)
     round_trip: list[float] = field(default_factory=list)
+    death: list[float] = field(default_factory=list)
+    print_20_mb: list[float] = field(default_factory=list)
+    anonymous_bytes: list[int] = field(default_factory=list)
+    warm_acquire: list[float] = field(default_factory=list)
+    eight_at_once: list[float] = field(default_factory=list)
     docker_run_true: list[float] = field(default_factory=list)
     bare_start: list[float] = field(default_factory=list)
     bare_round_trip: list[float] = field(default_factory=list)
+    bare_print_20_mb: list[float] = field(default_factory=list)
 
 
-async def measure_cellblock(launcher: DockerLauncher, samples: Samples) -> None:
-    """From the call to the first result, then many round trips, in a fresh sandbox."""
-    begun = time.perf_counter()
+class Watch:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._begun = time.perf_counter()
+
+    def __call__(self) -> float:
+        return time.perf_counter() - self._begun
+
+
+async def measure_session(launcher: DockerLauncher, samples: Samples) -> None:
+    """From the call to the first result, then round trips, a long print and a death, in a fresh sandbox."""
+    watch = Watch()
     async with Session(launcher) as session:
         await session.execute("1+1")
-        samples.cold_start.append(time.perf_counter() - begun)
-        for _ in range(ROUND_TRIPS // STARTS):
-            begun = time.perf_counter()
+        samples.cold_start.append(watch())
+        samples.anonymous_bytes.append(await asyncio.to_thread(anonymous_bytes, session.info.sandbox_id))
+        for _ in range(ROUND_TRIPS_A_TURN):
+            watch = Watch()
             await session.execute("1+1")
-            samples.round_trip.append(time.perf_counter() - begun)
+            samples.round_trip.append(watch())
+        watch = Watch()
+        await session.execute(PRINT_20_MB)
+        samples.print_20_mb.append(watch())
+        await session.execute("import os")
+        watch = Watch()
+        await session.execute("os._exit(1)")
+        await session.execute("1+1")
+        samples.death.append(watch())
 
 
-async def measure_bare_kernel(samples: Samples) -> None:
-    """The same with jupyter-client and an ipykernel on the host: no container, no lock."""
-    begun = time.perf_counter()
+def anonymous_bytes(container: str) -> int:
+    """The memory of a container that is no file's, as its cgroup counts it."""
+    with closing(connect()) as client:
+        counted = client.api.stats(container, stream=False, one_shot=True)["memory_stats"]["stats"]
+    return int(counted.get("anon", counted.get("rss", 0)))
+
+
+async def measure_pool(launcher: DockerLauncher, samples: Samples) -> None:
+    """From asking a pool that is full to a session that answers."""
+    async with Pool(launcher, size=1) as pool:
+        await asyncio.sleep(1.5)
+        watch = Watch()
+        async with pool.session():
+            samples.warm_acquire.append(watch())
+
+
+async def first_results(launcher: DockerLauncher, count: int) -> float:
+    """Seconds until each of `count` sessions that start together has answered."""
+
+    async def one() -> str:
+        async with Session(launcher) as session:
+            return (await session.execute("1+1")).text
+
+    watch = Watch()
+    answers = await asyncio.gather(*(one() for _ in range(count)))
+    assert answers == ["2\n"] * count
+    return watch()
+
+
+@asynccontextmanager
+async def bare_kernel() -> AsyncIterator[AsyncKernelClient]:
+    """jupyter-client and an ipykernel on the host, over ipc: no container, no lock."""
     manager = AsyncKernelManager(transport="ipc")
     await manager.start_kernel()
     client = manager.client()
     client.start_channels()
     try:
         await client.wait_for_ready()
-        await client.execute_interactive("1+1", output_hook=lambda message: None)
-        samples.bare_start.append(time.perf_counter() - begun)
-        for _ in range(ROUND_TRIPS // STARTS):
-            begun = time.perf_counter()
-            await client.execute_interactive("1+1", output_hook=lambda message: None)
-            samples.bare_round_trip.append(time.perf_counter() - begun)
+        yield client
     finally:
         client.stop_channels()
         await manager.shutdown_kernel(now=True)
 
 
+async def measure_bare_kernel(samples: Samples) -> None:
+    """The same as for a session."""
+    watch = Watch()
+    async with bare_kernel() as client:
+
+        async def execute(code: str) -> None:
+            await client.execute_interactive(code, output_hook=lambda message: None)
+
+        await execute("1+1")
+        samples.bare_start.append(watch())
+        for _ in range(ROUND_TRIPS_A_TURN):
+            watch = Watch()
+            await execute("1+1")
+            samples.bare_round_trip.append(watch())
+        watch = Watch()
+        await execute(PRINT_20_MB)
+        samples.bare_print_20_mb.append(watch())
+
+
 async def measure_docker_run_true(samples: Samples) -> None:
     """What the engine itself needs to run nothing in our image."""
-    begun = time.perf_counter()
+    watch = Watch()
     command = ("docker", "run", "--rm", "--network", "none", default_image(), "true")
     process = await asyncio.create_subprocess_exec(*command)
     if await process.wait():
         sys.exit("docker run true failed")
-    samples.docker_run_true.append(time.perf_counter() - begun)
+    samples.docker_run_true.append(watch())
 
 
-async def measure() -> Samples:
-    """All of it, in turns; the first turn warms caches and does not count."""
+async def measure() -> tuple[Samples, float, int]:
+    """All of it, in turns, the first of which warms caches and does not count; then 50 sessions at once.
+
+    The last value is by how many bytes a long print has made this process grow.
+    """
     async with DockerLauncher() as launcher:
         samples = Samples()
-        for turn in range(STARTS + 1):
+        for turn in range(TURNS + 1):
             if turn == 1:
                 samples = Samples()
             await measure_docker_run_true(samples)
+            await measure_session(launcher, samples)
+            await measure_pool(launcher, samples)
+            samples.eight_at_once.append(await first_results(launcher, 8))
+            if turn == 0:
+                grown_bytes = await growth_bytes(launcher)
             await measure_bare_kernel(samples)
-            await measure_cellblock(launcher, samples)
-    return samples
+        return samples, await first_results(launcher, 50), grown_bytes
 
 
-def table(samples: Samples) -> str:
-    """Medians in milliseconds, as Markdown."""
+async def growth_bytes(launcher: DockerLauncher) -> int:
+    """By how much this process grows over five long prints, before any baseline has made it grow."""
+    async with Session(launcher) as session:
+        Path("/proc/self/clear_refs").write_text("5")  # noqa: ASYNC240 - the peak starts anew (proc_pid_clear_refs(5))
+        before_bytes = own_memory_bytes("VmRSS")
+        for _ in range(5):
+            await session.execute(PRINT_20_MB)
+        return own_memory_bytes("VmHWM") - before_bytes
 
-    def median_ms(times: list[float]) -> float:
-        return statistics.median(times) * 1000
 
-    true, bare = median_ms(samples.docker_run_true), median_ms(samples.bare_start)
-    cold, trip = median_ms(samples.cold_start), median_ms(samples.round_trip)
-    bare_trip = median_ms(samples.bare_round_trip)
+def own_memory_bytes(name: str) -> int:
+    """A figure of this process from proc_pid_status(5)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(name))
+
+
+def table(samples: Samples, fifty_s: float, grown_bytes: int) -> str:
+    """Medians, as Markdown."""
+
+    def ms(times: list[float], digits: int = 0) -> str:
+        return f"{statistics.median(times) * 1000:.{digits}f} ms"
+
+    def ratio(times: list[float], *baselines: list[float]) -> str:
+        return f"{statistics.median(times) / sum(statistics.median(baseline) for baseline in baselines):.2f}"
+
+    cold, true, bare = samples.cold_start, samples.docker_run_true, samples.bare_start
+    trip, bare_trip = samples.round_trip, samples.bare_round_trip
+    long_print, bare_print = samples.print_20_mb, samples.bare_print_20_mb
+    anonymous_mb = statistics.median(samples.anonymous_bytes) / 1e6
+    rows = [
+        (
+            "cold start to first result",
+            ms(cold),
+            f"`docker run true` {ms(true)} + bare kernel {ms(bare)}",
+            ratio(cold, true, bare),
+        ),
+        (
+            "session from a warm pool",
+            ms(samples.warm_acquire, 1),
+            f"cold start {ms(cold)}",
+            ratio(samples.warm_acquire, cold),
+        ),
+        ("round trip of `1+1`", ms(trip, 2), f"bare kernel {ms(bare_trip, 2)}", ratio(trip, bare_trip)),
+        ("death of a kernel to next result", ms(samples.death), f"bare kernel {ms(bare)}", ratio(samples.death, bare)),
+        ("print of 20 MB", ms(long_print), f"bare kernel {ms(bare_print)}", ratio(long_print, bare_print)),
+        ("this process grows over five of them by", f"{grown_bytes / 1e6:.1f} MB", "", ""),
+        ("8 cold starts at once", ms(samples.eight_at_once), f"one {ms(cold)}", ratio(samples.eight_at_once, cold)),
+        ("50 cold starts at once, all answer", f"{fifty_s:.1f} s", f"one {ms(cold)}", ratio([fifty_s], cold)),
+        ("anonymous memory of an idle session", f"{anonymous_mb:.0f} MB", "", ""),
+    ]
     return "\n".join(
-        [
-            "| | Cellblock | baseline | ratio |",
-            "|---|---:|---:|---:|",
-            f"| cold start to first result | {cold:.0f} ms | `docker run true` {true:.0f} ms "
-            f"+ bare kernel {bare:.0f} ms | {cold / (true + bare):.2f} |",
-            f"| round trip of `1+1` | {trip:.2f} ms | bare kernel {bare_trip:.2f} ms | {trip / bare_trip:.2f} |",
-        ]
+        ["| | Cellblock | baseline | ratio |", "|---|---:|---:|---:|", *(f"| {' | '.join(row)} |" for row in rows)]
     )
 
 
 def main() -> None:
     """Measure and print."""
-    samples = asyncio.run(measure())
+    samples, fifty_s, grown_bytes = asyncio.run(measure())
     with closing(connect()) as client:
         engine = client.version()["Version"]
     cpu = f"{platform.machine()}, Python {platform.python_version()}, Docker {engine}"
-    sys.stdout.write(f"Medians of {STARTS} starts and {ROUND_TRIPS} round trips ({cpu})\n\n{table(samples)}\n")
+    sys.stdout.write(f"Medians of {TURNS} turns ({cpu})\n\n{table(samples, fifty_s, grown_bytes)}\n")
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ class Policy(BaseModel):
     cell_timeout_s: float = Field(60.0, gt=0)
     """A cell that runs longer than these seconds is interrupted."""
     session_timeout_s: float = Field(3600.0, gt=0)
-    """Wall clock of one session from its start, in seconds."""
+    """Wall clock of one session from its first use, in seconds; then its sandbox ends, whatever it is doing."""
     interrupt_grace_s: float = Field(5.0, gt=0)
     """Seconds that an interrupted cell may take to end before its kernel is replaced."""
     restart_grace_s: float = Field(10.0, gt=0)

@@ -19,6 +19,10 @@ from sandbox.execution import (
 )
 
 
+FRAME_COST_BYTES = 64
+"""What a frame counts for beside its payload: a flood of empty ones has its bound as well."""
+
+
 class _Bundle(BaseModel):
     data: dict[str, Any]
     metadata: dict[str, Any]
@@ -57,7 +61,7 @@ class Recording:
         if getattr(header, "id", None) != self.cell_id:
             return
         self.started = True
-        self._bytes_left -= len(payload)
+        self._bytes_left -= len(payload) + FRAME_COST_BYTES
         if self._bytes_left < 0:
             raise ProtocolError("The sandbox sent more output for one cell than its policy allows.")
         try:

@@ -119,8 +119,9 @@ class Session:
 
     async def start(self) -> None:
         """Start a sandbox and wait until its kernel answers."""
-        async with self._operation():
-            pass
+        async with self._lock:
+            self._check_open()
+            await self._ready_channel()
 
     async def close(self) -> None:
         """End the sandbox and all it holds, even in the middle of a cell; no call can follow."""
@@ -240,6 +241,8 @@ class Session:
         async with self._lock:
             self._check_open()
             channel = await self._ready_channel()
+            if self._expiry is None:
+                self._expiry = asyncio.get_running_loop().call_later(self.policy.session_timeout_s, self._expire)
             try:
                 yield channel
             except (ProtocolError, ValidationError, RefusedError) as error:
@@ -273,8 +276,6 @@ class Session:
         if self._over:  # closed meanwhile
             await self._stop("closed")
             self._check_open()
-        if self._expiry is None:
-            self._expiry = asyncio.get_running_loop().call_later(self.policy.session_timeout_s, self._expire)
         return channel
 
     async def _launch(self) -> Channel:

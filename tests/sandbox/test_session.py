@@ -126,10 +126,12 @@ async def test_a_session_ends_at_its_time_in_the_middle_of_a_cell() -> None:
     assert launcher.processes[0].killed == 1
 
 
-async def test_an_idle_session_ends_at_its_time() -> None:
-    launcher = FakeLauncher({})
+async def test_an_idle_session_ends_at_its_time_which_begins_with_its_use() -> None:
+    launcher = FakeLauncher({"execute": started(1) + done(1)})
     session = Session(launcher, Policy(session_timeout_s=0.05))
     await session.start()
+    await asyncio.sleep(0.1)
+    assert (await session.execute("1")).status == "ok"
     await asyncio.sleep(0.1)
     assert launcher.processes[0].killed == 1
     await session.close()
@@ -179,6 +181,13 @@ async def test_a_guest_that_floods_is_cut_off() -> None:
     policy = Policy(stream_head_bytes=0, stream_tail_bytes=0, rich_bytes=0)
     flood = stream(1, b"x" * (1 << 20)) * 65
     async with Session(FakeLauncher({"execute": flood}), policy) as session:
+        with pytest.raises(ProtocolError, match="more output for one cell than its policy allows"):
+            await session.execute("flood")
+
+
+async def test_a_flood_of_empty_frames_is_cut_off() -> None:
+    flood = stream(1, b"") * 1_100_000
+    async with Session(FakeLauncher({"execute": flood}), Policy(rich_bytes=0)) as session:
         with pytest.raises(ProtocolError, match="more output for one cell than its policy allows"):
             await session.execute("flood")
 
