@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.messages import Reply, ToolCall
-from agent.toolcalls import BadCallError, canonical, code_of, recover
+from agent.recovery import recover
+from agent.toolcalls import BadCallError, canonical, code_of
 
 CALL = '{"name": "run_python", "arguments": {"code": "print(1)\\nprint(2)"}}'
 RAW = '{"name": "run_python", "arguments": {"code": "print(1)\nprint(2)"}}'
@@ -81,7 +82,10 @@ def test_the_text_before_a_call_is_kept() -> None:
 
 BAD = {
     "no tool": (ToolCall(id="a", name="search", arguments="{}"), "There is no tool 'search'."),
-    "no json": (ToolCall(id="a", name="run_python", arguments="print(1)"), "The arguments are not JSON."),
+    "no json": (
+        ToolCall(id="a", name="run_python", arguments="print(1)"),
+        "The arguments are not JSON, so nothing was run.",
+    ),
     "no code": (ToolCall(id="a", name="run_python", arguments='{"x": 1}'), 'The argument "code" is missing.'),
 }
 
