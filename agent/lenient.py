@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from agent.pycode import STOP, first_python, literal, parsed, unescaped
+from agent.pycode import STOP, first_python, is_python, literal, unescaped
 
 MAX_DEPTH = 16
 MAX_GUESSES = 12
@@ -25,7 +25,10 @@ CODE_KEYS = (
 _STRICT = json.JSONDecoder(strict=False)
 _WORD = re.compile(r"[-+\w.]+")
 _OPENING = re.compile(r"\"{3}|'{3}|[\"'`]")
-_QUOTES = {quote: re.compile(rf"\\.|{quote}", re.DOTALL) for quote in ('"""', "'''", '"', "'", "`")}
+_QUOTES = {
+    quote: re.compile(rf"\\.|{quote[0]}{{{len(quote)}{',' if len(quote) == 3 else ''}}}", re.DOTALL)
+    for quote in ('"""', "'''", '"', "'", "`")
+}
 _KEY_GOES_ON = re.compile(r"\s*(?::|\Z)")
 _VALUE_GOES_ON = re.compile(r"\s*(?:[}\]]|,\s*[\"'}\]]|\Z)")
 _LITERALS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
@@ -130,14 +133,14 @@ class _Reader:
     def code(self, goes_on: re.Pattern[str]) -> str:
         """A string of code ends where it is Python, else at its first quote or, if it goes on there, its last."""
         quote, begin = self._opening()
-        first = next((match.start() for match in _QUOTES[quote].finditer(self._text, begin) if match[0] == quote), None)
+        first = next(self._quotes(quote, begin), None)
         end = None
         for place in self._ends(quote, begin, goes_on):
             end = place if end != first or end is None else end
             if self._guesses_left > 0:
                 self._guesses_left -= 1
                 text = first_python(_readings(self._text[begin:place], quote))
-                if parsed(text) is not None:
+                if is_python(text):
                     self._end_at(place, quote)
                     return text
         self._end_at(end, quote)
@@ -152,9 +155,13 @@ class _Reader:
         return opening[0], opening.end()
 
     def _ends(self, quote: str, begin: int, goes_on: re.Pattern[str]) -> Iterator[int]:
+        return (place for place in self._quotes(quote, begin) if goes_on.match(self._text, place + len(quote)))
+
+    def _quotes(self, quote: str, begin: int) -> Iterator[int]:
+        """Where the quote stands unescaped; of a longer run, its end."""
         for match in _QUOTES[quote].finditer(self._text, begin):
-            if match[0] == quote and goes_on.match(self._text, match.end()):
-                yield match.start()
+            if match[0].startswith(quote):
+                yield match.end() - len(quote)
 
     def _end_at(self, end: int | None, quote: str) -> None:
         self._place = len(self._text) if end is None else end + len(quote)

@@ -40,11 +40,17 @@ def parsed(code: str) -> ast.Module | None:
         return None
 
 
+def is_python(code: str) -> bool:
+    """Whether Python can parse this; a comment with an escaped newline in it is a program read wrongly."""
+    tree = parsed(code)
+    return tree is not None and (bool(tree.body) or "\\n" not in code)
+
+
 def first_python(readings: Iterable[str]) -> str:
     """The first of several readings of one text that Python can parse; the first of all where none can."""
     fallback = None
     for reading in readings:
-        if parsed(reading) is not None:
+        if is_python(reading):
             return reading
         fallback = reading if fallback is None else fallback
     return fallback or ""
@@ -88,12 +94,18 @@ def tidy(code: str) -> str:
     code = code.replace("\r\n", "\n")
     if fence := _FENCED.match(code):
         code = _without_fence_end(code[fence.end() :])
-    if (stop := _STOP_LINE.search(code)) and parsed(code) is None:
+    if (stop := _STOP_LINE.search(code)) and not is_python(code):
         code = code[: stop.start()].rstrip("\n")
     code = _dedented(code)
-    if "\n" not in code.strip() and ("\\n" in code or '\\"' in code):
-        code = first_python([code, _NEWLINE_OR_STRING.sub(_newline, code), unescaped(code)])
-    return code
+    return code if "\n" in code.strip() else _unescaped_once_more(code)
+
+
+def _unescaped_once_more(line: str) -> str:
+    """A single line that is no Python, with the escapes resolved that make it a program."""
+    if ("\\n" not in line and '\\"' not in line) or is_python(line):
+        return line
+    readings = (_NEWLINE_OR_STRING.sub(_newline, line), unescaped(line))
+    return next((reading for reading in readings if is_python(reading)), line)
 
 
 def _newline(match: re.Match[str]) -> str:
