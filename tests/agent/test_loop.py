@@ -13,7 +13,7 @@ from agent.history import messages_of, request_sha256
 from agent.loop import LAST_TURN, Finish, Loop
 from agent.model import Model
 from agent.progress import Progress, TurnEnded
-from agent.testing import Refusal, Reply, ScriptedEndpoint, Stream, calls, says, stream_of
+from agent.testing import Cut, Refusal, Reply, ScriptedEndpoint, calls, says, stream_of
 from agent.transcript import Transcript
 from sandbox import Execution, Policy
 from sandbox.testing import ScriptedSandbox, Step, printed
@@ -178,7 +178,7 @@ async def test_a_call_that_the_token_limit_cut_is_not_run(tmp_path: Path) -> Non
 async def test_passing_failures_are_tried_again_and_recorded(tmp_path: Path) -> None:
     script: list[Reply] = [
         Refusal(503),
-        Stream(says("x").chunks[:1], cut=True),
+        Cut(says("x")),
         calls("print(6*7)"),
         says("42"),
     ]
