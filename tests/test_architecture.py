@@ -18,6 +18,7 @@ LAYERS = [  # each may import those before it
     ("agent.events", "agent.config", "agent.progress"),
     ("agent.pycode", "agent.lenient", "agent.thinking"),
     ("agent.transcript", "agent.toolcalls", "agent.observation", "agent.assembly", "agent.artifacts"),
+    ("agent.shapes",),
     ("agent.recovery",),
     ("agent.history", "agent.model"),
     ("agent.loop",),

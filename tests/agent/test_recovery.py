@@ -13,7 +13,7 @@ from agent.messages import Reply, ToolCall
 from agent.pycode import is_program, parsed, tidy
 from agent.recovery import Recovered, recover
 from agent.toolcalls import CUT, BadCallError, code_of
-from tests.agent.shapes import LOSSY, WRITERS, arguments, call, xml
+from tests.agent.writers import LOSSY, WRITERS, arguments, call, xml
 
 ALL = WRITERS | LOSSY
 CODE = 'import math\nd = {"a": "b"}\nif 2 < 3 and d["a"]:\n    print(math.pi, \'x\')'
