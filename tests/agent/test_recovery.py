@@ -148,6 +148,28 @@ def test_the_prose_before_a_call_is_kept_and_what_follows_is_not() -> None:
     assert recovered.prose == "Let me see."
 
 
+def test_tokens_that_leak_into_the_prose_are_not_kept() -> None:
+    recovered = found(f"<tool_response>\nI will.<|im_end|>\n<tool_call>{call('a()')}</tool_call>")
+    assert recovered is not None
+    assert recovered.prose == "I will."
+
+
+FENCES = {
+    "in a list": "1. Run:\n   ```python\n   if a:\n       b()\n   ```\n2. Read.",
+    "before a token": "```python\nif a:\n    b()\n```<|im_end|>",
+    "before a tag": "<tool_call>\n```python\nif a:\n    b()\n```</tool_call>",
+    "closed on the last line": "```python\nif a:\n    b()```",
+    "begun within a line": "Run: ```python\nif a:\n    b()\n```",
+    "with windows newlines": "```python\r\nif a:\r\n    b()\r\n```\r\n",
+    "with a call in broken quotes": '```python\nrun_python(code="if a:\n    b()")\n```',
+}
+
+
+@pytest.mark.parametrize("kind", FENCES)
+def test_a_python_fence_is_found_wherever_it_stands(kind: str) -> None:
+    assert codes(FENCES[kind]) == ["if a:\n    b()"]
+
+
 def test_a_call_after_an_invented_response_is_invented_too() -> None:
     text = f"{call('a()')}\n<tool_response>\n1\n</tool_response>\n{call('b()')}"
     assert codes(text) == ["a()"]
