@@ -36,11 +36,12 @@ _CLOSING = ("</parameter>", "</function>", "</tool_call>", "</tools>", "</functi
 _BEGUN = re.compile(r"<tool_call>\s*(?:[{<].*)?\Z", re.DOTALL)
 _CLOSING_TAG = re.compile(r"\s*</\w+>")
 _NEWLINE = re.compile(r"\n")
+_SEPARATOR = re.compile(r"[\s,;]*")
 _FENCE = re.compile(r"```[ \t]*([\w+-]*)[ \t]*(?:\r?\n|(?=\{))")
 _FENCE_END = re.compile(r"```(?=[\s<]|\Z)")
 _OBJECT_LINE = re.compile(r"^[ \t]*(?=[{\[])", re.MULTILINE)
 _WRITTEN = re.compile(
-    rf"^[ \t>`]*(?:\w+[ \t]*=[ \t]*)?(?:print\()?(?:await[ \t]+)?{RUN_PYTHON}[ \t]*\(\s*(?:\w+\s*=\s*)?(?=[\"'])",
+    rf"^[ \t>`]*(?:\w+[ \t]*=[ \t]*)?(?:print\()?(?:await[ \t]+)?{RUN_PYTHON}[ \t]*\(\s*(?:\w+\s*=\s*)?(?=[\"'{{])",
     re.MULTILINE,
 )
 _WRITTEN_GOES_ON = re.compile(r"\s*,?\s*\)")
@@ -131,14 +132,28 @@ def begun(text: str) -> Found | None:
 
 def _tagged_json(text: str, match: re.Match[str]) -> list[Found]:
     limit = limit_of(text, match.end(), _TAG_END)
-    value = lenient.parse(text, match.end(), limit)
-    if value is None:
-        return []
-    closed = value.closed or text.startswith(_CLOSING, limit)
     return [
-        Found(match.start(), value.end, arguments, closed, name if name.strip() else RUN_PYTHON)
+        Found(
+            match.start(),
+            value.end,
+            arguments,
+            closed=value.closed or text.startswith(_CLOSING, limit),
+            name=name if name.strip() else RUN_PYTHON,
+        )
+        for value in _values(text, match.end(), limit)
         for name, arguments in _calls_of(value.value, bare=True)
     ]
+
+
+def _values(text: str, place: int, limit: int) -> Iterator[lenient.Parsed]:
+    """The JSON values that stand one after the other."""
+    for _ in range(MAX_CANDIDATES):
+        value = lenient.parse(text, place, limit)
+        if value is None:
+            return
+        yield value
+        separator = _SEPARATOR.match(text, value.end)
+        place = separator.end() if separator else value.end
 
 
 def _function(text: str, match: re.Match[str]) -> Found:
@@ -169,10 +184,9 @@ def fenced_json(text: str, blocks: list[Block], may_be_cut: bool) -> list[Found]
     found = []
     for block in blocks:
         begin = block.close - len(text[block.begin : block.close].lstrip())
-        value = lenient.parse(text, begin, block.close)
-        if value is not None:
+        for value in _values(text, begin, block.close):
             end, closed = max(block.end, value.end), value.closed or block.closed
-            calls = _our_calls(value.value, block.language not in _PYTHON, may_be_cut and not closed)
+            calls = _our_calls(value.value, True, may_be_cut and not closed)
             found += [Found(block.start, end, arguments, closed) for arguments in calls]
     return found
 
@@ -217,7 +231,9 @@ def _written_call(text: str, place: int) -> Found | None:
     match = _WRITTEN.search(text, place)
     if match is None:
         return None
-    value = lenient.parse_string(text, match.end(), limit_of(text, match.end()), _WRITTEN_GOES_ON)
+    limit = limit_of(text, match.end())
+    value = lenient.parse(text, match.end(), limit)
+    value = value or lenient.parse_string(text, match.end(), limit, _WRITTEN_GOES_ON)
     return Found(match.start(), value.end, value.value, value.closed) if value else None
 
 
@@ -249,7 +265,7 @@ def _cell(code: str) -> str:
     if tree is not None:
         return _unwrapped(tree) or code
     call = _written_call(code, 0)
-    return call.arguments if call else code
+    return (code_in(call.arguments) if call else None) or code
 
 
 def _unwrapped(tree: ast.Module) -> str:
@@ -267,8 +283,16 @@ def _unwrapped(tree: ast.Module) -> str:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == RUN_PYTHON
         for value in (*node.args, *(keyword.value for keyword in node.keywords))
     ]
-    cells = [value.value for value in values if isinstance(value, ast.Constant) and isinstance(value.value, str)]
-    return "\n".join(cells)
+    cells = [code_in(_constant(value)) for value in values]
+    return "\n".join(cell for cell in cells if cell)
+
+
+def _constant(node: ast.expr | None) -> Any:
+    """What an expression stands for, where that can be known without running it."""
+    try:
+        return ast.literal_eval(node) if node else None
+    except (ValueError, TypeError):
+        return None
 
 
 def _our_calls(value: Any, bare: bool, is_cut: bool) -> list[Any]:

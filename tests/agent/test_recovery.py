@@ -129,6 +129,13 @@ TWO = {
 }
 
 
+@pytest.mark.parametrize(
+    "text", [f"```json\n{call('a()')}\n\n{call('b()')}\n```", f"<tool_call>{call('a()')},{call('b()')}"]
+)
+def test_several_calls_in_one_place_are_several_calls(text: str) -> None:
+    assert codes(text) == ["a()", "b()"]
+
+
 @pytest.mark.parametrize("shape", TWO)
 def test_several_calls_are_several_calls(shape: str) -> None:
     recovered = found(TWO[shape])
