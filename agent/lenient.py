@@ -101,8 +101,7 @@ class _Reader:
             self._skip_space()
             if self._peek() not in (":", ""):
                 raise _NoValueError
-            self._place += 1
-            self._skip_space()
+            self._skip_space(":")
             if self._peek():
                 found[key] = self.value(key, depth + 1)
         return found
