@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine image model demo test test-unit lint format lock readme bench clean
+.PHONY: help setup engine image model demo test test-unit fuzz lint format lock readme bench clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
@@ -33,6 +33,10 @@ test: image model lint ## Run every check and test
 
 test-unit: setup ## Run the tests that need neither Docker nor the model
 	$(BIN)/pytest -m "not docker and not model"
+
+fuzz: setup ## Put 100,000 generated cases through each property of what models write
+	$(BIN)/pytest -m hypothesis --hypothesis-profile=fuzz --timeout=0 \
+	    tests/agent/test_assembly.py tests/agent/test_recovery.py tests/agent/test_testing.py tests/agent/test_toolcalls.py
 
 lint: setup ## Check style and types
 	$(BIN)/ruff check .

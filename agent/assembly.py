@@ -1,107 +1,207 @@
-"""Puts one generation together from the deltas of its stream, however the server cuts and labels them."""
+"""Puts one generation together from the deltas of its stream, however the server cuts and labels them.
 
-from collections.abc import Callable
+What servers do to the fields of a tool call, and what is made of it:
+
+- An id decides which call a delta continues: some servers label every call index 0.
+- An empty or missing id, or a new one without a name, continues the call with the same index, or the last call.
+- A name without an id begins another call once the arguments so far are whole.
+- A name may come in pieces until arguments come; one that begins with what is there replaces it.
+- Arguments may be an object instead of text.
+"""
+
+import json
+import re
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from agent.messages import Reply, ToolCall, Usage
 from agent.text import encodable
+from agent.thinking import OnDelta, ThinkSplitter, split_unopened
 
-OnDelta = Callable[[Literal["reasoning", "text"], str], None]
+__all__ = ["Assembler", "OnDelta", "parse_usage"]
+
+_JSON_MARK = re.compile(r'\\.|["{}\[\]\\]', re.DOTALL)
 
 
 @dataclass
 class _PartialCall:
-    id: str = ""
+    id: str
+    index: int | None
+    guessed: bool = False
+    """Begun by a name alone; without arguments it was only a repeated name."""
     name: str = ""
-    index: int | None = None
     arguments: list[str] = field(default_factory=list)
+    _scanned: int = 0
+    _depth: int = 0
+    _in_string: bool = False
+    _escaped: bool = False
+    _whole: bool = False
+
+    def add_name(self, name: str) -> None:
+        if name.startswith(self.name):
+            self.name = name
+        elif not self.arguments:
+            self.name += name
+
+    def is_whole(self) -> bool:
+        """Whether the arguments are a closed JSON object. Reads each piece once."""
+        for piece in self.arguments[self._scanned :]:
+            self._scan(piece)
+        self._scanned = len(self.arguments)
+        return self._whole
+
+    def _scan(self, piece: str) -> None:
+        start = 1 if self._escaped else 0
+        self._escaped = False
+        for match in _JSON_MARK.finditer(piece, start):
+            mark = match[0]
+            if mark == "\\":
+                self._escaped = True
+            elif mark == '"':
+                self._in_string = not self._in_string
+            elif len(mark) == 1 and not self._in_string:
+                self._depth += 1 if mark in "{[" else -1
+                self._whole = self._depth <= 0
 
 
 class Assembler:
-    """Takes chunks of `chat.completion.chunk` as plain dictionaries; unknown fields are passed over."""
+    """Takes the chunks of one stream as plain JSON values; whatever is no part of a message is passed over."""
 
     def __init__(self, on_delta: OnDelta) -> None:
         self.heard_choice = False
         self._on_delta = on_delta
         self._content: list[str] = []
         self._reasoning: list[str] = []
+        self._splitter = ThinkSplitter(self._take)
         self._calls: list[_PartialCall] = []
+        self._by_id: dict[str, _PartialCall] = {}
+        self._by_index: dict[int, _PartialCall] = {}
         self._finish_reason: str | None = None
         self._usage = Usage()
 
-    def add(self, chunk: dict[str, Any]) -> None:
-        """Take one chunk. Usage may come beside the choices or in a chunk without any."""
+    def add(self, chunk: object) -> None:
+        """Take one chunk. Usage may come beside the choices, in a chunk without any, or again and again."""
+        if not isinstance(chunk, dict):
+            return
         if isinstance(usage := chunk.get("usage"), dict):
-            self._usage = parse_usage(usage)
+            self._usage = _larger(self._usage, parse_usage(usage))
         choices = chunk.get("choices")
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
             return
         self.heard_choice = True
         choice = choices[0]
-        if isinstance(reason := choice.get("finish_reason"), str):
+        if (reason := _text(choice.get("finish_reason"))) and reason != "null":
             self._finish_reason = encodable(reason)
-        if isinstance(delta := choice.get("delta"), dict):
+        delta = choice.get("delta", choice.get("message"))  # a message is what servers send that do not stream
+        if isinstance(delta, dict):
             self._add_delta(delta)
 
     def _add_delta(self, delta: dict[str, Any]) -> None:
-        for name in ("reasoning_content", "reasoning"):
-            if isinstance(text := delta.get(name), str) and text:
-                self._reasoning.append(text)
-                self._on_delta("reasoning", text)
-                break
-        if isinstance(text := delta.get("content"), str) and text:
-            self._content.append(text)
-            self._on_delta("text", text)
+        if text := _text(delta.get("reasoning_content")) or _text(delta.get("reasoning")):
+            self._take("reasoning", text)
+        if text := _content_text(delta.get("content")):
+            self._splitter.add(text)
         calls = delta.get("tool_calls")
-        for call in calls if isinstance(calls, list) else ():
+        for call in calls if isinstance(calls, list) else [calls]:
             if isinstance(call, dict):
                 self._add_call_delta(call)
+        if isinstance(legacy := delta.get("function_call"), dict) and not calls:
+            self._add_call_delta({"function": legacy})
+
+    def _take(self, kind: str, text: str) -> None:
+        if kind == "reasoning":
+            self._reasoning.append(text)
+            self._on_delta("reasoning", text)
+        else:
+            self._content.append(text)
+            self._on_delta("text", text)
 
     def _add_call_delta(self, delta: dict[str, Any]) -> None:
         function = delta.get("function")
-        function = function if isinstance(function, dict) else {}
-        call_id, name, arguments = delta.get("id"), function.get("name"), function.get("arguments")
-        index = delta.get("index")
-        call = self._call_for(call_id if isinstance(call_id, str) else "", index if isinstance(index, int) else None)
-        if isinstance(name, str) and name and not call.name:
-            call.name = name
-        if isinstance(arguments, str):
+        function = function if isinstance(function, dict) else delta
+        index, name = delta.get("index"), _text(function.get("name"))
+        call = self._call_for(_text(delta.get("id")), index if isinstance(index, int) else None, name)
+        if name:
+            call.add_name(name)
+        if arguments := _arguments_text(function.get("arguments")):
             call.arguments.append(arguments)
 
-    def _call_for(self, call_id: str, index: int | None) -> _PartialCall:
-        """The call that a delta continues, or a new one.
-
-        An id decides where there is one: some servers label every call index 0. Without an id, the index
-        decides; without either, the delta continues the last call.
-        """
+    def _call_for(self, call_id: str, index: int | None, name: str) -> _PartialCall:
+        known = self._by_id.get(call_id)
+        if known and (index is None or known.index is None or index == known.index):
+            return known
+        last = self._calls[-1] if self._calls else None
+        same = last if index is None else self._by_index.get(index)
+        begins = bool(name) and (bool(call_id) or (same is not None and same.is_whole()))
+        if same is None or begins:
+            same = _PartialCall(call_id, index, guessed=same is not None and not call_id)
+            self._calls.append(same)
+        same.id = same.id or call_id
         if call_id:
-            for call in self._calls:
-                if call.id == call_id:
-                    return call
-        elif self._calls:
-            same_index = [call for call in self._calls if index is not None and call.index == index]
-            if same_index or index is None:
-                return (same_index or self._calls)[-1]
-        self._calls.append(_PartialCall(id=call_id, index=index))
-        return self._calls[-1]
+            self._by_id[call_id] = same
+        if index is not None:
+            self._by_index[index] = same
+        return same
 
     def reply(self) -> Reply:
-        """What the stream amounts to; calls without an id are given one by their place."""
+        """What the stream amounts to; calls without an id of their own are given one by their place."""
+        self._splitter.end()
+        content, reasoning = _joined(self._content), _joined(self._reasoning)
+        if self._splitter.found:
+            reasoning = reasoning.strip("\n")
+        elif not reasoning and (split := split_unopened(content)):
+            reasoning, content = split
         return Reply(
-            content=encodable("".join(self._content)),
-            reasoning=encodable("".join(self._reasoning)),
-            tool_calls=[
-                ToolCall(
-                    id=encodable(call.id) or f"call_{place}",
-                    name=encodable(call.name),
-                    arguments=encodable("".join(call.arguments)),
-                )
-                for place, call in enumerate(self._calls)
-            ],
+            content=content,
+            reasoning=reasoning,
+            tool_calls=self._tool_calls(),
             finish_reason=self._finish_reason,
             usage=self._usage,
         )
+
+    def _tool_calls(self) -> list[ToolCall]:
+        calls: dict[str, ToolCall] = {}
+        for call in self._calls:
+            if call.guessed and not call.arguments:
+                continue
+            call_id = encodable(call.id) or f"call_{len(calls)}"
+            while call_id in calls:
+                call_id += "_"
+            calls[call_id] = ToolCall(id=call_id, name=encodable(call.name), arguments=_joined(call.arguments))
+        return list(calls.values())
+
+
+def _joined(pieces: list[str]) -> str:
+    """The pieces as one text; a character whose two surrogates came in different pieces is whole again."""
+    text = "".join(pieces)
+    if not text.isascii():
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    return encodable(text)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _content_text(content: object) -> str:
+    """The text of a message's content, which may be a list of parts."""
+    if isinstance(content, list):
+        return "".join(_text(part.get("text")) if isinstance(part, dict) else _text(part) for part in content)
+    return _text(content)
+
+
+def _arguments_text(arguments: object) -> str:
+    if not isinstance(arguments, dict):
+        return _text(arguments)
+    try:
+        return json.dumps(arguments, ensure_ascii=False)
+    except RecursionError:
+        return ""
+
+
+def _larger(one: Usage, other: Usage) -> Usage:
+    """Usage only ever grows while a generation lasts; some servers end with zeros."""
+    return Usage(**{name: max(getattr(one, name), getattr(other, name)) for name in Usage.model_fields})
 
 
 def parse_usage(usage: dict[str, Any]) -> Usage:

@@ -28,9 +28,9 @@ def _messages(event: Event) -> list[Message]:
                     {
                         "id": call.id,
                         "type": "function",
-                        "function": {"name": call.name, "arguments": canonical(call).arguments},
+                        "function": {"name": call.name, "arguments": call.arguments},
                     }
-                    for call in event.tool_calls
+                    for call in map(canonical, event.tool_calls)
                 ]
             return [message]
         case ToolRan():

@@ -11,6 +11,7 @@ from agent.messages import Message, Reply, ToolCall
 from agent.model import Generation, Model
 from agent.observation import observe
 from agent.progress import Progress
+from agent.recovery import Recovered, recover
 from agent.transcript import Transcript
 from sandbox import Execution, Output, SessionClosedError
 
@@ -82,7 +83,7 @@ class Loop:
         recovered = None
         if reply.tool_calls:
             self._calls_natively = True
-        elif tools and reply.finish_reason != "length":
+        elif tools:
             recovered = self._recover(reply, turn)
         return ModelReplied(
             turn=turn,
@@ -98,15 +99,16 @@ class Loop:
             raw_content=reply.content if recovered else None,
         )
 
-    def _recover(self, reply: Reply, turn: int) -> toolcalls.Recovered | None:
-        """The calls in the text, unless all of them were run before: an answer may repeat its code."""
-        recovered = toolcalls.recover(reply, turn=turn, fences=not self._calls_natively)
-        if recovered is None:
-            return None
-        ran = {event.code for event in self._transcript.events if isinstance(event, ToolRan)}
-        if all(toolcalls.code_of(call) in ran for call in recovered.calls):
-            return None
-        return recovered
+    def _recover(self, reply: Reply, turn: int) -> Recovered | None:
+        """The calls in the text; an answer may repeat the code that led to it."""
+        ran = [event for event in self._transcript.events if isinstance(event, ToolRan) and event.execution]
+        return recover(
+            reply,
+            turn=turn,
+            fences=not self._calls_natively,
+            settled=bool(ran) and ran[-1].execution is not None and ran[-1].execution.status == "ok",
+            ran=[event.code for event in ran if event.code],
+        )
 
     async def _execute(self, call: ToolCall) -> None:
         """Run one call and record what the model is told about it."""

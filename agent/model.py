@@ -20,6 +20,10 @@ CONNECT_TIMEOUT_S = 10.0
 SILENCE_TIMEOUT_S = 300.0
 """How long a stream may say nothing; a small machine can take minutes to read a long prompt."""
 MAX_ATTEMPTS = 4
+MAX_RETRY_AFTER_S = 60.0
+"""The longest wait that a server may ask for."""
+
+_BACKOFF = tenacity.wait_exponential_jitter(multiplier=0.5, max=20)
 
 
 @dataclass(frozen=True)
@@ -81,13 +85,13 @@ class Model:
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_is_passing),
             stop=tenacity.stop_after_attempt(MAX_ATTEMPTS),
-            wait=tenacity.wait_exponential_jitter(multiplier=0.5, max=20),
+            wait=_wait_s,
             before_sleep=note,
             reraise=True,
         )
         try:
             reply: Reply = await retrying(self._attempt, messages, tools, on_delta)
-        except (openai.OpenAIError, EmptyStreamError, ValueError) as error:
+        except (openai.OpenAIError, EmptyStreamError, ValueError, RecursionError) as error:
             raise _as_endpoint_error(error, self.endpoint) from error
         return Generation(reply, attempts, time.monotonic() - begun)
 
@@ -101,9 +105,12 @@ class Model:
         )
         assembler = Assembler(on_delta)
         async with stream:
+            if stream.response.headers.get("content-type", "").startswith("application/json"):
+                body = await stream.response.aread()
+                if body.lstrip().startswith(b"{"):  # it does not stream
+                    assembler.add(json.loads(body))
             async for chunk in stream:
-                if isinstance(chunk, dict):
-                    assembler.add(chunk)
+                assembler.add(chunk)
         if not assembler.heard_choice:
             raise EmptyStreamError("it answered without a single choice")
         return assembler.reply()
@@ -138,7 +145,19 @@ def _is_passing(error: BaseException) -> bool:
     """Whether the same request may succeed a moment later."""
     if isinstance(error, openai.APIStatusError):
         return error.status_code in (408, 409, 429) or error.status_code >= 500
+    if type(error) is openai.APIError:  # said within the stream, after a status of 200
+        code = error.body.get("code") if isinstance(error.body, dict) else None
+        return not (isinstance(code, int) and 400 <= code < 500 and code not in (408, 409, 429))
     return isinstance(error, openai.APIConnectionError | EmptyStreamError)
+
+
+def _wait_s(state: tenacity.RetryCallState) -> float:
+    """How long to wait before the next attempt: as the server asks, else longer and longer."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.response.headers.get("retry-after", "") if isinstance(error, openai.APIStatusError) else ""
+    if asked.isdecimal():
+        return min(float(asked), MAX_RETRY_AFTER_S)
+    return _BACKOFF(state)
 
 
 def _describe(error: BaseException | None) -> str:
@@ -160,13 +179,15 @@ def _as_endpoint_error(error: Exception, endpoint: Endpoint) -> EndpointError:
             what = "did not answer in time"
         case openai.APIConnectionError():
             what = f"cannot be reached: {error.__cause__ or error}"
-        case json.JSONDecodeError():
+        case openai.APIError():
+            what = f"broke off its answer: {_server_words(error)}"
+        case json.JSONDecodeError() | UnicodeDecodeError() | RecursionError():
             what = "answered with something that is not JSON"
         case _:
             what = f"answered nonsense: {_describe(error)}"
     return EndpointError(f"The endpoint {url!r} {what}.", mend=check)
 
 
-def _server_words(error: openai.APIStatusError) -> str:
+def _server_words(error: openai.APIError) -> str:
     """What the server said, on one line and not too long."""
     return " ".join(str(error.message).split())[:200]

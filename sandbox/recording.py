@@ -18,7 +18,6 @@ from sandbox.execution import (
     StreamOutput,
 )
 
-
 FRAME_COST_BYTES = 64
 """What a frame counts for beside its payload: a flood of empty ones has its bound as well."""
 

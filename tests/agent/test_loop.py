@@ -13,7 +13,7 @@ from agent.history import messages_of, request_sha256
 from agent.loop import LAST_TURN, Finish, Loop
 from agent.model import Model
 from agent.progress import Progress, TurnEnded
-from agent.testing import Refusal, Reply, ScriptedEndpoint, Stream, calls, says, stream_of
+from agent.testing import Answer, Cut, Refusal, Reply, ScriptedCall, ScriptedEndpoint, calls, says, stream_of
 from agent.transcript import Transcript
 from sandbox import Execution, Policy, SessionClosedError
 from sandbox.testing import ScriptedSandbox, Step, printed
@@ -184,16 +184,38 @@ async def test_calls_that_come_after_the_sessions_time_are_answered(tmp_path: Pa
     assert ran.of(ToolRan)[0].observation == "The code was not run. The session's time of 5 s is over."
 
 
-async def test_a_call_that_the_token_limit_cut_is_not_run(tmp_path: Path) -> None:
-    cut = says('```json\n{"name": "run_python", "arguments": {"code": "print(6*7)', finish_reason="length")
-    ran = await run_loop(tmp_path, [cut, calls("print(6*7)"), says("42")], PRINT_42)
+CUT = {
+    "leaked": says('```json\n{"name": "run_python", "arguments": {"code": "print(6*7)', finish_reason="length"),
+    "native": Answer(calls=(ScriptedCall("a", "run_python", '{"code": "print(6*7)'),), finish_reason="length"),
+}
+
+
+@pytest.mark.parametrize("kind", CUT)
+async def test_a_call_that_the_token_limit_cut_is_not_run_and_the_model_is_told(tmp_path: Path, kind: str) -> None:
+    ran = await run_loop(tmp_path, [CUT[kind], calls("print(6*7)"), says("42")], PRINT_42)
     assert ran.finish.answer == "42"
+    told = ran.requests[1]["messages"][-1]
+    assert (told["role"], told["content"][:40]) == ("tool", "The call was cut off before its end, mos")
+    assert ran.requests[1]["messages"][-2]["tool_calls"][0]["function"]["arguments"] == "{}"
+
+
+async def test_an_example_in_an_answer_after_code_has_run_is_not_run(tmp_path: Path) -> None:
+    answer = "It is 42. With a loop:\n```python\nprint(sum([6] * 7))\n```\nThis gives the same."
+    ran = await run_loop(tmp_path, [says("```python\nprint(6*7)\n```"), says(answer)], PRINT_42)
+    assert ran.finish == Finish("answered", answer)
+
+
+async def test_a_fence_after_code_has_failed_is_the_next_try(tmp_path: Path) -> None:
+    second = "The module is missing. So:\n```python\nprint(6*7)\n```\nThis prints 42."
+    failed = Step("import nothing", Execution(status="error"))
+    ran = await run_loop(tmp_path, [says("```python\nimport nothing\n```"), says(second), says("42")], failed, PRINT_42)
+    assert ran.finish == Finish("answered", "42")
 
 
 async def test_passing_failures_are_tried_again_and_recorded(tmp_path: Path) -> None:
     script: list[Reply] = [
         Refusal(503),
-        Stream(says("x").chunks[:1], cut=True),
+        Cut(says("x")),
         calls("print(6*7)"),
         says("42"),
     ]

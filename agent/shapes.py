@@ -1,0 +1,332 @@
+"""The shapes in which models write a call as text, and where in a text each of them stands.
+
+    tool_call tag     <tool_call>{"name": "run_python", "arguments": {"code": "..."}}</tool_call>
+    function tag      <function=run_python><parameter=code>...</parameter></function>, with or without an outer tag
+    json fence        the same JSON in a ``` fence
+    bare object       the same JSON at the start of a line
+    written call      run_python(code="...") at the start of a line
+    python fence      ```python, or a fence without a language that holds a program
+
+Each is found in one pass, and no more than MAX_CANDIDATES places are looked at: time is linear in the length of the
+text. Whether what is found is meant as a call, `agent.recovery` decides.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from agent import lenient
+from agent.pycode import INVENTED, is_program, parsed, tidy, without_entities
+from agent.toolcalls import RUN_PYTHON, code_in, is_run_python
+
+MAX_CANDIDATES = 64
+"""Places in one text that are looked at for each shape."""
+
+_TAG = re.compile(
+    r"<(?:tool_call|tools|function_call)>\s*(?:```\w*\s*)?(?=[{\[])"
+    r"|(?:<tool_call>\s*)?<function(?:=|\s+name=)[\"']?(?P<name>[\w.-]{0,80})[\"']?\s*>"
+)
+_TAG_END = re.compile(rf"</?(?:tool_call|tools|function_call)>|<function[ =]|{INVENTED.pattern}")
+_PARAMETER = re.compile(r"\s*<parameter(?:=|\s+name=)[\"']?(\w{1,40})[\"']?\s*>")
+_VALUE_END = re.compile(r"</(?:parameter|function|tool_call)>|<(?:parameter|function)[ =]|<tool_call>")
+_CLOSING = ("</parameter>", "</function>", "</tool_call>", "</tools>", "</function_call>")
+_BEGUN = re.compile(r"<tool_call>\s*(?:[{<].*)?\Z", re.DOTALL)
+_CLOSING_TAG = re.compile(r"\s*</\w+>")
+_NEWLINE = re.compile(r"\n")
+_SEPARATOR = re.compile(r"[\s,;]*")
+_FENCE = re.compile(r"```[ \t]*([\w+-]*)[ \t]*(?:\r?\n|(?=\{))")
+_FENCE_END = re.compile(r"```(?=[\s<]|\Z)")
+_OBJECT_LINE = re.compile(r"^[ \t]*(?=[{\[])", re.MULTILINE)
+_WRITTEN = re.compile(
+    rf"^[ \t>`]*(?:\w+[ \t]*=[ \t]*)?(?:print\()?(?:await[ \t]+)?{RUN_PYTHON}[ \t]*\(\s*(?:\w+\s*=\s*)?(?=[\"'{{])",
+    re.MULTILINE,
+)
+_WRITTEN_GOES_ON = re.compile(r"\s*,?\s*\)")
+_WRITTEN_REST = re.compile(r"[\s,]*\)[ \t);`.]*(?:\n|\Z)")
+_NAME_KEYS = ("name", "tool", "tool_name", "function", "action")
+_ARGUMENT_KEYS = ("arguments", "parameters", "args", "params", "input", "action_input")
+_BARE_KEYS = ({"code"}, {"code", "language"}, {"python"}, {"script"})
+_PYTHON = ("python", "py", "python3", "py3", "ipython", "ipython3", "tool_code", RUN_PYTHON)
+
+
+@dataclass(frozen=True)
+class Found:
+    start: int
+    end: int
+    arguments: Any
+    """The arguments as they came; a string is the code itself."""
+    closed: bool = True
+    name: str = RUN_PYTHON
+    is_function: bool = False
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block; `begin` and `close` enclose what is in it."""
+
+    start: int
+    begin: int
+    close: int
+    end: int
+    language: str
+    closed: bool
+
+
+def blocks_of(text: str) -> list[Block]:
+    """The fenced blocks of a text."""
+    return list(islice(_all_blocks(text), MAX_CANDIDATES))
+
+
+def limit_of(text: str, start: int, end: re.Pattern[str] = INVENTED) -> int:
+    match = end.search(text, start)
+    return match.start() if match else len(text)
+
+
+def _all_blocks(text: str) -> Iterator[Block]:
+    place = 0
+    while opening := _FENCE.search(text, place):
+        closing = _FENCE_END.search(text, opening.end())
+        close, place = closing.span() if closing else (len(text), len(text))
+        yield Block(opening.start(), opening.end(), close, place, opening[1].lower(), closing is not None)
+
+
+def _is_example(text: str, blocks: list[Block], start: int) -> bool:
+    """Whether a call stands within the program of a ```python fence, or in `backticks`."""
+    if text.endswith("`", 0, start) and not text.endswith("```", 0, start):
+        return True
+    return any(
+        block.language in _PYTHON and block.begin < start < block.close and text[block.begin : start].strip()
+        for block in blocks
+    )
+
+
+def _is_mid_sentence(text: str, call: Found) -> bool:
+    before = text[text.rfind("\n", 0, call.start) + 1 : call.start]
+    after = _CLOSING_TAG.sub("", text[call.end : limit_of(text, call.end, _NEWLINE)], count=1)
+    return bool(before.strip()) and after.strip(" \t\r.") != "" and INVENTED.match(after.lstrip()) is None
+
+
+def tagged(text: str, blocks: list[Block]) -> list[Found]:
+    """Calls in tags; not those that a program, `backticks` or a sentence only show."""
+    found: list[Found] = []
+    place = 0
+    for _ in range(MAX_CANDIDATES):
+        match = _TAG.search(text, place)
+        if match is None:
+            break
+        calls = [_function(text, match)] if match["name"] is not None else _tagged_json(text, match)
+        place = max([match.end(), *(call.end for call in calls)])
+        if calls and not _is_example(text, blocks, match.start()) and not _is_mid_sentence(text, calls[-1]):
+            found += calls
+    return found
+
+
+def begun(text: str) -> Found | None:
+    """A tag at the very end: a call of which nothing has come that could be run."""
+    match = _BEGUN.match(text, max(text.rfind("<tool_call>"), 0))
+    return Found(match.start(), len(text), {}, closed=False) if match else None
+
+
+def _tagged_json(text: str, match: re.Match[str]) -> list[Found]:
+    limit = limit_of(text, match.end(), _TAG_END)
+    return [
+        Found(
+            match.start(),
+            value.end,
+            arguments,
+            closed=value.closed or text.startswith(_CLOSING, limit),
+            name=name if name.strip() else RUN_PYTHON,
+        )
+        for value in _values(text, match.end(), limit)
+        for name, arguments in _calls_of(value.value, bare=True)
+    ]
+
+
+def _values(text: str, place: int, limit: int) -> Iterator[lenient.Parsed]:
+    """The JSON values that stand one after the other."""
+    for _ in range(MAX_CANDIDATES):
+        value = lenient.parse(text, place, limit)
+        if value is None:
+            return
+        yield value
+        separator = _SEPARATOR.match(text, value.end)
+        place = separator.end() if separator else value.end
+
+
+def _function(text: str, match: re.Match[str]) -> Found:
+    """A call in the XML of Qwen3-Coder; the newlines next to the tags are not the code's."""
+    arguments: dict[str, Any] = {}
+    place, closed = match.end(), False
+    while parameter := _PARAMETER.match(text, place):
+        end = _VALUE_END.search(text, parameter.end()) or INVENTED.search(text, parameter.end())
+        stop, mark = (end.start(), end[0]) if end else (len(text), "")
+        arguments[parameter[1]] = without_entities(_between_tags(text[parameter.end() : stop]))
+        closed = mark in _CLOSING
+        place = stop + len(mark) if mark == "</parameter>" else stop
+    if arguments:
+        return Found(match.start(), place, arguments, closed, match["name"] or RUN_PYTHON, is_function=True)
+    stop = limit_of(text, place, _VALUE_END)
+    body = _between_tags(text[place:stop])
+    closed = text.startswith(_CLOSING, stop)
+    return Found(match.start(), stop, body if body.strip() else {}, closed, match["name"], is_function=True)
+
+
+def _between_tags(text: str) -> str:
+    text = text.removeprefix("\r").removeprefix("\n")
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def fenced_json(text: str, blocks: list[Block], may_be_cut: bool) -> list[Found]:
+    """Calls in JSON in a fence, whatever its language."""
+    found = []
+    for block in blocks:
+        begin = block.close - len(text[block.begin : block.close].lstrip())
+        for value in _values(text, begin, block.close):
+            end, closed = max(block.end, value.end), value.closed or block.closed
+            calls = _our_calls(value.value, True, may_be_cut and not closed)
+            found += [Found(block.start, end, arguments, closed) for arguments in calls]
+    return found
+
+
+def bare_objects(text: str, blocks: list[Block], may_be_cut: bool) -> list[Found]:
+    """Calls in JSON at the start of a line; bare arguments only where nothing stands before them."""
+    begin = len(text) - len(text.lstrip())
+    if RUN_PYTHON not in text and not text.startswith(("{", "["), begin):
+        return []
+    found: list[Found] = []
+    place = 0
+    for _ in range(MAX_CANDIDATES):
+        match = _OBJECT_LINE.search(text, place)
+        if match is None:
+            break
+        start = match.end()
+        value = lenient.parse(text, start, limit_of(text, start))
+        if value is not None and not any(block.begin <= start < block.close for block in blocks):
+            calls = _our_calls(value.value, start == begin, may_be_cut and not value.closed)
+            found += [Found(start, value.end, arguments, value.closed) for arguments in calls]
+        place = max(start + 1, value.end if value else 0)
+    return found
+
+
+def written(text: str, blocks: list[Block]) -> list[Found]:
+    """Calls written as in Python, each on lines of its own."""
+    found: list[Found] = []
+    place = 0
+    for _ in range(MAX_CANDIDATES):
+        call = _written_call(text, place)
+        if call is None:
+            break
+        rest = _WRITTEN_REST.match(text, call.end)
+        place = call.end
+        in_block = any(block.language in _PYTHON and block.begin <= call.start < block.close for block in blocks)
+        if not in_block and (rest or not call.closed):
+            found.append(call)
+    return found
+
+
+def _written_call(text: str, place: int) -> Found | None:
+    match = _WRITTEN.search(text, place)
+    if match is None:
+        return None
+    limit = limit_of(text, match.end())
+    value = lenient.parse(text, match.end(), limit)
+    value = value or lenient.parse_string(text, match.end(), limit, _WRITTEN_GOES_ON)
+    return Found(match.start(), value.end, value.value, value.closed) if value else None
+
+
+def python_fences(text: str, blocks: list[Block]) -> list[Found]:
+    """The ```python fences; a call to the tool in them is taken for its code."""
+    return [
+        Found(block.start, block.end, _cell(text[block.begin : block.close]), block.closed)
+        for block in blocks
+        if block.language in _PYTHON and text[block.begin : block.close].strip()
+    ]
+
+
+def unnamed_fences(text: str, blocks: list[Block]) -> list[Found]:
+    """The fences without a language that hold a program."""
+    return [
+        Found(block.start, block.end, _cell(text[block.begin : block.close]), block.closed)
+        for block in blocks
+        if block.language == "" and is_program(text[block.begin : block.close])
+    ]
+
+
+def _cell(code: str) -> str:
+    """The code of a fence, without the newline before its end, and without a call to the tool around it."""
+    before, _, last = tidy(code).rpartition("\n")
+    code = before if not last.strip() else f"{before}\n{last}" if before else last
+    if RUN_PYTHON not in code:
+        return code
+    tree = parsed(code)
+    if tree is not None:
+        return _unwrapped(tree) or code
+    call = _written_call(code, 0)
+    return (code_in(call.arguments) if call else None) or code
+
+
+def _unwrapped(tree: ast.Module) -> str:
+    """The cells inside Python that calls the tool as if it were a function: `run_python(code="...")`."""
+    texts = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    values = [
+        texts.get(value.id) if isinstance(value, ast.Name) else value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == RUN_PYTHON
+        for value in (*node.args, *(keyword.value for keyword in node.keywords))
+    ]
+    cells = [code_in(_constant(value)) for value in values]
+    return "\n".join(cell for cell in cells if cell)
+
+
+def _constant(node: ast.expr | None) -> Any:
+    """What an expression stands for, where that can be known without running it."""
+    try:
+        return ast.literal_eval(node) if node else None
+    except (ValueError, TypeError):
+        return None
+
+
+def _our_calls(value: Any, bare: bool, is_cut: bool) -> list[Any]:
+    """The arguments of the calls in a JSON value that name our tool and carry code, or were cut before it."""
+    return [
+        arguments
+        for name, arguments in _calls_of(value, bare=bare and _is_bare(value))
+        if (name.strip() and is_run_python(name) and (code_in(arguments) or "").strip())
+        or (is_cut and name and RUN_PYTHON.startswith(name))
+    ]
+
+
+def _is_bare(value: Any) -> bool:
+    """Whether these are arguments without a call around them, and no data that happens to have a code."""
+    return isinstance(value, dict) and set(value) in _BARE_KEYS and is_program(code_in(value) or "")
+
+
+def _calls_of(value: Any, *, bare: bool) -> list[tuple[str, Any]]:
+    """Name and arguments of each call that a JSON value may be read as."""
+    calls = value.get("tool_calls", [value]) if isinstance(value, dict) else value
+    if not isinstance(calls, list):
+        return []
+    return [call for item in calls[:MAX_CANDIDATES] if (call := _call_of(item, bare=bare))]
+
+
+def _call_of(value: Any, *, bare: bool) -> tuple[str, Any] | None:
+    if not isinstance(value, dict):
+        return None
+    if isinstance(value.get("function"), dict):
+        value = value["function"]
+    if list(value) == [RUN_PYTHON]:
+        return RUN_PYTHON, value[RUN_PYTHON]
+    key = next((key for key in _NAME_KEYS if isinstance(value.get(key), str)), None)
+    if key is None:
+        return (RUN_PYTHON, value) if bare else None
+    rest = {name: item for name, item in value.items() if name not in (key, "id", "type")}
+    return value[key], next((value[name] for name in _ARGUMENT_KEYS if name in value), rest)

@@ -1,0 +1,177 @@
+"""The habits of the servers that speak Chat Completions: one message, cut and labelled in each server's way."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from agent.messages import Usage
+
+Chunk = dict[str, Any]
+PIECE_CHARS = 7
+USAGE = Usage(input_tokens=10, output_tokens=5)
+"""What a reply costs that says nothing else."""
+
+
+@dataclass(frozen=True)
+class ScriptedCall:
+    """A native tool call; `arguments` is the text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One generation, told in the way of the endpoint's profile."""
+
+    content: str = ""
+    reasoning: str = ""
+    calls: tuple[ScriptedCall, ...] = ()
+    finish_reason: str = "stop"
+    usage: Usage = USAGE
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How a server tells a message."""
+
+    name: str
+    reasoning: Literal["reasoning_content", "reasoning", "both", "think tags", "never"] = "reasoning_content"
+    """Under which name, as a block in the content, or not at all."""
+    ids: Literal["first", "empty later", "null later", "every"] = "first"
+    """In which deltas of a call its id stands, and what stands in the others."""
+    names: Literal["first", "every"] = "first"
+    index: Literal["counted", "zero", "missing"] = "counted"
+    argument_chars: int = PIECE_CHARS
+    """In a delta; 0 sends the arguments whole, beside the name."""
+    other_content: Literal["absent", "null", "empty"] = "absent"
+    """What the content is in deltas that are about something else."""
+    role: Literal["first", "every", "never"] = "first"
+    usage: Literal["own chunk", "last chunk", "every chunk", "never"] = "own chunk"
+    usage_null: bool = False
+    """Whether the other chunks say `"usage": null`."""
+    comment: str = ""
+    """Sent between the events to keep the connection alive."""
+    line_end: str = "\n"
+
+    def chunks(self, answer: Answer) -> list[Chunk]:
+        """The chunks of a stream that tells the answer."""
+        deltas = [*self._text_deltas(answer), *self._call_deltas(answer.calls)]
+        if self.role == "first":
+            deltas.insert(0, {"role": "assistant", "content": None if self.other_content == "null" else ""})
+        chunks = [_chunk([_choice(self._full(delta))]) for delta in deltas]
+        chunks.append(_chunk([_choice({}, answer.finish_reason)]))
+        return self._with_usage(chunks, usage_of(answer.usage))
+
+    def events(self, chunks: list[Chunk]) -> list[bytes]:
+        """The chunks as server-sent events, and the one that ends them."""
+        comment = f": {self.comment}{self.line_end * 2}" if self.comment else ""
+        texts = [*(json.dumps(chunk) for chunk in chunks), "[DONE]"]
+        return [f"{comment}data: {text}{self.line_end * 2}".encode() for text in texts]
+
+    def _text_deltas(self, answer: Answer) -> Iterator[Chunk]:
+        names = ("reasoning_content", "reasoning") if self.reasoning == "both" else (self.reasoning,)
+        content = answer.content
+        if self.reasoning == "think tags" and answer.reasoning:
+            content = f"<think>\n{answer.reasoning}\n</think>\n\n{content}"
+        elif self.reasoning != "never":
+            yield from (dict.fromkeys(names, piece) for piece in _pieces(answer.reasoning, PIECE_CHARS))
+        yield from ({"content": piece} for piece in _pieces(content, PIECE_CHARS))
+
+    def _call_deltas(self, calls: tuple[ScriptedCall, ...]) -> Iterator[Chunk]:
+        for place, call in enumerate(calls):
+            label: Chunk = {} if self.index == "missing" else {"index": place if self.index == "counted" else 0}
+            first = label | {"id": call.id, "type": "function"}
+            if not self.argument_chars:
+                yield _call_delta(first, {"name": call.name, "arguments": call.arguments})
+                continue
+            yield _call_delta(first, {"name": call.name, "arguments": ""})
+            for piece in _pieces(call.arguments, self.argument_chars):
+                yield _call_delta(label | self._later_id(call), self._later_name(call) | {"arguments": piece})
+
+    def _later_id(self, call: ScriptedCall) -> Chunk:
+        later: dict[str, Chunk] = {"empty later": {"id": ""}, "null later": {"id": None}, "every": {"id": call.id}}
+        return later.get(self.ids, {})
+
+    def _later_name(self, call: ScriptedCall) -> Chunk:
+        if self.names == "every":
+            return {"name": call.name}
+        return {"name": None} if self.ids == "null later" else {}
+
+    def _full(self, delta: Chunk) -> Chunk:
+        contents: dict[str, Chunk] = {"absent": {}, "null": {"content": None}, "empty": {"content": ""}}
+        return contents[self.other_content] | ({"role": "assistant"} if self.role == "every" else {}) | delta
+
+    def _with_usage(self, chunks: list[Chunk], usage: Chunk) -> list[Chunk]:
+        if self.usage == "own chunk":
+            chunks.append(_chunk([]) | {"usage": usage})
+        elif self.usage == "last chunk":
+            chunks[-1]["usage"] = usage
+        elif self.usage == "every chunk":
+            chunks = [
+                chunk | {"usage": usage | {"completion_tokens": usage["completion_tokens"] * place // len(chunks)}}
+                for place, chunk in enumerate(chunks, start=1)
+            ]
+        return [{"usage": None} | chunk for chunk in chunks] if self.usage_null else chunks
+
+
+PLAIN = Profile("plain", role="never")
+OPENAI = Profile("openai", reasoning="never", usage_null=True)
+MODEL_STUDIO = Profile("model_studio", ids="empty later", other_content="null", usage_null=True)
+VLLM = Profile("vllm", reasoning="both", usage="every chunk")
+SGLANG = Profile("sglang", ids="null later", other_content="null")
+OLLAMA = Profile("ollama", reasoning="reasoning", index="zero", argument_chars=0, other_content="empty", role="every")
+LLAMA_CPP = Profile("llama_cpp", argument_chars=1, other_content="null", usage="last chunk")
+GATEWAY = Profile("gateway", ids="every", names="every", index="missing", comment="PROCESSING", line_end="\r\n")
+"""A proxy that repeats every label and keeps the connection alive by comments."""
+UNPARSED = Profile("unparsed", reasoning="think tags", index="missing", usage="never")
+"""A server without a parser for the model's thinking."""
+PROFILES = (PLAIN, OPENAI, MODEL_STUDIO, VLLM, SGLANG, OLLAMA, LLAMA_CPP, GATEWAY, UNPARSED)
+
+
+def usage_of(usage: Usage) -> Chunk:
+    """Usage in the wire format."""
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+    }
+
+
+def whole(answer: Answer) -> Chunk:
+    """The answer as one `chat.completion`, as servers send it that do not stream."""
+    calls = [
+        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        for call in answer.calls
+    ]
+    message: Chunk = {"role": "assistant", "content": answer.content, "reasoning_content": answer.reasoning or None}
+    if calls:
+        message["tool_calls"] = calls
+    choice = {"index": 0, "message": message, "finish_reason": answer.finish_reason}
+    return _chunk([choice]) | {"object": "chat.completion", "usage": usage_of(answer.usage)}
+
+
+def raw_chunks(deltas: list[Chunk], finish_reason: str) -> list[Chunk]:
+    """The deltas as they are, a finish reason, and the usual usage."""
+    chunks = [_chunk([_choice(delta)]) for delta in deltas]
+    return [*chunks, _chunk([_choice({}, finish_reason)]), _chunk([]) | {"usage": usage_of(USAGE)}]
+
+
+def _call_delta(label: Chunk, function: Chunk) -> Chunk:
+    return {"tool_calls": [label | {"function": function}]}
+
+
+def _choice(delta: Chunk, finish_reason: str | None = None) -> Chunk:
+    return {"index": 0, "delta": delta, "finish_reason": finish_reason}
+
+
+def _chunk(choices: list[Chunk]) -> Chunk:
+    return {"id": "scripted", "object": "chat.completion.chunk", "created": 0, "model": "m", "choices": choices}
+
+
+def _pieces(text: str, chars: int) -> Iterator[str]:
+    return (text[start : start + chars] for start in range(0, len(text), chars))

@@ -1,0 +1,227 @@
+"""The scripted endpoint itself: HTTP/1.1 with kept-alive connections, one thread each."""
+
+import json
+import socket
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self, cast
+
+from agent.testing.profiles import PLAIN, Answer, Profile, whole
+from agent.testing.script import (
+    EVENT_STREAM,
+    Cut,
+    Failing,
+    Hang,
+    Mislabelled,
+    Raw,
+    Refusal,
+    Reply,
+    Slow,
+    Stream,
+    Unstreamed,
+    When,
+    mismatch,
+)
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class _Playback:
+    """What goes over the wire."""
+
+    parts: list[bytes]
+    status: int = 200
+    content_type: str = EVENT_STREAM
+    headers: dict[str, str] = field(default_factory=dict)
+    pause_s: float = 0
+    """Before each part."""
+    breaks: bool = False
+    """Whether the connection drops after the parts."""
+
+
+class ScriptedEndpoint:
+    """Answers each request with the script's next reply; use it as a context manager.
+
+    A request beyond the script, or not as its step expects, is refused with 400. Leaving the context raises
+    AssertionError for it, and for a step that was not used.
+    """
+
+    def __init__(self, script: Sequence[Reply], profile: Profile = PLAIN) -> None:
+        self.profile = profile
+        self.requests: list[dict[str, Any]] = []
+        """The bodies that came, in order."""
+        self.connections = 0
+        """How many were opened."""
+        self._left = list(script)
+        self._wrong: list[str] = []
+        self._lock = threading.Lock()
+        self._leaving = threading.Event()
+        self._open: set[socket.socket] = set()
+
+    @property
+    def base_url(self) -> str:
+        """The URL for a client; nothing but loopback reaches it."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    def __enter__(self) -> Self:
+        self._server = _Server(self)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._leaving.set()
+        self._server.shutdown()
+        self._thread.join()
+        with self._lock:
+            for connection in self._open:
+                _shut_down(connection)
+        self._server.server_close()
+        if kind is None and self._wrong:
+            raise AssertionError(self._wrong[0])
+        if kind is None and self._left:
+            raise AssertionError(f"The script's reply {self._left[0]!r} was not used.")
+
+    def opened(self, connection: socket.socket) -> None:
+        """Note a connection. For the server."""
+        with self._lock:
+            self.connections += 1
+            self._open.add(connection)
+
+    def closed(self, connection: socket.socket) -> None:
+        """Forget a connection. For the server."""
+        with self._lock:
+            self._open.discard(connection)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but no longer than the endpoint is there. For the server."""
+        self._leaving.wait(seconds)
+
+    def answer(self, method: str, path: str, data: bytes) -> _Playback | Hang:
+        """What the script says to a request. For the server."""
+        if (method, path) == ("GET", "/v1/models"):
+            return _play(Refusal(200, '{"object": "list", "data": []}'), self.profile)
+        with self._lock:
+            return self._next(f"{method} {path}", data)
+
+    def _next(self, where: str, data: bytes) -> _Playback | Hang:
+        try:
+            body = json.loads(data)
+        except ValueError:
+            body = None
+        if where != "POST /v1/chat/completions" or not isinstance(body, dict):
+            return self._refuse(f"A request that no model answers: {where} {data[:500]!r}")
+        self.requests.append(body)
+        if not self._left:
+            return self._refuse(f"A request beyond the script: {where} {json.dumps(body)[-500:]}")
+        step = self._left.pop(0)
+        while isinstance(step, When):
+            if wrong := mismatch(step.check, body):
+                return self._refuse(f"Request {len(self.requests)} is not what the script expects: {wrong}.")
+            step = step.reply
+        if isinstance(step, Answer) and not body.get("stream"):
+            step = Unstreamed(step)
+        return step if isinstance(step, Hang) else _play(step, self.profile)
+
+    def _refuse(self, message: str) -> _Playback:
+        self._wrong.append(message)
+        return _play(Refusal(400, json.dumps({"error": {"message": message}})), self.profile)
+
+
+def _play(reply: Reply, profile: Profile) -> _Playback:
+    match reply:
+        case Answer():
+            return _Playback(profile.events(profile.chunks(reply)))
+        case Stream(chunks):
+            return _Playback(profile.events(list(chunks)))
+        case Unstreamed(answer):
+            return _Playback([json.dumps(whole(answer)).encode()], content_type=JSON)
+        case Raw(body, content_type):
+            return _Playback([body], content_type=content_type)
+        case Refusal(status, text, content_type, retry_after_s):
+            headers = {} if retry_after_s is None else {"Retry-After": f"{retry_after_s:g}"}
+            return _Playback([text.encode()], status, content_type, headers)
+        case Cut() | Failing() | Slow() | Mislabelled():
+            return _with_fault(reply, _play(reply.reply, profile))
+    raise TypeError(f"A script holds no {reply!r}.")
+
+
+def _with_fault(fault: Cut | Failing | Slow | Mislabelled, playback: _Playback) -> _Playback:
+    match fault:
+        case Cut(after=after):
+            return replace(playback, parts=playback.parts[:after], breaks=True)
+        case Failing(after=after, message=message, code=code):
+            error = {"error": {"message": message, "code": code}}
+            return replace(playback, parts=[*playback.parts[:after], f"data: {json.dumps(error)}\n\n".encode()])
+        case Slow(pause_s=pause_s):
+            return replace(playback, pause_s=pause_s)
+        case Mislabelled(content_type=content_type):
+            return replace(playback, content_type=content_type)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = False  # so that closing the server waits for its connections
+
+    def __init__(self, endpoint: ScriptedEndpoint) -> None:
+        self.endpoint = endpoint
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away is no error of the endpoint."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def setup(self) -> None:
+        super().setup()
+        self._endpoint = cast(_Server, self.server).endpoint
+        self._endpoint.opened(self.connection)
+
+    def finish(self) -> None:
+        self._endpoint.closed(self.connection)
+        super().finish()
+
+    def do_POST(self) -> None:
+        data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        playback = self._endpoint.answer(self.command, self.path, data)
+        if isinstance(playback, Hang):
+            self._endpoint.wait(playback.seconds)
+            self.close_connection = True
+        else:
+            self._send(playback)
+
+    def do_GET(self) -> None:
+        self.do_POST()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Tests have output enough."""
+
+    def _send(self, playback: _Playback) -> None:
+        """Head and body in one packet, unless the script pauses: a test or benchmark is to wait for its own code."""
+        headers = {"Content-Type": playback.content_type, "Transfer-Encoding": "chunked", **playback.headers}
+        status = f"{playback.status} {HTTPStatus(playback.status).phrase}"
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        out = [f"HTTP/1.1 {status}\r\n{head}\r\n".encode()]
+        for part in playback.parts if playback.pause_s else [b"".join(playback.parts)]:
+            if playback.pause_s:
+                self.wfile.write(b"".join(out))
+                out = []
+                self._endpoint.wait(playback.pause_s)
+            if part:
+                out.append(b"%x\r\n%b\r\n" % (len(part), part))
+        if not playback.breaks:
+            out.append(b"0\r\n\r\n")
+        self.wfile.write(b"".join(out))
+        self.close_connection = self.close_connection or playback.breaks
+
+
+def _shut_down(connection: socket.socket) -> None:
+    with suppress(OSError):  # it may be down already
+        connection.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,262 @@
+"""The scripted endpoint: every server's way to say a thing comes out as the same reply, and every fault as a fault."""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from agent import Endpoint, EndpointError, Sampling
+from agent.assembly import Assembler
+from agent.messages import Reply, ToolCall, Usage
+from agent.model import Generation, Model
+from agent.testing import (
+    EMPTY_STREAM,
+    GARBAGE,
+    HTML_PAGE,
+    OLLAMA,
+    OPENAI,
+    PLAIN,
+    PROFILES,
+    Answer,
+    Cut,
+    Failing,
+    Hang,
+    Mislabelled,
+    Profile,
+    Raw,
+    Refusal,
+    ScriptedCall,
+    ScriptedEndpoint,
+    Slow,
+    Unstreamed,
+    calls,
+    says,
+    thinks,
+    when,
+)
+from agent.testing import Reply as ScriptedReply
+
+MESSAGES = [{"role": "user", "content": "What is 6 * 7?"}]
+
+
+async def ask(model: Model) -> Generation:
+    return await model.generate(MESSAGES, [], lambda kind, text: None)
+
+
+def model_of(endpoint: ScriptedEndpoint) -> Model:
+    return Model(Endpoint(base_url=endpoint.base_url, model="m", api_key=SecretStr("k")), Sampling())
+
+
+async def reply_to(reply: ScriptedReply, profile: Profile = PLAIN) -> Reply:
+    with ScriptedEndpoint([reply], profile) as endpoint:
+        async with model_of(endpoint) as model:
+            return (await ask(model)).reply
+
+
+def expected(answer: Answer, profile: Profile) -> Reply:
+    return Reply(
+        content=answer.content,
+        reasoning="" if profile.reasoning == "never" else answer.reasoning,
+        tool_calls=[ToolCall(id=call.id, name=call.name, arguments=call.arguments) for call in answer.calls],
+        finish_reason=answer.finish_reason,
+        usage=Usage() if profile.usage == "never" else answer.usage,
+    )
+
+
+ANSWERS = {
+    "text": says("It is 42: 四十二 🎉.\n"),
+    "nothing": says(""),
+    "thinking": thinks("Six times seven.\n\nHm.", says("It is 42.")),
+    "a call": calls("print(6*7)\nprint('é')"),
+    "a call after thinking": thinks("I should compute.", calls("6*7")),
+    "several calls": calls("a = 6", "b = 7", "print(a * b)"),
+    "text and a call": replace(calls("6*7"), content="Let me see."),
+    "the limit": says("It is", finish_reason="length"),
+    "usage": replace(says("x"), usage=Usage(input_tokens=9, output_tokens=8, cached_tokens=3, reasoning_tokens=2)),
+}
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+@pytest.mark.parametrize("kind", ANSWERS)
+async def test_every_server_s_way_to_say_it_is_the_same_reply(kind: str, profile: Profile) -> None:
+    assert await reply_to(ANSWERS[kind], profile) == expected(ANSWERS[kind], profile)
+
+
+profiles = st.builds(
+    Profile,
+    st.just("drawn"),
+    reasoning=st.sampled_from(["reasoning_content", "reasoning", "both", "think tags", "never"]),
+    ids=st.sampled_from(["first", "empty later", "null later", "every"]),
+    names=st.sampled_from(["first", "every"]),
+    index=st.sampled_from(["counted", "zero", "missing"]),
+    argument_chars=st.integers(0, 9),
+    other_content=st.sampled_from(["absent", "null", "empty"]),
+    role=st.sampled_from(["first", "every", "never"]),
+    usage=st.sampled_from(["own chunk", "last chunk", "every chunk", "never"]),
+    usage_null=st.booleans(),
+)
+words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
+answers = st.builds(
+    Answer,
+    content=words,
+    reasoning=words,
+    calls=st.lists(words, max_size=3).map(lambda codes: calls(*codes).calls),
+    finish_reason=st.sampled_from(["stop", "tool_calls", "length"]),
+)
+
+
+@given(answers, profiles)
+def test_any_answer_in_any_way_to_say_it_is_the_same_reply(answer: Answer, profile: Profile) -> None:
+    assembler = Assembler(lambda kind, text: None)
+    for chunk in profile.chunks(answer):
+        assembler.add(chunk)
+    assert assembler.reply() == expected(answer, profile)
+
+
+async def test_a_whole_reply_where_a_stream_was_asked_for_is_read() -> None:
+    answer = thinks("Hm.", replace(calls("6*7"), content="Let me see."))
+    assert await reply_to(Unstreamed(answer)) == expected(answer, PLAIN)
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/json"])
+async def test_a_stream_under_another_content_type_is_read(content_type: str) -> None:
+    assert (await reply_to(Mislabelled(says("It is 42."), content_type))).content == "It is 42."
+
+
+async def test_a_slow_stream_is_heard_piece_by_piece() -> None:
+    heard: list[float] = []
+    with ScriptedEndpoint([Slow(says("four fives are twenty"), 0.03)]) as endpoint:
+        async with model_of(endpoint) as model:
+            await model.generate(MESSAGES, [], lambda kind, text: heard.append(time.monotonic()))
+    assert len(heard) == 3
+    assert heard[-1] - heard[0] > 0.05
+
+
+PASSING: dict[str, ScriptedReply] = {
+    "429": Refusal(429, retry_after_s=0),
+    "500": Refusal(500),
+    "503": Refusal(503),
+    "cut at once": Cut(says("It is 42."), after=0),
+    "cut in the middle": Cut(calls("print(6*7)"), after=2),
+    "an error in the stream": Failing(says("It is 42."), message="overloaded", code=503),
+    "an empty stream": EMPTY_STREAM,
+    "a hang": Hang(0.05),
+    "a page": HTML_PAGE,
+}
+
+
+@pytest.mark.parametrize("fault", PASSING)
+async def test_a_passing_fault_is_asked_again(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.model._BACKOFF", lambda state: 0.0)
+    with ScriptedEndpoint([PASSING[fault], says("It is 42.")]) as endpoint:
+        async with model_of(endpoint) as model:
+            generation = await ask(model)
+    assert generation.reply.content == "It is 42."
+    assert len(generation.attempts) == 1
+
+
+async def test_a_server_that_says_when_to_come_again_is_heeded() -> None:
+    with ScriptedEndpoint([Refusal(429, retry_after_s=1), says("It is 42.")]) as endpoint:
+        async with model_of(endpoint) as model:
+            [attempt] = (await ask(model)).attempts
+    assert attempt.waited_s == 1
+
+
+LASTING: dict[str, tuple[ScriptedReply, str]] = {
+    "an error in the stream": (Failing(says("It is"), message="too long", code=400), "broke off its answer: too long"),
+    "garbage": (GARBAGE, "something that is not JSON"),
+    "deep nesting": (Raw(b"data: " + b"[" * 100_000 + b"\n\n"), "something that is not JSON"),
+}
+
+
+@pytest.mark.parametrize("fault", LASTING)
+async def test_a_lasting_fault_is_one_line(fault: str) -> None:
+    reply, words = LASTING[fault]
+    with pytest.raises(EndpointError, match=words) as caught:
+        await reply_to(reply)
+    assert "\n" not in str(caught.value)
+
+
+async def refused(script: list[ScriptedReply], words: str) -> None:
+    """A run whose first request is refused: the client reads why, and so does the test."""
+    with ScriptedEndpoint(script) as endpoint:
+        async with model_of(endpoint) as model:
+            with pytest.raises(EndpointError, match=words):
+                await ask(model)
+
+
+async def test_a_request_beyond_the_script_is_named() -> None:
+    with pytest.raises(AssertionError, match=r"beyond the script: POST /v1/chat/completions .*6 \* 7"):
+        await refused([], "beyond the script")
+
+
+def test_a_step_that_was_not_used_is_named() -> None:
+    words = r"The script's reply Answer\(content='never'.* was not used"
+    with pytest.raises(AssertionError, match=words), ScriptedEndpoint([says("never")]):
+        pass
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/chat/completions"])
+def test_a_request_that_no_model_answers_is_named(path: str) -> None:
+    words = f"A request that no model answers: POST {path}"
+    with pytest.raises(AssertionError, match=words), ScriptedEndpoint([]) as endpoint:
+        httpx2.post(endpoint.base_url.removesuffix("/v1") + path, json={}, trust_env=False)
+
+
+def has_one_message(body: dict[str, Any]) -> bool:
+    return len(body["messages"]) == 1
+
+
+def is_cold(body: dict[str, Any]) -> None:
+    assert body["temperature"] == 0, "the temperature is not 0"
+
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "a value": ({"model": "n"}, "body.model is 'm', expected 'n'"),
+    "a message": ({"messages": [{"content": "What?"}]}, "body.messages.0.content is 'What is 6"),
+    "a missing key": ({"tools": ...}, "body has no 'tools'"),
+    "a function": (is_cold, "the temperature is not 0"),
+    "a predicate": (lambda body: body["stream"] is False, "<lambda> returned False"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+async def test_a_request_that_is_not_as_expected_is_named(kind: str) -> None:
+    check, words = WRONG[kind]
+    with pytest.raises(AssertionError, match=f"Request 1 is not what the script expects: {words}"):
+        await refused([when(check, says("x"))], "is not what the script expects")
+
+
+@pytest.mark.parametrize("check", [{"model": "m", "messages": [{"role": "user", "content": ...}]}, has_one_message])
+async def test_a_request_that_is_as_expected_is_answered(check: Any) -> None:
+    assert (await reply_to(when(check, says("x")))).content == "x"
+
+
+async def test_one_connection_serves_a_whole_run() -> None:
+    with ScriptedEndpoint([says("x")] * 20, OPENAI) as endpoint:
+        async with model_of(endpoint) as model:
+            for _ in range(20):
+                await ask(model)
+        assert endpoint.connections == 1
+
+
+def test_a_client_that_does_not_stream_gets_one_object() -> None:
+    with ScriptedEndpoint([says("x")], OLLAMA) as endpoint:
+        answer = httpx2.post(f"{endpoint.base_url}/chat/completions", json={"model": "m"}, trust_env=False).json()
+    assert answer["choices"][0]["message"]["content"] == "x"
+
+
+def test_leaving_ends_a_hang() -> None:
+    begun = time.monotonic()
+    with ScriptedEndpoint([Hang(60)]) as endpoint, pytest.raises(httpx2.ReadTimeout):
+        httpx2.post(f"{endpoint.base_url}/chat/completions", json={"model": "m"}, trust_env=False, timeout=0.2)
+    assert time.monotonic() - begun < 5
+
+
+def test_the_second_call_has_an_id_of_its_own() -> None:
+    assert calls("a", "b").calls[1] == ScriptedCall("call_a_1", "run_python", '{"code": "b"}')
