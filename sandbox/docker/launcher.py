@@ -15,6 +15,7 @@ import docker
 from sandbox.docker.engine import connect, engine_errors
 from sandbox.docker.image import default_image, require_image
 from sandbox.docker.orphans import LABEL, OWNER, own_label
+from sandbox.docker.seccomp import profile
 from sandbox.errors import EngineError
 from sandbox.launcher import BOOTSTRAP, SandboxInfo
 from sandbox.policy import Policy
@@ -33,7 +34,7 @@ def host_config(policy: Policy, cpus: float) -> dict[str, Any]:
         "runtime": policy.runtime,
         "network_mode": policy.network,
         "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges"],
+        "security_opt": ["no-new-privileges", f"seccomp={profile()}"],
         "read_only": True,
         "tmpfs": {
             "/workspace": f"{tmpfs},size={policy.workspace_bytes}",
