@@ -15,7 +15,7 @@ import docker
 from sandbox.docker.engine import connect, engine_errors
 from sandbox.docker.image import default_image, require_image
 from sandbox.docker.orphans import LABEL, OWNER, own_label
-from sandbox.docker.seccomp import profile
+from sandbox.docker.seccomp import security_options
 from sandbox.errors import EngineError
 from sandbox.launcher import BOOTSTRAP, SandboxInfo
 from sandbox.policy import Policy
@@ -24,9 +24,20 @@ STDOUT, STDERR = 1, 2
 STREAM_HEADER = struct.Struct(">BxxxL")  # POST /containers/{id}/attach, "Stream format" in the engine's API
 LAST_WORDS_BYTES = 4096
 REMOVAL_TIMEOUT_S = 30
+MASKED_PATHS = [
+    *("/proc/acpi", "/proc/asound", "/proc/buddyinfo", "/proc/cmdline", "/proc/config.gz", "/proc/diskstats"),
+    *("/proc/interrupts", "/proc/iomem", "/proc/ioports", "/proc/kallsyms", "/proc/kcore", "/proc/keys", "/proc/kmsg"),
+    *("/proc/kpagecgroup", "/proc/kpagecount", "/proc/kpageflags", "/proc/latency_stats", "/proc/modules"),
+    *("/proc/pagetypeinfo", "/proc/partitions", "/proc/sched_debug", "/proc/scsi", "/proc/slabinfo", "/proc/softirqs"),
+    *("/proc/swaps", "/proc/timer_list", "/proc/timer_stats", "/proc/vmallocinfo"),
+    *("/sys/block", "/sys/bus", "/sys/devices/virtual/dmi", "/sys/devices/virtual/powercap", "/sys/firmware"),
+    *("/sys/fs/bpf", "/sys/kernel/debug", "/sys/kernel/security", "/sys/kernel/slab", "/sys/kernel/tracing"),
+    *("/sys/module", "/sys/power"),
+]
+"""What tells about the host's hardware, kernel and load; this replaces the engine's own, shorter list."""
 
 
-def host_config(policy: Policy, cpus: float) -> dict[str, Any]:
+def host_config(policy: Policy, cpus: float, system_calls: tuple[str, ...]) -> dict[str, Any]:
     """The lock: what the engine is asked to enforce on a container (HostConfig of its API)."""
     uid, gid = policy.user.split(":")
     tmpfs = f"rw,nosuid,nodev,noexec,uid={uid},gid={gid},mode=0700,nr_inodes={policy.max_files}"
@@ -34,7 +45,7 @@ def host_config(policy: Policy, cpus: float) -> dict[str, Any]:
         "runtime": policy.runtime,
         "network_mode": policy.network,
         "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges", f"seccomp={profile()}"],
+        "security_opt": ["no-new-privileges", *system_calls],
         "read_only": True,
         "tmpfs": {
             "/workspace": f"{tmpfs},size={policy.workspace_bytes}",
@@ -132,6 +143,8 @@ class Engine:
     name: str
     runtimes: frozenset[str]
     cpus: float
+    system_calls: tuple[str, ...]
+    """The part of SecurityOpt that limits system calls."""
 
     @classmethod
     def find(cls) -> Self:
@@ -139,7 +152,8 @@ class Engine:
         client = connect()
         with engine_errors("describe itself"):
             facts = client.info()
-        return cls(client, f"docker {facts['ServerVersion']}", frozenset(facts["Runtimes"]), facts["NCPU"])
+        name = f"docker {facts['ServerVersion']}"
+        return cls(client, name, frozenset(facts["Runtimes"]), facts["NCPU"], security_options(facts))
 
 
 class DockerLauncher:
@@ -220,7 +234,8 @@ def start_container(engine: Engine, policy: Policy) -> tuple[SandboxInfo, socket
             stdin_open=True,  # with attached stdin also StdinOnce: the guest's stdin ends with this process
             network_disabled=policy.network == "none",
             labels={LABEL: "1", OWNER: own_label()},
-            host_config=api.create_host_config(**host_config(policy, engine.cpus)),
+            host_config=api.create_host_config(**host_config(policy, engine.cpus, engine.system_calls))
+            | {"MaskedPaths": MASKED_PATHS},
         )["Id"]
         try:
             streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}

@@ -9,8 +9,10 @@ import errno
 import json
 import socket
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from sandbox.errors import EngineError
 
 Condition = tuple[int, int, int]
 """An argument's index, a mask and a value: it holds where argument & mask == value."""
@@ -50,8 +52,7 @@ MEMORY = """
 FILES = """
     access chdir chmod chown close close_range copy_file_range creat dup dup2 dup3 faccessat faccessat2 fadvise64
     fallocate fchdir fchmod fchmodat fchmodat2 fchown fchownat fcntl fdatasync fgetxattr flistxattr flock fremovexattr
-    fsetxattr fstat fstatfs fsync ftruncate futimesat getcwd getdents getdents64 getxattr inotify_add_watch inotify_init
-    inotify_init1 inotify_rm_watch lchown lgetxattr link linkat listxattr llistxattr lremovexattr lseek lsetxattr lstat
+    fsetxattr fstat fstatfs fsync ftruncate futimesat getcwd getdents getdents64 getxattr lchown lgetxattr link linkat listxattr llistxattr lremovexattr lseek lsetxattr lstat
     mkdir mkdirat newfstatat open openat openat2 pread64 preadv preadv2 pwrite64 pwritev pwritev2 read readahead
     readlink readlinkat readv removexattr rename renameat renameat2 rmdir sendfile setxattr splice stat statfs statx
     symlink symlinkat sync_file_range syncfs truncate unlink unlinkat utime utimensat utimes write writev
@@ -108,6 +109,23 @@ INTERNET_SOCKETS = (
 UNIX, NETLINK = 1, 16
 INTERNET_DOMAINS = (2, 10)
 """AF_* as Linux numbers them, whatever system this runs on."""
+
+
+def security_options(engine: Mapping[str, Any]) -> tuple[str, ...]:
+    """The part of a container's SecurityOpt that limits system calls on an engine with these facts (GET /info).
+
+    Podman takes a profile only as a path on its own machine; there, the profile that it applies by itself stays.
+
+    Raises:
+        EngineError: the engine cannot limit them at all.
+    """
+    if not any(option.startswith("name=seccomp") for option in engine.get("SecurityOptions") or ()):
+        raise EngineError(
+            f"The engine {engine.get('Name', '')!r} cannot limit system calls: it was built, or its kernel is, without "
+            "seccomp.",
+            mend="docker info --format '{{.SecurityOptions}}', and an engine where that names seccomp",
+        )
+    return () if "BuildahVersion" in engine else (f"seccomp={profile()}",)
 
 
 def profile() -> str:
