@@ -4,13 +4,24 @@ A table of attempts maps a name to an expression, which is tried in a cell where
 the error that it must meet. A table of questions maps a name to an expression and to what it must give.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sandbox import Policy, Session
+from sandbox.docker import DockerLauncher
 
 Table = dict[str, tuple[str, str]]
 INSIDE = (Path(__file__).parent / "inside.py").read_text()
 POLICY = Policy(memory_bytes=512 << 20, pids=64, open_files=128, workspace_bytes=4 << 20, tmp_bytes=8 << 20)
+
+
+@asynccontextmanager
+async def sandbox_with_tools(policy: Policy = POLICY) -> AsyncIterator[Session]:
+    """A real sandbox with `inside` at hand."""
+    async with DockerLauncher() as launcher, Session(launcher, policy) as session:
+        assert (await session.execute(INSIDE)).status == "ok"
+        yield session
 
 
 async def assert_refused(cell: Session, attempt: str, refusal: str) -> None:

@@ -5,13 +5,10 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from sandbox import Session
-from sandbox.docker import DockerLauncher
-from tests.security.attempts import INSIDE, POLICY
+from tests.security.attempts import sandbox_with_tools
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def cell() -> AsyncIterator[Session]:
-    """One real sandbox for all attempts of a file, with `inside` at hand."""
-    async with DockerLauncher() as launcher, Session(launcher, POLICY) as session:
-        assert (await session.execute(INSIDE)).status == "ok"
+    async with sandbox_with_tools() as session:
         yield session

@@ -10,10 +10,13 @@ import resource  # noqa: F401
 import signal
 import socket
 import struct
-import subprocess  # noqa: F401
+import subprocess
+import tempfile
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 SYSTEM_CALLS = {  # numbers on x86_64 and aarch64
     "acct": (163, 89),
@@ -111,6 +114,8 @@ def refusal(attempt: Callable[[], object]) -> str:
         given = attempt()
     except OSError as error:
         return errno.errorcode.get(error.errno or 0, repr(error))
+    except (RuntimeError, ValueError) as error:
+        return repr(error)
     return f"allowed: {given!r}"
 
 
@@ -186,6 +191,61 @@ def forged_frame() -> bytes:
     """A well-formed frame that says that the kernel died."""
     head = b'{"type":"kernel_died","cause":"forged"}'
     return struct.pack(">II", len(head), 0) + head
+
+
+T = TypeVar("T")
+
+
+def hoard(take: Callable[[], T], give_back: Callable[[T], object]) -> int:
+    """Take until it is refused, then give all back; the refusal is raised."""
+    taken: list[T] = []
+    try:
+        while len(taken) < 10_000:
+            taken.append(take())
+        return len(taken)
+    finally:
+        for one in taken:
+            give_back(one)
+
+
+def sleeper() -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(["sleep", "60"])
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    process.wait()
+
+
+def waiting_thread() -> threading.Event:
+    """Start a thread that ends when the event is set."""
+    over = threading.Event()
+    threading.Thread(target=over.wait).start()
+    return over
+
+
+def fill(folder: str, size_bytes: int, spread: int = 1) -> None:
+    """Write a file block by block, `spread` blocks apart; it is gone afterwards."""
+    path = Path(folder, "fill")
+    try:
+        with path.open("wb", buffering=0) as file:
+            for start in range(0, size_bytes, 1 << 16):
+                file.seek(start * spread)
+                file.write(bytes(1 << 16))
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def fill_with_files(folder: str, count: int) -> None:
+    """Make empty files in a new folder; they are gone afterwards."""
+    with tempfile.TemporaryDirectory(dir=folder) as crowd:
+        for number in range(count):
+            Path(crowd, str(number)).touch()
+
+
+def size_of(folder: str) -> int:
+    found = os.statvfs(folder)
+    return found.f_blocks * found.f_frsize
 
 
 def in_child(attempt: Callable[[], object]) -> str:

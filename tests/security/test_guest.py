@@ -7,8 +7,7 @@ import pytest
 import pytest_asyncio
 
 from sandbox import Session
-from sandbox.docker import DockerLauncher
-from tests.security.attempts import INSIDE, POLICY, Table, assert_found, assert_refused
+from tests.security.attempts import Table, assert_found, assert_refused, sandbox_with_tools
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 
@@ -50,7 +49,7 @@ FOUND: Table = {
         "[]",
     ),
 }
-SIGNALS = [number for number in signal.Signals if number.name != "SIGRTMAX"]
+SIGNALS = list(signal.Signals)
 
 OTHERS: Table = {
     "its files": ("read('/workspace/secret')", "ENOENT"),
@@ -76,8 +75,7 @@ print("hidden")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def other() -> AsyncIterator[Session]:
     """Another sandbox, which has something to hide."""
-    async with DockerLauncher() as launcher, Session(launcher, POLICY) as session:
-        await session.execute(INSIDE)
+    async with sandbox_with_tools() as session:
         assert (await session.execute(SECRETS)).text == "hidden\n"
         yield session
 

@@ -13,10 +13,9 @@ pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 
 SETTINGS: Table = {
     "the core dump handler": ("write('/proc/sys/kernel/core_pattern', b'|/workspace/x')", "EROFS"),
-    "the module loader": ("write('/proc/sys/kernel/modprobe', b'/workspace/x')", "EROFS"),
+    "what the kernel does when it is lost": ("write('/proc/sys/kernel/panic_on_oops', b'0')", "EROFS"),
     "the host's name": ("write('/proc/sys/kernel/hostname', b'x')", "EROFS"),
     "the host's page cache": ("write('/proc/sys/vm/drop_caches', b'3')", "EROFS"),
-    "the host's magic keys": ("write('/proc/sysrq-trigger', b'h')", "EROFS"),
     "an interrupt's place": ("write('/proc/irq/default_smp_affinity', b'1')", "EROFS"),
     "routing": ("write('/proc/sys/net/ipv4/ip_forward', b'1')", "EROFS"),
     "memory settings": ("write('/sys/kernel/mm/transparent_hugepage/enabled', b'never')", "EROFS"),
@@ -72,8 +71,8 @@ FOUND: Table = {
         "True",
     ),
     "devices are the harmless ones": (
-        "sorted(path.name for path in Path('/dev').iterdir() if path.is_char_device() or path.is_block_device())",
-        "['full', 'null', 'ptmx', 'random', 'tty', 'urandom', 'zero']",
+        "sorted(path.name for path in Path('/dev').iterdir() if not path.is_symlink() and (path.is_char_device() or path.is_block_device()))",
+        "['full', 'null', 'random', 'tty', 'urandom', 'zero']",
     ),
     "nothing is mounted from the host but the engine's own small files": (
         "{line.split()[1] for line in open('/proc/mounts') if line.startswith('/')}"
@@ -83,10 +82,15 @@ FOUND: Table = {
     **{
         f"{path} says nothing": (f"read({path!r})", "b''")
         for path in (
-            *("/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/kallsyms", "/proc/cmdline", "/proc/iomem"),
+            *("/proc/keys", "/proc/timer_list", "/proc/kallsyms", "/proc/cmdline", "/proc/iomem"),
             *("/proc/interrupts", "/proc/diskstats", "/proc/partitions", "/proc/slabinfo", "/proc/vmallocinfo"),
         )
     },
+    "the host's memory is no file": ("not os.path.exists('/proc/kcore') or read('/proc/kcore') == b''", "True"),
+    "the host's magic keys cannot be pressed": (
+        "refusal(lambda: write('/proc/sysrq-trigger', b'h')) in ('EROFS', 'ENOENT')",  # not every kernel has them
+        "True",
+    ),
     "hardware and kernel modules are not listed": (
         "[name for path in ('/sys/firmware', '/sys/block', '/sys/bus', '/sys/module') for name in os.listdir(path)]",
         "[]",
