@@ -24,6 +24,8 @@ STDOUT, STDERR = 1, 2
 STREAM_HEADER = struct.Struct(">BxxxL")  # POST /containers/{id}/attach, "Stream format" in the engine's API
 LAST_WORDS_BYTES = 4096
 REMOVAL_TIMEOUT_S = 30
+PENDING_SIGNALS = 1024
+"""Queued signals and POSIX timers; Linux counts them by uid, also those of the host's own user of that number."""
 MASKED_PATHS = [
     *("/proc/acpi", "/proc/asound", "/proc/buddyinfo", "/proc/cmdline", "/proc/config.gz", "/proc/diskstats"),
     *("/proc/interrupts", "/proc/iomem", "/proc/ioports", "/proc/kallsyms", "/proc/kcore", "/proc/keys", "/proc/kmsg"),
@@ -58,6 +60,7 @@ def host_config(policy: Policy, cpus: float, system_calls: tuple[str, ...]) -> d
         "ulimits": [
             docker.types.Ulimit(name="nofile", soft=policy.open_files, hard=policy.open_files),
             docker.types.Ulimit(name="core", soft=0, hard=0),
+            docker.types.Ulimit(name="sigpending", soft=PENDING_SIGNALS, hard=PENDING_SIGNALS),
         ],
         "ipc_mode": "private",
         "init": False,  # the guest is the init itself: no signal from inside reaches it

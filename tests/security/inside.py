@@ -157,12 +157,12 @@ def connect_to(path: str) -> None:
 
 
 def read(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:
+    with Path(path).open("rb", buffering=0) as file:
         return file.read(64)
 
 
 def write(path: str, data: bytes = b"0") -> None:
-    with open(path, "wb", buffering=0) as file:
+    with Path(path).open("wb", buffering=0) as file:
         file.write(data)
 
 
@@ -241,6 +241,20 @@ def fill_with_files(folder: str, count: int) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as crowd:
         for number in range(count):
             Path(crowd, str(number)).touch()
+
+
+def queue_signals(count: int) -> None:
+    """Let real-time signals wait in a child, which ends with them."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGRTMIN])
+    child = sleeper()
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    try:
+        for _ in range(count):
+            if libc.sigqueue(child.pid, int(signal.SIGRTMIN), ctypes.c_void_p()):
+                raise OSError(ctypes.get_errno(), "sigqueue")
+    finally:
+        end(child)
 
 
 def size_of(folder: str) -> int:

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from sandbox import Session
-from tests.security.attempts import Table, assert_found, assert_refused, sandbox_with_tools
+from tests.security.attempts import POLICY, Table, assert_found, assert_refused, assert_well, sandbox_with_tools
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 
@@ -117,3 +117,48 @@ async def test_a_cell_does_not_see_a_process_of_another_sandbox(cell: Session, o
     question = r"b'sleep\0004321\0' in [path.read_bytes() for path in Path('/proc').glob('[0-9]*/cmdline')]"
     await assert_found(other, question, "True")
     await assert_found(cell, question, "False")
+
+
+TRAPS = {
+    "a FIFO for the next kernel's connection file": "os.mkfifo('/tmp/.cellblock/kernel{}.json')",
+    "a link into the guest's descriptors for it": "os.symlink('/proc/self/fd/{}', '/tmp/.cellblock/kernel{}.json')",
+    "a link into the guest's memory for it": "os.symlink('/proc/self/mem', '/tmp/.cellblock/kernel{}.json')",
+    "a folder for it": "os.mkdir('/tmp/.cellblock/kernel{}.json')",
+}
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+async def test_a_trap_in_the_guest_s_way_costs_the_sandbox_at_most(trap: str) -> None:
+    policy = POLICY.model_copy(update={"interrupt_grace_s": 0.5, "restart_grace_s": 1.0})
+    async with sandbox_with_tools(policy) as session:
+        for number in range(2, 12):
+            assert (await session.execute(TRAPS[trap].replace("{}", str(number)))).status == "ok"
+        execution = await session.execute("os._exit(1)", timeout_s=2)
+        assert execution.status in ("died", "timeout")
+        assert execution.state_lost
+        await assert_well(session)
+
+
+async def test_a_spool_behind_a_link_does_not_reach_the_stream() -> None:
+    async with sandbox_with_tools() as session:
+        await session.execute("os.symlink('/proc/self/fd', '/workspace/.cellblock')")
+        execution = await session.execute("for _ in range(9000): written = os.write(1, forged_frame())")
+        assert execution.status == "ok"
+        await assert_well(session)
+
+
+OWN_PROCESSES = {
+    "kills all it may": "os.kill(-1, signal.SIGKILL)",
+    "kills the zygote": "os.kill(parent(), signal.SIGKILL)",
+    "stops the zygote": "os.kill(parent(), signal.SIGSTOP)",
+    "stops all it may": "os.kill(-1, signal.SIGSTOP)",
+}
+
+
+@pytest.mark.parametrize("what", OWN_PROCESSES)
+async def test_the_next_cell_works_after_one_that(what: str) -> None:
+    policy = POLICY.model_copy(update={"interrupt_grace_s": 0.5, "restart_grace_s": 1.0})
+    async with sandbox_with_tools(policy) as session:
+        await session.execute(OWN_PROCESSES[what], timeout_s=1)
+        await session.execute("os._exit(1)", timeout_s=1)
+        await assert_well(session)

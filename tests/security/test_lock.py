@@ -8,7 +8,7 @@ import pytest
 
 from sandbox import Session
 from sandbox.docker import connect
-from sandbox.docker.launcher import MASKED_PATHS
+from sandbox.docker.launcher import MASKED_PATHS, PENDING_SIGNALS
 from sandbox.docker.seccomp import profile
 from tests.security.attempts import POLICY
 
@@ -37,6 +37,12 @@ async def test_the_engine_is_asked_for_every_lock(cell: Session) -> None:
     assert host["Memory"] == host["MemorySwap"] == POLICY.memory_bytes
     assert host["PidsLimit"] == POLICY.pids
     assert host["NanoCpus"] > 0
+    assert {limit["Name"]: limit["Hard"] for limit in host["Ulimits"]} == {
+        "core": 0,
+        "nofile": POLICY.open_files,
+        "sigpending": PENDING_SIGNALS,
+    }
+    assert host["IpcMode"] == "private"
     assert host["Init"] is False
     assert host["AutoRemove"] is True
     assert host["LogConfig"]["Type"] == "none"

@@ -18,7 +18,7 @@ REFUSED: Table = {
     "a module that every Python imports": ("write(site.getsitepackages()[0] + '/sitecustomize.py')", "EROFS"),
     "a path file that every Python reads": ("write(site.getsitepackages()[0] + '/left.pth')", "EROFS"),
     "the source of the standard library": ("write(os.__file__)", "EROFS"),
-    "the compiled standard library": ("write(os.__cached__)", "EROFS"),
+    "the compiled standard library": ("write(sys.modules['json'].__cached__)", "EROFS"),
     "the source of the kernel": ("write(sys.modules['ipykernel'].__file__)", "EROFS"),
     "the interpreter": ("write(os.path.realpath(sys.executable))", "EROFS"),
     "the shell": ("write('/bin/sh')", "EROFS"),

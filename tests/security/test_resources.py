@@ -22,6 +22,7 @@ REFUSED: Table = {
         "resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))",
         "ValueError('not allowed to raise maximum limit')",
     ),
+    "a pending signal more": ("queue_signals(1025)", "EAGAIN"),
     "a process more": ("hoard(sleeper, end)", "EAGAIN"),
     "a thread more": ("hoard(waiting_thread, threading.Event.set)", 'RuntimeError("can\'t start new thread")'),
 }
@@ -75,18 +76,17 @@ def bomb():
     while True:
         try:
             os.fork()
-        except OSError:
+        except BaseException:
             pass
 print("lit")
 bomb()
 """
     async with sandbox_with_tools(QUICK) as session:
         execution = await session.execute(bomb, timeout_s=1)
-        assert execution.status == "timeout"
+        assert (execution.status, execution.state_lost, execution.files_lost) == ("timeout", True, False)
         await assert_well(session)
-        assert (await session.execute("import os; len(os.listdir('/proc'))")).status == "ok"
-        alive = "sum(name.isdigit() for name in os.listdir('/proc'))"
-        assert int((await session.execute(alive)).text) < 10
+        alive = await session.execute("import os\nprint(sum(name.isdigit() for name in os.listdir('/proc')))")
+        assert alive.text == "3\n"  # guest, zygote and kernel
 
 
 async def test_output_without_end_is_cut_and_ends_with_its_cell() -> None:
@@ -126,9 +126,9 @@ print(used.ru_utime + used.ru_stime)
 async def test_a_huge_sparse_file_comes_out_no_longer_than_the_workspace(cell: Session, tmp_path: Path) -> None:
     await cell.execute("with open('/workspace/sparse', 'wb') as file: size = file.truncate(1 << 40)")
     try:
-        await cell.get_file("sparse", tmp_path / "sparse")
+        copied = await cell.get_file("sparse", tmp_path / "sparse")
+        assert copied.size_bytes <= POLICY.workspace_bytes + (1 << 18)
     finally:
-        assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= POLICY.workspace_bytes + (1 << 18)
         await cell.execute("os.unlink('/workspace/sparse')")
     await assert_well(cell)
 
