@@ -102,7 +102,7 @@ async def test_rich_output_without_end_is_cut_and_ends_with_its_cell() -> None:
     flood = "from IPython.display import HTML, display\nwhile True: display(HTML('x' * 1_000_000))"
     async with sandbox_with_tools(QUICK) as session:
         execution = await session.execute(flood, timeout_s=1)
-        assert execution.status == "timeout"
+        assert execution.status in ("timeout", "died")  # of memory, where it is faster than the guest
         assert sum(len(str(output)) for output in execution.outputs) < 2 * POLICY.rich_bytes
         await assert_well(session)
 
