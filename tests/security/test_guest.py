@@ -119,6 +119,21 @@ async def test_a_cell_does_not_see_a_process_of_another_sandbox(cell: Session, o
     await assert_found(cell, question, "False")
 
 
+OF_ROOT = {
+    "the guest's descriptors",
+    "the guest's system call",
+    "the zygote's descriptors",
+    "to have the guest killed first",
+}
+"""What a root without capabilities gets other than the rest: their names, another error, or its own sandbox's end."""
+
+
+async def test_a_cell_that_is_root_does_not_get_the_guest_either() -> None:
+    async with sandbox_with_tools(POLICY.model_copy(update={"user": "0:0"})) as session:
+        for attempt in REFUSED.keys() - OF_ROOT:
+            await assert_refused(session, *REFUSED[attempt])
+
+
 TRAPS = {
     "a FIFO for the next kernel's connection file": "os.mkfifo('/tmp/.cellblock/kernel{}.json')",
     "a link into the guest's descriptors for it": "os.symlink('/proc/self/fd/{}', '/tmp/.cellblock/kernel{}.json')",

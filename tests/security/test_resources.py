@@ -135,6 +135,6 @@ async def test_a_huge_sparse_file_comes_out_no_longer_than_the_workspace(cell: S
 
 @pytest.mark.parametrize("folder", ["/workspace", "/tmp"])
 async def test_files_are_bounded_in_number(folder: str) -> None:
-    policy = Policy.model_validate({"max_files": 500})
+    policy = POLICY.model_copy(update={"max_files": 500})
     async with sandbox_with_tools(policy) as session:
         await assert_refused(session, f"fill_with_files({folder!r}, 501)", "ENOSPC")
