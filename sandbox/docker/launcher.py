@@ -15,6 +15,7 @@ import docker
 from sandbox.docker.engine import connect, engine_errors
 from sandbox.docker.image import default_image, require_image
 from sandbox.docker.orphans import LABEL, OWNER, own_label
+from sandbox.docker.seccomp import security_options
 from sandbox.errors import EngineError
 from sandbox.launcher import BOOTSTRAP, SandboxInfo
 from sandbox.policy import Policy
@@ -23,9 +24,22 @@ STDOUT, STDERR = 1, 2
 STREAM_HEADER = struct.Struct(">BxxxL")  # POST /containers/{id}/attach, "Stream format" in the engine's API
 LAST_WORDS_BYTES = 4096
 REMOVAL_TIMEOUT_S = 30
+PENDING_SIGNALS = 1024
+"""Queued signals and POSIX timers; Linux counts them by uid, also those of the host's own user of that number."""
+MASKED_PATHS = [
+    *("/proc/acpi", "/proc/asound", "/proc/buddyinfo", "/proc/cmdline", "/proc/config.gz", "/proc/diskstats"),
+    *("/proc/interrupts", "/proc/iomem", "/proc/ioports", "/proc/kallsyms", "/proc/kcore", "/proc/keys", "/proc/kmsg"),
+    *("/proc/kpagecgroup", "/proc/kpagecount", "/proc/kpageflags", "/proc/latency_stats", "/proc/modules"),
+    *("/proc/pagetypeinfo", "/proc/partitions", "/proc/sched_debug", "/proc/scsi", "/proc/slabinfo", "/proc/softirqs"),
+    *("/proc/swaps", "/proc/timer_list", "/proc/timer_stats", "/proc/vmallocinfo"),
+    *("/sys/block", "/sys/bus", "/sys/devices/virtual/dmi", "/sys/devices/virtual/powercap", "/sys/firmware"),
+    *("/sys/fs/bpf", "/sys/kernel/debug", "/sys/kernel/security", "/sys/kernel/slab", "/sys/kernel/tracing"),
+    *("/sys/module", "/sys/power"),
+]
+"""What tells about the host's hardware, kernel and load; this replaces the engine's own, shorter list."""
 
 
-def host_config(policy: Policy, cpus: float) -> dict[str, Any]:
+def host_config(policy: Policy, cpus: float, system_calls: tuple[str, ...]) -> dict[str, Any]:
     """The lock: what the engine is asked to enforce on a container (HostConfig of its API)."""
     uid, gid = policy.user.split(":")
     tmpfs = f"rw,nosuid,nodev,noexec,uid={uid},gid={gid},mode=0700,nr_inodes={policy.max_files}"
@@ -33,7 +47,7 @@ def host_config(policy: Policy, cpus: float) -> dict[str, Any]:
         "runtime": policy.runtime,
         "network_mode": policy.network,
         "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges"],
+        "security_opt": ["no-new-privileges", *system_calls],
         "read_only": True,
         "tmpfs": {
             "/workspace": f"{tmpfs},size={policy.workspace_bytes}",
@@ -46,6 +60,7 @@ def host_config(policy: Policy, cpus: float) -> dict[str, Any]:
         "ulimits": [
             docker.types.Ulimit(name="nofile", soft=policy.open_files, hard=policy.open_files),
             docker.types.Ulimit(name="core", soft=0, hard=0),
+            docker.types.Ulimit(name="sigpending", soft=PENDING_SIGNALS, hard=PENDING_SIGNALS),
         ],
         "ipc_mode": "private",
         "init": False,  # the guest is the init itself: no signal from inside reaches it
@@ -131,6 +146,8 @@ class Engine:
     name: str
     runtimes: frozenset[str]
     cpus: float
+    system_calls: tuple[str, ...]
+    """The part of SecurityOpt that limits system calls."""
 
     @classmethod
     def find(cls) -> Self:
@@ -138,7 +155,8 @@ class Engine:
         client = connect()
         with engine_errors("describe itself"):
             facts = client.info()
-        return cls(client, f"docker {facts['ServerVersion']}", frozenset(facts["Runtimes"]), facts["NCPU"])
+        name = f"docker {facts['ServerVersion']}"
+        return cls(client, name, frozenset(facts["Runtimes"]), facts["NCPU"], security_options(facts))
 
 
 class DockerLauncher:
@@ -219,7 +237,8 @@ def start_container(engine: Engine, policy: Policy) -> tuple[SandboxInfo, socket
             stdin_open=True,  # with attached stdin also StdinOnce: the guest's stdin ends with this process
             network_disabled=policy.network == "none",
             labels={LABEL: "1", OWNER: own_label()},
-            host_config=api.create_host_config(**host_config(policy, engine.cpus)),
+            host_config=api.create_host_config(**host_config(policy, engine.cpus, engine.system_calls))
+            | {"MaskedPaths": MASKED_PATHS},
         )["Id"]
         try:
             streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
