@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from errno import ENOENT
 from http.client import BadStatusLine
 from pathlib import Path
 
@@ -25,6 +26,8 @@ ANY_API_VERSION = "1.41"
 """For the one request whose address has no version in it."""
 CONNECT_TIMEOUT_S = 10
 REQUEST_TIMEOUT_S = 60
+MAX_CONNECTIONS = 16
+"""Kept open for the next request. More than are ever in use at once: urllib3 complains about each that it drops."""
 
 START = "make engine, or start Docker; `docker context ls` shows where it is expected"
 SELECT = "docker context ls, and set DOCKER_HOST or DOCKER_CONTEXT to an engine"
@@ -98,6 +101,7 @@ def _client(endpoint: Endpoint, version: str, timeout_s: int) -> docker.DockerCl
         version=version,
         timeout=timeout_s,
         use_ssh_client=True,
+        max_pool_size=MAX_CONNECTIONS,
     )
 
 
@@ -155,14 +159,15 @@ def _translate(error: BaseException, action: str) -> EngineError:
             case PermissionError():
                 mend = "sudo usermod -aG docker $USER, then log in again"
                 return EngineError(f"You may not use the engine at {host!r}: permission denied.", mend=mend)
-            case FileNotFoundError() if host.startswith("unix://"):
-                return EngineError(f"No engine at {host!r}: the socket does not exist.", mend=START)
-            case ConnectionRefusedError():
-                return EngineError(f"No engine at {host!r}: nothing listens there.", mend=START)
+            case ConnectionRefusedError() | FileNotFoundError() if host.startswith("unix://") or link.errno != ENOENT:
+                why = "the socket does not exist" if link.errno == ENOENT else "nothing listens there"
+                return EngineError(f"No engine at {host!r}: {why}.", mend=START)
             case TimeoutError() | requests.Timeout() | urllib3.exceptions.TimeoutError():
                 said = f"The engine at {host!r} did not answer in time, and could not {action}."
                 return EngineError(said, mend="docker info, to see whether it is well")
-            case BadStatusLine() if not isinstance(link, ConnectionError):
+            case ConnectionError():
+                return EngineError(f"The engine at {host!r} went away, and could not {action}.", mend=START)
+            case BadStatusLine():
                 return _not_an_engine(host, repr(str(link)[:80]))
     return EngineError(f"The engine at {host!r} could not {action}: {_one_line(error)}.")
 

@@ -1,19 +1,25 @@
 """Starts guests in locked Docker containers and holds their streams."""
 
 import asyncio
+import secrets
 import socket
 import ssl
 import struct
-from contextlib import suppress
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 import docker
 
-from sandbox.docker.engine import connect, engine_errors
-from sandbox.docker.image import default_image, require_image
+from sandbox.docker.engine import CONNECT_TIMEOUT_S, connect, engine_errors
+from sandbox.docker.image import ImageInfo, default_image, require_image
 from sandbox.docker.orphans import LABEL, OWNER, own_label
+from sandbox.docker.removal import Removals, settled
 from sandbox.errors import EngineError
 from sandbox.launcher import BOOTSTRAP, SandboxInfo
 from sandbox.policy import Policy
@@ -21,7 +27,8 @@ from sandbox.policy import Policy
 STDOUT, STDERR = 1, 2
 STREAM_HEADER = struct.Struct(">BxxxL")  # POST /containers/{id}/attach, "Stream format" in the engine's API
 LAST_WORDS_BYTES = 4096
-REMOVAL_TIMEOUT_S = 30
+MAX_STARTING = 8
+"""Containers that one launcher starts at the same time; more wait."""
 
 
 def host_config(policy: Policy, cpus: float) -> dict[str, Any]:
@@ -57,19 +64,19 @@ class DockerProcess:
 
     def __init__(
         self,
-        client: docker.DockerClient,
         info: SandboxInfo,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
+        begin_removal: Callable[[], Future[None]],
     ) -> None:
         self.info = info
-        self._client = client
+        self._begin_removal = begin_removal
         self._reader = reader
         self._writer = writer
         self._left = 0
         self._stream = STDOUT
         self._last_words = bytearray()
-        self._killing: asyncio.Task[None] | None = None
+        self._removal: Future[None] | None = None
 
     async def read(self) -> bytes:
         """The next bytes of the guest's stdout; its stderr is set aside on the way."""
@@ -94,72 +101,83 @@ class DockerProcess:
         return self._last_words.decode(errors="replace").strip()
 
     async def kill(self) -> None:
-        if self._killing is None:
-            self._killing = asyncio.create_task(self._kill())
-        await asyncio.shield(self._killing)
-
-    async def _kill(self) -> None:
-        self._writer.close()
-        await asyncio.to_thread(remove_container, self._client, self.info.sandbox_id)
-
-
-def remove_container(client: docker.DockerClient, container_id: str) -> None:
-    """Kill and remove a container; returns when it is gone. One that is gone already is fine."""
-    with engine_errors("remove a container"):
-        try:
-            client.api.remove_container(container_id, force=True, v=True)
-        except docker.errors.NotFound:
-            pass
-        except docker.errors.APIError as error:
-            if error.status_code != 409:
-                raise
-            wait_removed(client, container_id)  # it ended by itself, and the engine is at it
-
-
-def wait_removed(client: docker.DockerClient, container_id: str) -> None:
-    with suppress(docker.errors.NotFound):
-        client.api.wait(container_id, condition="removed", timeout=REMOVAL_TIMEOUT_S)
+        """Never raises, and takes 15 s at most: what the engine cannot remove now, the launcher removes later."""
+        self._writer.transport.abort()
+        if self._removal is None:
+            self._removal = self._begin_removal()
+        await settled(self._removal)
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A reachable engine and what does not change about it."""
+    """A reachable engine and what is known about it."""
 
     client: docker.DockerClient
     name: str
     default_runtime: str
     cpus: float
+    mark: tuple[str | None, str | None]
+    """What it answers to a ping; see `ping`."""
 
     @classmethod
     def find(cls) -> Self:
         """Connect to the engine that the environment names. Raises EngineError."""
         client = connect()
-        with engine_errors("describe itself"):
-            facts = client.info()
-        return cls(client, f"docker {facts['ServerVersion']}", facts["DefaultRuntime"], facts["NCPU"])
+        try:
+            with engine_errors("describe itself"):
+                facts, mark = client.info(), ping(client)
+        except EngineError:
+            client.close()
+            raise
+        return cls(client, f"docker {facts['ServerVersion']}", facts["DefaultRuntime"], facts["NCPU"], mark)
+
+    def is_current(self) -> bool:
+        """Whether the engine still answers, and as what it was when it was found."""
+        try:
+            with engine_errors("answer"):
+                return ping(self.client) == self.mark
+        except EngineError:
+            return False
+
+
+def ping(client: docker.DockerClient) -> tuple[str | None, str | None]:
+    """The engine's version and that of its API (GET /_ping, whose address has no version in it)."""
+    reply = client.api.get(f"{client.api.base_url}/_ping", timeout=CONNECT_TIMEOUT_S)
+    return reply.headers.get("Server"), reply.headers.get("Api-Version")
+
+
+@dataclass(frozen=True)
+class Started:
+    """A running container whose guest waits for its source."""
+
+    client: docker.DockerClient
+    info: SandboxInfo
+    stream: socket.socket
 
 
 class DockerLauncher:
-    """Starts guests on the engine that the environment names."""
+    """Starts guests on the engine that the environment names, a few at a time.
+
+    An engine may go and come back: each launch makes sure of it, and removes what could not be removed before.
+    """
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
+        self._finding = threading.Lock()
+        self._threads = ThreadPoolExecutor(MAX_STARTING, thread_name_prefix="cellblock-start")
+        self._removals = Removals()
 
     async def launch(self, policy: Policy) -> DockerProcess:
-        """Create, attach and start a container. Raises EngineError or ImageError."""
-        if self._engine is None:
-            self._engine = await asyncio.to_thread(Engine.find)
-        engine = self._engine
-        starting = asyncio.create_task(asyncio.to_thread(start_container, engine, policy))
+        """Create, attach and start a container. Raises EngineError or ImageError; cancelled, it leaves nothing."""
+        start = self._threads.submit(self._start, policy)
         try:
-            info, sock = await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            info, sock = await starting
-            sock.close()
-            await asyncio.to_thread(remove_container, engine.client, info.sandbox_id)
+            started = await asyncio.wrap_future(start)
+            reader, writer = await asyncio.open_connection(sock=started.stream)
+        except BaseException:
+            await settled(self._removals.begin(self._undo, start))
             raise
-        reader, writer = await asyncio.open_connection(sock=sock)
-        return DockerProcess(engine.client, info, reader, writer)
+        remove = partial(self._removals.begin, self._removals.remove, started.client, started.info.sandbox_id)
+        return DockerProcess(started.info, reader, writer, remove)
 
     async def __aenter__(self) -> Self:
         return self
@@ -170,35 +188,75 @@ class DockerLauncher:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections to the engine."""
+        """Remove what could not be removed before, if the engine answers, and close the connections to it."""
+        if self._removals.has_left:
+            with suppress(EngineError):
+                await asyncio.wrap_future(self._threads.submit(self._current_engine))
+        await self._removals.settle()
+        self._forget_engine()
+
+    def _current_engine(self) -> Engine:
+        """The engine, found anew where the one of before is gone or has changed. Raises EngineError."""
+        with self._finding:
+            if self._engine is None or not self._engine.is_current():
+                self._forget_engine()
+                self._engine = Engine.find()
+            self._removals.retry(self._engine.client)
+            return self._engine
+
+    def _forget_engine(self) -> None:
         if self._engine is not None:
             self._engine.client.close()
             self._engine = None
 
+    def _start(self, policy: Policy) -> Started:
+        engine = self._current_engine()
+        image = require_image(engine.client, policy.image or default_image())
+        name = f"cellblock-{secrets.token_hex(8)}"
+        try:
+            return start_container(engine, image, name, policy)
+        except BaseException:
+            self._removals.remove(engine.client, name)
+            raise
 
-def start_container(engine: Engine, policy: Policy) -> tuple[SandboxInfo, socket.socket]:
-    """A running container whose guest waits for its source, and the socket of its attach stream."""
-    image = require_image(engine.client, policy.image or default_image())
+    def _undo(self, start: Future[Started]) -> None:
+        """Take down what a launch has started that is not wanted any more, as soon as it has."""
+        wait([start])
+        if not start.cancelled() and start.exception() is None:
+            started = start.result()
+            started.stream.close()
+            self._removals.remove(started.client, started.info.sandbox_id)
+
+
+def start_container(engine: Engine, image: ImageInfo, name: str, policy: Policy) -> Started:
+    """Create, attach and start a container. It may be there, by its name, even where this fails.
+
+    Raises:
+        ImageError: the image is gone meanwhile.
+        EngineError: the engine refused, or its stream cannot be used.
+    """
     api = engine.client.api
     with engine_errors("start a container"):
-        container_id = api.create_container(
-            image.id,
-            command=["python3", "-c", BOOTSTRAP],
-            user=policy.user,
-            working_dir="/workspace",
-            environment={"HOME": "/workspace"},
-            stdin_open=True,  # with attached stdin also StdinOnce: the guest's stdin ends with this process
-            network_disabled=True,
-            labels={LABEL: "1", OWNER: own_label()},
-            host_config=api.create_host_config(**host_config(policy, engine.cpus)),
-        )["Id"]
         try:
-            streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-            attached = api.attach_socket(container_id, params=streams)
-            api.start(container_id)
-        except BaseException:
-            remove_container(engine.client, container_id)
+            container_id = api.create_container(
+                image.id,
+                name=name,  # ours, so that it can be removed even if the answer is lost
+                command=["python3", "-c", BOOTSTRAP],
+                user=policy.user,
+                working_dir="/workspace",
+                environment={"HOME": "/workspace"},
+                stdin_open=True,  # with attached stdin also StdinOnce: the guest's stdin ends with this process
+                network_disabled=True,
+                labels={LABEL: "1", OWNER: own_label()},
+                host_config=api.create_host_config(**host_config(policy, engine.cpus)),
+            )["Id"]
+        except docker.errors.ImageNotFound:
+            require_image(engine.client, image.tag)
             raise
+        streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+        with closing(plain_socket(api.attach_socket(container_id, params=streams))) as stream:
+            api.start(container_id)
+            kept = stream.dup()
     info = SandboxInfo(
         backend="docker",
         engine=engine.name,
@@ -207,7 +265,7 @@ def start_container(engine: Engine, policy: Policy) -> tuple[SandboxInfo, socket
         image_id=image.id,
         sandbox_id=container_id,
     )
-    return info, plain_socket(attached)
+    return Started(engine.client, info, kept)
 
 
 def plain_socket(attached: Any) -> socket.socket:
