@@ -74,7 +74,7 @@ def connect() -> docker.DockerClient:
         EngineError: nothing answers there, it refuses, or it is not a container engine.
     """
     endpoint = find_endpoint()
-    _knock(endpoint.host)
+    knock("open a connection")
     with engine_errors("open a connection"):
         return _client(endpoint, _api_version(endpoint), REQUEST_TIMEOUT_S)
 
@@ -105,8 +105,15 @@ def _client(endpoint: Endpoint, version: str, timeout_s: int) -> docker.DockerCl
     )
 
 
-def _knock(host: str) -> None:
-    """docker-py leaks the unix socket with which it fails to connect."""
+def knock(action: str) -> None:
+    """Make sure that something listens where the engine should. `action` is as for `engine_errors`.
+
+    docker-py leaks the unix socket with which it fails to connect.
+
+    Raises:
+        EngineError: nothing listens there.
+    """
+    host = find_endpoint().host
     if not host.startswith("unix://"):
         return
     try:
@@ -114,7 +121,7 @@ def _knock(host: str) -> None:
             visitor.settimeout(CONNECT_TIMEOUT_S)
             visitor.connect(host.removeprefix("unix://"))
     except OSError as error:
-        raise _translate(error, "open a connection") from error
+        raise _translate(error, action) from error
 
 
 def _api_version(endpoint: Endpoint) -> str:
