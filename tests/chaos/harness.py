@@ -19,6 +19,7 @@ from sandbox.docker.orphans import LABEL, OWNER
 from sandbox.docker.removal import REMOVAL_LIMIT_S
 
 MARGIN_S = 5.0
+BRIDGE = Path("/sys/class/net/docker0")
 QUICK = Policy(cell_timeout_s=2.0, interrupt_grace_s=1.0, restart_grace_s=2.0, start_timeout_s=30.0)
 SLEEPER = "import time\nprint('begun', flush=True)\ntime.sleep(60)"
 
@@ -63,7 +64,7 @@ def missing_for_private_engine() -> str | None:
     """Why no private engine can be started here, in one line."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "a private engine needs Linux and root: sudo make test"
-    missing = [name for name in ("dockerd", "containerd", "docker") if shutil.which(name) is None]
+    missing = [name for name in ("dockerd", "containerd", "docker", "unshare") if shutil.which(name) is None]
     return f"a private engine needs {', '.join(missing)}: make engine" if missing else None
 
 
@@ -85,8 +86,8 @@ class PrivateEngine:
     def host(self) -> str:
         return f"unix://{self.home}/d.sock"
 
-    def start(self, *flags: str) -> None:
-        """Start what does not run, and wait until it answers. The flags are dockerd's."""
+    def start(self) -> None:
+        """Start what does not run, and wait until it answers."""
         (self.home / "daemon.json").write_text("{}")
         (self.home / "containerd.toml").write_text(
             f'version = 2\nroot = "{self.home}/croot"\nstate = "{self.home}/cstate"\n'
@@ -97,16 +98,16 @@ class PrivateEngine:
         (self.home / "d.pid").unlink(missing_ok=True)
         paths = {"data-root": "data", "exec-root": "exec", "pidfile": "d.pid", "containerd": "c.sock"}
         options = [f"--{name}={self.home}/{path}" for name, path in paths.items()]
-        network = ("--bridge=none", "--iptables=false", "--ip6tables=false")
-        config = f"--config-file={self.home}/daemon.json"
-        self._spawn("dockerd", config, f"--host={self.host}", *options, *network, *flags)
+        options += [f"--config-file={self.home}/daemon.json", f"--host={self.host}"]
+        # without a namespace of its own, a dockerd that is to have no bridge deletes the machine's docker0
+        self._spawn("unshare", "--net", "dockerd", "--bridge=none", "--iptables=false", "--ip6tables=false", *options)
         wait_for(lambda: self.docker("version").returncode == 0, 20, "the start of dockerd")
 
     def signal(self, number: signal.Signals) -> None:
         """Send dockerd a signal; where that ends it, wait for the end."""
-        self._processes["dockerd"].send_signal(number)
+        self._processes["unshare"].send_signal(number)
         if number in (signal.SIGTERM, signal.SIGKILL):
-            self._processes.pop("dockerd").wait(30)
+            self._processes.pop("unshare").wait(30)
 
     def docker(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(["docker", "--host", self.host, *arguments], capture_output=True, check=False)
@@ -139,7 +140,7 @@ class PrivateEngine:
 
     def end(self) -> None:
         """Remove its containers, end its two processes and unmount what they mounted."""
-        if "dockerd" in self._processes:
+        if "unshare" in self._processes:
             self.clear()
             self.signal(signal.SIGTERM)
         for shim in self.shims():
@@ -161,7 +162,7 @@ class PrivateEngine:
 @contextmanager
 def private_engine() -> Iterator[PrivateEngine]:
     """A private engine that has the sandbox image. Its folder is short-named: socket paths are limited."""
-    home = Path(tempfile.mkdtemp(prefix="cb-"))
+    home, bridged = Path(tempfile.mkdtemp(prefix="cb-")), BRIDGE.exists()
     engine = PrivateEngine(home)
     try:
         engine.start()
@@ -170,3 +171,4 @@ def private_engine() -> Iterator[PrivateEngine]:
     finally:
         engine.end()
         shutil.rmtree(home)
+    assert BRIDGE.exists() == bridged, "the private engine has touched the network of the machine's"

@@ -10,7 +10,7 @@ import pytest
 
 from sandbox import EngineError, Session
 from sandbox.docker import DockerLauncher, connect, default_image, find_orphans, removal
-from tests.chaos.harness import MARGIN_S, QUICK, SLEEPER, PrivateEngine, ladder_s, until
+from tests.chaos.harness import MARGIN_S, QUICK, SLEEPER, PrivateEngine, ladder_s
 
 pytestmark = [pytest.mark.docker, pytest.mark.engine]
 ENDS = [signal.SIGTERM, signal.SIGKILL]
@@ -26,14 +26,6 @@ def named(number: signal.Signals) -> str:
 async def session(engine: PrivateEngine) -> AsyncIterator[Session]:
     async with DockerLauncher() as launcher, Session(launcher, QUICK) as session:
         yield session
-
-
-async def begin(session: Session, code: str = SLEEPER) -> asyncio.Task[object]:
-    """A cell that runs, as its first output shows."""
-    begun = asyncio.Event()
-    running = asyncio.create_task(session.execute(code, on_output=lambda _: begun.set()))
-    await begun.wait()
-    return running
 
 
 @pytest.mark.parametrize("number", ENDS, ids=named)
@@ -97,30 +89,6 @@ async def test_an_engine_that_ends_under_a_start_is_told_in_one_line(
             await session.execute("the sandbox of before")
         assert (await session.execute("1 + 1")).text == "2\n"
         await session.close()
-
-
-async def test_a_sandbox_that_outlived_its_engine_is_removed_when_the_engine_is_back(engine: PrivateEngine) -> None:
-    """With live-restore and its guest held, nothing but the launcher knows that it is unwanted."""
-    engine.signal(signal.SIGTERM)
-    engine.start("--live-restore")
-    try:
-        async with DockerLauncher() as launcher, Session(launcher, QUICK) as session:
-            async with asyncio.timeout(ladder_s(QUICK) + RESTART_S):
-                begun = asyncio.Event()
-                running = asyncio.create_task(session.execute(SLEEPER, on_output=lambda _: begun.set()))
-                await begun.wait()
-                lost = session.info.sandbox_id
-                assert engine.docker("pause", lost).returncode == 0
-                await asyncio.to_thread(engine.signal, signal.SIGKILL)
-                assert (await running).cause == "sandbox_lost"
-                await asyncio.to_thread(engine.start, "--live-restore")
-                assert lost[:12] in " ".join(engine.containers())
-                assert (await session.execute("1 + 1")).text == "2\n"
-                await until(lambda: lost[:12] not in " ".join(engine.containers()), MARGIN_S)
-        assert engine.containers() == []
-    finally:
-        engine.clear()
-        engine.signal(signal.SIGTERM)
 
 
 async def test_a_frozen_engine_holds_up_neither_a_cell_nor_the_end(
