@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from docker.errors import APIError, DockerException, StreamParseError
 from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env
 
+from sandbox.docker.unix import UnixAdapter
 from sandbox.errors import EngineError
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
@@ -74,7 +74,6 @@ def connect() -> docker.DockerClient:
         EngineError: nothing answers there, it refuses, or it is not a container engine.
     """
     endpoint = find_endpoint()
-    knock("open a connection")
     with engine_errors("open a connection"):
         return _client(endpoint, _api_version(endpoint), REQUEST_TIMEOUT_S)
 
@@ -95,7 +94,7 @@ def engine_errors(action: str = "do what was asked") -> Iterator[None]:
 
 
 def _client(endpoint: Endpoint, version: str, timeout_s: int) -> docker.DockerClient:
-    return docker.DockerClient(
+    client = docker.DockerClient(
         base_url=endpoint.host,
         tls=endpoint.tls or False,
         version=version,
@@ -103,25 +102,10 @@ def _client(endpoint: Endpoint, version: str, timeout_s: int) -> docker.DockerCl
         use_ssh_client=True,
         max_pool_size=MAX_CONNECTIONS,
     )
-
-
-def knock(action: str) -> None:
-    """Make sure that something listens where the engine should. `action` is as for `engine_errors`.
-
-    docker-py leaks the unix socket with which it fails to connect.
-
-    Raises:
-        EngineError: nothing listens there.
-    """
-    host = find_endpoint().host
-    if not host.startswith("unix://"):
-        return
-    try:
-        with socket.socket(socket.AF_UNIX) as visitor:
-            visitor.settimeout(CONNECT_TIMEOUT_S)
-            visitor.connect(host.removeprefix("unix://"))
-    except OSError as error:
-        raise _translate(error, action) from error
+    if endpoint.host.startswith("unix://"):
+        path = endpoint.host.removeprefix("unix://")
+        client.api.mount("http+docker://", UnixAdapter(path, timeout_s, max_pool_size=MAX_CONNECTIONS))
+    return client
 
 
 def _api_version(endpoint: Endpoint) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import docker
 
-from sandbox.docker.engine import CONNECT_TIMEOUT_S, connect, engine_errors, knock
+from sandbox.docker.engine import CONNECT_TIMEOUT_S, connect, engine_errors
 from sandbox.docker.image import ImageInfo, default_image, require_image
 from sandbox.docker.orphans import LABEL, OWNER, own_label
 from sandbox.docker.removal import Removals, settled
@@ -134,7 +134,6 @@ class Engine:
     def is_current(self) -> bool:
         """Whether the engine still answers, and as what it was when it was found."""
         try:
-            knock("answer")
             with engine_errors("answer"):
                 return ping(self.client) == self.mark
         except EngineError:

@@ -11,7 +11,7 @@ import docker
 import requests
 from docker.errors import create_api_error_from_http_exception
 
-from sandbox.docker.engine import engine_errors, knock
+from sandbox.docker.engine import engine_errors
 from sandbox.errors import EngineError
 
 REQUEST_TIMEOUT_S = 10
@@ -28,7 +28,6 @@ def remove_container(client: docker.DockerClient, container: str) -> None:
         EngineError: the engine refused, or took longer than 10 s.
     """
     url = f"{client.api.base_url}/v{client.api.api_version}/containers/{container}"
-    knock("remove a container")
     with engine_errors("remove a container"):
         reply = client.api.delete(url, params={"force": True, "v": True}, timeout=REQUEST_TIMEOUT_S)
         if reply.status_code == 404:

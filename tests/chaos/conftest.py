@@ -39,5 +39,8 @@ def engine(stored_engine: PrivateEngine, monkeypatch: pytest.MonkeyPatch) -> Ite
     stored_engine.start()
     yield stored_engine
     stored_engine.start()
-    wait_for(lambda: not stored_engine.containers(), 5, "the removal of every container")
-    wait_for(lambda: not stored_engine.shims(), 5, "the end of every container")
+    try:
+        wait_for(lambda: not stored_engine.containers(), 5, "the removal of every container")
+    finally:
+        stored_engine.clear()
+        stored_engine.sweep()

@@ -8,13 +8,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sandbox import Policy
-from sandbox.docker import connect, default_image
+from sandbox.docker import connect, default_image, find_orphans, remove_container
 from sandbox.docker.orphans import LABEL, OWNER
 from sandbox.docker.removal import REMOVAL_LIMIT_S
 
@@ -66,6 +66,11 @@ def missing_for_private_engine() -> str | None:
         return "a private engine needs Linux and root: sudo make test"
     missing = [name for name in ("dockerd", "containerd", "docker", "unshare") if shutil.which(name) is None]
     return f"a private engine needs {', '.join(missing)}: make engine" if missing else None
+
+
+def children_of(pid: int) -> set[int]:
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return {int(child) for child in found.stdout.split()}
 
 
 def read(path: Path) -> bytes:
@@ -138,13 +143,19 @@ class PrivateEngine:
         ]
         return [int(path.parent.name) for path in paths]
 
+    def sweep(self) -> None:
+        """End what the engine has lost sight of: killed while it starts a container, it forgets it."""
+        for shim in self.shims():
+            for pid in (*children_of(shim), shim):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
     def end(self) -> None:
         """Remove its containers, end its two processes and unmount what they mounted."""
         if "unshare" in self._processes:
             self.clear()
             self.signal(signal.SIGTERM)
-        for shim in self.shims():
-            os.kill(shim, signal.SIGKILL)
+        self.sweep()
         if containerd := self._processes.pop("containerd", None):
             containerd.terminate()
             containerd.wait(30)
@@ -172,3 +183,16 @@ def private_engine() -> Iterator[PrivateEngine]:
         engine.end()
         shutil.rmtree(home)
     assert BRIDGE.exists() == bridged, "the private engine has touched the network of the machine's"
+
+
+def orphans_of(pid: int) -> list[str]:
+    """The sandboxes of a process of this number that `cellblock gc` would remove."""
+    with closing(connect()) as client:
+        orphans = {orphan.id for orphan in find_orphans(client)}
+    return [container for container in containers_of(pid) if container in orphans]
+
+
+def remove_all(containers: Iterable[str]) -> None:
+    with closing(connect()) as client:
+        for container in containers:
+            remove_container(client, container)
