@@ -21,7 +21,7 @@ from sandbox.docker.removal import REMOVAL_LIMIT_S
 MARGIN_S = 5.0
 BRIDGE = Path("/sys/class/net/docker0")
 QUICK = Policy(cell_timeout_s=2.0, interrupt_grace_s=1.0, restart_grace_s=2.0, start_timeout_s=30.0)
-SLEEPER = "import time\nprint('begun', flush=True)\ntime.sleep(60)"
+SLEEPER = "import sys, time\nsys.stdout.write('begun\\n')\ntime.sleep(60)"  # its first output comes in one piece
 
 
 def ladder_s(policy: Policy) -> float:
