@@ -40,7 +40,7 @@ def engine(stored_engine: PrivateEngine, monkeypatch: pytest.MonkeyPatch) -> Ite
     yield stored_engine
     stored_engine.start()
     try:
-        wait_for(lambda: not stored_engine.containers(), 5, "the removal of every container")
+        wait_for(lambda: not stored_engine.containers(), 15, "the removal of every container")
     finally:
         stored_engine.clear()
         stored_engine.sweep()
