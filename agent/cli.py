@@ -143,7 +143,10 @@ def doctor(model: ModelOption = None, base_url: UrlOption = None, *, policy: Pol
 def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
 ) -> None:
-    """Remove sandboxes whose owner no longer lives; prints one line for each."""
+    """Remove sandboxes whose owner no longer lives; prints one line for each.
+
+    Sandboxes of a process on another machine that shares this engine are left alone: run gc there.
+    """
     with closing(connect()) as client:
         for orphan in find_orphans(client):
             if not dry_run:

@@ -42,7 +42,7 @@ class SandboxInfo:
 
 
 class GuestProcess(Protocol):
-    """A started guest. Every method may raise EngineError."""
+    """A started guest, whose container and engine may go at any time."""
 
     @property
     def info(self) -> SandboxInfo: ...
@@ -51,13 +51,16 @@ class GuestProcess(Protocol):
         """The next bytes of its stdout, at least one; empty when the process is gone."""
 
     async def write(self, data: bytes) -> None:
-        """Write to its stdin, waiting while it does not read."""
+        """Write to its stdin, waiting while it does not read. Raises ConnectionError where it is gone."""
 
     async def last_words(self) -> str:
         """The end of its stderr, for the message about its death."""
 
     async def kill(self) -> None:
-        """End it and remove every trace of it. May be called more than once."""
+        """End it and remove every trace of it; what cannot be removed at once, the launcher removes later.
+
+        Takes bounded time, even where its engine is silent, and may be called more than once.
+        """
 
 
 class Launcher(Protocol):

@@ -294,10 +294,11 @@ class Session:
         return channel
 
     async def _failed_start(self) -> StartError:
-        words, image = "", self.policy.image
-        if self._channel is not None:
-            words = await self._channel.process.last_words()
-            image = self._channel.process.info.image
+        if self._channel is None:
+            said = f"The engine started no container within {self.policy.start_timeout_s:g} s."
+            return StartError(said, mend="docker info, to see whether it is well")
+        words = await self._channel.process.last_words()
+        image = self._channel.process.info.image
         await self._stop("no kernel came up")
         why = f"its last words: {words!r}" if words else "it left no word"
         return StartError(

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from functools import cache
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 from agent.local import DEFAULT_MODEL, find
 from sandbox import CellblockError, Session
 from sandbox.docker import DockerLauncher, connect, default_image, require_image
+from tests.chaos.harness import missing_for_private_engine
 
 IN_CI = bool(os.environ.get("CI"))
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -36,9 +37,16 @@ def missing_for_model() -> str | None:
     return missing_for_docker()
 
 
+MISSING: dict[str, Callable[[], str | None]] = {
+    "docker": missing_for_docker,
+    "engine": missing_for_private_engine,
+    "model": missing_for_model,
+}
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip, with the reason, what this machine lacks; in CI nothing may be lacking."""
-    for marker, missing in (("docker", missing_for_docker), ("model", missing_for_model)):
+    for marker, missing in MISSING.items():
         if item.get_closest_marker(marker) and (reason := missing()):
             if IN_CI:
                 pytest.fail(f"CI must bring up what {marker!r} tests need: {reason}", pytrace=False)

@@ -10,8 +10,9 @@ from sandbox.docker.image import (
     list_images,
     require_image,
 )
-from sandbox.docker.launcher import DockerLauncher, remove_container
+from sandbox.docker.launcher import DockerLauncher
 from sandbox.docker.orphans import Orphan, find_orphans
+from sandbox.docker.removal import remove_container
 
 __all__ = [
     "DockerLauncher",

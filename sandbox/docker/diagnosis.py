@@ -12,8 +12,8 @@ import docker
 
 from sandbox.checks import Check, Level
 from sandbox.docker.engine import Endpoint, connect, engine_errors, find_endpoint, other_sockets
+from sandbox.docker.facts import check_network, check_runtime
 from sandbox.docker.image import default_image, require_image
-from sandbox.docker.launcher import check_network, check_runtime
 from sandbox.errors import EngineError, SandboxError
 from sandbox.policy import Policy
 from sandbox.sizes import format_size

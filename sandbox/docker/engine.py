@@ -3,10 +3,10 @@
 import json
 import os
 import re
-import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from errno import ENOENT
 from http.client import BadStatusLine
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from docker.errors import APIError, DockerException, StreamParseError
 from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env
 
+from sandbox.docker.unix import UnixAdapter
 from sandbox.errors import EngineError
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
@@ -25,6 +26,8 @@ ANY_API_VERSION = "1.41"
 """For the one request whose address has no version in it."""
 CONNECT_TIMEOUT_S = 10
 REQUEST_TIMEOUT_S = 60
+MAX_CONNECTIONS = 16
+"""Kept open for the next request. More than are ever in use at once: urllib3 complains about each that it drops."""
 
 START = "make engine, or start Docker; `docker context ls` shows where it is expected"
 SELECT = "docker context ls, and set DOCKER_HOST or DOCKER_CONTEXT to an engine"
@@ -85,7 +88,6 @@ def connect() -> docker.DockerClient:
         EngineError: nothing answers there, it refuses, or it is not a container engine.
     """
     endpoint = find_endpoint()
-    _knock(endpoint.host)
     with engine_errors("open a connection"):
         return _client(endpoint, _api_version(endpoint), REQUEST_TIMEOUT_S)
 
@@ -106,25 +108,18 @@ def engine_errors(action: str = "do what was asked") -> Iterator[None]:
 
 
 def _client(endpoint: Endpoint, version: str, timeout_s: int) -> docker.DockerClient:
-    return docker.DockerClient(
+    client = docker.DockerClient(
         base_url=endpoint.host,
         tls=endpoint.tls or False,
         version=version,
         timeout=timeout_s,
         use_ssh_client=True,
+        max_pool_size=MAX_CONNECTIONS,
     )
-
-
-def _knock(host: str) -> None:
-    """docker-py leaks the unix socket with which it fails to connect."""
-    if not host.startswith("unix://"):
-        return
-    try:
-        with socket.socket(socket.AF_UNIX) as visitor:
-            visitor.settimeout(CONNECT_TIMEOUT_S)
-            visitor.connect(host.removeprefix("unix://"))
-    except OSError as error:
-        raise _translate(error, "open a connection") from error
+    if endpoint.host.startswith("unix://"):
+        path = endpoint.host.removeprefix("unix://")
+        client.api.mount("http+docker://", UnixAdapter(path, timeout_s, max_pool_size=MAX_CONNECTIONS))
+    return client
 
 
 def _api_version(endpoint: Endpoint) -> str:
@@ -170,14 +165,15 @@ def _translate(error: BaseException, action: str) -> EngineError:
             case PermissionError():
                 mend = "sudo usermod -aG docker $USER, then log in again"
                 return EngineError(f"You may not use the engine at {host!r}: permission denied.", mend=mend)
-            case FileNotFoundError() if host.startswith("unix://"):
-                return EngineError(f"No engine at {host!r}: the socket does not exist.", mend=START)
-            case ConnectionRefusedError():
-                return EngineError(f"No engine at {host!r}: nothing listens there.", mend=START)
+            case ConnectionRefusedError() | FileNotFoundError() if host.startswith("unix://") or link.errno != ENOENT:
+                why = "the socket does not exist" if link.errno == ENOENT else "nothing listens there"
+                return EngineError(f"No engine at {host!r}: {why}.", mend=START)
             case TimeoutError() | requests.Timeout() | urllib3.exceptions.TimeoutError():
                 said = f"The engine at {host!r} did not answer in time, and could not {action}."
                 return EngineError(said, mend="docker info, to see whether it is well")
-            case BadStatusLine() if not isinstance(link, ConnectionError):
+            case ConnectionError():
+                return EngineError(f"The engine at {host!r} went away, and could not {action}.", mend=START)
+            case BadStatusLine():
                 return _not_an_engine(host, repr(str(link)[:80]))
     return EngineError(f"The engine at {host!r} could not {action}: {_one_line(error)}.")
 

@@ -2,10 +2,15 @@
 
 A container ends with its host process by itself. What can be left is one that was created and never started, or
 one whose guest a cell has stopped: those carry the label of an owner that no longer lives.
+
+Whether an owner lives can only be told on its own machine. Where several machines, or several containers with the
+engine's socket in them, share one engine, each sees the sandboxes of the others and leaves them alone. After a restart
+of the machine there is nothing to find: the engine itself removes every sandbox when it starts.
 """
 
 import os
 import platform
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,10 +54,10 @@ def find_orphans(client: docker.DockerClient) -> list[Orphan]:
 
 
 def _is_gone(owner: str) -> bool:
-    """Whether the owner can be known to be gone; an owner on another machine cannot."""
+    """Whether the owner can be known to be gone; one on another machine, or one misnamed, cannot."""
     machine, _, process = owner.partition("/")
-    pid, _, ticks = process.partition("/")
-    return machine == _machine() and _start_ticks(int(pid)) != ticks
+    match = re.fullmatch(r"([1-9][0-9]{0,9})/(\w+)", process, re.ASCII)
+    return match is not None and machine == _machine() and _start_ticks(int(match[1])) != match[2]
 
 
 def _machine() -> str:
@@ -66,12 +71,15 @@ def _machine() -> str:
 
 
 def _start_ticks(pid: int) -> str:
-    """When a process started, in clock ticks since boot (field 22 of proc_pid_stat(5)); "" where there is none."""
+    """When a process started, in clock ticks since boot; "" where it runs no more (proc_pid_stat(5), fields 22, 3)."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
+    except ProcessLookupError:
+        return ""
     except FileNotFoundError:
         return "" if Path("/proc/self").exists() else _is_running(pid)
-    return stat.rpartition(")")[2].split()[19]
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] in ("Z", "X") else fields[19]
 
 
 def _is_running(pid: int) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from sandbox import Session
 from sandbox.docker import connect
-from sandbox.docker.launcher import MASKED_PATHS, PENDING_SIGNALS
+from sandbox.docker.lock import MASKED_PATHS, PENDING_SIGNALS
 from sandbox.docker.seccomp import profile
 from tests.security.attempts import POLICY
 

@@ -3,6 +3,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from hashlib import sha256
+from http.client import RemoteDisconnected
 from pathlib import Path
 
 import docker.errors
@@ -191,6 +192,28 @@ def test_silence_is_told_as_such(error: Exception) -> None:
         engine.engine_errors("pull"),
     ):
         raise error
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "reset"), BrokenPipeError(), RemoteDisconnected("closed")])
+def test_an_engine_that_goes_away_is_told_as_such(error: Exception) -> None:
+    with pytest.raises(EngineError) as caught, engine.engine_errors("start a container"):
+        raise requests.ConnectionError from error
+    assert str(caught.value) == (
+        "The engine at 'unix:///var/run/docker.sock' went away, and could not start a container. " + START
+    )
+
+
+def test_a_connection_that_fails_leaves_no_socket(home: Path) -> None:
+    descriptors = Path("/proc/self/fd")
+    client = engine._client(engine.Endpoint(f"unix://{home}/none.sock"), "1.41", 1)
+    before = len(list(descriptors.iterdir()))
+    failures = []
+    for _ in range(3):
+        with pytest.raises(EngineError) as caught, engine.engine_errors("answer"):
+            client.ping()
+        failures.append(caught)  # and with it the traceback that holds the connection
+    assert len(list(descriptors.iterdir())) == before
+    client.close()
 
 
 def test_every_error_of_docker_py_is_translated() -> None:

@@ -1,0 +1,77 @@
+"""A reachable engine, what is known about it, and whether it has what a policy asks for."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+import docker
+
+from sandbox.docker.engine import CONNECT_TIMEOUT_S, connect, engine_errors
+from sandbox.docker.seccomp import security_options
+from sandbox.errors import EngineError
+from sandbox.policy import Policy
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A reachable engine and what is known about it."""
+
+    client: docker.DockerClient
+    name: str
+    runtimes: frozenset[str]
+    cpus: float
+    system_calls: tuple[str, ...]
+    """The part of SecurityOpt that limits system calls."""
+    mark: tuple[str | None, str | None]
+    """What it answers to a ping; see `ping`."""
+
+    @classmethod
+    def find(cls) -> Self:
+        """Connect to the engine that the environment names. Raises EngineError."""
+        client = connect()
+        try:
+            with engine_errors("describe itself"):
+                facts, mark = client.info(), ping(client)
+            name = f"docker {facts['ServerVersion']}"
+            return cls(client, name, frozenset(facts["Runtimes"]), facts["NCPU"], security_options(facts), mark)
+        except EngineError:
+            client.close()
+            raise
+
+    def is_current(self) -> bool:
+        """Whether the engine still answers, and as what it was when it was found."""
+        try:
+            with engine_errors("answer"):
+                return ping(self.client) == self.mark
+        except EngineError:
+            return False
+
+
+def ping(client: docker.DockerClient) -> tuple[str | None, str | None]:
+    """The engine's version and that of its API (GET /_ping, whose address has no version in it)."""
+    reply = client.api.get(f"{client.api.base_url}/_ping", timeout=CONNECT_TIMEOUT_S)
+    return reply.headers.get("Server"), reply.headers.get("Api-Version")
+
+
+def check_runtime(runtimes: Iterable[str], policy: Policy) -> None:
+    """Raises EngineError where the engine does not have the policy's runtime."""
+    if policy.runtime is not None and policy.runtime not in runtimes:
+        raise EngineError(
+            f"The engine has no runtime {policy.runtime!r}; it has {', '.join(sorted(runtimes))}.",
+            mend=f"cellblock doctor --runtime {policy.runtime}",
+        )
+
+
+def check_network(client: docker.DockerClient, policy: Policy) -> None:
+    """Raises EngineError where the engine does not have the policy's network, or it is the host's own."""
+    if policy.network == "none":
+        return
+    with engine_errors("list its networks"):
+        found = client.api.networks()
+    drivers = {network["Name"]: network["Driver"] for network in found}
+    if drivers.get(policy.network, "host") == "host":
+        names = ", ".join(sorted(name for name, driver in drivers.items() if driver != "host"))
+        raise EngineError(
+            f"The engine has no network {policy.network!r} for a sandbox; it has {names}.",
+            mend=f"docker network create {policy.network}",
+        )

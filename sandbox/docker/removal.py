@@ -1,0 +1,104 @@
+"""How containers come down: at once where the engine answers, and later where it does not."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+import docker
+import requests
+from docker.errors import create_api_error_from_http_exception
+
+from sandbox.docker.engine import engine_errors
+from sandbox.errors import EngineError
+
+REQUEST_TIMEOUT_S = 10
+"""How long the engine may take for a removal before it counts as failed."""
+REMOVAL_LIMIT_S = 15.0
+"""How long anyone waits for a removal; what takes longer goes on in its thread."""
+THREADS = 4
+
+
+def remove_container(client: docker.DockerClient, container: str) -> None:
+    """Kill and remove a container by id or name; returns when it is gone. One that is gone already is fine.
+
+    Raises:
+        EngineError: the engine refused, or took longer than 10 s.
+    """
+    url = f"{client.api.base_url}/v{client.api.api_version}/containers/{container}"
+    with engine_errors("remove a container"):
+        reply = client.api.delete(url, params={"force": True, "v": True}, timeout=REQUEST_TIMEOUT_S)
+        if reply.status_code == 404:
+            return
+        if reply.status_code == 409:  # it ended by itself, and the engine is at it
+            wait_removed(client, container)
+            return
+        try:
+            reply.raise_for_status()
+        except requests.HTTPError as error:
+            create_api_error_from_http_exception(error)
+
+
+def wait_removed(client: docker.DockerClient, container: str) -> None:
+    """Wait until a container is gone that the engine already removes."""
+    with suppress(docker.errors.NotFound):
+        client.api.wait(container, condition="removed", timeout=REQUEST_TIMEOUT_S)
+
+
+class Removals:
+    """Takes containers down, and keeps those that the engine could not remove, for another try.
+
+    It has threads of its own: no removal stands behind a queue of starts.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="cellblock-removal")
+        self._under_way: set[Future[None]] = set()
+        self._left: deque[str] = deque()
+
+    @property
+    def has_left(self) -> bool:
+        """Whether there are containers that could not be removed."""
+        return bool(self._left)
+
+    def remove(self, client: docker.DockerClient, container: str) -> None:
+        """Remove a container, or keep it for `retry`. Never raises EngineError."""
+        try:
+            remove_container(client, container)
+        except EngineError:
+            self._left.append(container)
+
+    def begin(self, job: Callable[..., None], *arguments: Any) -> Future[None]:
+        """Run a job that takes a container down in one of the threads; `settle` waits for it."""
+        removal = self._threads.submit(job, *arguments)
+        self._under_way.add(removal)
+        removal.add_done_callback(self._under_way.discard)
+        return removal
+
+    def retry(self, client: docker.DockerClient) -> None:
+        """Begin once more to remove what could not be removed."""
+        for _ in range(len(self._left)):
+            self.begin(self.remove, client, self._left.popleft())
+
+    async def settle(self) -> None:
+        """Wait until nothing is under way, 15 s at most."""
+        await settled(*self._under_way)
+
+
+async def settled(*removals: Future[None]) -> None:
+    """Wait for removals, 15 s at most. They go on where the waiting ends early or is cancelled."""
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+    def note(_: Future[None]) -> None:
+        if all(removal.done() for removal in removals):
+            with suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(done.set)
+
+    for removal in removals:
+        removal.add_done_callback(note)
+    if removals:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REMOVAL_LIMIT_S):
+                await done.wait()
