@@ -48,7 +48,6 @@ MAX_HEADER_BYTES = 1 << 16
 MAX_PAYLOAD_BYTES = 1 << 24
 CHUNK_BYTES = 1 << 16
 WORKSPACE = "/workspace"
-RUNTIME_DIR = "/tmp/.cellblock"
 SPOOL_DIR = f"{WORKSPACE}/.cellblock"
 PR_SET_DUMPABLE = 4
 KILL_ROUNDS = 20
@@ -126,17 +125,19 @@ MAX_NAME_CHARS = 256
 MAX_REASON_CHARS = 1000
 MESSAGE_ENDS_BYTES = (4096, 4096)
 """Head and tail of an exception's message, which the traceback holds as well."""
-MARK_BYTES = 16
+KEY_BYTES, MARK_BYTES = 32, 16
+PORTS = {"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5}
 MARK_RICH, MARK_STDERR = b"r", b"e"
 MAX_MARKED_BYTES = select.PIPE_BUF - 64  # so that a mark and what it carries are written as one
 RICH_MESSAGES = {"display_data", "update_display_data", "execute_result", "error"}
 
 
 class Birth(NamedTuple):
-    """What a kernel is born with: its stdout, its stderr, where it says that its sockets are bound, and
-    the mark that it writes into stdout wherever something else was said (see `Merger`)."""
+    """What a kernel is born with: the address and the key of its sockets, the mark that it writes into stdout
+    wherever something else was said (see `Merger`), its stdout, its stderr, and where it says that it is ready."""
 
-    connection_file: str
+    address: str
+    key: bytes
     mark: bytes
     stdout: int
     stderr: int
@@ -184,7 +185,8 @@ def receive_fork_request(control: socket.socket) -> Birth:
     data, fds, _, _ = socket.recv_fds(control, 4096, 3)
     if not data:
         os._exit(0)
-    return Birth(data[MARK_BYTES:].decode(), data[:MARK_BYTES], *fds)
+    key, mark, address = data[:KEY_BYTES], data[KEY_BYTES : KEY_BYTES + MARK_BYTES], data[KEY_BYTES + MARK_BYTES :]
+    return Birth(address.decode(), key, mark, *fds)
 
 
 class Children:
@@ -237,6 +239,7 @@ class LateThreads:
     """The threads that an interrupted cell has left behind: what they print is no later cell's output."""
 
     def __init__(self) -> None:
+        self._kernel_pid = os.getpid()
         self._before: set[threading.Thread] = set()
         self._late: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
@@ -244,6 +247,8 @@ class LateThreads:
         self._before = set(threading.enumerate())
 
     def on_cell_end(self, result: Any) -> None:
+        if os.getpid() != self._kernel_pid:
+            os._exit(0)  # a fork that has come to the cell's end would go on as a second kernel on the same sockets
         if isinstance(result.error_in_exec, KeyboardInterrupt | asyncio.CancelledError):
             self._late.update(set(threading.enumerate()) - self._before)
 
@@ -294,11 +299,16 @@ def run_kernel(birth: Birth, late: LateThreads) -> None:
             context.setsockopt(zmq.SNDHWM, 0)  # a publisher drops what a slow reader has not taken
             super().init_iopub(context)  # type: ignore[no-untyped-call]
 
+        def write_connection_file(self, **_: Any) -> None:
+            """The guest knows all that would be in it."""
+
     config = Config()
+    config.Session.key = birth.key
+    config.IPKernelApp.update(PORTS, transport="ipc", ip=birth.address)
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "nocolor"
     config.IPKernelApp.log_level = "CRITICAL"
-    app: Any = App.instance(config=config, connection_file=birth.connection_file, outstream_class=None)
+    app: Any = App.instance(config=config, outstream_class=None)
     app.initialize([])
     app.shell.system = app.shell.system_raw  # a `!command` writes to the pipes as all else does, not to a terminal
     app.shell.events.register("pre_run_cell", late.on_cell_start)
@@ -315,7 +325,7 @@ def mark_rich_messages(session: Any, stdout_pipe: int, mark: bytes) -> None:
 
     def send_marked(stream: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
         kind = message["header"]["msg_type"] if isinstance(message, dict) else message
-        if kind in RICH_MESSAGES:
+        if kind in RICH_MESSAGES and os.getpid() == session.pid:  # a fork's are not sent
             os.write(stdout_pipe, mark)
         return send(stream, message, *args, **kwargs)
 
@@ -338,7 +348,7 @@ class Zygote:
         theirs.close()
 
     def request_kernel(self, birth: Birth) -> None:
-        data = birth.mark + birth.connection_file.encode()
+        data = birth.key + birth.mark + birth.address.encode()
         with suppress(ConnectionError):  # it is gone, and the guest is about to notice
             socket.send_fds(self.control, [data], [birth.stdout, birth.stderr, birth.ready])
 
@@ -362,12 +372,9 @@ def open_pipe() -> tuple[int, int]:
 class Kernel:
     """One kernel as its guest sees it: pipes from the start, sockets once the kernel has bound them."""
 
-    _serial = 0
-
     def __init__(self, zygote: Zygote) -> None:
-        Kernel._serial += 1
-        self.address = f"{RUNTIME_DIR}/kernel{Kernel._serial}"
-        self.key = secrets.token_hex(16)
+        self.address = f"@cellblock-{secrets.token_hex(8)}"  # an abstract socket: no file that a cell could take
+        self.key = secrets.token_bytes(KEY_BYTES)
         self.pid = 0
         self.stdout_fd, stdout_write = open_pipe()
         self.stderr_fd, stderr_write = open_pipe()
@@ -375,34 +382,25 @@ class Kernel:
         self.ooms_before = count_ooms()
         self.mark = secrets.token_bytes(MARK_BYTES)
         written = (stdout_write, stderr_write, ready_write)
-        zygote.request_kernel(Birth(self._write_connection_file(), self.mark, *written))
+        zygote.request_kernel(Birth(self.address, self.key, self.mark, *written))
         for fd in written:
             os.close(fd)
-
-    def _write_connection_file(self) -> str:
-        os.makedirs(RUNTIME_DIR, mode=0o700, exist_ok=True)
-        path = f"{self.address}.json"
-        ports = {"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5}
-        connection = {"transport": "ipc", "ip": self.address, "key": self.key, **ports}
-        with open(path, "w") as file:
-            json.dump(connection | {"signature_scheme": "hmac-sha256"}, file)
-        return path
 
     def connect(self) -> None:
         """Open the client's sockets; the kernel has bound its own, so no message waits for a reconnect."""
         import zmq
         from jupyter_client.session import Session
 
-        self.session = Session(key=self.key.encode())
+        self.session = Session(key=self.key)
         context: Any = zmq.Context.instance()
         self.shell = context.socket(zmq.DEALER)
         self.shell.linger = 0
-        self.shell.connect(f"ipc://{self.address}-1")
+        self.shell.connect(f"ipc://{self.address}-{PORTS['shell_port']}")
         self.iopub = context.socket(zmq.SUB)
         self.iopub.linger = 0
         self.iopub.rcvhwm = IOPUB_WAITING
         self.iopub.subscribe(b"")
-        self.iopub.connect(f"ipc://{self.address}-2")
+        self.iopub.connect(f"ipc://{self.address}-{PORTS['iopub_port']}")
 
     def request(self, kind: str, content: dict[str, Any]) -> str:
         """Send a request on the shell channel and return the id that its answers carry as their parent."""

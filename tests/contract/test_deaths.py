@@ -91,6 +91,45 @@ async def test_a_child_that_kills_everything_takes_the_kernel_along_and_no_file(
     assert (await session.execute("print(open('kept.txt').read())")).text == "kept\n"
 
 
+async def test_forks_that_outlive_an_interrupt_do_not_become_kernels(session: Session) -> None:
+    code = "import os, time\nfor _ in range(20):\n    if not os.fork(): break\ntime.sleep(30)"
+    assert not (await session.execute(code, timeout_s=0.5)).state_lost
+    for _ in range(5):
+        assert (await session.execute("1 + 1", timeout_s=5)).text == "2\n"
+
+
+async def test_a_fork_says_what_it_prints_and_ends_with_the_cell(session: Session) -> None:
+    code = """
+import os
+from IPython.display import display
+if os.fork() == 0:
+    print("child")
+    display("not sent")
+    1 / 0
+os.wait()
+display("parent")
+"""
+    execution = await session.execute(code)
+    assert (execution.status, execution.text) == ("ok", "child\n'parent'\n")
+    assert (await session.execute("1 + 1")).text == "2\n"
+
+
+async def test_a_full_tmp_does_not_keep_a_new_kernel_from_starting(launcher: Launcher) -> None:
+    fill = """
+import os
+file = open('/tmp/bytes', 'wb', buffering=0)
+for use in (lambda n: file.write(bytes(1 << 16)), lambda n: open(f'/tmp/{n}', 'w').close()):
+    try:
+        for n in range(100_000): use(n)
+    except OSError: pass
+os._exit(1)
+"""
+    async with Session(launcher, Policy(tmp_bytes=1 << 20, max_files=256)) as session:
+        assert (await session.execute(fill)).cause == "exit"
+        execution = await session.execute("1 + 1")
+        assert (execution.text, execution.files_lost) == ("2\n", False)
+
+
 async def test_every_signal_to_the_guest_is_without_effect(session: Session) -> None:
     code = """
 import os

@@ -125,11 +125,11 @@ time.sleep(60)
 
 async def test_a_cell_ends_though_its_threads_and_processes_go_on(hasty: Session) -> None:
     code = """
-import subprocess, threading
+import subprocess, threading, time
 def talk():
-    while True: print("thread")
+    while True: print("thread"); time.sleep(0.001)
 threading.Thread(target=talk, daemon=True).start()
-subprocess.Popen(["sh", "-c", "while true; do echo child; done"])
+subprocess.Popen(["sh", "-c", "while true; do echo child; sleep 0.001; done"])
 print("done")
 """
     begun = time.monotonic()

@@ -214,9 +214,9 @@ print(socket.recv_fds(b, 9, 1)[0])
     "addresses of a number and of a service": (
         """
 import socket
-print(socket.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)[0][4])
+print(sorted(found[4][:2] for found in socket.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM)))
 """,
-        "('127.0.0.1', 80)",
+        "[('127.0.0.1', 80), ('::1', 80)]",
     ),
     "0MQ over TCP": (
         """

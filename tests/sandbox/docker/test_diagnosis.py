@@ -68,9 +68,6 @@ SICK: dict[str, tuple[dict[str, Any], Policy, Check]] = {
     "no seccomp": ({"SecurityOptions": ["name=cgroupns"]}, Policy(), Check(
         "system calls", "FAIL", "the engine filters none: it has no seccomp",
         "grep SECCOMP /boot/config-$(uname -r): use a kernel and an engine with seccomp")),
-    "seccomp without a profile": ({"SecurityOptions": ["name=seccomp,profile=unconfined"]}, Policy(), Check(
-        "system calls", "FAIL", "the engine filters none: its seccomp profile is unconfined",
-        'remove "seccomp-profile" from /etc/docker/daemon.json, then: sudo systemctl restart docker')),
     "no gVisor": ({}, Policy(runtime="runsc"), Check(
         "runtime", "FAIL", "The engine has no runtime 'runsc'; it has io.containerd.runc.v2, runc.",
         "install runsc as https://gvisor.dev/docs/user_guide/install says, then: "
