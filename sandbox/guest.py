@@ -299,8 +299,11 @@ def run_kernel(birth: Birth, late: LateThreads) -> None:
             context.setsockopt(zmq.SNDHWM, 0)  # a publisher drops what a slow reader has not taken
             super().init_iopub(context)  # type: ignore[no-untyped-call]
 
-        def write_connection_file(self, **_: Any) -> None:
+        def init_connection_file(self) -> None:
             """The guest knows all that would be in it."""
+
+        def write_connection_file(self, **_: Any) -> None:
+            """See above."""
 
     config = Config()
     config.Session.key = birth.key
@@ -927,6 +930,8 @@ class Guest:
         self.limits: dict[str, int] = {}
         self.kernel = Kernel(zygote)
         self.merger = Merger(self.kernel)
+        self.has_begun = False
+        """Whether a kernel has ever come up; until then nothing is worth another try."""
         self.ready = False
         self.cell: Cell | None = None
         self.upload: Upload | None = None
@@ -969,6 +974,8 @@ class Guest:
     def _on_zygote(self) -> None:
         message = self.zygote.receive()
         if not message:
+            if not self.has_begun:
+                sys.exit("the zygote ended before there was a kernel")
             self._replace_zygote()
         elif "forked" in message:
             self.kernel.pid = message["forked"]
@@ -1018,12 +1025,14 @@ class Guest:
         else:
             self.probe_heard = True
         if self.probe_replied and self.probe_heard and not self.ready:
-            self.ready = True
+            self.ready = self.has_begun = True
             self.host.send({"type": "kernel_ready"})
             self._start_cell()
 
     def _on_death(self, wait_status: int) -> None:
         cause = describe_death(wait_status, count_ooms() - self.kernel.ooms_before)
+        if not self.has_begun:
+            sys.exit(f"the first kernel died: {cause}")
         self._kill_kernel()
         if self.cell is not None and self.cell.message_id:
             cell, self.cell = self.cell, None
