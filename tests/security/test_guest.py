@@ -135,9 +135,8 @@ async def test_a_cell_that_is_root_does_not_get_the_guest_either() -> None:
 
 
 async def test_the_guest_keeps_no_file_that_a_cell_could_take(cell: Session) -> None:
-    await assert_found(
-        cell, "sorted(os.listdir('/tmp')), os.listdir('/workspace')", "(['.ipython', '.matplotlib'], [])"
-    )
+    question = "[sorted(os.listdir(folder)) for folder in ('/tmp', '/workspace')]"
+    await assert_found(cell, question, "[['.ipython', '.matplotlib'], []]")
 
 
 async def test_a_spool_behind_a_link_does_not_reach_the_stream() -> None:
