@@ -8,16 +8,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agent.agent import Agent, RunResult
+    from agent.agent import Agent
     from agent.config import Endpoint, LocalModel, Sampling
-    from agent.errors import AgentError, EndpointError, LocalModelError, TranscriptError, UsageError
+    from agent.conversation import Conversation
+    from agent.errors import AgentError, ContextLengthError, EndpointError, LocalModelError, TranscriptError, UsageError
+    from agent.limits import Limits
     from agent.messages import Usage
+    from agent.result import RunResult
 
 __all__ = [
     "Agent",
     "AgentError",
+    "ContextLengthError",
+    "Conversation",
     "Endpoint",
     "EndpointError",
+    "Limits",
     "LocalModel",
     "LocalModelError",
     "RunResult",
@@ -28,10 +34,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "agent.agent": ("Agent", "RunResult"),
+    "agent.agent": ("Agent",),
     "agent.config": ("Endpoint", "LocalModel", "Sampling"),
-    "agent.errors": ("AgentError", "EndpointError", "LocalModelError", "TranscriptError", "UsageError"),
+    "agent.conversation": ("Conversation",),
+    "agent.errors": (
+        "AgentError",
+        "ContextLengthError",
+        "EndpointError",
+        "LocalModelError",
+        "TranscriptError",
+        "UsageError",
+    ),
+    "agent.limits": ("Limits",),
     "agent.messages": ("Usage",),
+    "agent.result": ("RunResult",),
 }
 
 

@@ -3,55 +3,30 @@
 import asyncio
 import os
 import secrets
-import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from importlib.metadata import version
-from importlib.resources import files as package_files
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
-from agent.artifacts import Artifacts, check_files, collect_artifacts, put_files
+from agent.artifacts import check_files
 from agent.config import Endpoint, LocalModel, Sampling, choose_model
+from agent.conversation import Conversation, Setup, check_task
 from agent.errors import LocalModelError, UsageError
-from agent.events import (
-    Environment,
-    FileRecord,
-    ModelReplied,
-    ModelSettings,
-    Outcome,
-    RunFinished,
-    RunStarted,
-    SandboxChanged,
-)
+from agent.events import ModelSettings
+from agent.functions import function_tools
+from agent.limits import CostOf, Limits
 from agent.local import find, model_named, own_file, serve
-from agent.loop import Finish, Loop
-from agent.messages import Usage
 from agent.model import Model
 from agent.progress import Progress, Waiting
-from agent.text import encodable
-from agent.toolcalls import TOOL
-from agent.transcript import Transcript, utc_now
-from sandbox import CellblockError, Change, Policy, SandboxError, Session
+from agent.result import RunResult
+from agent.streaming import stream
+from agent.transcript import utc_now
+from sandbox import Change, Policy, Session
 from sandbox.docker import DockerLauncher
 
-DEFAULT_MAX_TURNS = 12
-MAX_TASK_CHARS = 200_000
 LOCAL_SAMPLING = {"max_output_tokens": 1024, "seed": 1}
 """Of the built-in model, where nothing else is asked for: it may repeat itself without end, and should give the
 same answer to the same question on the same machine."""
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What a run came to."""
-
-    outcome: Outcome
-    answer: str | None
-    run_directory: Path
-    """Holds `transcript.jsonl` and, under `files/`, what the run produced."""
-    usage: Usage
-    artifacts: list[FileRecord]
 
 
 def _ignore(_: object) -> None:
@@ -62,8 +37,16 @@ class Agent:
     """Answers tasks by letting a model write Python and running it in a locked sandbox.
 
     Without arguments, the endpoint is what the environment names (`CELLBLOCK_BASE_URL`, `OPENAI_BASE_URL`,
-    `DASHSCOPE_API_KEY`, …), and the built-in local Qwen coder where it names none. Raises UsageError where
-    the arguments and the environment do not fit together.
+    `DASHSCOPE_API_KEY`, …), and the built-in local Qwen coder where it names none.
+
+    `tools` are functions of your own that the model may call beside run_python. They run in your process, on the
+    host: whatever they can reach, the model can reach through them. Their parameters need type hints, which the
+    model's arguments are validated by; the docstring tells the model what they do.
+
+    `cost_of` tells what tokens cost; `limits.max_cost` needs it. `context_tokens` is what the model can read and
+    write at once, where you know it: old observations are shortened before it is exceeded.
+
+    Raises UsageError where the arguments and the environment do not fit together.
     """
 
     def __init__(
@@ -74,7 +57,10 @@ class Agent:
         api_key: str | None = None,
         sampling: Sampling | None = None,
         policy: Policy | None = None,
-        max_turns: int = DEFAULT_MAX_TURNS,
+        limits: Limits | None = None,
+        tools: Iterable[Callable[..., Any]] = (),
+        cost_of: CostOf | None = None,
+        context_tokens: int | None = None,
         runs_directory: Path | str = "runs",
     ) -> None:
         self.model = choose_model(model=model, base_url=base_url, api_key=api_key, environ=os.environ)
@@ -83,8 +69,14 @@ class Agent:
             unset = {name: value for name, value in LOCAL_SAMPLING.items() if getattr(self.sampling, name) is None}
             self.sampling = self.sampling.model_copy(update=unset)
         self.policy = policy or Policy()
-        self.max_turns = max_turns
+        self.limits = limits or Limits()
         self.runs_directory = Path(runs_directory)
+        self._tools = function_tools(tools)
+        self._cost_of = cost_of
+        self._context_tokens = context_tokens
+        if self.limits.max_cost is not None and cost_of is None:
+            name = self.settings().model
+            raise UsageError(f"A limit on cost needs a price, and none is known for model {name!r}.")
 
     def run_sync(
         self,
@@ -117,35 +109,60 @@ class Agent:
         task or file, SandboxError where no sandbox can be had, EndpointError or LocalModelError where no
         model can; what the model's code does wrong is never raised.
         """
-        _check_task(task)
+        check_task(task)
         given = check_files(Path(file) for file in files)
+        async with self.session(run_directory=run_directory, on_progress=on_progress) as session:
+            return await session.ask(task, files=given)
+
+    def stream(
+        self, task: str, *, files: Iterable[Path | str] = (), run_directory: Path | str | None = None
+    ) -> AsyncGenerator[Progress | RunResult, None]:
+        """`run` as an iterator: each piece of progress as it comes, and the RunResult as the last.
+
+        To leave early and at once, close it: `async with contextlib.aclosing(agent.stream(...)) as pieces`.
+        """
+        given = list(files)
+        return stream(
+            lambda on_progress: self.run(task, files=given, run_directory=run_directory, on_progress=on_progress)
+        )
+
+    @asynccontextmanager
+    async def session(
+        self, *, run_directory: Path | str | None = None, on_progress: Callable[[Progress], None] = _ignore
+    ) -> AsyncIterator[Conversation]:
+        """Several questions over one kernel, one history and one run directory; the limits are for each question.
+
+        Raises what `run` raises for sandbox and model.
+        """
         directory = Path(run_directory) if run_directory else self.runs_directory / _fresh_run_id()
-        run = _Run(self, task, directory, on_progress)
+        changes: list[Change] = []
         async with DockerLauncher() as launcher:
-            session = Session(launcher, self.policy, on_change=run.note_change)
-            starting = asyncio.create_task(session.start())
+            sandbox = Session(launcher, self.policy, on_change=changes.append)
+            starting = asyncio.create_task(sandbox.start())
             try:
-                async with self._open_model(on_progress) as model:
+                async with self._open_model(on_progress) as (model, context_tokens):
                     await starting
-                    return await run.conduct(model, session, given)
+                    setup = Setup(self.settings(), self.limits, self._tools, self._cost_of, context_tokens)
+                    async with Conversation(setup, model, sandbox, directory, on_progress, changes=changes) as session:
+                        yield session
             finally:
                 starting.cancel()
                 await asyncio.gather(starting, return_exceptions=True)
-                await session.close()
+                await sandbox.close()
 
     @asynccontextmanager
-    async def _open_model(self, on_progress: Callable[[Progress], None]) -> AsyncIterator[Model]:
-        """The model behind its endpoint; the local one is served for as long as the run lasts."""
+    async def _open_model(self, on_progress: Callable[[Progress], None]) -> AsyncIterator[tuple[Model, int | None]]:
+        """The model behind its endpoint and its context; the local one is served for as long as the run lasts."""
         if isinstance(self.model, Endpoint):
             async with Model(self.model, self.sampling) as model:
-                yield model
+                yield model, self._context_tokens
             return
         on_progress(Waiting(f"loading {self.model.name}"))
         path = await asyncio.to_thread(find_local_file, self.model)
         async with serve(path, name=self.model.name) as server:
             endpoint = Endpoint(base_url=server.base_url, model=server.model, api_key=server.api_key)
             async with Model(endpoint, self.sampling, headers=server.headers) as model:
-                yield model
+                yield model, self._context_tokens or server.context_tokens
 
     def settings(self) -> ModelSettings:
         """The model and its sampling, as the transcript records them."""
@@ -165,98 +182,6 @@ def find_local_file(model: LocalModel) -> Path:
             mend="cellblock model pull",
         )
     return path
-
-
-class _Run:
-    """One run from its first event to its last."""
-
-    def __init__(self, agent: Agent, task: str, directory: Path, on_progress: Callable[[Progress], None]) -> None:
-        self._agent = agent
-        self._task = task
-        self._directory = directory
-        self._on_progress = on_progress
-        self._begun = time.monotonic()
-        self._transcript: Transcript | None = None
-        self._early: list[Change] = []
-
-    def note_change(self, change: Change) -> None:
-        """Record what happens to the sandbox; what comes before the transcript waits for it."""
-        if self._transcript is None:
-            self._early.append(change)
-        else:
-            self._transcript.append(SandboxChanged(kind=change.kind, reason=change.reason))
-
-    async def conduct(self, model: Model, session: Session, files: list[Path]) -> RunResult:
-        """Record the run's start, go through the loop, and record how it ended, whatever happens."""
-        records = await put_files(session, files)
-        started = await self._started(session, records)
-        before = await session.list_files()
-        with Transcript(self._directory, clock=utc_now) as transcript:
-            self._transcript = transcript
-            transcript.append(started)
-            for change in self._early:
-                self.note_change(change)
-            finish, artifacts = Finish("cancelled", None), Artifacts()
-            try:
-                finish = await Loop(model, session, transcript, self._on_progress).run(self._agent.max_turns)
-                with suppress(SandboxError):  # an answer is not lost with the sandbox that it came from
-                    artifacts = await collect_artifacts(session, before, self._directory / "files")
-            except Exception as error:
-                known = isinstance(error, CellblockError)
-                finish = Finish("error", finish.answer, str(error) if known else repr(error))
-                raise
-            finally:
-                finished = transcript.append(self._finished(transcript, finish, artifacts))
-                self._transcript = None
-        return RunResult(finish.outcome, finish.answer, self._directory, finished.usage, artifacts.records)
-
-    async def _started(self, session: Session, files: list[FileRecord]) -> RunStarted:
-        info, description = session.info, await session.describe()
-        return RunStarted(
-            cellblock_version=version("cellblock"),
-            run_id=self._directory.name,
-            task=self._task,
-            files=files,
-            settings=self._agent.settings(),
-            tools=[TOOL],
-            system_prompt=package_files("agent").joinpath("prompt.md").read_text(),
-            max_turns=self._agent.max_turns,
-            environment=Environment(
-                backend=info.backend,
-                engine=info.engine,
-                runtime=info.runtime,
-                image=info.image,
-                image_id=info.image_id,
-                python=description.python,
-                packages=description.packages,
-                policy=session.policy,
-            ),
-        )
-
-    def _finished(self, transcript: Transcript, finish: Finish, artifacts: Artifacts) -> RunFinished:
-        replies = [event for event in transcript.events if isinstance(event, ModelReplied)]
-        return RunFinished(
-            outcome=finish.outcome,
-            answer=finish.answer,
-            error=finish.error,
-            usage=sum((reply.usage for reply in replies), Usage()),
-            cost=None,
-            duration_s=round(time.monotonic() - self._begun, 3),
-            artifacts=artifacts.records,
-            artifacts_omitted=artifacts.omitted,
-        )
-
-
-def _check_task(task: str) -> None:
-    if not task.strip():
-        raise UsageError("The task is empty.", mend='cellblock run "What is 123 to the power of 21?"')
-    if encodable(task) != task:
-        raise UsageError(f"The task is not valid UTF-8: {task[:40]!r}.", mend="export LANG=C.UTF-8")
-    if len(task) > MAX_TASK_CHARS:
-        raise UsageError(
-            f"The task is {len(task)} characters long, over the limit of {MAX_TASK_CHARS}: {task[:40]!r}….",
-            mend='put the data into a file: cellblock run "TASK" -f FILE',
-        )
 
 
 def _fresh_run_id() -> str:

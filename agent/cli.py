@@ -22,12 +22,15 @@ from rich.progress import (
 from typer.core import TyperGroup
 
 from agent import local, transcript
-from agent.agent import DEFAULT_MAX_TURNS, Agent
+from agent.agent import Agent
+from agent.chat import Chat
 from agent.config import Sampling, choose_model
 from agent.doctor import check_all
 from agent.errors import InterruptedRunError
+from agent.limit_options import with_limits
+from agent.limits import Limits
 from agent.options import SectionedCommand, flag_errors, with_policy
-from agent.showing import show_run
+from agent.showing import outcome_words, show_run
 from agent.text import plain
 from agent.view import RunView
 from sandbox import CellblockError, Policy
@@ -67,6 +70,7 @@ UrlOption = Annotated[
 
 @app.command(cls=SectionedCommand)
 @with_policy
+@with_limits
 def run(
     task: Annotated[str, typer.Argument(help="What to find out; - reads it from stdin.")],
     file: Annotated[
@@ -75,23 +79,23 @@ def run(
     model: ModelOption = None,
     base_url: UrlOption = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="Run directory to make.")] = None,
-    max_turns: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Turns of the model.")] = DEFAULT_MAX_TURNS,
     temperature: Annotated[float, typer.Option(metavar="NUMBER", help="Of the model's sampling, 0 to 2.")] = 0.2,
     seed: Annotated[int | None, typer.Option(metavar="NUMBER", help="Seed of the model's sampling.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     *,
     policy: Policy,
+    limits: Limits,
 ) -> None:
     """Answer TASK: the model writes Python, the sandbox runs it, the answer is printed."""
     task = sys.stdin.read() if task == "-" else task
     with flag_errors({"temperature": temperature, "seed": seed}):
         sampling = Sampling(temperature=temperature, seed=seed)
-    agent = Agent(model=model, base_url=base_url, sampling=sampling, policy=policy, max_turns=max_turns)
+    agent = Agent(model=model, base_url=base_url, sampling=sampling, policy=policy, limits=limits)
     console = _story()
     with RunView(console) as view:
         result = agent.run_sync(task, files=file or [], run_directory=output, on_progress=view)
     console.print(
-        f"[dim]{escape(str(result.run_directory))}: {result.outcome}, "
+        f"[dim]{escape(str(result.run_directory))}: {outcome_words(result.outcome, result.limit)}, "
         f"{result.usage.input_tokens} + {result.usage.output_tokens} tokens[/dim]",
         soft_wrap=True,
     )
@@ -100,6 +104,7 @@ def run(
             json.dumps(
                 {
                     "outcome": result.outcome,
+                    "limit": result.limit,
                     "answer": result.answer,
                     "run_directory": str(result.run_directory),
                     "usage": result.usage.model_dump(),
@@ -111,6 +116,29 @@ def run(
     else:
         _result(plain(result.answer or ""))
     raise typer.Exit(0 if result.outcome == "answered" else 1)
+
+
+@app.command(cls=SectionedCommand)
+@with_policy
+@with_limits
+def chat(
+    file: Annotated[
+        list[Path] | None, typer.Option("-f", "--file", metavar="FILE", help="File for the first question.")
+    ] = None,
+    model: ModelOption = None,
+    base_url: UrlOption = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="Run directory to make.")] = None,
+    temperature: Annotated[float, typer.Option(metavar="NUMBER", help="Of the model's sampling, 0 to 2.")] = 0.2,
+    seed: Annotated[int | None, typer.Option(metavar="NUMBER", help="Seed of the model's sampling.")] = None,
+    *,
+    policy: Policy,
+    limits: Limits,
+) -> None:
+    """Ask one question after the other over one sandbox; piped, one question a line."""
+    with flag_errors({"temperature": temperature, "seed": seed}):
+        sampling = Sampling(temperature=temperature, seed=seed)
+    agent = Agent(model=model, base_url=base_url, sampling=sampling, policy=policy, limits=limits)
+    Chat(agent, _story(), _result, files=file or [], run_directory=output).run()
 
 
 @app.command()

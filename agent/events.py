@@ -1,13 +1,15 @@
 """The transcript's events: small frozen classes, one union, one adapter.
 
-A transcript is one `run_started`, then `model`, `tool`, `instruction` and `sandbox` events as they
-happen, then one `run_finished`; a file without it is a run that crashed.
+A transcript is one `run_started` with the first question, then `model`, `tool`, `instruction`, `history_shortened`,
+`question` (each further one) and `sandbox` events as they happen, then one `run_finished`; a file without it is a run
+that crashed.
 """
 
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, TypeAdapter
 
+from agent.limits import LimitName, Limits
 from agent.messages import Attempt, ToolCall, Usage
 from sandbox import Execution, Policy
 
@@ -72,8 +74,18 @@ class RunStarted(_Event):
     settings: ModelSettings
     tools: list[dict[str, Any]]
     system_prompt: str
-    max_turns: int
+    limits: Limits
+    """Of each question."""
     environment: Environment
+
+
+class Asked(_Event):
+    """A further question over the same kernel and the same history."""
+
+    type: Literal["question"] = "question"
+    task: str
+    files: list[FileRecord]
+    """Those that came with it."""
 
 
 class ModelReplied(_Event):
@@ -99,9 +111,11 @@ class ModelReplied(_Event):
 
 
 class ToolRan(_Event):
-    """One tool call, answered. `execution` is None where nothing could be run."""
+    """One tool call, answered. `execution` is None where no cell was run."""
 
     type: Literal["tool"] = "tool"
+    tool: str = "run_python"
+    """The tool's name; the others are functions of the caller, which ran on the host."""
     call_id: str
     arguments: str
     code: str | None
@@ -114,8 +128,23 @@ class Instructed(_Event):
     """Something that we say to the model in the user's place."""
 
     type: Literal["instruction"] = "instruction"
-    reason: Literal["limit", "nudge"]
+    reason: Literal["limit", "nudge", "cut", "empty", "stopped"]
     text: str
+
+
+class Shortening(_Value):
+    """To how many characters an observation is shortened, a note in its middle not counted."""
+
+    seq: NonNegativeInt
+    """Of the `tool` event that holds it whole."""
+    max_chars: int
+
+
+class HistoryShortened(_Event):
+    """Old observations are shorter in all requests from here on: the model could not have read them all."""
+
+    type: Literal["history_shortened"] = "history_shortened"
+    observations: list[Shortening]
 
 
 class SandboxChanged(_Event):
@@ -134,6 +163,8 @@ class RunFinished(_Event):
     answer: str | None
     error: str | None
     """One line, where the outcome is "error"."""
+    limit: LimitName | None = None
+    """Which limit was reached, where the outcome is "limit"."""
     usage: Usage
     """Summed over all turns."""
     cost: float | None
@@ -146,7 +177,7 @@ class RunFinished(_Event):
 
 
 Event = Annotated[
-    RunStarted | ModelReplied | ToolRan | Instructed | SandboxChanged | RunFinished,
+    RunStarted | Asked | ModelReplied | ToolRan | Instructed | HistoryShortened | SandboxChanged | RunFinished,
     Field(discriminator="type"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)

@@ -1,17 +1,21 @@
-"""Events → the messages of the next request. The history is linear: each event only ever appends."""
+"""Events → the messages of the next request. The history is linear: each event only ever appends.
+
+The one exception is an event of its own: `history_shortened` makes old observations shorter from there on.
+"""
 
 import hashlib
 import json
 from typing import Any
 
-from agent.events import Event, Instructed, ModelReplied, RunStarted, ToolRan
+from agent.events import Asked, Event, Instructed, ModelReplied, RunStarted, ToolRan
 from agent.messages import Message
+from agent.shortening import shortened
 from agent.toolcalls import canonical
 
 
 def messages_of(events: list[Event]) -> list[Message]:
     """The messages that follow from the events so far."""
-    return [message for event in events for message in _messages(event)]
+    return [message for event in shortened(events) for message in _messages(event)]
 
 
 def _messages(event: Event) -> list[Message]:
@@ -21,6 +25,8 @@ def _messages(event: Event) -> list[Message]:
                 {"role": "system", "content": event.system_prompt},
                 {"role": "user", "content": user_message(event)},
             ]
+        case Asked():
+            return [{"role": "user", "content": user_message(event)}]
         case ModelReplied():
             message: Message = {"role": "assistant", "content": event.content}
             if event.tool_calls:
@@ -41,12 +47,12 @@ def _messages(event: Event) -> list[Message]:
             return []
 
 
-def user_message(started: RunStarted) -> str:
+def user_message(asked: RunStarted | Asked) -> str:
     """The task, and the files that lie ready for it."""
-    if not started.files:
-        return started.task
-    files = "\n".join(f"- /workspace/{file.name} ({file.size_bytes} bytes)" for file in started.files)
-    return f"{started.task}\n\nFiles:\n{files}"
+    if not asked.files:
+        return asked.task
+    files = "\n".join(f"- /workspace/{file.name} ({file.size_bytes} bytes)" for file in asked.files)
+    return f"{asked.task}\n\nFiles:\n{files}"
 
 
 def request_sha256(messages: list[Message], tools: list[dict[str, Any]]) -> str:

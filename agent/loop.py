@@ -1,148 +1,179 @@
 """think → execute → integrate: the model is asked, its calls are run, and it reads what came out."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, TypeVar
 
 from agent import progress, toolcalls
-from agent.events import Instructed, ModelReplied, Outcome, ToolRan
-from agent.history import messages_of, request_sha256
-from agent.messages import Message, Reply, ToolCall
-from agent.model import Generation, Model
-from agent.observation import observe
+from agent.cells import Cells, CodeRunner
+from agent.events import Asked, Instructed, ModelReplied, Outcome, RunStarted, ToolRan
+from agent.functions import FunctionTool
+from agent.limits import CostOf, LimitName, Limits, Meter
+from agent.messages import ToolCall
+from agent.model import Model
+from agent.nudging import needs_check
 from agent.progress import Progress
-from agent.recovery import Recovered, recover
 from agent.transcript import Transcript
-from sandbox import Execution, Output, SessionClosedError
+from agent.turns import Turns
+from agent.words import INSTRUCTION, OBSERVATION
 
-LAST_TURN = "No more code can be run. Give your best answer now, from what you have seen."
-NUDGE = "Check this with Python: write the code in a ```python block."
+E = TypeVar("E")
+Reason = Literal["limit", "nudge", "cut", "empty"]
+NOTHING_RAN = {"code": None, "execution": None}
 
 
 @dataclass(frozen=True)
 class Finish:
-    """How a run ended: by an answer, at its limit with the best answer so far, or without one."""
+    """How a question ended: by an answer, at a limit with the best answer so far, or without one."""
 
     outcome: Outcome
     answer: str | None
     error: str | None = None
-
-
-class CodeRunner(Protocol):
-    """What the loop needs of a sandbox session."""
-
-    async def execute(self, code: str, *, on_output: Callable[[Output], None]) -> Execution: ...
+    limit: LimitName | None = None
 
 
 class Loop:
-    """One run over one session. All that it decides and sees is in the transcript."""
+    """Questions over one session, one after the other. All that it decides and sees is in the transcript."""
 
     def __init__(
-        self, model: Model, sandbox: CodeRunner, transcript: Transcript, on_progress: Callable[[Progress], None]
+        self,
+        model: Model,
+        sandbox: CodeRunner,
+        transcript: Transcript,
+        on_progress: Callable[[Progress], None],
+        *,
+        limits: Limits | None = None,
+        tools: Sequence[FunctionTool] = (),
+        cost_of: CostOf | None = None,
+        context_tokens: int | None = None,
     ) -> None:
-        self._model = model
-        self._sandbox = sandbox
+        """`context_tokens` is what the model can read and write at once; None where that is not known."""
         self._transcript = transcript
         self._on_progress = on_progress
-        self._calls_natively = False
-        self._out_of_time = False
-        """Whether the session's time is over, so that no more code can be run."""
+        self._limits = limits or Limits()
+        self._functions = {tool.name: tool for tool in tools}
+        self._cost_of = cost_of
+        self._turns = Turns(model, transcript, on_progress, others=self._functions, context_tokens=context_tokens)
+        self._cells = Cells(
+            sandbox,
+            lambda output: on_progress(progress.OutputPiece(output)),
+            packages=next((event.environment.packages for event in self._all(RunStarted)), {}),
+            tools=self._functions,
+        )
+        self._begin()
 
-    async def run(self, max_turns: int) -> Finish:
+    def _begin(self) -> None:
+        """Forget what belongs to the question before."""
+        self.meter = Meter(self._limits, self._cost_of)
+        self._first = len(self._transcript.events)
+        self._said: set[Reason] = set()
+
+    async def answer(self) -> Finish:
+        """Answer the question that the transcript holds last; what then runs at the limit on time is stopped."""
+        self._begin()
+        try:
+            async with asyncio.timeout(self._limits.max_seconds) as deadline:
+                return await self._take_turns()
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            return Finish("limit", self._best_text(), limit="seconds")
+
+    async def _take_turns(self) -> Finish:
         """Turn after turn until the model answers without a call, or one last turn without tools."""
-        for turn in range(1, max_turns + 1):
-            replied = await self._think(turn, [toolcalls.TOOL])
-            if not replied.tool_calls:
-                if self._nothing_ran() and turn == 1 < max_turns:
-                    self._transcript.append(Instructed(reason="nudge", text=NUDGE))
-                    continue
+        while (limit := self._limit()) is None:
+            replied = await self._think([toolcalls.TOOL, *(tool.schema for tool in self._functions.values())])
+            if replied.tool_calls:
+                await self._execute_all(replied.tool_calls)
+            elif reason := self._objection(replied):
+                self._instruct(reason)
+            else:
                 return Finish("answered", replied.content.strip())
-            for call in replied.tool_calls:
-                await self._execute(call)
-            if self._out_of_time:
-                break
-        self._transcript.append(Instructed(reason="limit", text=LAST_TURN))
-        last = await self._think(turn + 1, [])
-        return Finish("limit", last.content.strip())
+        if limit == "cost":
+            return Finish("limit", self._best_text(), limit=limit)
+        self._instruct("limit")
+        last = await self._think([])
+        return Finish("limit", last.content.strip() or self._best_text(), limit=limit)
 
-    def _nothing_ran(self) -> bool:
-        return not any(isinstance(event, ToolRan) for event in self._transcript.events)
+    async def _think(self, tools: list[dict[str, Any]]) -> ModelReplied:
+        replied = await self._turns.take(tools, self._first)
+        self.meter.count_turn(replied.usage)
+        return replied
 
-    async def _think(self, turn: int, tools: list[dict[str, Any]]) -> ModelReplied:
-        """Ask for one turn and record it; without tools, a call in its text stays text."""
-        messages = messages_of(self._transcript.events)
-        generation = await self._model.generate(messages, tools, self._on_delta)
-        event = self._interpret(turn, generation, messages, tools)
-        self._on_progress(progress.TurnEnded(event.reasoning, event.content, not event.tool_calls))
-        return self._transcript.append(event)
+    def _limit(self) -> LimitName | None:
+        return "session" if self._cells.is_over else self.meter.reached()
 
-    def _interpret(
-        self, turn: int, generation: Generation, messages: list[Message], tools: list[dict[str, Any]]
-    ) -> ModelReplied:
-        reply = generation.reply
-        recovered = None
-        if reply.tool_calls:
-            self._calls_natively = True
-        elif tools:
-            recovered = self._recover(reply, turn)
-        return ModelReplied(
-            turn=turn,
-            content=recovered.prose if recovered else reply.content,
-            reasoning=reply.reasoning,
-            tool_calls=recovered.calls if recovered else reply.tool_calls if tools else [],
-            finish_reason=reply.finish_reason,
-            usage=reply.usage,
-            duration_s=round(generation.duration_s, 3),
-            attempts=generation.attempts,
-            request_sha256=request_sha256(messages, tools),
-            recovered_as=recovered.shape if recovered else None,
-            raw_content=reply.content if recovered else None,
-        )
+    def _objection(self, replied: ModelReplied) -> Reason | None:
+        """What speaks against taking a reply without a call for the answer; each is said once, but for emptiness."""
+        reason: Reason | None = None
+        if not replied.content.strip():
+            reason = "empty"
+        elif replied.finish_reason == "length":
+            reason = "cut"
+        elif not self._all(ToolRan, self._first) and not self.meter.is_last_turn() and self._needs_check(replied):
+            reason = "nudge"
+        if reason in ("empty", "cut"):
+            self.meter.count_try(failed=True)
+        return reason if reason == "empty" or reason not in self._said else None
 
-    def _recover(self, reply: Reply, turn: int) -> Recovered | None:
-        """The calls in the text; an answer may repeat the code that led to it."""
-        ran = [event for event in self._transcript.events if isinstance(event, ToolRan) and event.execution]
-        return recover(
-            reply,
-            turn=turn,
-            fences=not self._calls_natively,
-            settled=bool(ran) and ran[-1].execution is not None and ran[-1].execution.status == "ok",
-            ran=[event.code for event in ran if event.code],
-        )
+    def _needs_check(self, replied: ModelReplied) -> bool:
+        asked = [event for event in self._transcript.events if isinstance(event, RunStarted | Asked)][-1]
+        return needs_check(asked.task, replied.content, has_files=bool(asked.files))
 
-    async def _execute(self, call: ToolCall) -> None:
-        """Run one call and record what the model is told about it."""
-        code, execution = None, None
+    def _instruct(self, reason: Reason) -> None:
+        self._said.add(reason)
+        self._transcript.append(Instructed(reason=reason, text=INSTRUCTION[reason]))
+
+    def _best_text(self) -> str | None:
+        texts = [event.content.strip() for event in self._all(ModelReplied, self._first)]
+        return next((text for text in reversed(texts) if text), None)
+
+    def _all(self, kind: type[E], first: int = 0) -> list[E]:
+        return [event for event in self._transcript.events[first:] if isinstance(event, kind)]
+
+    async def _execute_all(self, calls: list[ToolCall]) -> None:
+        """Run the calls of one turn in order; each has its answer on record, whatever happens."""
+        done = 0
         try:
-            code = toolcalls.code_of(call)
+            for call in calls:
+                is_cancelled = await self._execute(call)
+                done += 1
+                if is_cancelled:
+                    raise asyncio.CancelledError
+        finally:
+            for call in calls[done:]:
+                self._record(call, OBSERVATION["not_run"].format(why=OBSERVATION["turn_over"]))
+
+    async def _execute(self, call: ToolCall) -> bool:
+        """Run one call and record what the model is told about it; True where we were cancelled meanwhile."""
+        try:
+            if tool := self._functions.get(call.name.strip().rpartition(".")[2]):
+                await self._call(tool, call)
+                return False
+            return await self._run(call, toolcalls.code_of(call, others=self._functions))
         except toolcalls.BadCallError as error:
-            observation = str(error)
-        else:
-            self._on_progress(progress.CodeStarted(code))
-            execution, observation = await self._run(code)
+            self.meter.count_try(failed=True)
+            self._record(call, str(error))
+            self._on_progress(progress.CodeEnded(None, str(error)))
+            return False
+
+    async def _run(self, call: ToolCall, code: str) -> bool:
+        self._on_progress(progress.CodeStarted(code))
+        cell = await self._cells.run(code, self._all(ToolRan))
+        self.meter.count_try(failed=cell.fails_as_before)
+        self._record(call, cell.observation, code=code, execution=cell.execution)
+        self._on_progress(progress.CodeEnded(cell.execution, cell.observation))
+        return cell.is_cancelled
+
+    async def _call(self, tool: FunctionTool, call: ToolCall) -> None:
+        self._on_progress(progress.ToolStarted(tool.name, call.arguments))
+        observation = await tool.call(call)
+        self.meter.count_try(failed=False)
+        self._record(call, observation, tool=tool.name)
+        self._on_progress(progress.ToolEnded(tool.name, observation))
+
+    def _record(self, call: ToolCall, observation: str, **ran: Any) -> None:
         self._transcript.append(
-            ToolRan(
-                call_id=call.id,
-                arguments=call.arguments,
-                code=code,
-                execution=execution,
-                observation=observation,
-            )
+            ToolRan(call_id=call.id, arguments=call.arguments, observation=observation, **{**NOTHING_RAN, **ran})
         )
-        self._on_progress(progress.CodeEnded(execution, observation))
-
-    async def _run(self, code: str) -> tuple[Execution | None, str]:
-        """Run a cell, and say what the model is to read about it; None where the session is over already."""
-        try:
-            execution = await self._sandbox.execute(
-                code, on_output=lambda output: self._on_progress(progress.OutputPiece(output))
-            )
-        except SessionClosedError as error:
-            self._out_of_time = True
-            return None, f"The code was not run. {error.message}"
-        self._out_of_time = execution.cause == "session_timeout"
-        return execution, observe(execution)
-
-    def _on_delta(self, kind: Literal["reasoning", "text"], text: str) -> None:
-        delta = progress.ReasoningDelta if kind == "reasoning" else progress.TextDelta
-        self._on_progress(delta(text))

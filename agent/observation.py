@@ -1,36 +1,25 @@
-"""Execution → the exact text that the model reads. All its words stand in one table."""
+"""Execution → the exact text that the model reads."""
+
+from collections.abc import Iterable
 
 from agent.text import cut_middle, plain
+from agent.tracebacks import shorten
+from agent.words import OBSERVATION as WORDS
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
 
 MAX_CHARS = 8_000
 """Of one observation; the full output lies in the transcript."""
 
-WORDS = {
-    "nothing": "The code ran without output. Print what you need to see.",
-    "timeout": "The code was stopped after {seconds:.0f} s. Use a faster method or a smaller input.",
-    "died": "The Python process died ({cause}).",
-    "out_of_memory": "The Python process was killed because memory ran out. Use less memory.",
-    "sandbox_lost": "The sandbox went away while the code ran.",
-    "session_timeout": "The time for all code of this task is over; the code was stopped after {seconds:.0f} s.",
-    "child_out_of_memory": "A child process was killed because memory ran out. Use less memory.",
-    "state_kept": "Variables of earlier cells are kept.",
-    "state_lost": "All variables and imports are gone: run again what you need. Files are kept.",
-    "files_lost": "All variables and files are gone: start again from nothing.",
-    "omitted": "\n[... {count} bytes left out ...]\n",
-    "full_text": "[The first {size} bytes of the output are in {path}.]",
-    "omitted_outputs": "[{count} further outputs were left out.]",
-    "image": "[image shown: {kind}]",
-    "cut": "\n[... {count} characters left out ...]\n",
-}
 
+def observe(execution: Execution, hints: Iterable[str] = (), *, unprinted: str | None = None) -> str:
+    """What the model is told about a cell: its output, how it ended where it did not end well, and what may help.
 
-def observe(execution: Execution) -> str:
-    """What the model is told about a cell: its output, then how it ended where it did not end well."""
+    `unprinted` names a value that the cell's last line made and that nobody sees.
+    """
     body = cut_middle("".join(_render(output) for output in execution.outputs).strip("\n"), MAX_CHARS, WORDS["cut"])
-    notes = _ending(execution)
+    notes = [note for note in (*_ending(execution), *hints) if note]
     if not body and not notes:
-        return WORDS["nothing"]
+        return WORDS["assigned"].format(name=unprinted) if unprinted else WORDS["nothing"]
     return "\n".join(part for part in (body, *notes) if part)
 
 
@@ -40,7 +29,7 @@ def _render(output: Output) -> str:
             omission = WORDS["omitted"].format(count=output.omitted_bytes) if output.omitted_bytes else ""
             return omission + plain(output.text)
         case ErrorOutput():
-            return plain("\n".join(output.traceback)) + "\n"
+            return shorten(output) + "\n"
         case ExecuteResult() | DisplayData():
             return _render_bundle(output)
 

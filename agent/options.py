@@ -17,7 +17,7 @@ from agent.text import cut_middle
 from sandbox import Policy, format_size
 
 PANEL = "Sandbox"
-OTHER_FLAGS = {"environment": "--env", "rich_bytes": "--rich-output"}
+OTHER_FLAGS = {"environment": "--env", "rich_bytes": "--rich-output", "max_consecutive_failures": "--max-failures"}
 """Where a field's own name would not say enough."""
 METAVARS = {"environment": "NAME=VALUE", "user": "UID:GID"}
 BOUNDS = {"gt": "more than", "ge": "at least", "le": "at most"}

@@ -58,4 +58,22 @@ class CodeEnded:
     observation: str
 
 
-Progress = Waiting | ReasoningDelta | TextDelta | TurnEnded | CodeStarted | OutputPiece | CodeEnded
+@dataclass(frozen=True)
+class ToolStarted:
+    """A function of the caller is about to be called; `arguments` is the model's text, which may not be JSON."""
+
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class ToolEnded:
+    """The function is done; `observation` is what the model reads."""
+
+    name: str
+    observation: str
+
+
+Progress = (
+    Waiting | ReasoningDelta | TextDelta | TurnEnded | CodeStarted | OutputPiece | CodeEnded | ToolStarted | ToolEnded
+)

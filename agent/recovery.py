@@ -34,13 +34,20 @@ class Recovered:
 
 
 def recover(
-    reply: Reply, *, turn: int, fences: bool, settled: bool = False, ran: Collection[str] = ()
+    reply: Reply,
+    *,
+    turn: int,
+    fences: bool,
+    settled: bool = False,
+    ran: Collection[str] = (),
+    others: Collection[str] = (),
 ) -> Recovered | None:
     """The calls that leaked into a reply's text, or None. Searches the thinking only where there is no content.
 
     `fences`: whether a ```python fence counts as a call; to who calls natively it is an example.
     `settled`: whether code has run well, so that a fence in the middle of prose belongs to the answer.
     `ran`: code that was run before; a fence that repeats it belongs to the answer.
+    `others`: names of the tools beside run_python; calls to them are found in tags and as JSON.
     """
     thinks = not reply.content.strip()
     text = reply.reasoning if thinks else reply.content
@@ -48,22 +55,23 @@ def recover(
         return None
     may_be_cut = reply.finish_reason in ("length", None)
     blocks = shapes.blocks_of(text)
-    found = _explicit(text, blocks, may_be_cut, ran)
+    found = _explicit(text, blocks, may_be_cut, ran, others)
     if found is None and fences and not thinks:
         found = _python_fences(text, blocks, settled, ran)
     if found is None:
         return None
     shape, calls = found
     return Recovered(
-        calls=[_tool_call(call, f"call_{turn}_{place}", may_be_cut) for place, call in enumerate(calls)],
+        calls=[_tool_call(call, f"call_{turn}_{place}", may_be_cut, others) for place, call in enumerate(calls)],
         shape=f"{shape} in thinking" if thinks else shape,
         prose=reply.content if thinks else INVENTED.sub("", text[: calls[0].start]).strip(),
         cut=may_be_cut and not calls[-1].closed,
     )
 
 
-def _tool_call(found: Found, call_id: str, may_be_cut: bool) -> ToolCall:
-    code, name = code_in(found.arguments), found.name
+def _tool_call(found: Found, call_id: str, may_be_cut: bool, others: Collection[str]) -> ToolCall:
+    name = found.name
+    code = None if name in others else code_in(found.arguments)
     if may_be_cut and not found.closed:
         name = RUN_PYTHON
         whole = json.dumps({"code": code or ""}, ensure_ascii=False)
@@ -75,14 +83,18 @@ def _tool_call(found: Found, call_id: str, may_be_cut: bool) -> ToolCall:
     return ToolCall(id=call_id, name=name, arguments=encodable(arguments))
 
 
-def _explicit(text: str, blocks: list[Block], may_be_cut: bool, ran: Collection[str]) -> tuple[str, list[Found]] | None:
+def _explicit(
+    text: str, blocks: list[Block], may_be_cut: bool, ran: Collection[str], others: Collection[str]
+) -> tuple[str, list[Found]] | None:
     """The calls that name the tool or can be nothing else, in the shape that begins first."""
     tagged = shapes.tagged(text, blocks)
     candidates = {
         "tool_call tag": [call for call in tagged if not call.is_function],
         "function tag": [call for call in tagged if call.is_function],
-        "json fence": [call for call in shapes.fenced_json(text, blocks, may_be_cut) if not _is_repeated(call, ran)],
-        "bare object": shapes.bare_objects(text, blocks, may_be_cut),
+        "json fence": [
+            call for call in shapes.fenced_json(text, blocks, may_be_cut, others) if not _is_repeated(call, ran)
+        ],
+        "bare object": shapes.bare_objects(text, blocks, may_be_cut, others),
         "written call": shapes.written(text, blocks),
     }
     found = {shape: calls for shape, calls in candidates.items() if calls}
@@ -105,7 +117,7 @@ def _before_invention(text: str, calls: list[Found]) -> list[Found]:
 
 def _is_repeated(call: Found, ran: Collection[str]) -> bool:
     lines = same_lines(code_in(call.arguments) or "")
-    return any(lines == same_lines(code) for code in ran)
+    return bool(lines) and any(lines == same_lines(code) for code in ran)
 
 
 def _python_fences(

@@ -13,7 +13,7 @@ text. Whether what is found is meant as a call, `agent.recovery` decides.
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -179,22 +179,22 @@ def _between_tags(text: str) -> str:
     return text.removesuffix("\n").removesuffix("\r")
 
 
-def fenced_json(text: str, blocks: list[Block], may_be_cut: bool) -> list[Found]:
+def fenced_json(text: str, blocks: list[Block], may_be_cut: bool, others: Collection[str] = ()) -> list[Found]:
     """Calls in JSON in a fence, whatever its language."""
     found = []
     for block in blocks:
         begin = block.close - len(text[block.begin : block.close].lstrip())
         for value in _values(text, begin, block.close):
             end, closed = max(block.end, value.end), value.closed or block.closed
-            calls = _our_calls(value.value, True, may_be_cut and not closed)
-            found += [Found(block.start, end, arguments, closed) for arguments in calls]
+            calls = _our_calls(value.value, True, may_be_cut and not closed, others)
+            found += [Found(block.start, end, arguments, closed, name) for name, arguments in calls]
     return found
 
 
-def bare_objects(text: str, blocks: list[Block], may_be_cut: bool) -> list[Found]:
+def bare_objects(text: str, blocks: list[Block], may_be_cut: bool, others: Collection[str] = ()) -> list[Found]:
     """Calls in JSON at the start of a line; bare arguments only where nothing stands before them."""
     begin = len(text) - len(text.lstrip())
-    if RUN_PYTHON not in text and not text.startswith(("{", "["), begin):
+    if not any(name in text for name in (RUN_PYTHON, *others)) and not text.startswith(("{", "["), begin):
         return []
     found: list[Found] = []
     place = 0
@@ -205,8 +205,8 @@ def bare_objects(text: str, blocks: list[Block], may_be_cut: bool) -> list[Found
         start = match.end()
         value = lenient.parse(text, start, limit_of(text, start))
         if value is not None and not any(block.begin <= start < block.close for block in blocks):
-            calls = _our_calls(value.value, start == begin, may_be_cut and not value.closed)
-            found += [Found(start, value.end, arguments, value.closed) for arguments in calls]
+            calls = _our_calls(value.value, start == begin, may_be_cut and not value.closed, others)
+            found += [Found(start, value.end, arguments, value.closed, name) for name, arguments in calls]
         place = max(start + 1, value.end if value else 0)
     return found
 
@@ -295,12 +295,13 @@ def _constant(node: ast.expr | None) -> Any:
         return None
 
 
-def _our_calls(value: Any, bare: bool, is_cut: bool) -> list[Any]:
-    """The arguments of the calls in a JSON value that name our tool and carry code, or were cut before it."""
+def _our_calls(value: Any, bare: bool, is_cut: bool, others: Collection[str]) -> list[tuple[str, Any]]:
+    """The calls in a JSON value that name our tool and carry code, or were cut before it, or name another tool."""
     return [
-        arguments
+        (name if name in others else RUN_PYTHON, arguments)
         for name, arguments in _calls_of(value, bare=bare and _is_bare(value))
-        if (name.strip() and is_run_python(name) and (code_in(arguments) or "").strip())
+        if name in others
+        or (name.strip() and is_run_python(name) and (code_in(arguments) or "").strip())
         or (is_cut and name and RUN_PYTHON.startswith(name))
     ]
 

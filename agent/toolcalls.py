@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Collection
 from typing import Any
 
 from agent import lenient
@@ -26,6 +27,7 @@ TOOL: dict[str, Any] = {
 
 _HOW = f'Call {RUN_PYTHON} with {{"code": "..."}}.'
 UNKNOWN_TOOL = f"There is no tool {{name!r}}. The only tool is {RUN_PYTHON}, with one argument: code."
+UNKNOWN_AMONG = f"There is no tool {{name!r}}. The tools are {RUN_PYTHON}, with one argument: code; and {{others}}."
 NOT_JSON = f"The arguments are not JSON, so nothing was run. {_HOW} Escape quotes and newlines inside the code."
 CUT = (
     "The call was cut off before its end, most likely at the limit on output tokens, so nothing was run. "
@@ -46,14 +48,15 @@ def is_run_python(name: str) -> bool:
     return name.strip().rpartition(".")[2] in (RUN_PYTHON, "")
 
 
-def code_of(call: ToolCall) -> str:
+def code_of(call: ToolCall, *, others: Collection[str] = ()) -> str:
     """The code that a call asks to run. Raises BadCallError with what to do instead.
 
-    Arguments that end in the middle are never mended: half a program would run.
+    Arguments that end in the middle are never mended: half a program would run. `others` names the other tools.
     """
     if not is_run_python(call.name):
-        raise BadCallError(UNKNOWN_TOOL.format(name=call.name[:80]))
-    code = code_in(_arguments_of(call.arguments))
+        unknown = UNKNOWN_AMONG if others else UNKNOWN_TOOL
+        raise BadCallError(unknown.format(name=call.name[:80], others=", ".join(others)))
+    code = code_in(arguments_of(call.arguments))
     if code is None:
         raise BadCallError(NO_CODE)
     if not code.strip():
@@ -61,7 +64,8 @@ def code_of(call: ToolCall) -> str:
     return code
 
 
-def _arguments_of(text: str) -> Any:
+def arguments_of(text: str) -> Any:
+    """The value of a call's arguments. Raises BadCallError where they are cut off or no JSON."""
     text = text.strip()
     if found := lenient.parse(text):
         if not found.closed:
@@ -118,8 +122,9 @@ def _made_fit(code: str) -> str:
 def canonical(call: ToolCall) -> ToolCall:
     """The call as the history repeats it: arguments that are not JSON would make the next request fail."""
     try:
-        arguments = json.dumps({"code": code_of(call)}, ensure_ascii=False)
+        value = {"code": code_of(call)} if is_run_python(call.name) else arguments_of(call.arguments)
     except BadCallError:
-        arguments = "{}"
+        value = {}
+    arguments = encodable(json.dumps(value if isinstance(value, dict) else {}, ensure_ascii=False))
     name = call.name if _VALID_NAME.fullmatch(call.name) else RUN_PYTHON
     return call.model_copy(update={"name": name, "arguments": arguments})

@@ -16,7 +16,9 @@ from pydantic import ValidationError
 from agent.errors import TranscriptError
 from agent.events import (
     EVENT,
+    Asked,
     Event,
+    HistoryShortened,
     Instructed,
     ModelReplied,
     RunFinished,
@@ -25,7 +27,9 @@ from agent.events import (
     ToolRan,
 )
 
-EventT = TypeVar("EventT", RunStarted, ModelReplied, ToolRan, Instructed, SandboxChanged, RunFinished)
+EventT = TypeVar(
+    "EventT", RunStarted, Asked, ModelReplied, ToolRan, Instructed, HistoryShortened, SandboxChanged, RunFinished
+)
 
 FILE_NAME = "transcript.jsonl"
 

@@ -29,6 +29,10 @@ class RunView:
     def __exit__(self, *_: object) -> None:
         self._end_live()
 
+    def pause(self) -> None:
+        """End the live region, so that others can write; the next piece of progress begins a new one."""
+        self._end_live()
+
     def __call__(self, item: Progress) -> None:
         match item:
             case progress.Waiting(what):
@@ -45,6 +49,10 @@ class RunView:
                 self.show_output(output)
             case progress.CodeEnded(execution, observation):
                 self.show_ending(execution, observation)
+            case progress.ToolStarted(name, arguments):
+                self.show_call(name, arguments)
+            case progress.ToolEnded(_, observation):
+                self.show_returned(observation)
 
     def show_thinking(self, text: str) -> None:
         """What the model thought or said before its calls."""
@@ -56,6 +64,14 @@ class RunView:
         self._print(Text("── run_python", style="cyan"))
         self._print(Syntax(plain(code).strip("\n"), "python", theme="ansi_dark", background_color="default"))
         self._print(Text("── output", style="cyan"))
+
+    def show_call(self, name: str, arguments: str) -> None:
+        """A call of one of the caller's functions."""
+        self._print(Text(f"── {name} {plain(arguments)}", style="cyan"))
+
+    def show_returned(self, observation: str) -> None:
+        """What such a function returned."""
+        self._print(Text(plain(observation)))
 
     def show_output(self, output: Output) -> None:
         """One piece of output."""

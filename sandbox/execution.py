@@ -75,8 +75,8 @@ class Execution(_Value):
     files_lost: bool = False
     """True where the whole container was replaced: the files in /workspace are gone as well."""
     cause: str | None = None
-    """Why the cell did not end by itself: "timeout", "session_timeout", "out_of_memory", "exit",
-    "signal SIGSEGV", "sandbox_lost" (the container went away); None where it did."""
+    """Why the cell did not end by itself: "timeout", "session_timeout", "interrupted" (asked for),
+    "out_of_memory", "exit", "signal SIGSEGV", "sandbox_lost" (the container went away); None where it did."""
     oom_kills: int = 0
     """How many processes were killed for memory while the cell ran: the kernel or children of it."""
     omitted_bytes: int = 0

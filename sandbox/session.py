@@ -100,6 +100,9 @@ class Session:
         self._expired = False
         self._expiry: asyncio.TimerHandle | None = None
         self._expiring: asyncio.Task[None] | None = None
+        self._deadline: asyncio.Timeout | None = None
+        """When the running cell is to be interrupted; None where none runs."""
+        self._interrupted = False
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -147,9 +150,20 @@ class Session:
         async with self._operation() as channel:
             begun = time.monotonic()
             self._abandoned = True  # until it is over; a cancelled caller leaves it so
+            self._interrupted = False
             execution = await self._run_cell(channel, code, limit_s, on_output)
             self._abandoned = False
+            if self._interrupted and execution.cause == "timeout":
+                execution = execution.model_copy(update={"cause": "interrupted"})
             return execution.model_copy(update={"duration_s": time.monotonic() - begun})
+
+    def interrupt(self) -> bool:
+        """Interrupt the running cell as its time-out would, with the cause "interrupted"; False where none runs."""
+        if self._deadline is None:
+            return False
+        self._interrupted = True
+        self._deadline.reschedule(asyncio.get_running_loop().time())
+        return True
 
     async def is_alive(self) -> bool:
         """Whether the sandbox answers within a second; it is never started or replaced for the question."""
@@ -344,15 +358,15 @@ class Session:
         """Run the cell up the ladder until it is over, one way or another."""
         try:
             await channel.send({"type": "execute", "id": recording.cell_id}, code.encode("utf-8", "replace"))
-            if done := await _collect(channel, recording, limit_s):
+            if done := await self._collect_until_interrupt(channel, recording, limit_s):
                 return recording.execution(done, kernel_died=channel.take_kernel_death())
-            self.on_change(Change("interrupted", "timeout"))
+            self.on_change(Change("interrupted", "asked for" if self._interrupted else "timeout"))
             await channel.send({"type": "interrupt"})
-            if done := await _collect(channel, recording, self.policy.interrupt_grace_s):
+            if done := await _collect(channel, recording, asyncio.timeout(self.policy.interrupt_grace_s)):
                 return recording.execution(done, kernel_died=channel.take_kernel_death(), timed_out=True)
             self.on_change(Change("restarted", "timeout"))
             await channel.send({"type": "restart"})
-            if done := await _collect(channel, recording, self.policy.restart_grace_s):
+            if done := await _collect(channel, recording, asyncio.timeout(self.policy.restart_grace_s)):
                 return recording.execution(done, kernel_died=True, timed_out=True)
             await self._stop("timeout")
             return recording.lost("timeout", "timeout")
@@ -362,11 +376,20 @@ class Session:
                 return recording.lost("timeout", "session_timeout")
             return recording.lost("died", "sandbox_lost")
 
+    async def _collect_until_interrupt(
+        self, channel: Channel, recording: Recording, limit_s: float
+    ) -> frames.Done | None:
+        self._deadline = asyncio.timeout(limit_s)
+        try:
+            return await _collect(channel, recording, self._deadline)
+        finally:
+            self._deadline = None
 
-async def _collect(channel: Channel, recording: Recording, limit_s: float) -> frames.Done | None:
+
+async def _collect(channel: Channel, recording: Recording, deadline: asyncio.Timeout) -> frames.Done | None:
     """Record the cell's frames up to its `done`; None where the time is over before."""
     try:
-        async with asyncio.timeout(limit_s):
+        async with deadline:
             while True:
                 frame = await channel.receive()
                 if isinstance(frame.header, frames.Done) and frame.header.id == recording.cell_id:

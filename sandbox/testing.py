@@ -1,10 +1,12 @@
 """For tests of code that uses a sandbox: a session that answers from a script, strictly."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sandbox.errors import CellblockError
 from sandbox.execution import Execution, Output, StreamOutput
+from sandbox.session import FileInfo
 
 
 @dataclass(frozen=True)
@@ -13,6 +15,8 @@ class Step:
 
     code: str
     gives: Execution | CellblockError
+    hangs: bool = False
+    """Whether the cell ends only when it is interrupted."""
 
 
 def printed(text: str) -> Execution:
@@ -21,10 +25,16 @@ def printed(text: str) -> Execution:
 
 
 class ScriptedSandbox:
-    """Runs nothing: each `execute` must be the script's next step. Leaving the context checks that all were used."""
+    """Runs nothing: each `execute` must be the script's next step. Leaving the context checks that all were used.
 
-    def __init__(self, *steps: Step) -> None:
+    `files` are the names of what lies in its workspace.
+    """
+
+    def __init__(self, *steps: Step, files: Iterable[str] = ()) -> None:
         self._steps = list(steps)
+        self._files = list(files)
+        self._interrupted = asyncio.Event()
+        self._hanging = False
 
     async def execute(
         self,
@@ -43,7 +53,22 @@ class ScriptedSandbox:
             raise step.gives
         for output in step.gives.outputs:
             on_output(output)
+        if step.hangs:
+            self._hanging = True
+            await self._interrupted.wait()
+            self._hanging = False
+            self._interrupted.clear()
         return step.gives
+
+    def interrupt(self) -> bool:
+        """End the step that hangs."""
+        if self._hanging:
+            self._interrupted.set()
+        return self._hanging
+
+    async def list_files(self) -> list[FileInfo]:
+        """The files that it was given, all empty."""
+        return [FileInfo(name=name, size_bytes=0, modified_ns=0) for name in self._files]
 
     def __enter__(self) -> "ScriptedSandbox":
         return self

@@ -71,7 +71,7 @@ def test_a_task_of_a_megabyte_is_refused_with_the_way_to_pass_it() -> None:
     assert done.stderr.endswith('Try: put the data into a file: cellblock run "TASK" -f FILE\n')
 
 
-@pytest.mark.parametrize("arguments", [["run"], ["nonsense"], ["run", "x", "--max-turns", "many"]])
+@pytest.mark.parametrize("arguments", [["run"], ["nonsense"], ["run", "x", "--seed", "many"]])
 def test_usage_errors_exit_with_2_and_point_to_help(arguments: list[str]) -> None:
     done = cellblock(*arguments)
     assert done.returncode == 2

@@ -10,11 +10,13 @@ from pydantic import SecretStr
 from agent import Endpoint, EndpointError, Sampling
 from agent.events import Environment, Event, Instructed, ModelReplied, ModelSettings, RunStarted, ToolRan
 from agent.history import messages_of, request_sha256
-from agent.loop import LAST_TURN, Finish, Loop
+from agent.limits import Limits
+from agent.loop import Finish, Loop
 from agent.model import Model
 from agent.progress import Progress, TurnEnded
 from agent.testing import Answer, Cut, Refusal, Reply, ScriptedCall, ScriptedEndpoint, calls, says, stream_of
 from agent.transcript import Transcript
+from agent.words import INSTRUCTION
 from sandbox import Execution, Policy, SessionClosedError
 from sandbox.testing import ScriptedSandbox, Step, printed
 
@@ -26,7 +28,7 @@ STARTED = RunStarted(
     settings=ModelSettings(model="m", base_url="u", temperature=0.2, top_p=None, max_output_tokens=None, seed=None),
     tools=[],
     system_prompt="You run Python.",
-    max_turns=3,
+    limits=Limits(max_turns=3),
     environment=Environment(
         backend="b",
         engine="e",
@@ -53,14 +55,15 @@ class Ran:
         return [event for event in self.events if isinstance(event, kind)]
 
 
-async def run_loop(tmp_path: Path, script: list[Reply], *steps: Step, max_turns: int = 3) -> Ran:
+async def run_loop(tmp_path: Path, script: list[Reply], *steps: Step, max_turns: int = 3, **options: Any) -> Ran:
     seen: list[Progress] = []
     with ScriptedEndpoint(script) as endpoint, ScriptedSandbox(*steps) as sandbox:
         target = Endpoint(base_url=endpoint.base_url, model="m", api_key=SecretStr("k"))
         with Transcript(tmp_path / "run") as transcript:
             transcript.append(STARTED)
             async with Model(target, Sampling()) as model:
-                finish = await Loop(model, sandbox, transcript, seen.append).run(max_turns)
+                options.setdefault("limits", Limits(max_turns=max_turns))
+                finish = await Loop(model, sandbox, transcript, seen.append, **options).answer()
         replies = [event for event in transcript.events if isinstance(event, ModelReplied)]
         assert len([item for item in seen if isinstance(item, TurnEnded)]) == len(replies)
         return Ran(finish, transcript.events, endpoint.requests)
@@ -164,15 +167,15 @@ async def test_several_calls_of_one_turn_run_in_order(tmp_path: Path) -> None:
 async def test_the_limit_on_turns_gives_one_last_turn_without_tools(tmp_path: Path) -> None:
     script: list[Reply] = [calls("print(6*7)"), says("Perhaps 42.")]
     ran = await run_loop(tmp_path, script, PRINT_42, max_turns=1)
-    assert ran.finish == Finish("limit", "Perhaps 42.")
+    assert ran.finish == Finish("limit", "Perhaps 42.", limit="turns")
     assert "tools" not in ran.requests[1]
-    assert ran.requests[1]["messages"][-1] == {"role": "user", "content": LAST_TURN}
+    assert ran.requests[1]["messages"][-1] == {"role": "user", "content": INSTRUCTION["limit"]}
 
 
 async def test_when_the_sessions_time_is_over_the_model_gives_its_best_answer(tmp_path: Path) -> None:
     over = Execution(status="timeout", cause="session_timeout", duration_s=5, state_lost=True, files_lost=True)
     ran = await run_loop(tmp_path, [calls("loop()"), says("42, I think.")], Step("loop()", over))
-    assert ran.finish == Finish("limit", "42, I think.")
+    assert ran.finish == Finish("limit", "42, I think.", limit="session")
     assert ran.of(ModelReplied)[-1].turn == 2
     assert ran.of(ToolRan)[0].observation.startswith("The time for all code of this task is over")
 

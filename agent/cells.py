@@ -1,0 +1,108 @@
+"""run_python: one cell in the sandbox, and what the model reads about it."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.events import ToolRan
+from agent.hints import Scene, hints, needs_files, unprinted
+from agent.observation import observe
+from agent.pycode import same_lines
+from agent.words import HINTS, OBSERVATION
+from sandbox import ErrorOutput, Execution, FileInfo, Output, SandboxError, SessionClosedError
+
+
+class CodeRunner(Protocol):
+    """What is needed of a sandbox session."""
+
+    async def execute(self, code: str, *, on_output: Callable[[Output], None]) -> Execution: ...
+
+    def interrupt(self) -> bool: ...
+
+    async def list_files(self) -> list[FileInfo]: ...
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell that was run, or could not be."""
+
+    execution: Execution | None
+    observation: str
+    fails_as_before: bool = False
+    """Whether the same code gave the same error before."""
+    is_cancelled: bool = False
+    """Whether our caller was cancelled meanwhile, and is to be told so once the cell is on record."""
+
+
+class Cells:
+    """Runs cells in one session."""
+
+    def __init__(
+        self,
+        sandbox: CodeRunner,
+        on_output: Callable[[Output], None],
+        *,
+        packages: Mapping[str, str] | None = None,
+        tools: Collection[str] = (),
+    ) -> None:
+        self._sandbox = sandbox
+        self._on_output = on_output
+        self._scene = Scene(packages=packages or {}, tools=tools)
+        self.is_over = False
+        """Whether the session's time is over, so that no more code can be run."""
+
+    async def run(self, code: str, earlier: Iterable[ToolRan]) -> Cell:
+        """Run one cell. A caller who is cancelled interrupts it, and hears of it when the cell has ended."""
+        running = asyncio.ensure_future(self._sandbox.execute(code, on_output=self._on_output))
+        is_cancelled = False
+        try:
+            execution = await asyncio.shield(running)
+        except SessionClosedError as error:
+            self.is_over = True
+            return Cell(None, OBSERVATION["not_run"].format(why=error.message))
+        except asyncio.CancelledError:
+            is_cancelled = True
+            interrupted = await self._interrupted(running)
+            if interrupted is None:
+                return Cell(None, OBSERVATION["abandoned"] + " " + OBSERVATION["state_lost"], is_cancelled=True)
+            execution = interrupted
+        self.is_over = execution.cause == "session_timeout"
+        again = _fails_as_before(code, execution, earlier)
+        found = await self._hints(code, execution) if not is_cancelled else []
+        observation = observe(execution, [*found, HINTS["repeated"] if again else ""], unprinted=unprinted(code))
+        return Cell(execution, observation, again, is_cancelled)
+
+    async def _interrupted(self, running: asyncio.Future[Execution]) -> Execution | None:
+        """The cell's end after an interrupt; None where it cannot be interrupted, or not be waited for."""
+        if not self._sandbox.interrupt():
+            running.cancel()
+        try:
+            return await running
+        except (asyncio.CancelledError, SandboxError):
+            return None
+
+    async def _hints(self, code: str, execution: Execution) -> list[str]:
+        scene = self._scene
+        if needs_files(execution):
+            try:
+                names = [file.name for file in await self._sandbox.list_files()]
+            except SandboxError:
+                return []
+            scene = Scene(scene.packages, names, scene.tools)
+        return hints(code, execution, scene)
+
+
+def _fails_as_before(code: str, execution: Execution, earlier: Iterable[ToolRan]) -> bool:
+    failure, lines = _failure(execution), same_lines(code)
+    return failure is not None and any(
+        event.execution is not None and _failure(event.execution) == failure and same_lines(event.code or "") == lines
+        for event in earlier
+    )
+
+
+def _failure(execution: Execution) -> tuple[str, str] | None:
+    if execution.status in ("timeout", "died"):
+        return execution.status, execution.cause or ""
+    errors = [output for output in execution.outputs if isinstance(output, ErrorOutput)]
+    return (errors[-1].ename, errors[-1].evalue) if errors else None

@@ -1,0 +1,220 @@
+"""Questions over one sandbox, one history and one run directory."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files as package_files
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from agent.artifacts import Artifacts, check_files, collect_artifacts, put_files
+from agent.errors import UsageError
+from agent.events import (
+    Asked,
+    Environment,
+    FileRecord,
+    Instructed,
+    ModelReplied,
+    ModelSettings,
+    RunFinished,
+    RunStarted,
+    SandboxChanged,
+)
+from agent.functions import FunctionTool
+from agent.limits import CostOf, Limits
+from agent.loop import Finish, Loop
+from agent.messages import Usage
+from agent.model import Model
+from agent.progress import Progress
+from agent.result import RunResult
+from agent.text import encodable
+from agent.toolcalls import TOOL
+from agent.transcript import Transcript, utc_now
+from agent.words import INSTRUCTION
+from sandbox import CellblockError, Change, SandboxError, Session
+
+MAX_TASK_CHARS = 200_000
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How an agent answers, whatever it is asked."""
+
+    settings: ModelSettings
+    limits: Limits
+    tools: Sequence[FunctionTool]
+    cost_of: CostOf | None
+    context_tokens: int | None
+
+
+class Conversation:
+    """Asks questions one after the other: variables, files and history are kept. `Agent.session` makes one.
+
+    The run directory appears with the first question.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        model: Model,
+        sandbox: Session,
+        directory: Path,
+        on_progress: Callable[[Progress], None],
+        *,
+        changes: Iterable[Change] = (),
+    ) -> None:
+        """`changes` is what has happened to the sandbox so far."""
+        self.run_directory = directory
+        self._setup = setup
+        self._model = model
+        self._sandbox = sandbox
+        self._on_progress = on_progress
+        self._changes = list(changes)
+        self._begun = time.monotonic()
+        self._transcript: Transcript | None = None
+        self._loop: Loop | None = None
+        self._is_asking = False
+        self._last = Finish("cancelled", None)
+        self._artifacts: dict[str, FileRecord] = {}
+        self._omitted = 0
+        sandbox.on_change = self._note_change
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._transcript is not None:
+            transcript, self._transcript = self._transcript, None
+            with transcript:
+                transcript.append(self._finished(transcript))
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a question was asked, so that there is a run directory."""
+        return self._loop is not None
+
+    async def ask(self, question: str, *, files: Iterable[Path | str] = ()) -> RunResult:
+        """Answer one question. `files` are copied into the sandbox's /workspace first.
+
+        A caller who is cancelled stops the answer and may ask the next question. Raises UsageError for a bad question
+        or file, SandboxError where the sandbox is lost and no other can be had, EndpointError where the model is.
+        """
+        check_task(question)
+        given = check_files(Path(file) for file in files)
+        if self._is_asking:
+            raise UsageError("A question is being answered; a session takes one at a time.")
+        self._is_asking = True
+        try:
+            transcript, loop = await self._begin(question, given)
+            artifacts = await self._answer(loop)
+        finally:
+            self._is_asking = False
+        last, meter = self._last, loop.meter
+        return RunResult(
+            last.outcome, last.answer, transcript.directory, meter.usage, artifacts.records, last.limit, meter.cost
+        )
+
+    async def _begin(self, question: str, files: list[Path]) -> tuple[Transcript, Loop]:
+        """Put the question on record; the first one opens the transcript."""
+        records = await put_files(self._sandbox, files)
+        if self._transcript is not None and self._loop is not None:
+            if self._last.outcome == "cancelled":
+                self._transcript.append(Instructed(reason="stopped", text=INSTRUCTION["stopped"]))
+            self._transcript.append(Asked(task=question, files=records))
+            return self._transcript, self._loop
+        started = await self._started(question, records)
+        self._transcript = Transcript(self.run_directory, clock=utc_now)
+        self._transcript.append(started)
+        for change in self._changes:
+            self._note_change(change)
+        self._loop = Loop(
+            self._model,
+            self._sandbox,
+            self._transcript,
+            self._on_progress,
+            limits=self._setup.limits,
+            tools=self._setup.tools,
+            cost_of=self._setup.cost_of,
+            context_tokens=self._setup.context_tokens,
+        )
+        return self._transcript, self._loop
+
+    async def _answer(self, loop: Loop) -> Artifacts:
+        """Go through the loop and keep how it ended, whatever happens."""
+        self._last, artifacts = Finish("cancelled", None), Artifacts()
+        try:
+            before = await self._sandbox.list_files()
+            self._last = await loop.answer()
+            with suppress(SandboxError):  # an answer is not lost with the sandbox that it came from
+                artifacts = await collect_artifacts(self._sandbox, before, self.run_directory / "files")
+        except Exception as error:
+            known = isinstance(error, CellblockError)
+            self._last = Finish("error", self._last.answer, str(error) if known else repr(error))
+            raise
+        self._artifacts |= {record.name: record for record in artifacts.records}
+        self._omitted += artifacts.omitted
+        return artifacts
+
+    def _note_change(self, change: Change) -> None:
+        """Record what happens to the sandbox; what comes before the transcript waits for it."""
+        if self._transcript is None:
+            self._changes.append(change)
+        else:
+            self._transcript.append(SandboxChanged(kind=change.kind, reason=change.reason))
+
+    async def _started(self, question: str, files: list[FileRecord]) -> RunStarted:
+        info, description = self._sandbox.info, await self._sandbox.describe()
+        return RunStarted(
+            cellblock_version=version("cellblock"),
+            run_id=self.run_directory.name,
+            task=question,
+            files=files,
+            settings=self._setup.settings,
+            tools=[TOOL, *(tool.schema for tool in self._setup.tools)],
+            system_prompt=package_files("agent").joinpath("prompt.md").read_text(),
+            limits=self._setup.limits,
+            environment=Environment(
+                backend=info.backend,
+                engine=info.engine,
+                runtime=info.runtime,
+                image=info.image,
+                image_id=info.image_id,
+                python=description.python,
+                packages=description.packages,
+                policy=self._sandbox.policy,
+            ),
+        )
+
+    def _finished(self, transcript: Transcript) -> RunFinished:
+        replies = [event for event in transcript.events if isinstance(event, ModelReplied)]
+        usage = sum((reply.usage for reply in replies), Usage())
+        cost = self._setup.cost_of(usage) if self._setup.cost_of else None
+        return RunFinished(
+            outcome=self._last.outcome,
+            answer=self._last.answer,
+            error=self._last.error,
+            limit=self._last.limit,
+            usage=usage,
+            cost=None if cost is None else float(cost),
+            duration_s=round(time.monotonic() - self._begun, 3),
+            artifacts=list(self._artifacts.values()),
+            artifacts_omitted=self._omitted,
+        )
+
+
+def check_task(task: str) -> None:
+    """Raises UsageError for a task that no model should be asked."""
+    if not task.strip():
+        raise UsageError("The task is empty.", mend='cellblock run "What is 123 to the power of 21?"')
+    if encodable(task) != task:
+        raise UsageError(f"The task is not valid UTF-8: {task[:40]!r}.", mend="export LANG=C.UTF-8")
+    if len(task) > MAX_TASK_CHARS:
+        raise UsageError(
+            f"The task is {len(task)} characters long, over the limit of {MAX_TASK_CHARS}: {task[:40]!r}….",
+            mend='put the data into a file: cellblock run "TASK" -f FILE',
+        )

@@ -1,0 +1,26 @@
+"""What the answer to one question came to."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from agent.events import FileRecord, Outcome
+from agent.limits import LimitName
+from agent.messages import Usage
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to, or one question of a session."""
+
+    outcome: Outcome
+    answer: str | None
+    run_directory: Path
+    """Holds `transcript.jsonl` and, under `files/`, what the run produced."""
+    usage: Usage
+    artifacts: list[FileRecord]
+    """Files that the answer left in the workspace, new or changed."""
+    limit: LimitName | None = None
+    """Which limit was reached, where the outcome is "limit"."""
+    cost: Decimal | float | None = None
+    """Of all turns; None where the model has no price."""

@@ -1,0 +1,52 @@
+"""What the model is told beside what its code printed: every sentence, in one place."""
+
+OBSERVATION = {
+    "nothing": "The code ran without output. Print what you need to see.",
+    "assigned": "The code ran without output. Print what you need to see: print({name})",
+    "timeout": "The code was stopped after {seconds:.0f} s. Use a faster method or a smaller input.",
+    "interrupted": "The code was stopped from outside after {seconds:.0f} s.",
+    "died": "The Python process died ({cause}).",
+    "out_of_memory": "The Python process was killed because memory ran out. Use less memory.",
+    "sandbox_lost": "The sandbox went away while the code ran.",
+    "session_timeout": "The time for all code of this task is over; the code was stopped after {seconds:.0f} s.",
+    "child_out_of_memory": "A child process was killed because memory ran out. Use less memory.",
+    "state_kept": "Variables of earlier cells are kept.",
+    "state_lost": "All variables and imports are gone: run again what you need. Files are kept.",
+    "files_lost": "All variables and files are gone: start again from nothing.",
+    "omitted": "\n[... {count} bytes left out ...]\n",
+    "full_text": "[The first {size} bytes of the output are in {path}.]",
+    "omitted_outputs": "[{count} further outputs were left out.]",
+    "image": "[image shown: {kind}]",
+    "cut": "\n[... {count} characters left out ...]\n",
+    "shortened": "\n[... {count} characters of this old output left out to save space ...]\n",
+    "repeated_frame": "[the same {count} more times]",
+    "not_run": "The code was not run. {why}",
+    "turn_over": "The turn was stopped before.",
+    "abandoned": "The code was stopped before its end.",
+    "tool_failed": "{name} failed: {error}",
+    "bad_arguments": "The arguments of {name} are wrong, so it was not called: {errors}.",
+}
+
+HINTS = {
+    "missing_module": "{name!r} is not installed, and nothing can be downloaded: there is no network.",
+    "installed": "Installed are {packages} and Python's own modules.",
+    "other_name": "Did you mean {names}?",
+    "no_pip": "Nothing can be installed: there is no network and no pip.",
+    "files": "The files in /workspace are: {files}.",
+    "no_files": "There are no files in /workspace.",
+    "no_input": "Nobody can type anything: write the values into the code.",
+    "tool_not_function": "{name} is a tool and no Python function: call it as you call run_python.",
+    "overflow": "A numpy integer has 64 bits and overflows without an error: "
+    "for a number this large, use Python's own integers.",
+    "repeated": "This is the same code with the same error as before. Change something: "
+    "mend the line that fails, or do it another way.",
+}
+
+INSTRUCTION = {
+    "limit": "No more code can be run. Give your best answer now, from what you have seen.",
+    "nudge": "No code was run for this. If it takes a calculation, a file or a check, write the code in a ```python "
+    "block now. If it takes none, repeat your answer.",
+    "cut": "Your reply was cut off at the limit on output tokens. Say it again in fewer words.",
+    "empty": "Your reply was empty. Answer the question, or call run_python.",
+    "stopped": "I stopped this answer. Wait for my next question.",
+}

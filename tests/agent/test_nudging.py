@@ -1,0 +1,74 @@
+"""Which answers are asked to be checked with code, and which are left alone: written examples, both ways."""
+
+import pytest
+
+from agent.nudging import needs_check
+
+LEFT_ALONE = [
+    ("Hi", "Hello! How can I help you today?"),
+    ("Hello, who are you?", "I am a Python programmer. I can run code for you."),
+    ("What can you do?", "I can write Python, run it, read files and calculate. What do you want to know?"),
+    ("What can you do?", "I can help you with: calculations, data analysis, plots. Let me know what to calculate."),
+    ("Thanks!", "You're welcome!"),
+    ("What is a prime number?", "A number above 1 with no divisor but 1 and itself, such as 2, 3 and 5."),
+    ("What is a median?", "The middle value of a sorted list."),
+    ("Explain the difference between a list and a tuple.", "A list can be changed, a tuple cannot."),
+    ("Explain what a standard deviation is", "It tells how far values lie from their mean."),
+    ("What does HTTP 404 mean?", "It means that the page was not found."),
+    ("Who wrote Hamlet?", "William Shakespeare wrote Hamlet."),
+    ("When did the Second World War end?", "It ended in 1945."),
+    ("What is the capital of France?", "Paris."),
+    ("Define recursion.", "A function that calls itself."),
+    ("What does the sum function do in Excel?", "It adds the numbers of a range."),
+    ("Who discovered the Fibonacci sequence?", "Leonardo of Pisa described it in 1202."),
+    ("Write a haiku about rain.", "Soft rain on the roof\nthe gutters hum a low song\nthe cat sleeps through it"),
+    ("Which is better, pandas or polars?", "It depends on the size of your data."),
+    ("How do I reverse a list in Python?", "Call reversed(items) or items[::-1]."),
+    ("Translate 'good morning' into French.", "Bonjour."),
+    ("Why is the sky blue?", "Short wavelengths scatter more strongly."),
+    ("Tell me a joke", "Why do programmers mix up Halloween and Christmas? Because Oct 31 is Dec 25."),
+    ("什么是素数?", "素数是只能被1和它本身整除的数。"),
+    ("你好", "你好!有什么可以帮你?"),
+    ("Is Python compiled?", "It is compiled to bytecode, then interpreted, since version 1."),
+]
+ASKED_AGAIN = [
+    ("What is 123 to the power of 21?", "It is 772693."),
+    ("2+2", "4"),
+    ("What is 17 * 23?", "391"),
+    ("What is 15% of 80?", "12"),
+    ("What is the 100th Fibonacci number?", "354224848179261915075"),
+    ("How many primes are below 1000?", "There are 168."),
+    ("How many r are in strawberry?", "Two."),
+    ("Sort these words: pear, apple, fig", "apple, fig, pear"),
+    ("Compute the determinant of [[1,2],[3,4]]", "-2"),
+    ("What is the median of 3, 9, 4?", "4"),
+    ("What day of the week was 2000-01-01?", "Saturday"),
+    ("Convert 255 to hexadecimal.", "ff"),
+    ("Plot sin(x).", "Here is a plot of the sine."),
+    ("What is 20!?", "2432902008176640000"),
+    ("计算 1 到 100 的总和", "5050"),
+    ("Tell me about the file", "Let me load the file with Python:"),
+    ("Is it a leap year?", "Let me calculate that with Python:"),
+    ("Is 91 special?", "I will run some code to check."),
+    ("Find the answer.", "Here is the Python code:"),
+    ("Which is larger?", "We can verify this by calculating: 3 * 7 = 21, so the first."),
+    ("How tall is a stack of all the coins?", "It is approximately 1,234.5 metres."),
+    ("If I save 20 a week, when do I have 500?", "500 / 20 = 25 weeks."),
+    ("Reverse the word cellblock", "kcolbllec"),
+    ("What is the average of the column?", "About 17."),
+    ("(3 + 4) * 12 =", "84"),
+]
+
+
+@pytest.mark.parametrize(("task", "answer"), LEFT_ALONE)
+def test_an_answer_that_needs_no_code_is_left_alone(task: str, answer: str) -> None:
+    assert not needs_check(task, answer, has_files=False)
+
+
+@pytest.mark.parametrize(("task", "answer"), ASKED_AGAIN)
+def test_an_answer_that_code_should_have_given_is_asked_again(task: str, answer: str) -> None:
+    assert needs_check(task, answer, has_files=False)
+
+
+def test_a_file_calls_for_code() -> None:
+    assert needs_check("What is in it?", "A table.", has_files=True)
