@@ -37,7 +37,7 @@ class FunctionTool:
         if self.name == RUN_PYTHON:
             raise UsageError(f"A tool cannot be called {RUN_PYTHON!r}: that is the sandbox's own.")
         self._names, self._arguments = _arguments_model(self.name, function)
-        self.schema = {
+        self.schema: dict[str, Any] = {
             "type": "function",
             "function": {
                 "name": self.name,

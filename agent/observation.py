@@ -16,11 +16,21 @@ def observe(execution: Execution, hints: Iterable[str] = (), *, unprinted: str |
 
     `unprinted` names a value that the cell's last line made and that nobody sees.
     """
-    body = cut_middle("".join(_render(output) for output in execution.outputs).strip("\n"), MAX_CHARS, WORDS["cut"])
+    body = cut_middle(_body(execution.outputs).strip("\n"), MAX_CHARS, WORDS["cut"])
     notes = [note for note in (*_ending(execution), *hints) if note]
     if not body and not notes:
         return WORDS["assigned"].format(name=unprinted) if unprinted else WORDS["nothing"]
     return "\n".join(part for part in (body, *notes) if part)
+
+
+def _body(outputs: Iterable[Output]) -> str:
+    """The outputs in order; what is no text of a stream begins a line of its own."""
+    body = ""
+    for output in outputs:
+        if body and not body.endswith("\n") and not isinstance(output, StreamOutput):
+            body += "\n"
+        body += _render(output)
+    return body
 
 
 def _render(output: Output) -> str:

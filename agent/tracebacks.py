@@ -35,12 +35,11 @@ class _Part:
 
 def shorten(error: ErrorOutput) -> str:
     """The traceback without colours and library frames; a cause that only libraries saw is its message alone."""
-    text = plain("\n".join(error.traceback)).strip("\n")
+    text = plain("\n".join(error.traceback)).strip("\n").rstrip()
     message = plain(f"{error.ename}: {error.evalue}").strip()
-    found = text.rfind(message)
-    if found < 0:
-        message, found = "", len(text)
-    parts = list(_parts(text[:found].split("\n")))
+    if not text.endswith(message):  # a syntax error, say, is told in other words
+        message = ""
+    parts = list(_parts(text.removesuffix(message).split("\n")))
     last = parts.pop()
     causes = [part for part in parts if part.frames or "\n".join(part.message) != message]
     last.message = [line for line in (*last.message, message) if line]

@@ -1,23 +1,36 @@
 """The loop against a scripted endpoint (real HTTP) and a scripted sandbox."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
-from agent import Endpoint, EndpointError, Sampling
-from agent.events import Environment, Event, Instructed, ModelReplied, ModelSettings, RunStarted, ToolRan
+from agent import ContextLengthError, Endpoint, EndpointError, Sampling, transcript
+from agent.events import (
+    Environment,
+    Event,
+    HistoryShortened,
+    Instructed,
+    ModelReplied,
+    ModelSettings,
+    RunStarted,
+    ToolRan,
+)
+from agent.functions import function_tools
 from agent.history import messages_of, request_sha256
 from agent.limits import Limits
 from agent.loop import Finish, Loop
-from agent.model import Model
+from agent.messages import Usage
+from agent.model import Generation, Model
 from agent.progress import Progress, TurnEnded
-from agent.testing import Answer, Cut, Refusal, Reply, ScriptedCall, ScriptedEndpoint, calls, says, stream_of
+from agent.testing import Answer, Cut, Hang, Refusal, Reply, ScriptedCall, ScriptedEndpoint, calls, says, stream_of
 from agent.transcript import Transcript
 from agent.words import INSTRUCTION
-from sandbox import Execution, Policy, SessionClosedError
+from sandbox import EngineError, ErrorOutput, Execution, Policy, SessionClosedError
 from sandbox.testing import ScriptedSandbox, Step, printed
 
 STARTED = RunStarted(
@@ -55,18 +68,26 @@ class Ran:
         return [event for event in self.events if isinstance(event, kind)]
 
 
-async def run_loop(tmp_path: Path, script: list[Reply], *steps: Step, max_turns: int = 3, **options: Any) -> Ran:
+async def run_loop(
+    tmp_path: Path,
+    script: list[Reply],
+    *steps: Step,
+    max_turns: int = 3,
+    started: RunStarted = STARTED,
+    files: Iterable[str] = (),
+    **options: Any,
+) -> Ran:
     seen: list[Progress] = []
-    with ScriptedEndpoint(script) as endpoint, ScriptedSandbox(*steps) as sandbox:
+    with ScriptedEndpoint(script) as endpoint, ScriptedSandbox(*steps, files=files) as sandbox:
         target = Endpoint(base_url=endpoint.base_url, model="m", api_key=SecretStr("k"))
-        with Transcript(tmp_path / "run") as transcript:
-            transcript.append(STARTED)
+        with Transcript(tmp_path / "run") as record:
+            record.append(started)
             async with Model(target, Sampling()) as model:
                 options.setdefault("limits", Limits(max_turns=max_turns))
-                finish = await Loop(model, sandbox, transcript, seen.append, **options).answer()
-        replies = [event for event in transcript.events if isinstance(event, ModelReplied)]
+                finish = await Loop(model, sandbox, record, seen.append, **options).answer()
+        replies = [event for event in record.events if isinstance(event, ModelReplied)]
         assert len([item for item in seen if isinstance(item, TurnEnded)]) == len(replies)
-        return Ran(finish, transcript.events, endpoint.requests)
+        return Ran(finish, record.events, endpoint.requests)
 
 
 PRINT_42 = Step("print(6*7)", printed("42\n"))
@@ -107,12 +128,7 @@ async def test_a_request_only_ever_appends_to_the_one_before(tmp_path: Path) -> 
 
 
 async def test_each_request_follows_from_the_events_before_it(tmp_path: Path) -> None:
-    ran = await run_loop(tmp_path, [calls("print(6*7)"), says("42")], PRINT_42)
-    for place, event in enumerate(ran.events):
-        if isinstance(event, ModelReplied):
-            request = ran.requests.pop(0)
-            assert request["messages"] == messages_of(ran.events[:place])
-            assert event.request_sha256 == request_sha256(request["messages"], request["tools"])
+    assert_requests_follow(await run_loop(tmp_path, [calls("print(6*7)"), says("42")], PRINT_42))
 
 
 async def test_a_leaked_call_is_run_and_its_raw_text_kept(tmp_path: Path) -> None:
@@ -137,24 +153,13 @@ async def test_a_bad_call_is_told_to_the_model_and_nothing_is_run(tmp_path: Path
 
 
 async def test_an_answer_without_any_code_is_nudged_once(tmp_path: Path) -> None:
-    ran = await run_loop(tmp_path, [says("About 40."), says("Hello!")])
-    assert ran.finish == Finish("answered", "Hello!")
+    ran = await run_loop(tmp_path, [says("About 40."), says("About 41.")])
+    assert ran.finish == Finish("answered", "About 41.")
     assert [event.reason for event in ran.of(Instructed)] == ["nudge"]
 
 
 async def test_several_calls_of_one_turn_run_in_order(tmp_path: Path) -> None:
-    deltas = [
-        {
-            "tool_calls": [
-                {
-                    "index": n,
-                    "id": f"c{n}",
-                    "function": {"name": "run_python", "arguments": f'{{"code": "{n}"}}'},
-                }
-            ]
-        }
-        for n in range(2)
-    ]
+    deltas = native_deltas("0", "1")
     ran = await run_loop(
         tmp_path,
         [stream_of(deltas, "tool_calls"), says("done")],
@@ -254,3 +259,191 @@ async def test_an_endpoint_that_is_not_there_is_one_clear_line(monkeypatch: pyte
     async with Model(endpoint, Sampling()) as model:
         with pytest.raises(EndpointError, match=r"'http://127.0.0.1:9/v1' cannot be reached: .*Try: cellblock doctor"):
             await model.generate([], [], lambda kind, text: None)
+
+
+FAILED = Execution(status="error", outputs=[ErrorOutput(ename="E", evalue="v", traceback=["E: v"])])
+AS_BEFORE = (
+    "E: v\nThis is the same code with the same error as before. Change something: "
+    "mend the line that fails, or do it another way."
+)
+
+
+async def test_a_greeting_is_answered_without_any_code(tmp_path: Path) -> None:
+    started = STARTED.model_copy(update={"task": "Hi!"})
+    ran = await run_loop(tmp_path, [says("Hello!")], started=started)
+    assert ran.finish == Finish("answered", "Hello!")
+    assert ran.of(Instructed) == []
+
+
+async def test_a_nudged_model_may_keep_its_answer(tmp_path: Path) -> None:
+    ran = await run_loop(tmp_path, [says("It is 42."), says("It is 42.")])
+    assert ran.finish == Finish("answered", "It is 42.")
+    assert ran.requests[1]["messages"][-1] == {"role": "user", "content": INSTRUCTION["nudge"]}
+
+
+async def test_other_code_with_the_same_error_is_another_try(tmp_path: Path) -> None:
+    script: list[Reply] = [calls("f()"), calls("g()", call_id="b"), says("No.")]
+    ran = await run_loop(tmp_path, script, Step("f()", FAILED), Step("g()", FAILED), max_turns=9)
+    assert [event.observation for event in ran.of(ToolRan)] == ["E: v", "E: v"]
+
+
+async def test_the_same_code_with_the_same_error_is_pointed_out(tmp_path: Path) -> None:
+    script: list[Reply] = [calls("f()"), calls("f()", call_id="b"), says("No.")]
+    ran = await run_loop(tmp_path, script, Step("f()", FAILED), Step("f()", FAILED), max_turns=9)
+    assert [event.observation for event in ran.of(ToolRan)] == ["E: v", AS_BEFORE]
+
+
+async def test_a_missing_file_is_answered_with_those_that_there_are(tmp_path: Path) -> None:
+    missing = ErrorOutput(ename="FileNotFoundError", evalue="x", traceback=["FileNotFoundError: x"])
+    step = Step("open('x')", Execution(status="error", outputs=[missing]))
+    ran = await run_loop(tmp_path, [calls("open('x')"), says("No.")], step, files=["a.csv"])
+    assert ran.of(ToolRan)[0].observation == "FileNotFoundError: x\nThe files in /workspace are: a.csv."
+
+
+async def test_a_cut_reply_is_asked_for_in_fewer_words_once(tmp_path: Path) -> None:
+    long = says("It is 4", finish_reason="length")
+    ran = await run_loop(tmp_path, [calls("print(6*7)"), long, long], PRINT_42, max_turns=9)
+    assert ran.finish == Finish("answered", "It is 4")
+    assert [event.text for event in ran.of(Instructed)] == [INSTRUCTION["cut"]]
+
+
+async def test_failures_in_a_row_end_in_one_last_turn(tmp_path: Path) -> None:
+    script: list[Reply] = [calls("x", name="search"), says(""), calls(""), says("I cannot.")]
+    ran = await run_loop(tmp_path, script, limits=Limits(max_consecutive_failures=3))
+    assert ran.finish == Finish("limit", "I cannot.", limit="failures")
+    assert [event.reason for event in ran.of(Instructed)] == ["empty", "limit"]
+    assert ran.of(ToolRan)[1].observation.startswith("The code is empty")
+
+
+async def test_the_limit_on_tokens_gives_one_last_turn(tmp_path: Path) -> None:
+    script: list[Reply] = [calls("print(6*7)"), says("42, I think.")]
+    ran = await run_loop(tmp_path, script, PRINT_42, limits=Limits(max_tokens=15))
+    assert ran.finish == Finish("limit", "42, I think.", limit="tokens")
+
+
+async def test_when_the_money_is_spent_the_answer_is_the_last_text(tmp_path: Path) -> None:
+    priced = {"limits": Limits(max_cost=1), "cost_of": lambda usage: usage.output_tokens / 5}
+    speaking = stream_of([{"content": "Let me see."}, *native_deltas("print(6*7)")], "tool_calls")
+    ran = await run_loop(tmp_path, [speaking], PRINT_42, **priced)
+    assert ran.finish == Finish("limit", "Let me see.", limit="cost")
+
+
+async def test_when_the_time_is_over_the_cell_is_stopped_and_on_record(tmp_path: Path) -> None:
+    stopped = Execution(status="timeout", cause="interrupted", duration_s=0.2)
+    step = Step("loop()", stopped, hangs=True)
+    speaking = stream_of([{"content": "I loop."}, *native_deltas("loop()", "1")], "tool_calls")
+    ran = await run_loop(tmp_path, [speaking], step, limits=Limits(max_seconds=0.5))
+    assert ran.finish == Finish("limit", "I loop.", limit="seconds")
+    assert [event.observation for event in ran.of(ToolRan)] == [
+        "The code was stopped from outside after 0 s.\nVariables of earlier cells are kept.",
+        "The code was not run. The turn was stopped before.",
+    ]
+
+
+async def test_when_the_time_is_over_the_model_is_not_waited_for(tmp_path: Path) -> None:
+    ran = await run_loop(tmp_path, [Hang(20)], limits=Limits(max_seconds=0.3))
+    assert ran.finish == Finish("limit", None, limit="seconds")
+
+
+async def test_a_broken_sandbox_leaves_no_call_without_an_answer(tmp_path: Path) -> None:
+    with pytest.raises(EngineError):
+        await run_loop(tmp_path, [calls("1", "2")], Step("1", EngineError("gone")))
+    events = transcript.read(tmp_path / "run").events
+    assert [event.call_id for event in events if isinstance(event, ToolRan)] == ["call_a", "call_a_1"]
+
+
+def weather(city: str) -> str:
+    """Tell the weather of a city."""
+    return f"Rain in {city}."
+
+
+LEAKED = {
+    "native": Answer(calls=(ScriptedCall("a", "weather", '{"city": "Paris"}'),), finish_reason="tool_calls"),
+    "tag": says('<tool_call>\n{"name": "weather", "arguments": {"city": "Paris"}}\n</tool_call>'),
+    "function tag": says("<function=weather>\n<parameter=city>\nParis\n</parameter>\n</function>"),
+    "fence": says('```json\n{"name": "weather", "arguments": {"city": "Paris"}}\n```'),
+    "bare": says('{"name": "weather", "arguments": {"city": "Paris"}}'),
+}
+
+
+@pytest.mark.parametrize("shape", LEAKED)
+async def test_a_function_of_the_caller_is_called_however_the_call_is_written(tmp_path: Path, shape: str) -> None:
+    ran = await run_loop(tmp_path, [LEAKED[shape], says("It rains.")], tools=function_tools([weather]))
+    [tool] = ran.of(ToolRan)
+    assert (tool.tool, tool.code, tool.execution, tool.observation) == ("weather", None, None, "Rain in Paris.")
+    assert [tool["function"]["name"] for tool in ran.requests[0]["tools"]] == ["run_python", "weather"]
+    repeated = ran.requests[1]["messages"][-2]["tool_calls"][0]["function"]
+    assert (repeated["name"], json.loads(repeated["arguments"])) == ("weather", {"city": "Paris"})
+
+
+async def test_bad_arguments_of_a_function_and_an_unknown_tool_are_told(tmp_path: Path) -> None:
+    script: list[Reply] = [calls("x", name="weather"), calls("x", name="search", call_id="b"), says("No.")]
+    ran = await run_loop(tmp_path, script, tools=function_tools([weather]))
+    assert [event.observation for event in ran.of(ToolRan)] == [
+        "The arguments of weather are wrong, so it was not called: "
+        "city: Field required; code: Extra inputs are not permitted.",
+        "There is no tool 'search'. The tools are run_python, with one argument: code; and weather.",
+    ]
+
+
+LONG = "a" * 3000 + "b" * 3000
+NOTE = "\n[... 5600 characters of this old output left out to save space ...]\n"
+
+
+async def test_near_the_context_limit_old_observations_are_shortened(tmp_path: Path) -> None:
+    script: list[Reply] = [
+        replace(calls("1"), usage=Usage(input_tokens=100)),
+        replace(calls("2", call_id="b"), usage=Usage(input_tokens=4000)),
+        says("Done."),
+    ]
+    steps = [Step("1", printed(LONG)), Step("2", printed("short"))]
+    ran = await run_loop(tmp_path, script, *steps, context_tokens=6000)
+    [event] = ran.of(HistoryShortened)
+    assert [(cut.seq, cut.max_chars) for cut in event.observations] == [(2, 400)]
+    told = [message["content"] for message in ran.requests[2]["messages"] if message["role"] == "tool"]
+    assert told == ["a" * 200 + NOTE + "b" * 200, "short"]
+    assert ran.of(ToolRan)[0].observation == LONG
+    assert_requests_follow(ran)
+
+
+async def test_where_the_endpoint_says_that_it_is_too_long_it_is_shortened_and_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    too_long = Refusal(400, '{"error": {"message": "maximum context length"}}')
+    generate = Model.generate
+
+    async def generate_or_tell(self: Model, *arguments: Any) -> Generation:
+        try:
+            return await generate(self, *arguments)
+        except EndpointError as error:
+            raise ContextLengthError(error.message) from error
+
+    monkeypatch.setattr(Model, "generate", generate_or_tell)
+    script: list[Reply] = [calls("1"), calls("2", call_id="b"), too_long, says("Done.")]
+    ran = await run_loop(tmp_path, script, Step("1", printed(LONG)), Step("2", printed(LONG)))
+    assert [len(event.observations) for event in ran.of(HistoryShortened)] == [1]
+    del ran.requests[2]
+    assert_requests_follow(ran)
+    with pytest.raises(ContextLengthError):
+        await run_loop(tmp_path / "b", [too_long])
+
+
+def assert_requests_follow(ran: Ran) -> None:
+    requests = list(ran.requests)
+    for place, event in enumerate(ran.events):
+        if isinstance(event, ModelReplied):
+            request = requests.pop(0)
+            assert request["messages"] == messages_of(ran.events[:place])
+            assert event.request_sha256 == request_sha256(request["messages"], request.get("tools", []))
+    assert requests == []
+
+
+def native_deltas(*codes: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "tool_calls": [
+                {"index": n, "id": f"c{n}", "function": {"name": "run_python", "arguments": json.dumps({"code": code})}}
+            ]
+        }
+        for n, code in enumerate(codes)
+    ]

@@ -34,7 +34,7 @@ CASES: dict[str, tuple[Execution, str]] = {
                 ExecuteResult(data={"text/plain": "42"}),
             ],
         ),
-        "head\n[... 7 bytes left out ...]\ntail42\n[The first 15 bytes of the output are in /workspace/x.]",
+        "head\n[... 7 bytes left out ...]\ntail\n42\n[The first 15 bytes of the output are in /workspace/x.]",
     ),
     "interrupted": (
         Execution(status="timeout", cause="timeout", duration_s=60.2, outputs=[out("a\n")]),

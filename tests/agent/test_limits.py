@@ -1,0 +1,84 @@
+"""What counts towards a limit, and how the command line sets one."""
+
+import pytest
+from pydantic import ValidationError
+
+from agent import UsageError
+from agent.limit_options import read_limits
+from agent.limits import LimitName, Limits, Meter
+from agent.messages import Usage
+
+OFF = Limits(max_turns=None, max_consecutive_failures=None)
+
+
+def spent(limits: Limits, *, turns: int = 1, tokens: int = 10, failures: int = 0) -> LimitName | None:
+    meter = Meter(limits, lambda usage: usage.input_tokens / 100)
+    for _ in range(turns):
+        meter.count_turn(Usage(input_tokens=tokens))
+    for _ in range(failures):
+        meter.count_try(failed=True)
+    return meter.reached()
+
+
+def test_without_limits_there_is_no_end() -> None:
+    assert spent(OFF, turns=1000, failures=1000) is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "below", "at"),
+    [
+        (Limits(max_turns=3), {"turns": 2}, {"turns": 3}),
+        (Limits(max_tokens=30), {"tokens": 29}, {"tokens": 30}),
+        (Limits(max_cost=0.5), {"tokens": 49}, {"tokens": 50}),
+        (Limits(max_consecutive_failures=2), {"failures": 1}, {"failures": 2}),
+    ],
+    ids=["turns", "tokens", "cost", "failures"],
+)
+def test_a_limit_is_reached_when_that_much_is_taken(limits: Limits, below: dict[str, int], at: dict[str, int]) -> None:
+    assert spent(limits, **below) is None
+    assert spent(limits, **at) is not None
+
+
+def test_a_try_that_works_ends_the_row_of_failures() -> None:
+    meter = Meter(Limits(max_consecutive_failures=2))
+    for failed in (True, False, True):
+        meter.count_try(failed=failed)
+    assert meter.reached() is None
+
+
+def test_an_unknown_cost_reaches_no_limit() -> None:
+    meter = Meter(Limits(max_cost=1), lambda usage: None)
+    meter.count_turn(Usage(input_tokens=10**9))
+    assert (meter.reached(), meter.cost) == (None, None)
+
+
+def test_the_options_are_the_fields() -> None:
+    texts = {
+        "max_turns": "none",
+        "max_tokens": "500",
+        "max_cost": "0.25",
+        "max_seconds": "1.5",
+        "max_consecutive_failures": "2",
+    }
+    limits = Limits(max_turns=None, max_tokens=500, max_cost=0.25, max_seconds=1.5, max_consecutive_failures=2)
+    assert read_limits(texts) == limits
+    assert read_limits(dict.fromkeys(texts)) == Limits()
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "words"),
+    [
+        ("max_turns", "0", "--max-turns cannot be '0': it must be at least 1."),
+        ("max_cost", "0", "--max-cost cannot be '0': it must be more than 0."),
+        ("max_consecutive_failures", "0", "--max-failures cannot be '0': it must be at least 1."),
+    ],
+)
+def test_a_bad_option_is_one_line(field: str, text: str, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_limits({field: text})
+    assert str(caught.value) == words
+
+
+def test_limits_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        Limits().max_turns = 3  # type: ignore[misc]
