@@ -56,20 +56,22 @@ class Chat:
         with Background() as background, RunView(self._story) as view:
             session = background.hold(self._agent.session(run_directory=self._run_directory, on_progress=view))
             view.pause()
-            self._greet()
-            for line in self._lines():
-                if line.startswith("/"):
-                    if line.split()[0] in ("/exit", "/quit"):
-                        break
-                    self._command(line)
-                elif line:
-                    self._ask(background, session, view, line)
-            if session.has_begun:
-                self._note(f"{session.run_directory}")
+            try:
+                self._talk(background, session, view)
+            finally:
+                if session.has_begun:
+                    self._note(str(session.run_directory))
 
-    def _greet(self) -> None:
+    def _talk(self, background: Background, session: Conversation, view: RunView) -> None:
         if self._is_typed:
             self._note(f"{self._agent.settings().model}; /help says what there is, Ctrl-D leaves.")
+        for line in self._lines():
+            if line.startswith("/"):
+                if line.split()[0] in ("/exit", "/quit"):
+                    break
+                self._command(line)
+            elif line:
+                self._ask(background, session, view, line)
 
     def _lines(self) -> Iterator[str]:
         """The lines of the input, stripped. Ctrl-C at the prompt starts a new line, a second one leaves."""
@@ -145,6 +147,8 @@ class Chat:
         if result.limit:
             self._story.print(Text(f"stopped at the limit on {result.limit}", style="yellow"))
         self._say(plain(result.answer or "(no answer)"))
+        if self._is_typed:
+            self._story.print()
 
     def _note(self, text: str) -> None:
         self._story.print(Text(plain(text), style="dim"), soft_wrap=True)

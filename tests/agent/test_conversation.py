@@ -1,0 +1,195 @@
+"""The library from end to end: real HTTP, a real sandbox, and only the model scripted."""
+
+import asyncio
+from contextlib import aclosing
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent import Agent, Limits, RunResult, UsageError, transcript
+from agent.events import Asked, Event, Instructed, ModelReplied, RunFinished, RunStarted, SandboxChanged, ToolRan
+from agent.history import messages_of, request_sha256
+from agent.progress import CodeEnded, CodeStarted, OutputPiece, Progress, ReasoningDelta, TextDelta, TurnEnded
+from agent.testing import Refusal, ScriptedEndpoint, calls, says, thinks
+from agent.words import INSTRUCTION
+
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("clean_environ")]
+
+
+def agent_of(endpoint: ScriptedEndpoint, tmp_path: Path, **options: Any) -> Agent:
+    return Agent(model="m", base_url=endpoint.base_url, runs_directory=tmp_path, **options)
+
+
+def events_of(result: RunResult) -> list[Event]:
+    return transcript.read(result.run_directory).events
+
+
+async def test_a_session_keeps_variables_files_and_history(tmp_path: Path) -> None:
+    source = tmp_path / "n.txt"
+    source.write_text("7")
+    script = [
+        calls("x = 6\nprint(x)\nopen('a.txt', 'w').write('a')"),
+        says("6."),
+        calls("print(x * int(open('n.txt').read()))\nopen('b.txt', 'w').write('b')", call_id="b"),
+        says("42."),
+    ]
+    with ScriptedEndpoint(script) as endpoint:
+        async with agent_of(endpoint, tmp_path).session() as session:
+            first = await session.ask("How much is x?")
+            second = await session.ask("And times the number in the file?", files=[source])
+    assert (first.answer, second.answer) == ("6.", "42.")
+    assert [artifact.name for artifact in first.artifacts] == ["a.txt"]
+    assert [artifact.name for artifact in second.artifacts] == ["b.txt"]
+    assert (first.usage.input_tokens, second.usage.input_tokens) == (20, 20)
+    events = events_of(second)
+    assert [event.type for event in events] == [
+        "run_started", "sandbox", "model", "tool", "model", "question", "model", "tool", "model", "run_finished",
+    ]  # fmt: skip
+    assert [event.task for event in events if isinstance(event, RunStarted | Asked)] == [
+        "How much is x?",
+        "And times the number in the file?",
+    ]
+    finished = events[-1]
+    assert isinstance(finished, RunFinished)
+    assert (finished.outcome, finished.answer, finished.usage.input_tokens) == ("answered", "42.", 40)
+    assert [artifact.name for artifact in finished.artifacts] == ["a.txt", "b.txt"]
+    asked = endpoint.requests[2]["messages"]
+    assert asked[: len(endpoint.requests[1]["messages"])] == endpoint.requests[1]["messages"]
+    assert asked[-1]["content"] == "And times the number in the file?\n\nFiles:\n- /workspace/n.txt (1 bytes)"
+    for place, event in enumerate(events):
+        if isinstance(event, ModelReplied):
+            request = endpoint.requests.pop(0)
+            assert event.request_sha256 == request_sha256(messages_of(events[:place]), request["tools"])
+
+
+async def test_a_stopped_answer_stops_its_cell_and_the_next_question_finds_its_variables(tmp_path: Path) -> None:
+    script = [
+        calls("x = 5\nprint('on', flush=True)\nimport time\ntime.sleep(60)", "print(1)"),
+        calls("print(x)", call_id="b"),
+        says("5."),
+    ]
+    with ScriptedEndpoint(script) as endpoint:
+        running = asyncio.Event()
+
+        def listen(item: Progress) -> None:
+            if isinstance(item, OutputPiece):
+                running.set()
+
+        async with agent_of(endpoint, tmp_path).session(on_progress=listen) as session:
+            asking = asyncio.create_task(session.ask("Wait."))
+            await running.wait()
+            with pytest.raises(UsageError, match="one at a time"):
+                await session.ask("And this?")
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+            result = await session.ask("What is x?")
+    assert result.answer == "5."
+    events = events_of(result)
+    stopped, not_run, _ = [event for event in events if isinstance(event, ToolRan)]
+    assert stopped.execution is not None
+    assert (stopped.execution.cause, stopped.execution.state_lost) == ("interrupted", False)
+    assert stopped.observation.startswith("on\nCell In[1], line 4\n")
+    assert stopped.observation.endswith("s.\nVariables of earlier cells are kept.")
+    assert not_run.observation == "The code was not run. The turn was stopped before."
+    assert [event.text for event in events if isinstance(event, Instructed)] == [INSTRUCTION["stopped"]]
+    assert [event.reason for event in events if isinstance(event, SandboxChanged)][1:] == ["asked for"]
+
+
+async def test_a_stream_tells_all_and_ends_with_the_result(tmp_path: Path) -> None:
+    script = [thinks("Hm.", calls("print(6*7)")), says("It is 42.")]
+    with ScriptedEndpoint(script) as endpoint:
+        pieces = [piece async for piece in agent_of(endpoint, tmp_path).stream("What is 6*7?")]
+    *progress, result = pieces
+    assert isinstance(result, RunResult)
+    assert result.answer == "It is 42."
+    assert "".join(piece.text for piece in progress if isinstance(piece, ReasoningDelta)) == "Hm."
+    assert "".join(piece.text for piece in progress if isinstance(piece, TextDelta)) == "It is 42."
+    kinds = groupby(type(piece) for piece in progress if not isinstance(piece, ReasoningDelta | TextDelta))
+    assert [kind for kind, _ in kinds] == [TurnEnded, CodeStarted, OutputPiece, CodeEnded, TurnEnded]
+
+
+async def test_a_stream_that_is_left_early_ends_its_run(tmp_path: Path) -> None:
+    with ScriptedEndpoint([calls("import time\ntime.sleep(60)")]) as endpoint:
+        async with aclosing(agent_of(endpoint, tmp_path).stream("Wait.", run_directory=tmp_path / "run")) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, CodeStarted):
+                    await asyncio.sleep(0.3)
+                    break
+    finished = transcript.read(tmp_path / "run").finished
+    assert finished is not None
+    assert finished.outcome == "cancelled"
+
+
+async def test_a_stream_raises_what_the_run_raises(tmp_path: Path) -> None:
+    with ScriptedEndpoint([]) as endpoint, pytest.raises(UsageError, match="The task is empty"):
+        _ = [piece async for piece in agent_of(endpoint, tmp_path).stream(" ")]
+
+
+async def test_a_session_that_is_asked_nothing_leaves_no_run_directory(tmp_path: Path) -> None:
+    with ScriptedEndpoint([]) as endpoint:
+        async with agent_of(endpoint, tmp_path).session() as session:
+            pass
+    assert not session.run_directory.exists()
+
+
+async def test_after_an_error_of_the_endpoint_the_session_goes_on(tmp_path: Path) -> None:
+    with ScriptedEndpoint([Refusal(400), says("Hello!")]) as endpoint:
+        async with agent_of(endpoint, tmp_path).session() as session:
+            with pytest.raises(Exception, match="answered 400"):
+                await session.ask("Hi")
+            result = await session.ask("Hi again")
+    finished = transcript.read(result.run_directory).finished
+    assert finished is not None
+    assert (finished.outcome, finished.error) == ("answered", None)
+
+
+async def test_a_function_runs_on_the_host_beside_the_sandbox(tmp_path: Path) -> None:
+    def secret(name: str) -> str:
+        """The secret of a name."""
+        return f"{name}: {tmp_path.name}"
+
+    script = [says('<tool_call>\n{"name": "secret", "arguments": {"name": "a"}}\n</tool_call>'), says("Done.")]
+    with ScriptedEndpoint(script) as endpoint:
+        result = await agent_of(endpoint, tmp_path, tools=[secret]).run("Say the secret.")
+    [tool] = [event for event in events_of(result) if isinstance(event, ToolRan)]
+    assert (tool.tool, tool.observation) == ("secret", f"a: {tmp_path.name}")
+
+
+async def test_at_the_limit_on_time_the_run_ends_with_the_best_text(tmp_path: Path) -> None:
+    with ScriptedEndpoint([calls("import time\ntime.sleep(60)")]) as endpoint:
+        agent = agent_of(endpoint, tmp_path, limits=Limits(max_seconds=1))
+        result = await agent.run("Wait.")
+    assert (result.outcome, result.answer, result.limit) == ("limit", None, "seconds")
+    finished = transcript.read(result.run_directory).finished
+    assert finished is not None
+    assert finished.limit == "seconds"
+
+
+async def test_hints_come_from_the_real_sandbox(tmp_path: Path) -> None:
+    source = tmp_path / "prices.csv"
+    source.write_text("a\n1\n")
+    script = [calls("import seaborn", "open('price.csv')", "!pip install seaborn"), says("I cannot.")]
+    with ScriptedEndpoint(script) as endpoint:
+        result = await agent_of(endpoint, tmp_path).run("Plot it.", files=[source])
+    module, file, pip = [event.observation for event in events_of(result) if isinstance(event, ToolRan)]
+    installed = "Installed are numpy, pandas, scipy, sympy, mpmath, matplotlib, openpyxl, PIL and Python's own modules."
+    assert module == (
+        "Cell In[1], line 1\n----> 1 import seaborn\nModuleNotFoundError: No module named 'seaborn'\n"
+        f"'seaborn' is not installed, and nothing can be downloaded: there is no network.\n{installed}"
+    )
+    assert file == (
+        "Cell In[2], line 1\n----> 1 open('price.csv')\n"
+        "FileNotFoundError: [Errno 2] No such file or directory: 'price.csv'\n"
+        "The files in /workspace are: prices.csv."
+    )
+    assert pip == (
+        f"/bin/sh: 1: pip: not found\nNothing can be installed: there is no network and no pip.\n{installed}"
+    )
+
+
+def test_a_limit_on_cost_needs_a_price() -> None:
+    with pytest.raises(UsageError, match="A limit on cost needs a price, and none is known for model 'm'"):
+        Agent(model="m", base_url="http://127.0.0.1:9/v1", limits=Limits(max_cost=1))
