@@ -448,6 +448,10 @@ ADVERSARIES: dict[str, Callable[[int], str]] = {
             "\\n",
         ),
         *(
+            "'code':'x',",
+            "'code':'x y',",
+            "'a':'x',",
+            '"code":"""x""",',
             "{'code':'x',",
             '{"code":"(',
             'x", "',
@@ -478,12 +482,12 @@ def seconds_for(text: str) -> float:
     return time.perf_counter() - begun
 
 
-@pytest.mark.parametrize("prefix", ["", '<tool_call>{"name": "run_python", "arguments": {"code": "'])
+@pytest.mark.parametrize("prefix", ["", "{", '<tool_call>{"name": "run_python", "arguments": {"code": "'])
 @pytest.mark.parametrize("family", ADVERSARIES)
 def test_time_grows_no_faster_than_the_text(family: str, prefix: str) -> None:
-    sizes = (16_000, 64_000, 256_000)
+    sizes = (8_000, 32_000, 128_000)
     times = [seconds_for(prefix + ADVERSARIES[family](size)) for size in sizes]
-    assert times[-1] < 3
+    assert times[-1] < 5
     assert all(later < 10 * earlier + 0.5 for earlier, later in pairwise(times)), times
 
 
