@@ -491,7 +491,29 @@ def test_time_grows_no_faster_than_the_text(family: str, prefix: str) -> None:
     assert all(later < 10 * earlier + 0.5 for earlier, later in pairwise(times)), times
 
 
-@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=4).map("".join))
+MEMBERS = [
+    "'code':",
+    "'x',",
+    "'code':'x',",
+    "'code':'x y',",
+    "'name':'run_python',",
+    "run_python",
+    "\nrun_python({",
+    "(",
+]
+repeated = st.lists(st.sampled_from(PIECES + MEMBERS), max_size=4).map("".join)
+
+
+@given(repeated, repeated.filter(bool), st.sampled_from(["stop", "length"]))
+@example("```", " ", "stop")
+@example("```python\nrun_python", "\\", "stop")
+@example("```tool_code\n", "\\\"\\'", "stop")
+@example("<tool_call>{", "'code':'x',", "stop")
+@example("\nrun_python({", "\"code\":'x',", "length")
+@example("<function=run_python>", 'x = 1\\"', "stop")
 @settings(max_examples=30, deadline=None)
-def test_time_grows_no_faster_than_any_repeated_text(unit: str) -> None:
-    assert seconds_for(unit * (100_000 // len(unit))) < 3
+def test_time_grows_no_faster_than_any_repeated_text(prefix: str, unit: str, finish_reason: str) -> None:
+    reply = Reply(content=prefix + unit * (100_000 // len(unit)), finish_reason=finish_reason)
+    begun = time.perf_counter()
+    recover(reply, turn=1, fences=True)
+    assert time.perf_counter() - begun < 5
