@@ -14,6 +14,7 @@ from sandbox.errors import (
 from sandbox.execution import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
 from sandbox.launcher import GuestProcess, Launcher, SandboxInfo
 from sandbox.policy import Policy
+from sandbox.pool import Pool
 from sandbox.session import Change, Description, FileInfo, Session, TransferredFile
 from sandbox.sizes import format_size
 
@@ -34,6 +35,7 @@ __all__ = [
     "Launcher",
     "Output",
     "Policy",
+    "Pool",
     "ProtocolError",
     "SandboxError",
     "SandboxInfo",

@@ -131,11 +131,11 @@ class Policy(BaseModel):
     """Seconds that replacing a kernel may take before the container is replaced."""
 
     stream_head_bytes: Size = Field(64 * 1024, ge=0, le=16 * MIB)
-    """The start of each of stdout and stderr that a cell returns."""
+    """The start of each of stdout, stderr, a value and a traceback that a cell returns."""
     stream_tail_bytes: Size = Field(64 * 1024, ge=0, le=16 * MIB)
-    """The end of each of stdout and stderr that a cell returns."""
+    """The end of each of them."""
     spool_bytes: Size = Field(64 * MIB, ge=0, le=PIB)
-    """How much of an over-long stream is kept in a file in the workspace."""
+    """How much of an over-long output is kept in a file in the workspace; older such files make room for it."""
     rich_bytes: Size = Field(16 * MIB, ge=0, le=64 * MIB)
     """All rich outputs of one cell together, encoded."""
 

@@ -36,6 +36,7 @@ RUN_HERE = {
     'cellblock run "How many rows have a price above 100?" -f prices.csv -o runs/prices': "test_the_commands_in_turn",
     "cellblock show runs/prices": "test_the_commands_in_turn",
     "cellblock doctor": "test_a_command_succeeds",
+    "cellblock gc --dry-run": "test_a_sweep_succeeds",
     "cellblock image build": "test_a_command_succeeds",
     "cellblock image ls": "test_a_command_succeeds",
     "cellblock model pull": "test_a_command_succeeds",
@@ -65,6 +66,13 @@ def test_a_command_succeeds(command: str, tmp_path: Path) -> None:
     done = run(shlex.split(command), tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+@pytest.mark.docker
+def test_a_sweep_succeeds(tmp_path: Path) -> None:
+    command = next(command for command, test in RUN_HERE.items() if test == "test_a_sweep_succeeds")
+    done = run(shlex.split(command), tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")  # with nothing to remove, there is nothing to say
 
 
 @pytest.mark.model
