@@ -31,14 +31,16 @@ _WORDS = re.compile(
     r"fibonacci|primes?|digits?|convert|solve|integrals?|integrate|derivatives?|differentiate|plot|chart|histogram|"
     r"sort|sorted|reversed?|simulate\w*|probability|standard deviation|variance|regression|correlat\w+|"
     r"determinant|eigenvalues?|remainder|modulo|gcd|lcm|hash|sha-?\d+|md5|base64|binary|hexadecimal|weekday|"
-    r"day of the week|days (?:between|until|since)|interest|csv|json file|spreadsheet|data ?set|rows?|columns?)\b"
+    r"day of the week|anagrams?|palindrome|occurs?|occurrences|most often|longest|shortest|"
+    r"days (?:between|until|since)|interest|csv|json file|spreadsheet|data ?set|rows?|columns?)\b"
     r"|计算|求|多少|总和|平均|阶乘|素数|质数|平方|概率|排序|统计",
     re.IGNORECASE,
 )
 _ABOUT_WORDS = re.compile(
     r"^\W*(?:hi|hello|hey|thanks|thank you|good (?:morning|evening))\b|^\W*(?:please )?(?:explain|define|describe)\b"
     r"|^\W*what(?:'s| is| are)(?: the)? (?:an? |difference|meaning|definition)"
-    r"|\bwhat does\b.*\b(?:mean|do|stand for)\b|^\W*(?:who|why|when|where)\b|^\W*how (?:do|does|are you)\b"
+    r"|\bwhat does\b.*\b(?:mean|do|stand for)\b|^\W*(?:who|why|when|where)\b"
+    r"|^\W*(?:can you (?:read|open|use|speak|see)|do you)\b|^\W*how (?:do|does|are you)\b"
     r"|什么是|为什么|你好",
     re.IGNORECASE,
 )
@@ -61,9 +63,10 @@ def _announces_code(answer: str) -> bool:
 def _is_computational(task: str) -> bool:
     if _ARITHMETIC.search(task) or _is_expression(task):
         return True
-    if _WORDS.search(task) is None:
-        return False
-    return not _ABOUT_WORDS.search(task) or len(re.findall(r"\d+(?:\.\d+)?", task)) > 1
+    numbers = re.findall(r"\d+(?:\.\d+)?", task)
+    if _ABOUT_WORDS.search(task):
+        return len(numbers) > 1 and _WORDS.search(task) is not None
+    return bool(numbers) or _WORDS.search(task) is not None
 
 
 def _is_expression(task: str) -> bool:

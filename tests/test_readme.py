@@ -19,6 +19,10 @@ COMMANDS = re.findall(r"^\$ (.+)$", README, re.MULTILINE)
 PROGRAMS = re.findall(r"```python\n(.*?)```\s*```text\n(.*?)```", README, re.DOTALL)
 
 
+def needs_model(code: str) -> bool:
+    return "Agent" in code and "ScriptedEndpoint" not in code
+
+
 def environ() -> dict[str, str]:
     """The environment of a user who has configured nothing."""
     names = ("CELLBLOCK_", "OPENAI_", "DASHSCOPE_")
@@ -35,6 +39,7 @@ RUN_HERE = {
     "make test": "this very run: the target calls pytest",
     'cellblock run "How many rows have a price above 100?" -f prices.csv -o runs/prices': "test_the_commands_in_turn",
     "cellblock show runs/prices": "test_the_commands_in_turn",
+    "cellblock chat": "tests/agent/test_chat.py, in a terminal",
     "cellblock doctor": "test_a_command_succeeds",
     "cellblock gc --dry-run": "test_a_sweep_succeeds",
     "cellblock image build": "test_a_command_succeeds",
@@ -94,7 +99,7 @@ def test_the_demo_prints_the_answer() -> None:
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("number", [number for number, (code, _) in enumerate(PROGRAMS) if "Agent" not in code])
+@pytest.mark.parametrize("number", [number for number, (code, _) in enumerate(PROGRAMS) if not needs_model(code)])
 def test_a_program_prints_what_it_shows(number: int, tmp_path: Path) -> None:
     code, shown = PROGRAMS[number]
     (tmp_path / "program.py").write_text(code)
@@ -104,7 +109,7 @@ def test_a_program_prints_what_it_shows(number: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("number", [number for number, (code, _) in enumerate(PROGRAMS) if "Agent" in code])
+@pytest.mark.parametrize("number", [number for number, (code, _) in enumerate(PROGRAMS) if needs_model(code)])
 def test_a_program_with_a_model_prints_what_it_shows_but_for_the_words(number: int, tmp_path: Path) -> None:
     code, shown = PROGRAMS[number]
     (tmp_path / "program.py").write_text(code)

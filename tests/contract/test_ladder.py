@@ -48,6 +48,28 @@ async def test_an_interrupt_ends_the_cell_and_keeps_variables_and_partial_output
     assert (await hasty.execute("kept")).text == "'yes'\n"
 
 
+async def test_an_interrupt_that_is_asked_for_is_no_time_out(hasty: Session) -> None:
+    assert not hasty.interrupt()  # nothing runs
+    running = asyncio.create_task(hasty.execute("print('begun')\nimport time; time.sleep(60)", timeout_s=30))
+    await asyncio.sleep(0.5)
+    assert hasty.interrupt()
+    execution = await running
+    assert (execution.status, execution.cause, execution.state_lost) == ("timeout", "interrupted", False)
+    assert execution.text.startswith("begun\n")
+    assert execution.duration_s < LADDER_S
+    assert not hasty.interrupt()
+    assert (await hasty.execute("kept")).text == "'yes'\n"
+    assert (await hasty.execute("while True: pass", timeout_s=CELL_S)).cause == "timeout"
+
+
+async def test_an_interrupt_that_is_asked_for_climbs_the_same_ladder(hasty: Session) -> None:
+    running = asyncio.create_task(hasty.execute("sum(range(10**12))", timeout_s=30))
+    await asyncio.sleep(0.5)
+    assert hasty.interrupt()
+    execution = await running
+    assert (execution.status, execution.cause, execution.state_lost) == ("timeout", "interrupted", True)
+
+
 KILLED = {
     "a C loop": "sum(range(10**12))",
     "linear algebra": "np.linalg.svd(matrix)",

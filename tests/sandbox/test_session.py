@@ -243,3 +243,18 @@ async def test_a_malformed_answer_is_a_protocol_error(
     async with Session(FakeLauncher({kind: pack_frame({"type": answer, "id": 1}, b"{}[")})) as session:
         with pytest.raises(ProtocolError, match="malformed answer"):
             await ask(session, tmp_path)
+
+
+async def test_an_interrupt_stops_only_a_cell_that_runs() -> None:
+    launcher = FakeLauncher({"execute": stream(1, b"begun"), "interrupt": done(1, status="error")})
+    changes: list[Change] = []
+    begun = asyncio.Event()
+    async with Session(launcher, on_change=changes.append) as session:
+        assert not session.interrupt()
+        running = asyncio.create_task(session.execute("sleep", on_output=lambda output: begun.set()))
+        await begun.wait()
+        assert session.interrupt()
+        execution = await running
+        assert not session.interrupt()
+    assert (execution.status, execution.cause, execution.state_lost) == ("timeout", "interrupted", False)
+    assert changes[1] == Change("interrupted", "asked for")
