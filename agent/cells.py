@@ -1,8 +1,8 @@
 """run_python: one cell in the sandbox, and what the model reads about it."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from agent.events import ToolRan
@@ -43,12 +43,12 @@ class Cells:
         sandbox: CodeRunner,
         on_output: Callable[[Output], None],
         *,
-        packages: Mapping[str, str] | None = None,
-        tools: Collection[str] = (),
+        scene: Scene,
     ) -> None:
+        """`scene` is what lies around all cells; the workspace is looked at where it matters."""
         self._sandbox = sandbox
         self._on_output = on_output
-        self._scene = Scene(packages=packages or {}, tools=tools)
+        self._scene = scene
         self.is_over = False
         """Whether the session's time is over, so that no more code can be run."""
 
@@ -89,7 +89,7 @@ class Cells:
                 names = [file.name for file in await self._sandbox.list_files()]
             except SandboxError:
                 return []
-            scene = Scene(scene.packages, names, scene.tools)
+            scene = replace(scene, files=names)
         return hints(code, execution, scene)
 
 

@@ -3,6 +3,8 @@
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 from rich.console import Console
@@ -78,8 +80,8 @@ class Chat:
         if not self._is_typed:
             yield from (line.strip() for line in sys.stdin)
             return
-        import readline  # noqa: F401, PLC0415  # input() edits the line and recalls the ones before with it
-
+        with suppress(ImportError):  # with it, input() edits the line and recalls the ones before; Windows has none
+            import_module("readline")
         while True:
             try:
                 line = input("> ") if sys.stdout.isatty() else self._input_beside_pipe()

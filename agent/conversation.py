@@ -34,7 +34,7 @@ from agent.text import encodable
 from agent.toolcalls import TOOL
 from agent.transcript import Transcript, utc_now
 from agent.words import INSTRUCTION
-from sandbox import CellblockError, Change, SandboxError, Session
+from sandbox import CellblockError, Change, FileInfo, SandboxError, Session
 
 MAX_TASK_CHARS = 200_000
 
@@ -78,6 +78,8 @@ class Conversation:
         self._loop: Loop | None = None
         self._is_asking = False
         self._last = Finish("cancelled", None)
+        self._seen: list[FileInfo] | None = None
+        """What lay in the workspace when artifacts were last collected; what a stopped answer left is not in it."""
         self._artifacts: dict[str, FileRecord] = {}
         self._omitted = 0
         sandbox.on_change = self._note_change
@@ -110,8 +112,9 @@ class Conversation:
             raise UsageError("A question is being answered; a session takes one at a time.")
         self._is_asking = True
         try:
-            transcript, loop = await self._begin(question, given)
-            artifacts = await self._answer(loop)
+            records = await put_files(self._sandbox, given)
+            transcript, loop = await self._begin(question, records)
+            artifacts = await self._answer(loop, {record.name for record in records})
         finally:
             self._is_asking = False
         last, meter = self._last, loop.meter
@@ -119,9 +122,8 @@ class Conversation:
             last.outcome, last.answer, transcript.directory, meter.usage, artifacts.records, last.limit, meter.cost
         )
 
-    async def _begin(self, question: str, files: list[Path]) -> tuple[Transcript, Loop]:
+    async def _begin(self, question: str, records: list[FileRecord]) -> tuple[Transcript, Loop]:
         """Put the question on record; the first one opens the transcript."""
-        records = await put_files(self._sandbox, files)
         if self._transcript is not None and self._loop is not None:
             if self._last.outcome == "cancelled":
                 self._transcript.append(Instructed(reason="stopped", text=INSTRUCTION["stopped"]))
@@ -144,14 +146,17 @@ class Conversation:
         )
         return self._transcript, self._loop
 
-    async def _answer(self, loop: Loop) -> Artifacts:
+    async def _answer(self, loop: Loop, given: set[str]) -> Artifacts:
         """Go through the loop and keep how it ended, whatever happens."""
         self._last, artifacts = Finish("cancelled", None), Artifacts()
         try:
-            before = await self._sandbox.list_files()
+            there = await self._sandbox.list_files()
+            before = [file for file in there if self._seen is None or file in self._seen or file.name in given]
+            self._seen = before
             self._last = await loop.answer()
             with suppress(SandboxError):  # an answer is not lost with the sandbox that it came from
                 artifacts = await collect_artifacts(self._sandbox, before, self.run_directory / "files")
+                self._seen = await self._sandbox.list_files()
         except Exception as error:
             known = isinstance(error, CellblockError)
             self._last = Finish("error", self._last.answer, str(error) if known else repr(error))

@@ -36,6 +36,7 @@ class Scene:
     """Names in the workspace."""
     tools: Collection[str] = ()
     """Names of the tools beside run_python."""
+    has_network: bool = False
 
 
 def needs_files(execution: Execution) -> bool:
@@ -49,7 +50,7 @@ def hints(code: str, execution: Execution, scene: Scene) -> list[str]:
     error = _error(execution)
     found = list(_about_error(error, scene)) if error else []
     if _PIP.search(code) and (error or _NO_PIP.search(execution.text)):
-        found = [HINTS["no_pip"], _installed(scene)]
+        found = [HINTS["no_pip_online" if scene.has_network else "no_pip"], _installed(scene)]
     if _WRAPPING.search(code) and _NEAR_OVERFLOW.search(execution.text):
         found.append(HINTS["overflow"])
     return found
@@ -77,7 +78,7 @@ def _about_error(error: ErrorOutput, scene: Scene) -> Iterator[str]:
 
 
 def _about_module(name: str, scene: Scene) -> Iterator[str]:
-    yield HINTS["missing_module"].format(name=name)
+    yield HINTS["missing_module_online" if scene.has_network else "missing_module"].format(name=name)
     importable = [USEFUL.get(package.lower(), package) for package in scene.packages]
     if close := get_close_matches(name, importable, n=2, cutoff=0.75):
         yield HINTS["other_name"].format(names=" or ".join(map(repr, close)))

@@ -9,6 +9,7 @@ from agent import progress, toolcalls
 from agent.cells import Cells, CodeRunner
 from agent.events import Asked, Instructed, ModelReplied, Outcome, RunStarted, ToolRan
 from agent.functions import FunctionTool
+from agent.hints import Scene
 from agent.limits import CostOf, LimitName, Limits, Meter
 from agent.messages import ToolCall
 from agent.model import Model
@@ -58,10 +59,14 @@ class Loop:
         self._cells = Cells(
             sandbox,
             lambda output: on_progress(progress.OutputPiece(output)),
-            packages=next((event.environment.packages for event in self._all(RunStarted)), {}),
-            tools=self._functions,
+            scene=self._scene(),
         )
         self._begin()
+
+    def _scene(self) -> Scene:
+        environment = self._all(RunStarted)[0].environment
+        has_network = environment.policy.network != "none"
+        return Scene(environment.packages, tools=self._functions, has_network=has_network)
 
     def _begin(self) -> None:
         """Forget what belongs to the question before."""

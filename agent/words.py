@@ -29,9 +29,11 @@ OBSERVATION = {
 
 HINTS = {
     "missing_module": "{name!r} is not installed, and nothing can be downloaded: there is no network.",
+    "missing_module_online": "{name!r} is not installed.",
     "installed": "Installed are {packages} and Python's own modules.",
     "other_name": "Did you mean {names}?",
     "no_pip": "Nothing can be installed: there is no network and no pip.",
+    "no_pip_online": "There is no pip here.",
     "files": "The files in /workspace are: {files}.",
     "no_files": "There are no files in /workspace.",
     "no_input": "Nobody can type anything: write the values into the code.",

@@ -101,6 +101,14 @@ def test_what_needs_no_hint_has_none(case: str) -> None:
     assert hints(code, execution, SCENE) == []
 
 
+def test_with_a_network_nothing_is_said_about_it() -> None:
+    online = Scene(has_network=True)
+    code, execution, _ = CASES["a module that is not there"]
+    assert hints(code, execution, online) == ["'seaborn' is not installed.", ""]
+    code, execution, _ = CASES["pip in a shell"]
+    assert hints(code, execution, online) == ["There is no pip here.", ""]
+
+
 def test_an_empty_workspace_is_told_and_a_full_one_in_part() -> None:
     missing = failed("FileNotFoundError", "x")
     assert hints("open('x')", missing, Scene()) == ["There are no files in /workspace."]
