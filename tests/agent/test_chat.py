@@ -46,6 +46,12 @@ class Terminal:
                 raise AssertionError(f"{text!r} is not shown after {self._shown[self._seen :]!r}")
         self._seen = place + len(text)
 
+    def interrupt_prompt(self) -> None:
+        """Ctrl-C, a moment after the prompt: readline shows it just before it listens."""
+        self.expect("> ")
+        time.sleep(0.5)
+        self.type("\x03")
+
     def exit_code(self) -> int:
         while self._read(WAIT_S):
             pass
@@ -143,11 +149,9 @@ def test_ctrl_c_stops_a_generation_and_twice_at_the_prompt_leaves(tmp_path: Path
             terminal.expect("> ")
             terminal.type("Hi\r")
             terminal.expect("Hello!")
-            terminal.expect("> ")
-            terminal.type("\x03")
+            terminal.interrupt_prompt()
             terminal.expect("Ctrl-C again leaves.")
-            terminal.expect("> ")
-            terminal.type("\x03")
+            terminal.interrupt_prompt()
             terminal.expect("cellblock: interrupted")
             assert terminal.exit_code() == 130
         finally:

@@ -152,7 +152,7 @@ def test_a_host_that_dies_in_the_middle_of_a_cell_leaves_no_container(tmp_path: 
         assert recorded.finished.outcome == "cancelled"
         stderr = run.with_suffix(".stderr").read_bytes()
         assert b"cellblock: interrupted" in stderr
-        assert b"Traceback" not in stderr
+        assert b"Traceback (most recent call last):" not in stderr  # of the host; IPython writes no colon
 
 
 @pytest.mark.parametrize("after_s", [0.5, 0.8, 1.1])
