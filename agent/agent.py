@@ -14,8 +14,9 @@ from agent.conversation import Conversation, Setup, check_task
 from agent.errors import LocalModelError, UsageError
 from agent.events import ModelSettings
 from agent.functions import function_tools
-from agent.limits import CostOf, Limits
+from agent.limits import Limits
 from agent.local import find, model_named, own_file, serve
+from agent.loop import CostOf
 from agent.model import Model
 from agent.progress import Progress, Waiting
 from agent.result import RunResult
@@ -43,7 +44,7 @@ class Agent:
     host: whatever they can reach, the model can reach through them. Their parameters need type hints, which the
     model's arguments are validated by; the docstring tells the model what they do.
 
-    `cost_of` tells what tokens cost; `limits.max_cost` needs it. `context_tokens` is what the model can read and
+    `cost_of` tells what a turn cost; `limits.max_cost` needs it. `context_tokens` is what the model can read and
     write at once, where you know it: old observations are shortened before it is exceeded.
 
     Raises UsageError where the arguments and the environment do not fit together.

@@ -24,8 +24,8 @@ from agent.events import (
     SandboxChanged,
 )
 from agent.functions import FunctionTool
-from agent.limits import CostOf, Limits
-from agent.loop import Finish, Loop
+from agent.limits import Limits, total
+from agent.loop import CostOf, Finish, Loop
 from agent.messages import Usage
 from agent.model import Model
 from agent.progress import Progress
@@ -197,14 +197,13 @@ class Conversation:
 
     def _finished(self, transcript: Transcript) -> RunFinished:
         replies = [event for event in transcript.events if isinstance(event, ModelReplied)]
-        usage = sum((reply.usage for reply in replies), Usage())
-        cost = self._setup.cost_of(usage) if self._setup.cost_of else None
+        cost = total(map(self._setup.cost_of, replies)) if self._setup.cost_of else None
         return RunFinished(
             outcome=self._last.outcome,
             answer=self._last.answer,
             error=self._last.error,
             limit=self._last.limit,
-            usage=usage,
+            usage=sum((reply.usage for reply in replies), Usage()),
             cost=None if cost is None else float(cost),
             duration_s=round(time.monotonic() - self._begun, 3),
             artifacts=list(self._artifacts.values()),

@@ -1,6 +1,6 @@
 """How much one question may take, and how much of it has been taken."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Literal
 
@@ -10,8 +10,8 @@ from agent.messages import Usage
 
 LimitName = Literal["turns", "tokens", "cost", "seconds", "failures", "session"]
 """Which limit ended an answer; "session" is the sandbox's own `session_timeout_s`."""
-CostOf = Callable[[Usage], Decimal | float | None]
-"""What the tokens cost, in the currency of the price table; None where the model has no price."""
+Price = Decimal | float
+"""In the currency of the price table."""
 
 
 class Limits(BaseModel):
@@ -35,16 +35,17 @@ class Limits(BaseModel):
 class Meter:
     """Counts what one question has taken."""
 
-    def __init__(self, limits: Limits, cost_of: CostOf | None = None) -> None:
+    def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._cost_of = cost_of
         self.turns = 0
         self.usage = Usage()
+        self._costs: list[Price | None] = []
         self._failures = 0
 
-    def count_turn(self, usage: Usage) -> None:
-        """A turn of the model is over."""
+    def count_turn(self, usage: Usage, cost: Price | None = None) -> None:
+        """A turn of the model is over; its cost is None where it has no price."""
         self.turns += 1
+        self._costs.append(cost)
         self.usage += usage
 
     def count_try(self, *, failed: bool) -> None:
@@ -56,9 +57,9 @@ class Meter:
         return self._limits.max_turns is not None and self.turns >= self._limits.max_turns
 
     @property
-    def cost(self) -> Decimal | float | None:
-        """Of what was counted; None where it is not known."""
-        return self._cost_of(self.usage) if self._cost_of else None
+    def cost(self) -> Decimal | None:
+        """Of all turns; None where one has no price."""
+        return total(self._costs)
 
     def reached(self) -> LimitName | None:
         """The limit that is reached, those first at which nothing more may be spent."""
@@ -70,3 +71,10 @@ class Meter:
         if limits.max_tokens is not None and tokens >= limits.max_tokens:
             return "tokens"
         return "turns" if self.is_last_turn() else None
+
+
+def total(costs: Iterable[Price | None]) -> Decimal | None:
+    """The sum; None where there is nothing to add or one is not known."""
+    amounts = [None if cost is None else Decimal(str(cost)) for cost in costs]
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known, Decimal(0)) if known and len(known) == len(amounts) else None

@@ -10,7 +10,7 @@ from agent.cells import Cells, CodeRunner
 from agent.events import Asked, Instructed, ModelReplied, Outcome, RunStarted, ToolRan
 from agent.functions import FunctionTool
 from agent.hints import Scene
-from agent.limits import CostOf, LimitName, Limits, Meter
+from agent.limits import LimitName, Limits, Meter, Price
 from agent.messages import ToolCall
 from agent.model import Model
 from agent.nudging import needs_check
@@ -20,6 +20,8 @@ from agent.turns import Turns
 from agent.words import INSTRUCTION, OBSERVATION
 
 E = TypeVar("E")
+CostOf = Callable[[ModelReplied], Price | None]
+"""What one turn cost; None where the model has no price."""
 Reason = Literal["limit", "nudge", "cut", "empty"]
 NOTHING_RAN = {"code": None, "execution": None}
 
@@ -70,7 +72,7 @@ class Loop:
 
     def _begin(self) -> None:
         """Forget what belongs to the question before."""
-        self.meter = Meter(self._limits, self._cost_of)
+        self.meter = Meter(self._limits)
         self._first = len(self._transcript.events)
         self._said: set[Reason] = set()
 
@@ -103,7 +105,7 @@ class Loop:
 
     async def _think(self, tools: list[dict[str, Any]]) -> ModelReplied:
         replied = await self._turns.take(tools, self._first)
-        self.meter.count_turn(replied.usage)
+        self.meter.count_turn(replied.usage, self._cost_of(replied) if self._cost_of else None)
         return replied
 
     def _limit(self) -> LimitName | None:

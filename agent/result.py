@@ -22,5 +22,5 @@ class RunResult:
     """Files that the answer left in the workspace, new or changed."""
     limit: LimitName | None = None
     """Which limit was reached, where the outcome is "limit"."""
-    cost: Decimal | float | None = None
+    cost: Decimal | None = None
     """Of all turns; None where the model has no price."""

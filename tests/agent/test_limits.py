@@ -12,9 +12,9 @@ OFF = Limits(max_turns=None, max_consecutive_failures=None)
 
 
 def spent(limits: Limits, *, turns: int = 1, tokens: int = 10, failures: int = 0) -> LimitName | None:
-    meter = Meter(limits, lambda usage: usage.input_tokens / 100)
+    meter = Meter(limits)
     for _ in range(turns):
-        meter.count_turn(Usage(input_tokens=tokens))
+        meter.count_turn(Usage(input_tokens=tokens), tokens / 100)
     for _ in range(failures):
         meter.count_try(failed=True)
     return meter.reached()
@@ -47,8 +47,9 @@ def test_a_try_that_works_ends_the_row_of_failures() -> None:
 
 
 def test_an_unknown_cost_reaches_no_limit() -> None:
-    meter = Meter(Limits(max_cost=1), lambda usage: None)
-    meter.count_turn(Usage(input_tokens=10**9))
+    meter = Meter(Limits(max_cost=1))
+    meter.count_turn(Usage(), 10)
+    meter.count_turn(Usage(), None)
     assert (meter.reached(), meter.cost) == (None, None)
 
 

@@ -322,7 +322,7 @@ async def test_the_limit_on_tokens_gives_one_last_turn(tmp_path: Path) -> None:
 
 
 async def test_when_the_money_is_spent_the_answer_is_the_last_text(tmp_path: Path) -> None:
-    priced: dict[str, Any] = {"limits": Limits(max_cost=1), "cost_of": lambda usage: usage.output_tokens / 5}
+    priced: dict[str, Any] = {"limits": Limits(max_cost=1), "cost_of": lambda replied: replied.usage.output_tokens / 5}
     speaking = stream_of([{"content": "Let me see."}, *native_deltas("print(6*7)")], "tool_calls")
     ran = await run_loop(tmp_path, [speaking], PRINT_42, **priced)
     assert ran.finish == Finish("limit", "Let me see.", limit="cost")
