@@ -1,0 +1,168 @@
+"""What the failures of an endpoint mean: whether trying again may help, how long to wait, and one line about each."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import openai
+
+from agent.config import Endpoint
+from agent.errors import ContentFilterError, ContextLengthError, EndpointError
+
+MAX_RETRY_AFTER_S = 60.0
+"""The longest wait that a server may ask for."""
+PASSING_STATUSES = (408, 409, 429)
+"""Beside those from 500: what may be otherwise a moment later."""
+CHECK = "cellblock doctor"
+SET_KEY = "export CELLBLOCK_API_KEY=KEY"
+
+_TOO_LONG = re.compile(
+    r"context_length_exceeded|maximum context length|exceed_context_size|exceeds the available context size"
+    r"|longer than the model's context length|range of input length should be|context length exceeded"
+    r"|exceeds? the (?:model's )?(?:maximum )?context (?:length|window)|exceed(?:s|ed)? max(?:imum)? context"
+    r"|total message token length exceed|prompt is too long|prompt too long|input is too long",
+    re.IGNORECASE,
+)
+_FILTERED = re.compile(
+    r"data_?inspection_?failed|inappropriate content|content_filter|content_policy_violation"
+    r"|content management policy",
+    re.IGNORECASE,
+)
+_NO_MODEL = re.compile(
+    r"model_?not_?found|model not exist|model .{1,80} (?:not found|does not exist)|unknown model", re.IGNORECASE
+)
+_BAD_KEY = re.compile(r"invalid_?api_?key|incorrect api key|invalid api-key", re.IGNORECASE)
+
+
+class EmptyStreamError(Exception):
+    """The stream ended without a message."""
+
+
+FAILURES = (openai.OpenAIError, EmptyStreamError, ValueError, RecursionError)
+"""What an attempt may raise."""
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same request may succeed a moment later."""
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code in PASSING_STATUSES or error.status_code >= 500
+    if type(error) is openai.APIError:  # said within the stream, after a status of 200
+        status = _status_in_stream(error)
+        hopeless = status is not None and 400 <= status < 500 and status not in PASSING_STATUSES
+        return not hopeless and not _TOO_LONG.search(_said(error)) and not _FILTERED.search(_said(error))
+    return isinstance(error, openai.APIConnectionError | EmptyStreamError)
+
+
+def is_throttling(error: BaseException) -> bool:
+    """Whether the endpoint says that it is asked too often."""
+    return status_of(error) == 429
+
+
+def status_of(error: BaseException | None) -> int | None:
+    """The HTTP status of a failure, or the one that the stream tells; None where there is none."""
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code
+    return _status_in_stream(error) if type(error) is openai.APIError else None
+
+
+def asked_wait_s(error: BaseException | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> float | None:
+    """How long the server asks to wait, bounded; None where it does not say."""
+    return retry_after_s(error.response.headers, now()) if isinstance(error, openai.APIStatusError) else None
+
+
+def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
+    """`retry-after-ms`, or `Retry-After` in seconds or as a date (RFC 9110, 10.2.3), from 0 to MAX_RETRY_AFTER_S."""
+    milliseconds = _number(headers.get("retry-after-ms"))
+    seconds = milliseconds / 1000 if milliseconds is not None else _number(headers.get("retry-after"))
+    if seconds is None:
+        seconds = _seconds_until(headers.get("retry-after", ""), now)
+    return None if seconds is None else min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
+
+
+def describe(error: BaseException | None) -> str:
+    """The kind of a failure and what was said, not too long."""
+    return f"{type(error).__name__}: {error}"[:300]
+
+
+def as_endpoint_error(error: Exception, endpoint: Endpoint) -> EndpointError:
+    """One line for each way in which an endpoint fails."""
+    words = _server_words(error) if isinstance(error, openai.APIError) else ""
+    start = f"The endpoint {endpoint.public_url!r}"
+    if isinstance(error, openai.APIError) and not isinstance(error, openai.APIConnectionError):
+        said = _said(error)
+        if _TOO_LONG.search(said) or status_of(error) == 413:
+            return ContextLengthError(
+                f"{start} says that the conversation is too long for model {endpoint.model!r}: {words}.",
+                mend="cellblock run --model NAME ..., with a longer context",
+            )
+        if _FILTERED.search(said):
+            return ContentFilterError(f"{start} stopped the request by its content filter: {words}.")
+    what, mend = _what(error, endpoint, words)
+    return EndpointError(f"{start} {what}.", mend=mend)
+
+
+def _what(error: Exception, endpoint: Endpoint, words: str) -> tuple[str, str]:
+    """What the endpoint did, and what mends it."""
+    if isinstance(error, openai.APIStatusError):
+        return _refusal(error, endpoint, words)
+    match error:
+        case openai.APITimeoutError():
+            what = "did not answer in time"
+        case openai.APIConnectionError():
+            what = f"cannot be reached: {error.__cause__ or error}"
+        case openai.APIError():
+            what = f"broke off its answer: {words}"
+        case json.JSONDecodeError() | UnicodeDecodeError() | RecursionError():
+            what = "answered with something that is not JSON"
+        case _:
+            what = f"answered nonsense: {describe(error)}"
+    return what, CHECK
+
+
+def _refusal(error: openai.APIStatusError, endpoint: Endpoint, words: str) -> tuple[str, str]:
+    said = _said(error)
+    if isinstance(error, openai.AuthenticationError) or _BAD_KEY.search(said):
+        return f"refused the API key ({error.status_code})", SET_KEY
+    if isinstance(error, openai.PermissionDeniedError):
+        return f"refused the API key ({error.status_code}): {words}", SET_KEY
+    if isinstance(error, openai.NotFoundError) or _NO_MODEL.search(said):
+        return f"knows no model {endpoint.model!r}, or its path is wrong ({words})", CHECK
+    return f"answered {error.status_code}: {words}", CHECK
+
+
+def _status_in_stream(error: BaseException | None) -> int | None:
+    body = getattr(error, "body", None)
+    code = body.get("code") if isinstance(body, dict) else None
+    if isinstance(code, str) and code.isdecimal() and len(code) == 3:
+        return int(code)
+    return code if isinstance(code, int) else None
+
+
+def _said(error: openai.APIError) -> str:
+    """All that tells what is wrong: the message, and the code and type beside it."""
+    body = error.body if isinstance(error.body, dict) else {}
+    return " ".join(str(part) for part in (error.message, body.get("code"), body.get("type"), body.get("message")))
+
+
+def _server_words(error: openai.APIError) -> str:
+    """What the server said, on one line and not too long."""
+    return " ".join(str(error.message).split())[:200].rstrip(".")
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return None if math.isnan(number) else number
+
+
+def _seconds_until(text: str, now: datetime) -> float | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
