@@ -24,6 +24,7 @@ from agent.events import (
     RunStarted,
     SandboxChanged,
 )
+from agent.limiter import Limiter
 from agent.local import find, model_named, own_file, serve
 from agent.loop import Finish, Loop
 from agent.messages import Cost, Usage
@@ -63,8 +64,8 @@ class Agent:
 
     Without arguments, the endpoint is what the environment names (`CELLBLOCK_BASE_URL`, `OPENAI_BASE_URL`,
     `DASHSCOPE_API_KEY`, …), and the built-in local Qwen coder where it names none. `provider` names the kind of
-    server where its host does not tell; `prices` is a table of prices or its file. Raises UsageError where the
-    arguments and the environment do not fit together.
+    server where its host does not tell; `prices` is a table of prices or its file; a `limiter` is shared with others
+    who ask the same endpoint. Raises UsageError where the arguments and the environment do not fit together.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Agent:
         provider: str | None = None,
         sampling: Sampling | None = None,
         prices: Prices | Path | str | None = None,
+        limiter: Limiter | None = None,
         policy: Policy | None = None,
         max_turns: int = DEFAULT_MAX_TURNS,
         runs_directory: Path | str = "runs",
@@ -86,6 +88,7 @@ class Agent:
         self._endpoint = self.model if isinstance(self.model, Endpoint) else self.model.endpoint("local")
         self.sampling = (sampling or Sampling()).for_endpoint(self._endpoint)
         self.prices = prices if prices is None or isinstance(prices, Prices) else read_prices(Path(prices))
+        self.limiter = limiter
         self.policy = policy or Policy()
         self.max_turns = max_turns
         self.runs_directory = Path(runs_directory)
@@ -141,7 +144,7 @@ class Agent:
     async def _open_model(self, on_progress: Callable[[Progress], None]) -> AsyncIterator[Model]:
         """The model behind its endpoint; the local one is served for as long as the run lasts."""
         if isinstance(self.model, Endpoint):
-            async with Model(self.model, self.sampling) as model:
+            async with Model(self.model, self.sampling, limiter=self.limiter) as model:
                 yield model
             return
         on_progress(Waiting(f"loading {self.model.name}"))

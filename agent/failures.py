@@ -47,13 +47,12 @@ FAILURES = (openai.OpenAIError, EmptyStreamError, ValueError, RecursionError)
 
 def is_passing(error: BaseException) -> bool:
     """Whether the same request may succeed a moment later."""
-    if isinstance(error, openai.APIStatusError):
-        return error.status_code in PASSING_STATUSES or error.status_code >= 500
-    if type(error) is openai.APIError:  # said within the stream, after a status of 200
-        status = _status_in_stream(error)
-        hopeless = status is not None and 400 <= status < 500 and status not in PASSING_STATUSES
-        return not hopeless and not _TOO_LONG.search(_said(error)) and not _FILTERED.search(_said(error))
-    return isinstance(error, openai.APIConnectionError | EmptyStreamError)
+    if isinstance(error, openai.APIConnectionError | EmptyStreamError):
+        return True
+    if not isinstance(error, openai.APIError) or _TOO_LONG.search(_said(error)) or _FILTERED.search(_said(error)):
+        return False
+    status = status_of(error)  # None where the stream says an error without one
+    return status is None or status in PASSING_STATUSES or status >= 500
 
 
 def is_throttling(error: BaseException) -> bool:
@@ -134,11 +133,10 @@ def _refusal(error: openai.APIStatusError, endpoint: Endpoint, words: str) -> tu
 
 
 def _status_in_stream(error: BaseException | None) -> int | None:
+    """Servers write a status into `code`, as a number or as text, and other things too."""
     body = getattr(error, "body", None)
-    code = body.get("code") if isinstance(body, dict) else None
-    if isinstance(code, str) and code.isdecimal() and len(code) == 3:
-        return int(code)
-    return code if isinstance(code, int) else None
+    code = str(body.get("code")) if isinstance(body, dict) else ""
+    return int(code) if re.fullmatch(r"[1-5]\d\d", code, re.ASCII) else None
 
 
 def _said(error: openai.APIError) -> str:

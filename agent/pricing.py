@@ -125,10 +125,21 @@ def read_prices(path: Path) -> Prices:
         return Prices.model_validate(data)
     except ValidationError as error:
         detail = error.errors()[0]
-        key = ".".join(str(part) for part in detail["loc"])
+        key = _key(data, detail["loc"])
         reason = detail["msg"].removeprefix("Value error, ")
         reason = reason[:1].lower() + reason[1:]
         raise UsageError(f"The price table {str(path)!r} is wrong at {key}: {reason}.", mend=mend) from error
+
+
+def _key(data: Any, place: tuple[str | int, ...]) -> str:
+    """The key as the file has it: a model without tiers is not told of any."""
+    parts: list[str] = []
+    for part in place:
+        is_there = part in data if isinstance(data, dict) else isinstance(part, int) and isinstance(data, list)
+        if is_there or part == place[-1]:
+            parts.append(str(part))
+        data = data[part] if is_there else data
+    return ".".join(parts)
 
 
 def _or_share(price: Decimal | None, of: Decimal, share: Decimal) -> Decimal:

@@ -1,5 +1,6 @@
 """The switches of the servers: chosen by host or by name, and what each makes of thinking."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,3 +61,13 @@ def test_thinking_is_switched_in_the_words_of_the_provider(name: ProviderName) -
     assert provider.thinking_fields(True, None) == on
     assert provider.thinking_fields(False, None) == off
     assert provider.thinking_fields(True, 50) == bounded
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_the_readme_shows_the_switches_of_each(name: ProviderName) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    [row] = [line for line in readme.splitlines() if line.startswith("| `") and f"`{name}`" in line.split("|")[1]]
+    provider, cells = PROVIDERS[name], row.split("|")
+    shown = [provider.thinking, provider.thinking_budget, provider.reasoning, provider.continuation]
+    for cell, switch in zip(cells[2:6], shown, strict=True):
+        assert f"`{switch}`" in cell if switch else "`" not in cell
