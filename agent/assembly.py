@@ -146,7 +146,7 @@ class Assembler:
     def reply(self) -> Reply:
         """What the stream amounts to; calls without an id of their own are given one by their place."""
         self._splitter.end()
-        content, reasoning = _joined(self._content), _joined(self._reasoning)
+        content, reasoning = encodable("".join(self._content)), encodable("".join(self._reasoning))
         if self._splitter.found:
             reasoning = reasoning.strip("\n")
         elif not reasoning and (split := split_unopened(content)):
@@ -167,16 +167,10 @@ class Assembler:
             call_id = encodable(call.id) or f"call_{len(calls)}"
             while call_id in calls:
                 call_id += "_"
-            calls[call_id] = ToolCall(id=call_id, name=encodable(call.name), arguments=_joined(call.arguments))
+            calls[call_id] = ToolCall(
+                id=call_id, name=encodable(call.name), arguments=encodable("".join(call.arguments))
+            )
         return list(calls.values())
-
-
-def _joined(pieces: list[str]) -> str:
-    """The pieces as one text; a character whose two surrogates came in different pieces is whole again."""
-    text = "".join(pieces)
-    if not text.isascii():
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
-    return encodable(text)
 
 
 def _text(value: object) -> str:

@@ -142,6 +142,8 @@ class _Reader:
                 if is_python(text):
                     self._end_at(place, quote)
                     return text
+            elif end == first:
+                break
         self._end_at(end, quote)
         if end is not None:
             return first_python(_readings(self._text[begin:end], quote))

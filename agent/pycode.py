@@ -17,9 +17,10 @@ _STOP_LINE = re.compile(rf"^[ \t]*(?:{STOP.pattern}|</(?:function|parameter)>)",
 _FENCED = re.compile(r"\s*```[\w+-]*[ \t]*\n")
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\", "/": "/"}
-_NEWLINE_OR_STRING = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|\\n", re.DOTALL)
+_NEWLINE_OR_STRING = re.compile(r"\"(?:\\.|[^\"\\])*+\"?|'(?:\\.|[^'\\])*+'?|\\n", re.DOTALL)
 _STATEMENT = re.compile(
-    r"^[ \t]*(?:import \w+|from \w+ import |def \w+\(|class \w+.*:|for \w+ in .*:|print\(|\w+ = |[%!]\w)", re.MULTILINE
+    r"^[ \t]*+(?:import \w|from \w++ import |def \w++\(|class \w++.*:|for \w++ in .*:|print\(|\w++ = |[%!]\w)",
+    re.MULTILINE,
 )
 _ACTING = (
     *(ast.Call, ast.Import, ast.ImportFrom, ast.Assign, ast.AugAssign, ast.AnnAssign),
@@ -119,7 +120,12 @@ def _without_fence_end(code: str) -> str:
 
 def without_entities(code: str) -> str:
     """Code from between XML tags, with `&lt;` and its like resolved where only that makes it Python."""
-    return first_python([code, html.unescape(code)]) if "&" in code else code
+    if "&" not in code or is_python(code):
+        return code
+    try:
+        return first_python([code, html.unescape(code)])
+    except ValueError:  # a number beyond all characters
+        return code
 
 
 def same_lines(code: str) -> str:

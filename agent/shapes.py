@@ -26,8 +26,8 @@ MAX_CANDIDATES = 64
 """Places in one text that are looked at for each shape."""
 
 _TAG = re.compile(
-    r"<(?:tool_call|tools|function_call)>\s*(?:```\w*\s*)?(?=[{\[])"
-    r"|(?:<tool_call>\s*)?<function(?:=|\s+name=)[\"']?(?P<name>[\w.-]{0,80})[\"']?\s*>"
+    r"<(?:tool_call|tools|function_call)>\s*+(?:```\w*+\s*+)?(?=[{\[])"
+    r"|(?:<tool_call>\s*+)?<function(?:=|\s++name=)[\"']?(?P<name>[\w.-]{0,80})[\"']?\s*>"
 )
 _TAG_END = re.compile(rf"</?(?:tool_call|tools|function_call)>|<function[ =]|{INVENTED.pattern}")
 _PARAMETER = re.compile(r"\s*<parameter(?:=|\s+name=)[\"']?(\w{1,40})[\"']?\s*>")
@@ -37,15 +37,16 @@ _BEGUN = re.compile(r"<tool_call>\s*(?:[{<].*)?\Z", re.DOTALL)
 _CLOSING_TAG = re.compile(r"\s*</\w+>")
 _NEWLINE = re.compile(r"\n")
 _SEPARATOR = re.compile(r"[\s,;]*")
-_FENCE = re.compile(r"```[ \t]*([\w+-]*)[ \t]*(?:\r?\n|(?=\{))")
+_FENCE = re.compile(r"```[ \t]*+([\w+-]*+)[ \t]*+(?:\r?\n|(?=\{))")
 _FENCE_END = re.compile(r"```(?=[\s<]|\Z)")
-_OBJECT_LINE = re.compile(r"^[ \t]*(?=[{\[])", re.MULTILINE)
+_OBJECT_LINE = re.compile(r"^[ \t]*+(?=[{\[])", re.MULTILINE)
 _WRITTEN = re.compile(
-    rf"^[ \t>`]*(?:\w+[ \t]*=[ \t]*)?(?:print\()?(?:await[ \t]+)?{RUN_PYTHON}[ \t]*\(\s*(?:\w+\s*=\s*)?(?=[\"'{{])",
+    rf"^[ \t>`]*+(?:\w++[ \t]*+=[ \t]*+)?(?:print\()?(?:await[ \t]++)?"
+    rf"{RUN_PYTHON}[ \t]*+\(\s*+(?:\w++\s*+=\s*+)?(?=[\"'{{])",
     re.MULTILINE,
 )
-_WRITTEN_GOES_ON = re.compile(r"\s*,?\s*\)")
-_WRITTEN_REST = re.compile(r"[\s,]*\)[ \t);`.]*(?:\n|\Z)")
+_WRITTEN_GOES_ON = re.compile(r"\s*+,?+\s*+\)")
+_WRITTEN_REST = re.compile(r"[\s,]*+\)[ \t);`.]*+(?:\n|\Z)")
 _NAME_KEYS = ("name", "tool", "tool_name", "function", "action")
 _ARGUMENT_KEYS = ("arguments", "parameters", "args", "params", "input", "action_input")
 _BARE_KEYS = ({"code"}, {"code", "language"}, {"python"}, {"script"})
@@ -105,7 +106,9 @@ def _is_example(text: str, blocks: list[Block], start: int) -> bool:
 
 def _is_mid_sentence(text: str, call: Found) -> bool:
     before = text[text.rfind("\n", 0, call.start) + 1 : call.start]
-    after = _CLOSING_TAG.sub("", text[call.end : limit_of(text, call.end, _NEWLINE)], count=1)
+    closing = _CLOSING_TAG.match(text, call.end)
+    end = closing.end() if closing else call.end
+    after = text[end : limit_of(text, end, _NEWLINE)]
     return bool(before.strip()) and after.strip(" \t\r.") != "" and INVENTED.match(after.lstrip()) is None
 
 

@@ -13,8 +13,11 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def encodable(text: str) -> str:
-    """The text with lone surrogates, which a JSON escape can smuggle in and no file can hold, replaced by `?`."""
-    return text.encode("utf-8", "replace").decode()
+    """The text with surrogates, which a JSON escape can smuggle in and no file can hold, joined, or replaced by `?`."""
+    if text.isascii():
+        return text
+    joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    return joined.encode("utf-8", "replace").decode()
 
 
 def plain(text: str) -> str:

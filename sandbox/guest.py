@@ -5,7 +5,7 @@ therefore imports only the standard library, pyzmq, jupyter-client and ipykernel
 come out of it:
 
     guest    frames on stdin/stdout, kernel messages on ipc sockets, one poll loop
-    zygote   has imported ipykernel; forks a kernel whenever the guest asks, and reports its wait status
+    zygote   a fork of the guest; forks a kernel whenever the guest asks, and reports its wait status
     kernel   ipykernel; its stdout and stderr are pipes that the guest reads
 
 All three have the same user. The guest is safe from the code in the kernel because it is the container's
@@ -145,13 +145,10 @@ class Birth(NamedTuple):
 
 
 def run_zygote(control: socket.socket) -> NoReturn:
-    """Import ipykernel, then fork a kernel for each request and report each death, until the guest goes."""
+    """Fork a kernel for each request and report each death, until the guest goes."""
     set_dumpable(False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     children = Children()
-    import ipykernel.kernelapp  # noqa: F401
-
-    gc.freeze()
     while True:
         ready, _, _ = select.select([control.fileno(), children.wake_fd], [], [])
         if children.wake_fd in ready:
@@ -336,7 +333,7 @@ def mark_rich_messages(session: Any, stdout_pipe: int, mark: bytes) -> None:
 
 
 class Zygote:
-    """The guest's handle on the zygote process, first forked before the guest imports anything heavy."""
+    """The guest's handle on the zygote process, which is a fork of the guest and has imported all that it has."""
 
     def __init__(self) -> None:
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -939,7 +936,6 @@ class Guest:
         self.probe_replied = self.probe_heard = False
 
     def run(self) -> NoReturn:
-        import jupyter_client.session  # noqa: F401
         import zmq
 
         self.poller = zmq.Poller()
@@ -1237,6 +1233,9 @@ def main() -> NoReturn:
     sys.path[:] = [path for path in sys.path if path]  # nothing in the workspace is ever imported here
     warnings.simplefilter("ignore")  # its threads, at which a later fork warns, are libzmq's and hold no lock of ours
     set_dumpable(False)
+    import ipykernel.kernelapp  # noqa: F401 - once, for the guest, the zygote and every kernel
+
+    gc.freeze()
     zygote = Zygote()
     host = Host(os.dup(0), os.dup(1))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -448,6 +447,10 @@ ADVERSARIES: dict[str, Callable[[int], str]] = {
             "\\n",
         ),
         *(
+            "'code':'x',",
+            "'code':'x y',",
+            "'a':'x',",
+            '"code":"""x""",',
             "{'code':'x',",
             '{"code":"(',
             'x", "',
@@ -472,22 +475,42 @@ ADVERSARIES: dict[str, Callable[[int], str]] = {
 }
 
 
-def seconds_for(text: str) -> float:
+def seconds_for(text: str, finish_reason: str) -> float:
     begun = time.perf_counter()
-    recover(Reply(content=text, finish_reason="length"), turn=1, fences=True, ran=["a()"])
+    recover(Reply(content=text, finish_reason=finish_reason), turn=1, fences=True, ran=["a()"])
     return time.perf_counter() - begun
 
 
-@pytest.mark.parametrize("prefix", ["", '<tool_call>{"name": "run_python", "arguments": {"code": "'])
+LONG_CHARS, LIMIT_S = 128_000, 5
+"""What is linear takes under a second; what is quadratic, well over twenty."""
+
+
+@pytest.mark.parametrize("prefix", ["", "{", '<tool_call>{"name": "run_python", "arguments": {"code": "'])
 @pytest.mark.parametrize("family", ADVERSARIES)
 def test_time_grows_no_faster_than_the_text(family: str, prefix: str) -> None:
-    sizes = (16_000, 64_000, 256_000)
-    times = [seconds_for(prefix + ADVERSARIES[family](size)) for size in sizes]
-    assert times[-1] < 3
-    assert all(later < 10 * earlier + 0.5 for earlier, later in pairwise(times)), times
+    assert seconds_for(prefix + ADVERSARIES[family](LONG_CHARS), "length") < LIMIT_S
 
 
-@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=4).map("".join))
+MEMBERS = [
+    "'code':",
+    "'x',",
+    "'code':'x',",
+    "'code':'x y',",
+    "'name':'run_python',",
+    "run_python",
+    "\nrun_python({",
+    "(",
+]
+repeated = st.lists(st.sampled_from(PIECES + MEMBERS), max_size=4).map("".join)
+
+
+@given(repeated, repeated.filter(bool), st.sampled_from(["stop", "length"]))
+@example("```", " ", "stop")
+@example("```python\nrun_python", "\\", "stop")
+@example("```tool_code\n", "\\\"\\'", "stop")
+@example("<tool_call>{", "'code':'x',", "stop")
+@example("\nrun_python({", "\"code\":'x',", "length")
+@example("<function=run_python>", 'x = 1\\"', "stop")
 @settings(max_examples=30, deadline=None)
-def test_time_grows_no_faster_than_any_repeated_text(unit: str) -> None:
-    assert seconds_for(unit * (100_000 // len(unit))) < 3
+def test_time_grows_no_faster_than_any_repeated_text(prefix: str, unit: str, finish_reason: str) -> None:
+    assert seconds_for(prefix + unit * (LONG_CHARS // len(unit)), finish_reason) < LIMIT_S
