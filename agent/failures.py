@@ -86,8 +86,8 @@ def describe(error: BaseException | None) -> str:
     return f"{type(error).__name__}: {error}"[:300]
 
 
-def as_endpoint_error(error: Exception, endpoint: Endpoint) -> EndpointError:
-    """One line for each way in which an endpoint fails."""
+def as_endpoint_error(error: Exception, endpoint: Endpoint, *, attempts: int = 1) -> EndpointError:
+    """One line for each way in which an endpoint fails; `attempts` is how often it was asked."""
     words = _server_words(error) if isinstance(error, openai.APIError) else ""
     start = f"The endpoint {endpoint.public_url!r}"
     if isinstance(error, openai.APIError) and not isinstance(error, openai.APIConnectionError):
@@ -100,7 +100,8 @@ def as_endpoint_error(error: Exception, endpoint: Endpoint) -> EndpointError:
         if _FILTERED.search(said):
             return ContentFilterError(f"{start} stopped the request by its content filter: {words}.")
     what, mend = _what(error, endpoint, words)
-    return EndpointError(f"{start} {what}.", mend=mend)
+    tried = f" (attempt {attempts})" if attempts > 1 else ""
+    return EndpointError(f"{start} {what}{tried}.", mend=mend)
 
 
 def _what(error: Exception, endpoint: Endpoint, words: str) -> tuple[str, str]:

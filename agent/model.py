@@ -131,7 +131,7 @@ class Model:
         try:
             reply: Reply = await retrying(self._attempt, body, on_delta)
         except FAILURES as error:
-            raise as_endpoint_error(error, self.endpoint) from error
+            raise as_endpoint_error(error, self.endpoint, attempts=len(attempts) + 1) from error
         reply = reply.model_copy(update={"content": prefix + reply.content})
         return Generation(reply, attempts, time.monotonic() - begun)
 

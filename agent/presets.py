@@ -26,6 +26,8 @@ class Preset(BaseModel):
     context_tokens: int | None = Field(None, ge=1)
     """Prompt and answer together."""
     thinking: Literal["none", "hybrid", "only"] | None = None
+    template_switch: str = "enable_thinking"
+    """What its chat template calls the switch for thinking."""
     native_calls: bool | None = None
     """Whether its tool calls come as calls; False where they often come as text."""
     reasoning_in_history: bool = False

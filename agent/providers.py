@@ -1,9 +1,13 @@
 """The switches of the servers that speak Chat Completions: where they differ in what a request may say.
 
-Each row rests on the server's own documentation or source: Model Studio's pages on deep thinking, partial mode and
-context cache; vLLM's and SGLang's `chat_template_kwargs` and `continue_final_message`; llama.cpp's server, which
-names the same two and `thinking_budget_tokens`; Ollama, whose OpenAI-compatible endpoint passes over `think` and reads
-`reasoning_effort`, where "none" turns thinking off and a model that can think does so unasked.
+Each row rests on the server's own documentation or source:
+
+- Model Studio: its pages on deep thinking, partial mode and context cache.
+- vLLM and SGLang: `chat_template_kwargs` and `continue_final_message`. In the history vLLM reads `reasoning` and passes
+  over `reasoning_content`, which SGLang reads.
+- llama.cpp: the same two and `thinking_budget_tokens`.
+- Ollama: its OpenAI-compatible endpoint passes over `think` and reads `reasoning_effort`, where "none" turns thinking
+  off; a model that can think does so unasked.
 """
 
 import re
@@ -43,13 +47,18 @@ class Provider:
     stream_options: bool = True
     tools: bool = True
 
-    def thinking_fields(self, thinking: bool | None, budget_tokens: int | None) -> dict[str, Any]:
-        """The part of a request's body that switches thinking; empty where nothing is asked for."""
+    def thinking_fields(
+        self, thinking: bool | None, budget_tokens: int | None, *, template_switch: str = "enable_thinking"
+    ) -> dict[str, Any]:
+        """The part of a request's body that switches thinking; empty where nothing is asked for.
+
+        `template_switch` is the name that the model's chat template knows.
+        """
         fields: dict[str, Any] = {}
         if thinking is not None and self.thinking == "enable_thinking":
             fields["enable_thinking"] = thinking
         elif thinking is not None and self.thinking == "chat_template_kwargs":
-            fields["chat_template_kwargs"] = {"enable_thinking": thinking}
+            fields["chat_template_kwargs"] = {template_switch: thinking}
         elif thinking is False and self.thinking == "reasoning_effort":
             fields["reasoning_effort"] = "none"
         if budget_tokens is not None and self.thinking_budget:
@@ -69,7 +78,7 @@ _ROWS = (
     Provider(
         "vllm",
         thinking="chat_template_kwargs",
-        reasoning="reasoning_content",
+        reasoning="reasoning",
         continuation="continue_final_message",
     ),
     Provider(

@@ -23,7 +23,7 @@ def body_of(
     body |= {name: value for name, value in optional.items() if value is not None}
     if prefix:
         return body | _continued(endpoint, messages, prefix)
-    return body | _thinking_fields(endpoint, sampling)
+    return body | _thinking_fields(endpoint, sampling.thinking, sampling.thinking_budget)
 
 
 def can_continue(endpoint: Endpoint) -> bool:
@@ -31,16 +31,17 @@ def can_continue(endpoint: Endpoint) -> bool:
     return endpoint.switches.continuation is not None and endpoint.preset.thinking != "only"
 
 
-def _thinking_fields(endpoint: Endpoint, sampling: Sampling) -> dict[str, Any]:
+def _thinking_fields(endpoint: Endpoint, thinking: bool | None, budget_tokens: int | None) -> dict[str, Any]:
     """Only a model that may do either is told whether to think."""
-    switchable = endpoint.preset.thinking not in ("none", "only")
-    return endpoint.switches.thinking_fields(sampling.thinking if switchable else None, sampling.thinking_budget)
+    preset = endpoint.preset
+    switched = None if preset.thinking in ("none", "only") else thinking
+    return endpoint.switches.thinking_fields(switched, budget_tokens, template_switch=preset.template_switch)
 
 
 def _continued(endpoint: Endpoint, messages: list[Message], prefix: str) -> dict[str, Any]:
     """The prefix as an unfinished message of the assistant, and thinking off: it stands before the prefix."""
     started: Message = {"role": "assistant", "content": prefix}
-    fields = endpoint.switches.thinking_fields(False, None) if endpoint.preset.thinking == "hybrid" else {}
+    fields = _thinking_fields(endpoint, False if endpoint.preset.thinking == "hybrid" else None, None)
     if endpoint.switches.continuation == "partial":
         return fields | {"messages": [*messages, started | {"partial": True}]}
     return fields | {

@@ -173,7 +173,7 @@ def test_a_run_records_what_its_requests_follow_from(clean_environ: pytest.Monke
     )
     assert agent.settings() == ModelSettings(
         model="Qwen/Qwen3-8B", base_url="http://h/v1", provider="vllm", temperature=0.2, top_p=None,
-        max_output_tokens=None, seed=None, thinking=True, reasoning_field="reasoning_content",
+        max_output_tokens=None, seed=None, thinking=True, reasoning_field="reasoning",
     )  # fmt: skip
 
 

@@ -104,7 +104,7 @@ def test_without_an_explicit_cache_nothing_is_marked() -> None:
         ("model_studio", "qwen3-max", None),
         ("openai", "m", None),
         ("generic", "m", None),
-        ("vllm", "Qwen/Qwen3-8B", "reasoning_content"),
+        ("vllm", "Qwen/Qwen3-8B", "reasoning"),
         ("sglang", "m", "reasoning_content"),
         ("llama_cpp", "m", "reasoning_content"),
         ("ollama", "qwen3:8b", "reasoning"),

@@ -62,6 +62,11 @@ def test_thinking_stands_at_the_top_for_model_studio_and_in_the_template_for_vll
     assert body("ollama", Sampling(thinking=False), model="qwen3:8b")["reasoning_effort"] == "none"
 
 
+def test_a_chat_template_is_told_in_its_own_word() -> None:
+    sent = body("sglang", Sampling(thinking=True), model="deepseek-ai/DeepSeek-V3.1")
+    assert sent["chat_template_kwargs"] == {"thinking": True}
+
+
 def test_a_model_that_always_thinks_is_not_told_to_but_how_much() -> None:
     sent = body("model_studio", Sampling(thinking=True, thinking_budget=50), model="qwq-plus")
     assert "enable_thinking" not in sent
