@@ -1,6 +1,7 @@
 """Which endpoint, which model, how sampled: flags first, then the environment, then the built-in model."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -54,7 +55,7 @@ class Endpoint(_Value):
 
 
 class LocalModel(_Value):
-    """The built-in model, to be served by ourselves."""
+    """The built-in model, or the user's own file, to be served by ourselves."""
 
     name: str = DEFAULT_MODEL.name
 
@@ -129,7 +130,7 @@ def choose_model(
     """
     model = model or environ.get("CELLBLOCK_MODEL")
     if model in MODELS and not base_url:
-        return _local(model, provider)
+        return _local(model, provider, environ)
     candidates = (
         (base_url, api_key, None),
         (environ.get("CELLBLOCK_BASE_URL"), environ.get("CELLBLOCK_API_KEY"), None),
@@ -141,7 +142,7 @@ def choose_model(
             endpoint = _endpoint(url, api_key or key, model or default_model)
             return _with_switches(endpoint, provider or environ.get("CELLBLOCK_PROVIDER"), environ)
     if model is None:
-        return _local(DEFAULT_MODEL.name, provider)
+        return _local(DEFAULT_MODEL.name, provider, environ)
     known = ", ".join(sorted(MODELS))
     raise UsageError(
         f"Model {model!r} is not built in ({known}), and no endpoint is named for it.",
@@ -149,13 +150,15 @@ def choose_model(
     )
 
 
-def _local(name: str, provider: str | None) -> LocalModel:
+def _local(name: str, provider: str | None, environ: Mapping[str, str]) -> LocalModel:
+    """The built-in model, or the user's own file under its own name."""
     if provider and provider_name(provider) != "llama_cpp":
         raise UsageError(
             f"The built-in model {name!r} has no provider {provider!r}.",
             mend=f"cellblock run --provider {provider} --model NAME --base-url URL ...",
         )
-    return LocalModel(name=name)
+    own = environ.get("CELLBLOCK_MODEL_FILE")
+    return LocalModel(name=Path(own).stem if own else name)
 
 
 def _with_switches(endpoint: Endpoint, provider: str | None, environ: Mapping[str, str]) -> Endpoint:

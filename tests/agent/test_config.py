@@ -95,6 +95,15 @@ def test_the_built_in_model_is_served_by_llama_cpp_whatever_the_environment_says
         choose_model(model=None, base_url=None, api_key=None, provider="vllm", environ={})
 
 
+def test_the_users_own_file_goes_by_its_own_name() -> None:
+    environ = {"CELLBLOCK_MODEL_FILE": "/models/Qwen3-8B-Q4_K_M.gguf"}
+    chosen = choose_model(model=None, base_url=None, api_key=None, environ=environ)
+    assert isinstance(chosen, LocalModel)
+    target = chosen.endpoint("http://127.0.0.1:1/v1")
+    assert target.model == "Qwen3-8B-Q4_K_M"
+    assert Sampling(thinking=True).for_endpoint(target).thinking
+
+
 def test_an_explicit_cache_is_for_providers_that_have_one() -> None:
     environ = {"CELLBLOCK_CACHE": "explicit"}
     chosen = choose_model(model="m", base_url=MODEL_STUDIO_URL, api_key=None, environ=environ)

@@ -255,9 +255,9 @@ async def test_an_endpoint_that_is_not_there_is_one_clear_line(monkeypatch: pyte
 
 async def test_the_watcher_is_told_that_what_it_saw_of_a_turn_is_void(tmp_path: Path) -> None:
     seen: list[Progress] = []
-    with ScriptedEndpoint([Cut(says("Wrong"), after=1), says("Right")]) as endpoint, ScriptedSandbox() as sandbox:
-        with Transcript(tmp_path / "run") as transcript:
-            transcript.append(STARTED)
-            async with Model(Endpoint(base_url=endpoint.base_url, model="m"), Sampling()) as model:
-                await Loop(model, sandbox, transcript, seen.append).run(1)
+    script: list[Reply] = [Cut(says("Wrong"), after=1), says("Right")]
+    with ScriptedEndpoint(script) as endpoint, ScriptedSandbox() as sandbox, Transcript(tmp_path / "run") as transcript:
+        transcript.append(STARTED)
+        async with Model(Endpoint(base_url=endpoint.base_url, model="m"), Sampling()) as model:
+            await Loop(model, sandbox, transcript, seen.append).run(1)
     assert [type(item).__name__ for item in seen] == ["TextDelta", "TurnRestarted", "TextDelta", "TurnEnded"]

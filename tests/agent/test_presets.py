@@ -31,7 +31,7 @@ def test_a_model_is_known_by_its_name(model: str, thinking: str | None, context_
     assert (preset.thinking, preset.context_tokens) == (thinking, context_tokens)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *(model.file_name.removesuffix(".gguf") for model in MODELS.values())])
 def test_the_built_in_models_answer_alike_and_end(name: str) -> None:
     preset = preset_of(name)
     assert (preset.seed, preset.max_output_tokens, preset.context_tokens) == (1, 1024, CONTEXT_TOKENS)
