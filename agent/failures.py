@@ -82,8 +82,8 @@ def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 def describe(error: BaseException | None) -> str:
-    """The kind of a failure and what was said, not too long."""
-    return f"{type(error).__name__}: {error}"[:300]
+    """The kind of a failure and what was said, on one line and not too long."""
+    return _one_line(f"{type(error).__name__}: {error}", 300)
 
 
 def as_endpoint_error(error: Exception, endpoint: Endpoint, *, attempts: int = 1) -> EndpointError:
@@ -112,7 +112,7 @@ def _what(error: Exception, endpoint: Endpoint, words: str) -> tuple[str, str]:
         case openai.APITimeoutError():
             what = "did not answer in time"
         case openai.APIConnectionError():
-            what = f"cannot be reached: {error.__cause__ or error}"
+            what = f"cannot be reached: {_one_line(str(error.__cause__ or error), 200)}"
         case openai.APIError():
             what = f"broke off its answer: {words}"
         case json.JSONDecodeError() | UnicodeDecodeError() | RecursionError():
@@ -148,7 +148,11 @@ def _said(error: openai.APIError) -> str:
 
 def _server_words(error: openai.APIError) -> str:
     """What the server said, on one line and not too long."""
-    return " ".join(str(error.message).split())[:200].rstrip(".")
+    return _one_line(str(error.message), 200).rstrip(".")
+
+
+def _one_line(text: str, max_chars: int) -> str:
+    return " ".join(text.split())[:max_chars]
 
 
 def _number(text: str | None) -> float | None:

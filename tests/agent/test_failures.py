@@ -2,11 +2,14 @@
 
 from datetime import UTC, datetime
 
+import httpx2
+import openai
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.failures import MAX_RETRY_AFTER_S, retry_after_s
+from agent import Endpoint
+from agent.failures import MAX_RETRY_AFTER_S, as_endpoint_error, describe, is_passing, retry_after_s
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 WAITS: dict[str, tuple[dict[str, str], float | None]] = {
@@ -39,3 +42,31 @@ def test_how_long_a_server_asks_to_wait(case: str) -> None:
 def test_fuzz_no_header_however_wrong_asks_for_more_than_the_longest_wait(milliseconds: str, after: str) -> None:
     wait_s = retry_after_s({"retry-after-ms": milliseconds, "retry-after": after}, NOW)
     assert wait_s is None or 0 <= wait_s <= MAX_RETRY_AFTER_S
+
+
+ENDPOINT = Endpoint(base_url="http://h/v1", model="m")
+REQUEST = httpx2.Request("POST", "http://h/v1/chat/completions")
+values = st.recursive(
+    st.none() | st.integers() | st.text(max_size=400),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["code", "type", "message", "error"]), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.text(max_size=400), st.integers(300, 599), values)
+def test_fuzz_whatever_a_server_says_is_one_line(message: str, status: int, body: object) -> None:
+    response = httpx2.Response(status, request=REQUEST)
+    for error in (
+        openai.APIStatusError(message, response=response, body=body),
+        openai.APIError(message, REQUEST, body=body),
+        openai.APIConnectionError(message=message, request=REQUEST),
+        ValueError(message),
+    ):
+        line = str(as_endpoint_error(error, ENDPOINT))
+        assert len(line.splitlines()) == 1
+        assert len(line) < 500
+        assert len(describe(error).splitlines()) <= 1
+        assert is_passing(error) in (True, False)
