@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -67,9 +67,11 @@ def status_of(error: BaseException | None) -> int | None:
     return _status_in_stream(error) if type(error) is openai.APIError else None
 
 
-def asked_wait_s(error: BaseException | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> float | None:
+def asked_wait_s(error: BaseException | None) -> float | None:
     """How long the server asks to wait, bounded; None where it does not say."""
-    return retry_after_s(error.response.headers, now()) if isinstance(error, openai.APIStatusError) else None
+    if not isinstance(error, openai.APIStatusError):
+        return None
+    return retry_after_s(error.response.headers, datetime.now(UTC))
 
 
 def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
