@@ -11,21 +11,36 @@ if TYPE_CHECKING:
     from agent.agent import Agent
     from agent.config import Endpoint, LocalModel, Sampling
     from agent.conversation import Conversation
-    from agent.errors import AgentError, ContextLengthError, EndpointError, LocalModelError, TranscriptError, UsageError
+    from agent.errors import (
+        AgentError,
+        ContentFilterError,
+        ContextLengthError,
+        EndpointError,
+        LocalModelError,
+        TranscriptError,
+        UsageError,
+    )
+    from agent.limiter import Limiter, RateLimit
     from agent.limits import Limits
-    from agent.messages import Usage
+    from agent.messages import Cost, Usage
+    from agent.pricing import Prices
     from agent.result import RunResult
 
 __all__ = [
     "Agent",
     "AgentError",
+    "ContentFilterError",
     "ContextLengthError",
     "Conversation",
+    "Cost",
     "Endpoint",
     "EndpointError",
+    "Limiter",
     "Limits",
     "LocalModel",
     "LocalModelError",
+    "Prices",
+    "RateLimit",
     "RunResult",
     "Sampling",
     "TranscriptError",
@@ -39,14 +54,17 @@ _HOMES = {
     "agent.conversation": ("Conversation",),
     "agent.errors": (
         "AgentError",
+        "ContentFilterError",
         "ContextLengthError",
         "EndpointError",
         "LocalModelError",
         "TranscriptError",
         "UsageError",
     ),
+    "agent.limiter": ("Limiter", "RateLimit"),
     "agent.limits": ("Limits",),
-    "agent.messages": ("Usage",),
+    "agent.messages": ("Cost", "Usage"),
+    "agent.pricing": ("Prices",),
     "agent.result": ("RunResult",),
 }
 

@@ -12,22 +12,20 @@ from agent.artifacts import check_files
 from agent.config import Endpoint, LocalModel, Sampling, choose_model
 from agent.conversation import Conversation, Setup, check_task
 from agent.errors import LocalModelError, UsageError
-from agent.events import ModelSettings
+from agent.events import ModelReplied, ModelSettings
 from agent.functions import function_tools
+from agent.limiter import Limiter
 from agent.limits import Limits
 from agent.local import find, model_named, own_file, serve
-from agent.loop import CostOf
+from agent.messages import Cost, Usage
 from agent.model import Model
+from agent.pricing import Prices, cost_of, read_prices
 from agent.progress import Progress, Waiting
 from agent.result import RunResult
 from agent.streaming import stream
 from agent.transcript import utc_now
 from sandbox import Change, Policy, Session
 from sandbox.docker import DockerLauncher
-
-LOCAL_SAMPLING = {"max_output_tokens": 1024, "seed": 1}
-"""Of the built-in model, where nothing else is asked for: it may repeat itself without end, and should give the
-same answer to the same question on the same machine."""
 
 
 def _ignore(_: object) -> None:
@@ -38,16 +36,16 @@ class Agent:
     """Answers tasks by letting a model write Python and running it in a locked sandbox.
 
     Without arguments, the endpoint is what the environment names (`CELLBLOCK_BASE_URL`, `OPENAI_BASE_URL`,
-    `DASHSCOPE_API_KEY`, …), and the built-in local Qwen coder where it names none.
+    `DASHSCOPE_API_KEY`, …), and the built-in local Qwen coder where it names none. `provider` names the kind of
+    server where its host does not tell; `prices` is a table of prices or its file, which `limits.max_cost` needs; a
+    `limiter` is shared with others who ask the same endpoint.
 
     `tools` are functions of your own that the model may call beside run_python. They run in your process, on the
     host: whatever they can reach, the model can reach through them. Their parameters need type hints, which the
     model's arguments are validated by; the docstring tells the model what they do.
 
-    `cost_of` tells what a turn cost; `limits.max_cost` needs it. `context_tokens` is what the model can read and
-    write at once, where you know it: old observations are shortened before it is exceeded.
-
-    Raises UsageError where the arguments and the environment do not fit together.
+    `context_tokens` is what the model can read and write at once, where its preset does not tell: old observations
+    are shortened before it is exceeded. Raises UsageError where the arguments and the environment do not fit together.
     """
 
     def __init__(
@@ -56,28 +54,33 @@ class Agent:
         model: str | None = None,
         base_url: str | None = None,
         api_key: str | None = None,
+        provider: str | None = None,
         sampling: Sampling | None = None,
+        prices: Prices | Path | str | None = None,
+        limiter: Limiter | None = None,
         policy: Policy | None = None,
         limits: Limits | None = None,
         tools: Iterable[Callable[..., Any]] = (),
-        cost_of: CostOf | None = None,
         context_tokens: int | None = None,
         runs_directory: Path | str = "runs",
     ) -> None:
-        self.model = choose_model(model=model, base_url=base_url, api_key=api_key, environ=os.environ)
-        self.sampling = sampling or Sampling()
-        if isinstance(self.model, LocalModel):
-            unset = {name: value for name, value in LOCAL_SAMPLING.items() if getattr(self.sampling, name) is None}
-            self.sampling = self.sampling.model_copy(update=unset)
+        self.model = choose_model(
+            model=model, base_url=base_url, api_key=api_key, provider=provider, environ=os.environ
+        )
+        self._endpoint = self.model if isinstance(self.model, Endpoint) else self.model.endpoint("local")
+        self.sampling = (sampling or Sampling()).for_endpoint(self._endpoint)
+        self.prices = prices if prices is None or isinstance(prices, Prices) else read_prices(Path(prices))
+        self.limiter = limiter
         self.policy = policy or Policy()
         self.limits = limits or Limits()
         self.runs_directory = Path(runs_directory)
         self._tools = function_tools(tools)
-        self._cost_of = cost_of
         self._context_tokens = context_tokens
-        if self.limits.max_cost is not None and cost_of is None:
-            name = self.settings().model
-            raise UsageError(f"A limit on cost needs a price, and none is known for model {name!r}.")
+        if self.limits.max_cost is not None and cost_of(self._endpoint.model, Usage(), self.prices) is None:
+            name = self._endpoint.model
+            raise UsageError(
+                f"A limit on cost needs a price, and none is known for model {name!r}.", mend="--prices FILE"
+            )
 
     def run_sync(
         self,
@@ -143,7 +146,7 @@ class Agent:
             try:
                 async with self._open_model(on_progress) as (model, context_tokens):
                     await starting
-                    setup = Setup(self.settings(), self.limits, self._tools, self._cost_of, context_tokens)
+                    setup = Setup(self.settings(), self.limits, self._tools, self.cost, context_tokens)
                     async with Conversation(setup, model, sandbox, directory, on_progress, changes=changes) as session:
                         yield session
             finally:
@@ -155,23 +158,31 @@ class Agent:
     async def _open_model(self, on_progress: Callable[[Progress], None]) -> AsyncIterator[tuple[Model, int | None]]:
         """The model behind its endpoint and its context; the local one is served for as long as the run lasts."""
         if isinstance(self.model, Endpoint):
-            async with Model(self.model, self.sampling) as model:
-                yield model, self._context_tokens
+            async with Model(self.model, self.sampling, limiter=self.limiter) as model:
+                yield model, self._context_tokens or self._endpoint.preset.context_tokens
             return
         on_progress(Waiting(f"loading {self.model.name}"))
         path = await asyncio.to_thread(find_local_file, self.model)
         async with serve(path, name=self.model.name) as server:
-            endpoint = Endpoint(base_url=server.base_url, model=server.model, api_key=server.api_key)
+            endpoint = self.model.endpoint(server.base_url, server.api_key)
             async with Model(endpoint, self.sampling, headers=server.headers) as model:
                 yield model, self._context_tokens or server.context_tokens
 
     def settings(self) -> ModelSettings:
         """The model and its sampling, as the transcript records them."""
-        if isinstance(self.model, LocalModel):
-            model, base_url = self.model.name, "local"
-        else:
-            model, base_url = self.model.model, self.model.public_url
-        return ModelSettings(model=model, base_url=base_url, **self.sampling.model_dump())
+        endpoint = self._endpoint
+        return ModelSettings(
+            model=endpoint.model,
+            base_url="local" if isinstance(self.model, LocalModel) else endpoint.public_url,
+            provider=endpoint.switches.name,
+            reasoning_field=endpoint.reasoning_field,
+            explicit_cache=endpoint.explicit_cache,
+            **self.sampling.model_dump(),
+        )
+
+    def cost(self, reply: ModelReplied) -> Cost | None:
+        """What a turn cost; None where it has no price."""
+        return cost_of(self._endpoint.model, reply.usage, self.prices, thought=bool(reply.reasoning))
 
 
 def find_local_file(model: LocalModel) -> Path:

@@ -24,10 +24,11 @@ from agent.events import (
     SandboxChanged,
 )
 from agent.functions import FunctionTool
-from agent.limits import Limits, total
+from agent.limits import Limits
 from agent.loop import CostOf, Finish, Loop
 from agent.messages import Usage
 from agent.model import Model
+from agent.pricing import total_cost
 from agent.progress import Progress
 from agent.result import RunResult
 from agent.text import encodable
@@ -197,14 +198,14 @@ class Conversation:
 
     def _finished(self, transcript: Transcript) -> RunFinished:
         replies = [event for event in transcript.events if isinstance(event, ModelReplied)]
-        cost = total(map(self._setup.cost_of, replies)) if self._setup.cost_of else None
+        cost = total_cost(map(self._setup.cost_of, replies)) if self._setup.cost_of else None
         return RunFinished(
             outcome=self._last.outcome,
             answer=self._last.answer,
             error=self._last.error,
             limit=self._last.limit,
             usage=sum((reply.usage for reply in replies), Usage()),
-            cost=None if cost is None else float(cost),
+            cost=cost,
             duration_s=round(time.monotonic() - self._begun, 3),
             artifacts=list(self._artifacts.values()),
             artifacts_omitted=self._omitted,

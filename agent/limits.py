@@ -1,17 +1,14 @@
 """How much one question may take, and how much of it has been taken."""
 
-from collections.abc import Iterable
-from decimal import Decimal
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent.messages import Usage
+from agent.messages import Cost, Usage
+from agent.pricing import total_cost
 
 LimitName = Literal["turns", "tokens", "cost", "seconds", "failures", "session"]
 """Which limit ended an answer; "session" is the sandbox's own `session_timeout_s`."""
-Price = Decimal | float
-"""In the currency of the price table."""
 
 
 class Limits(BaseModel):
@@ -39,10 +36,10 @@ class Meter:
         self._limits = limits
         self.turns = 0
         self.usage = Usage()
-        self._costs: list[Price | None] = []
+        self._costs: list[Cost | None] = []
         self._failures = 0
 
-    def count_turn(self, usage: Usage, cost: Price | None = None) -> None:
+    def count_turn(self, usage: Usage, cost: Cost | None = None) -> None:
         """A turn of the model is over; its cost is None where it has no price."""
         self.turns += 1
         self._costs.append(cost)
@@ -57,24 +54,17 @@ class Meter:
         return self._limits.max_turns is not None and self.turns >= self._limits.max_turns
 
     @property
-    def cost(self) -> Decimal | None:
+    def cost(self) -> Cost | None:
         """Of all turns; None where one has no price."""
-        return total(self._costs)
+        return total_cost(self._costs)
 
     def reached(self) -> LimitName | None:
         """The limit that is reached, those first at which nothing more may be spent."""
         limits, tokens = self._limits, self.usage.input_tokens + self.usage.output_tokens
-        if limits.max_cost is not None and (self.cost or 0) >= limits.max_cost:
+        if limits.max_cost is not None and self.cost is not None and self.cost.amount >= limits.max_cost:
             return "cost"
         if limits.max_consecutive_failures is not None and self._failures >= limits.max_consecutive_failures:
             return "failures"
         if limits.max_tokens is not None and tokens >= limits.max_tokens:
             return "tokens"
         return "turns" if self.is_last_turn() else None
-
-
-def total(costs: Iterable[Price | None]) -> Decimal | None:
-    """The sum; None where there is nothing to add or one is not known."""
-    amounts = [None if cost is None else Decimal(str(cost)) for cost in costs]
-    known = [amount for amount in amounts if amount is not None]
-    return sum(known, Decimal(0)) if known and len(known) == len(amounts) else None

@@ -10,8 +10,8 @@ from agent.cells import Cells, CodeRunner
 from agent.events import Asked, Instructed, ModelReplied, Outcome, RunStarted, ToolRan
 from agent.functions import FunctionTool
 from agent.hints import Scene
-from agent.limits import LimitName, Limits, Meter, Price
-from agent.messages import ToolCall
+from agent.limits import LimitName, Limits, Meter
+from agent.messages import Cost, ToolCall
 from agent.model import Model
 from agent.nudging import needs_check
 from agent.progress import Progress
@@ -20,7 +20,7 @@ from agent.turns import Turns
 from agent.words import INSTRUCTION, OBSERVATION
 
 E = TypeVar("E")
-CostOf = Callable[[ModelReplied], Price | None]
+CostOf = Callable[[ModelReplied], Cost | None]
 """What one turn cost; None where the model has no price."""
 Reason = Literal["limit", "nudge", "cut", "empty"]
 NOTHING_RAN = {"code": None, "execution": None}

@@ -1,12 +1,11 @@
 """What the answer to one question came to."""
 
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 
 from agent.events import FileRecord, Outcome
 from agent.limits import LimitName
-from agent.messages import Usage
+from agent.messages import Cost, Usage
 
 
 @dataclass(frozen=True)
@@ -22,5 +21,5 @@ class RunResult:
     """Files that the answer left in the workspace, new or changed."""
     limit: LimitName | None = None
     """Which limit was reached, where the outcome is "limit"."""
-    cost: Decimal | None = None
+    cost: Cost | None = None
     """Of all turns; None where the model has no price."""

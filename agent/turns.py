@@ -90,6 +90,11 @@ class Turns:
             others=self._others,
         )
 
-    def _on_delta(self, kind: Literal["reasoning", "text"], text: str) -> None:
-        delta = progress.ReasoningDelta if kind == "reasoning" else progress.TextDelta
-        self._on_progress(delta(text))
+    def _on_delta(self, kind: Literal["reasoning", "text", "restart"], text: str) -> None:
+        match kind:
+            case "reasoning":
+                self._on_progress(progress.ReasoningDelta(text))
+            case "text":
+                self._on_progress(progress.TextDelta(text))
+            case "restart":
+                self._on_progress(progress.TurnRestarted(text))

@@ -15,6 +15,7 @@ LAYERS = [  # each may import those before it
     ("sandbox.errors", "sandbox.execution", "sandbox.policy"),
     ("sandbox",),
     ("agent.errors", "agent.messages", "agent.text", "agent.local", "agent.words", "agent.background"),
+    ("agent.providers", "agent.presets", "agent.pricing", "agent.limiter"),
     ("agent.limits",),
     ("agent.events", "agent.config", "agent.progress"),
     ("agent.pycode", "agent.lenient", "agent.thinking", "agent.tracebacks"),
@@ -22,7 +23,8 @@ LAYERS = [  # each may import those before it
     ("agent.transcript", "agent.toolcalls", "agent.observation", "agent.assembly", "agent.artifacts"),
     ("agent.shapes", "agent.functions", "agent.cells", "agent.streaming"),
     ("agent.recovery",),
-    ("agent.history", "agent.model"),
+    ("agent.history", "agent.request", "agent.failures"),
+    ("agent.model",),
     ("agent.context",),
     ("agent.turns",),
     ("agent.loop",),
@@ -36,7 +38,7 @@ LAYERS = [  # each may import those before it
 ]
 ONLY_IN = {
     "docker": ("sandbox/docker/",),
-    "openai": ("agent/model.py",),
+    "openai": ("agent/model.py", "agent/failures.py"),
     "typer": ("agent/cli.py", "agent/options.py", "agent/limit_options.py"),
     "xllamacpp": ("agent/local/",),
 }

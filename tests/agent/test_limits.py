@@ -1,12 +1,14 @@
 """What counts towards a limit, and how the command line sets one."""
 
+from decimal import Decimal
+
 import pytest
 from pydantic import ValidationError
 
 from agent import UsageError
 from agent.limit_options import read_limits
 from agent.limits import LimitName, Limits, Meter
-from agent.messages import Usage
+from agent.messages import Cost, Usage
 
 OFF = Limits(max_turns=None, max_consecutive_failures=None)
 
@@ -14,7 +16,7 @@ OFF = Limits(max_turns=None, max_consecutive_failures=None)
 def spent(limits: Limits, *, turns: int = 1, tokens: int = 10, failures: int = 0) -> LimitName | None:
     meter = Meter(limits)
     for _ in range(turns):
-        meter.count_turn(Usage(input_tokens=tokens), tokens / 100)
+        meter.count_turn(Usage(input_tokens=tokens), Cost(amount=Decimal(tokens) / 100, currency="USD"))
     for _ in range(failures):
         meter.count_try(failed=True)
     return meter.reached()
@@ -48,7 +50,7 @@ def test_a_try_that_works_ends_the_row_of_failures() -> None:
 
 def test_an_unknown_cost_reaches_no_limit() -> None:
     meter = Meter(Limits(max_cost=1))
-    meter.count_turn(Usage(), 10)
+    meter.count_turn(Usage(), Cost(amount=Decimal(10), currency="USD"))
     meter.count_turn(Usage(), None)
     assert (meter.reached(), meter.cost) == (None, None)
 

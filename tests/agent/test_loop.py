@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ from agent.functions import function_tools
 from agent.history import messages_of, request_sha256
 from agent.limits import Limits
 from agent.loop import Finish, Loop
-from agent.messages import Usage
-from agent.model import Generation, Model
+from agent.messages import Cost, Usage
+from agent.model import Model
 from agent.progress import Progress, TurnEnded
 from agent.testing import Answer, Cut, Hang, Refusal, Reply, ScriptedCall, ScriptedEndpoint, calls, says, stream_of
 from agent.transcript import Transcript
@@ -322,7 +323,10 @@ async def test_the_limit_on_tokens_gives_one_last_turn(tmp_path: Path) -> None:
 
 
 async def test_when_the_money_is_spent_the_answer_is_the_last_text(tmp_path: Path) -> None:
-    priced: dict[str, Any] = {"limits": Limits(max_cost=1), "cost_of": lambda replied: replied.usage.output_tokens / 5}
+    priced: dict[str, Any] = {
+        "limits": Limits(max_cost=1),
+        "cost_of": lambda replied: Cost(amount=Decimal(1), currency="USD"),
+    }
     speaking = stream_of([{"content": "Let me see."}, *native_deltas("print(6*7)")], "tool_calls")
     ran = await run_loop(tmp_path, [speaking], PRINT_42, **priced)
     assert ran.finish == Finish("limit", "Let me see.", limit="cost")
@@ -406,19 +410,8 @@ async def test_near_the_context_limit_old_observations_are_shortened(tmp_path: P
     assert_requests_follow(ran)
 
 
-async def test_where_the_endpoint_says_that_it_is_too_long_it_is_shortened_and_asked_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    too_long = Refusal(400, '{"error": {"message": "maximum context length"}}')
-    generate = Model.generate
-
-    async def generate_or_tell(self: Model, *arguments: Any) -> Generation:
-        try:
-            return await generate(self, *arguments)
-        except EndpointError as error:
-            raise ContextLengthError(error.message) from error
-
-    monkeypatch.setattr(Model, "generate", generate_or_tell)
+async def test_where_the_endpoint_says_that_it_is_too_long_it_is_shortened_and_asked_again(tmp_path: Path) -> None:
+    too_long = Refusal(400, '{"error": {"message": "This model\'s maximum context length is 4096 tokens."}}')
     script: list[Reply] = [calls("1"), calls("2", call_id="b"), too_long, says("Done.")]
     ran = await run_loop(tmp_path, script, Step("1", printed(LONG)), Step("2", printed(LONG)))
     assert [len(event.observations) for event in ran.of(HistoryShortened)] == [1]
@@ -447,3 +440,13 @@ def native_deltas(*codes: str) -> list[dict[str, Any]]:
         }
         for n, code in enumerate(codes)
     ]
+
+
+async def test_the_watcher_is_told_that_what_it_saw_of_a_turn_is_void(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    script: list[Reply] = [Cut(says("Wrong"), after=1), says("Right")]
+    with ScriptedEndpoint(script) as endpoint, ScriptedSandbox() as sandbox, Transcript(tmp_path / "run") as record:
+        record.append(STARTED.model_copy(update={"task": "Which way?"}))
+        async with Model(Endpoint(base_url=endpoint.base_url, model="m"), Sampling()) as model:
+            await Loop(model, sandbox, record, seen.append).answer()
+    assert [type(item).__name__ for item in seen] == ["TextDelta", "TurnRestarted", "TextDelta", "TurnEnded"]
