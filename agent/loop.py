@@ -112,7 +112,7 @@ class Loop:
         return "session" if self._cells.is_over else self.meter.reached()
 
     def _objection(self, replied: ModelReplied) -> Reason | None:
-        """What speaks against taking a reply without a call for the answer; said once, where there is a text to take."""
+        """What speaks against taking a reply without a call for the answer; said once where there is a text to take."""
         reason: Reason | None = None
         if replied.finish_reason == "length":
             reason = "cut"
