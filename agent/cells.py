@@ -69,7 +69,11 @@ class Cells:
             execution = interrupted
         self.is_over = execution.cause == "session_timeout"
         again = _fails_as_before(code, execution, earlier)
-        found = await self._hints(code, execution) if not is_cancelled else []
+        found: list[str] = []
+        try:
+            found = await self._hints(code, execution)
+        except asyncio.CancelledError:  # what was run is on record all the same
+            is_cancelled = True
         observation = observe(execution, [*found, HINTS["repeated"] if again else ""], unprinted=unprinted(code))
         return Cell(execution, observation, again, is_cancelled)
 

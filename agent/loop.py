@@ -18,12 +18,12 @@ from agent.progress import Progress
 from agent.transcript import Transcript
 from agent.turns import Turns
 from agent.words import INSTRUCTION, OBSERVATION
+from sandbox import Execution
 
 E = TypeVar("E")
 CostOf = Callable[[ModelReplied], Cost | None]
 """What one turn cost; None where the model has no price."""
 Reason = Literal["limit", "nudge", "cut", "empty"]
-NOTHING_RAN = {"code": None, "execution": None}
 
 
 @dataclass(frozen=True)
@@ -112,17 +112,17 @@ class Loop:
         return "session" if self._cells.is_over else self.meter.reached()
 
     def _objection(self, replied: ModelReplied) -> Reason | None:
-        """What speaks against taking a reply without a call for the answer; each is said once, but for emptiness."""
+        """What speaks against taking a reply without a call for the answer; said once where there is a text to take."""
         reason: Reason | None = None
-        if not replied.content.strip():
-            reason = "empty"
-        elif replied.finish_reason == "length":
+        if replied.finish_reason == "length":
             reason = "cut"
+        elif not replied.content.strip():
+            reason = "empty"
         elif not self._all(ToolRan, self._first) and not self.meter.is_last_turn() and self._needs_check(replied):
             reason = "nudge"
         if reason in ("empty", "cut"):
             self.meter.count_try(failed=True)
-        return reason if reason == "empty" or reason not in self._said else None
+        return None if replied.content.strip() and reason in self._said else reason
 
     def _needs_check(self, replied: ModelReplied) -> bool:
         asked = [event for event in self._transcript.events if isinstance(event, RunStarted | Asked)][-1]
@@ -180,7 +180,22 @@ class Loop:
         self._record(call, observation, tool=tool.name)
         self._on_progress(progress.ToolEnded(tool.name, observation))
 
-    def _record(self, call: ToolCall, observation: str, **ran: Any) -> None:
+    def _record(
+        self,
+        call: ToolCall,
+        observation: str,
+        *,
+        tool: str = toolcalls.RUN_PYTHON,
+        code: str | None = None,
+        execution: Execution | None = None,
+    ) -> None:
         self._transcript.append(
-            ToolRan(call_id=call.id, arguments=call.arguments, observation=observation, **{**NOTHING_RAN, **ran})
+            ToolRan(
+                tool=tool,
+                call_id=call.id,
+                arguments=call.arguments,
+                code=code,
+                execution=execution,
+                observation=observation,
+            )
         )

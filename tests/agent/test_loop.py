@@ -308,6 +308,14 @@ async def test_a_cut_reply_is_asked_for_in_fewer_words_once(tmp_path: Path) -> N
     assert [event.text for event in ran.of(Instructed)] == [INSTRUCTION["cut"]]
 
 
+async def test_a_model_that_thinks_to_its_limit_is_told_so_and_never_answers_with_nothing(tmp_path: Path) -> None:
+    endless = says("", reasoning="Hm, hm, hm", finish_reason="length")
+    script: list[Reply] = [endless, endless, says("I cannot.")]
+    ran = await run_loop(tmp_path, script, limits=Limits(max_consecutive_failures=2))
+    assert ran.finish == Finish("limit", "I cannot.", limit="failures")
+    assert [event.reason for event in ran.of(Instructed)] == ["cut", "cut", "limit"]
+
+
 async def test_failures_in_a_row_end_in_one_last_turn(tmp_path: Path) -> None:
     script: list[Reply] = [calls("x", name="search"), says(""), calls(""), says("I cannot.")]
     ran = await run_loop(tmp_path, script, limits=Limits(max_consecutive_failures=3))

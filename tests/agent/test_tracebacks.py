@@ -1,7 +1,10 @@
 """Real tracebacks of IPython, and what is left of them."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from agent.text import plain
 from agent.tracebacks import shorten
 from sandbox import ErrorOutput
 
@@ -175,3 +178,18 @@ ZeroDivisionError: division by zero""",
 def test_what_is_left_of_a_traceback(case: str) -> None:
     error, left = CASES[case]
     assert shorten(error) == left
+
+
+LINES = st.sampled_from(
+    [RULE, "Cell In[1], line 1", "File /opt/x.py:3, in f", "----> 1 f()", "      2 g()", "", "E: v", "   (...)",
+     "During handling of the above exception, another exception occurred:", "E   Traceback (most recent call last)"]
+)  # fmt: skip
+
+
+@given(st.lists(LINES | st.text(), max_size=30), st.text(), st.text())
+def test_fuzz_any_traceback_is_told_and_its_message_is_never_lost(lines: list[str], ename: str, evalue: str) -> None:
+    message = plain(f"{ename}: {evalue}").strip()
+    error = ErrorOutput(ename=ename, evalue=evalue, traceback=[*lines, message])
+    left = shorten(error)
+    assert left.endswith(message)
+    assert len(left) <= len("\n".join(error.traceback)) + len("[the same 99 more times]\n") * len(lines)
