@@ -10,16 +10,32 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from agent.agent import Agent, RunResult
     from agent.config import Endpoint, LocalModel, Sampling
-    from agent.errors import AgentError, EndpointError, LocalModelError, TranscriptError, UsageError
-    from agent.messages import Usage
+    from agent.errors import (
+        AgentError,
+        ContentFilterError,
+        ContextLengthError,
+        EndpointError,
+        LocalModelError,
+        TranscriptError,
+        UsageError,
+    )
+    from agent.limiter import Limiter, RateLimit
+    from agent.messages import Cost, Usage
+    from agent.pricing import Prices
 
 __all__ = [
     "Agent",
     "AgentError",
+    "ContentFilterError",
+    "ContextLengthError",
+    "Cost",
     "Endpoint",
     "EndpointError",
+    "Limiter",
     "LocalModel",
     "LocalModelError",
+    "Prices",
+    "RateLimit",
     "RunResult",
     "Sampling",
     "TranscriptError",
@@ -30,8 +46,18 @@ __all__ = [
 _HOMES = {
     "agent.agent": ("Agent", "RunResult"),
     "agent.config": ("Endpoint", "LocalModel", "Sampling"),
-    "agent.errors": ("AgentError", "EndpointError", "LocalModelError", "TranscriptError", "UsageError"),
-    "agent.messages": ("Usage",),
+    "agent.errors": (
+        "AgentError",
+        "ContentFilterError",
+        "ContextLengthError",
+        "EndpointError",
+        "LocalModelError",
+        "TranscriptError",
+        "UsageError",
+    ),
+    "agent.limiter": ("Limiter", "RateLimit"),
+    "agent.messages": ("Cost", "Usage"),
+    "agent.pricing": ("Prices",),
 }
 
 

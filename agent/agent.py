@@ -24,10 +24,12 @@ from agent.events import (
     RunStarted,
     SandboxChanged,
 )
+from agent.limiter import Limiter
 from agent.local import find, model_named, own_file, serve
 from agent.loop import Finish, Loop
-from agent.messages import Usage
+from agent.messages import Cost, Usage
 from agent.model import Model
+from agent.pricing import Prices, cost_of, read_prices, total_cost
 from agent.progress import Progress, Waiting
 from agent.text import encodable
 from agent.toolcalls import TOOL
@@ -37,9 +39,6 @@ from sandbox.docker import DockerLauncher
 
 DEFAULT_MAX_TURNS = 12
 MAX_TASK_CHARS = 200_000
-LOCAL_SAMPLING = {"max_output_tokens": 1024, "seed": 1}
-"""Of the built-in model, where nothing else is asked for: it may repeat itself without end, and should give the
-same answer to the same question on the same machine."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,8 @@ class RunResult:
     run_directory: Path
     """Holds `transcript.jsonl` and, under `files/`, what the run produced."""
     usage: Usage
+    cost: Cost | None
+    """None where the price table has no price for the model."""
     artifacts: list[FileRecord]
 
 
@@ -62,8 +63,9 @@ class Agent:
     """Answers tasks by letting a model write Python and running it in a locked sandbox.
 
     Without arguments, the endpoint is what the environment names (`CELLBLOCK_BASE_URL`, `OPENAI_BASE_URL`,
-    `DASHSCOPE_API_KEY`, …), and the built-in local Qwen coder where it names none. Raises UsageError where
-    the arguments and the environment do not fit together.
+    `DASHSCOPE_API_KEY`, …), and the built-in local Qwen coder where it names none. `provider` names the kind of
+    server where its host does not tell; `prices` is a table of prices or its file; a `limiter` is shared with others
+    who ask the same endpoint. Raises UsageError where the arguments and the environment do not fit together.
     """
 
     def __init__(
@@ -72,16 +74,21 @@ class Agent:
         model: str | None = None,
         base_url: str | None = None,
         api_key: str | None = None,
+        provider: str | None = None,
         sampling: Sampling | None = None,
+        prices: Prices | Path | str | None = None,
+        limiter: Limiter | None = None,
         policy: Policy | None = None,
         max_turns: int = DEFAULT_MAX_TURNS,
         runs_directory: Path | str = "runs",
     ) -> None:
-        self.model = choose_model(model=model, base_url=base_url, api_key=api_key, environ=os.environ)
-        self.sampling = sampling or Sampling()
-        if isinstance(self.model, LocalModel):
-            unset = {name: value for name, value in LOCAL_SAMPLING.items() if getattr(self.sampling, name) is None}
-            self.sampling = self.sampling.model_copy(update=unset)
+        self.model = choose_model(
+            model=model, base_url=base_url, api_key=api_key, provider=provider, environ=os.environ
+        )
+        self._endpoint = self.model if isinstance(self.model, Endpoint) else self.model.endpoint("local")
+        self.sampling = (sampling or Sampling()).for_endpoint(self._endpoint)
+        self.prices = prices if prices is None or isinstance(prices, Prices) else read_prices(Path(prices))
+        self.limiter = limiter
         self.policy = policy or Policy()
         self.max_turns = max_turns
         self.runs_directory = Path(runs_directory)
@@ -137,23 +144,33 @@ class Agent:
     async def _open_model(self, on_progress: Callable[[Progress], None]) -> AsyncIterator[Model]:
         """The model behind its endpoint; the local one is served for as long as the run lasts."""
         if isinstance(self.model, Endpoint):
-            async with Model(self.model, self.sampling) as model:
+            async with Model(self.model, self.sampling, limiter=self.limiter) as model:
                 yield model
             return
         on_progress(Waiting(f"loading {self.model.name}"))
         path = await asyncio.to_thread(find_local_file, self.model)
         async with serve(path, name=self.model.name) as server:
-            endpoint = Endpoint(base_url=server.base_url, model=server.model, api_key=server.api_key)
+            endpoint = self.model.endpoint(server.base_url, server.api_key)
             async with Model(endpoint, self.sampling, headers=server.headers) as model:
                 yield model
 
     def settings(self) -> ModelSettings:
         """The model and its sampling, as the transcript records them."""
-        if isinstance(self.model, LocalModel):
-            model, base_url = self.model.name, "local"
-        else:
-            model, base_url = self.model.model, self.model.public_url
-        return ModelSettings(model=model, base_url=base_url, **self.sampling.model_dump())
+        endpoint = self._endpoint
+        return ModelSettings(
+            model=endpoint.model,
+            base_url="local" if isinstance(self.model, LocalModel) else endpoint.public_url,
+            provider=endpoint.switches.name,
+            reasoning_field=endpoint.reasoning_field,
+            explicit_cache=endpoint.explicit_cache,
+            **self.sampling.model_dump(),
+        )
+
+    def cost(self, replies: Iterable[ModelReplied]) -> Cost | None:
+        """What these turns cost together; None where one has no price."""
+        return total_cost(
+            cost_of(self._endpoint.model, reply.usage, self.prices, thought=bool(reply.reasoning)) for reply in replies
+        )
 
 
 def find_local_file(model: LocalModel) -> Path:
@@ -208,7 +225,9 @@ class _Run:
             finally:
                 finished = transcript.append(self._finished(transcript, finish, artifacts))
                 self._transcript = None
-        return RunResult(finish.outcome, finish.answer, self._directory, finished.usage, artifacts.records)
+        return RunResult(
+            finish.outcome, finish.answer, self._directory, finished.usage, finished.cost, artifacts.records
+        )
 
     async def _started(self, session: Session, files: list[FileRecord]) -> RunStarted:
         info, description = session.info, await session.describe()
@@ -240,7 +259,7 @@ class _Run:
             answer=finish.answer,
             error=finish.error,
             usage=sum((reply.usage for reply in replies), Usage()),
-            cost=None,
+            cost=self._agent.cost(replies),
             duration_s=round(time.monotonic() - self._begun, 3),
             artifacts=artifacts.records,
             artifacts_omitted=artifacts.omitted,

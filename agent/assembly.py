@@ -199,15 +199,23 @@ def _larger(one: Usage, other: Usage) -> Usage:
 
 
 def parse_usage(usage: dict[str, Any]) -> Usage:
-    """Token counts from a `usage` object; what is missing or not a number counts as zero."""
+    """Token counts from a `usage` object; what is missing or not a number counts as zero.
+
+    Model Studio tells hits of an explicit cache from others by `"cache_type": "ephemeral"`.
+    """
 
     def count(container: Any, name: str) -> int:
         value = container.get(name) if isinstance(container, dict) else None
         return value if isinstance(value, int) and value >= 0 else 0
 
+    details = usage.get("prompt_tokens_details")
+    cached, created = count(details, "cached_tokens"), count(details, "cache_creation_input_tokens")
+    explicit = isinstance(details, dict) and details.get("cache_type") == "ephemeral"
     return Usage(
         input_tokens=count(usage, "prompt_tokens"),
         output_tokens=count(usage, "completion_tokens"),
-        cached_tokens=count(usage.get("prompt_tokens_details"), "cached_tokens"),
+        cached_tokens=0 if explicit else cached,
+        explicit_cached_tokens=cached if explicit else 0,
+        cache_creation_tokens=created,
         reasoning_tokens=count(usage.get("completion_tokens_details"), "reasoning_tokens"),
     )

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -23,10 +22,10 @@ from typer.core import TyperGroup
 
 from agent import local, transcript
 from agent.agent import DEFAULT_MAX_TURNS, Agent
-from agent.config import Sampling, choose_model
 from agent.doctor import check_all
 from agent.errors import InterruptedRunError
-from agent.options import SectionedCommand, flag_errors, with_policy
+from agent.messages import Cost
+from agent.options import ModelOptions, SectionedCommand, with_model, with_policy
 from agent.showing import show_run
 from agent.text import plain
 from agent.view import RunView
@@ -57,42 +56,31 @@ model_app = typer.Typer(no_args_is_help=True, help="The built-in local models.")
 app.add_typer(image_app, name="image")
 app.add_typer(model_app, name="model")
 
-ModelOption = Annotated[
-    str | None, typer.Option("--model", metavar="NAME", help="Model to ask; a built-in name runs locally.")
-]
-UrlOption = Annotated[
-    str | None, typer.Option("--base-url", metavar="URL", help="OpenAI-compatible endpoint, ending in /v1.")
-]
-
 
 @app.command(cls=SectionedCommand)
 @with_policy
+@with_model
 def run(
     task: Annotated[str, typer.Argument(help="What to find out; - reads it from stdin.")],
     file: Annotated[
         list[Path] | None, typer.Option("-f", "--file", metavar="FILE", help="File to put into /workspace.")
     ] = None,
-    model: ModelOption = None,
-    base_url: UrlOption = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="Run directory to make.")] = None,
     max_turns: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Turns of the model.")] = DEFAULT_MAX_TURNS,
-    temperature: Annotated[float, typer.Option(metavar="NUMBER", help="Of the model's sampling, 0 to 2.")] = 0.2,
-    seed: Annotated[int | None, typer.Option(metavar="NUMBER", help="Seed of the model's sampling.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     *,
+    asked: ModelOptions,
     policy: Policy,
 ) -> None:
     """Answer TASK: the model writes Python, the sandbox runs it, the answer is printed."""
     task = sys.stdin.read() if task == "-" else task
-    with flag_errors({"temperature": temperature, "seed": seed}):
-        sampling = Sampling(temperature=temperature, seed=seed)
-    agent = Agent(model=model, base_url=base_url, sampling=sampling, policy=policy, max_turns=max_turns)
+    agent = _agent(asked, policy, max_turns)
     console = _story()
     with RunView(console) as view:
         result = agent.run_sync(task, files=file or [], run_directory=output, on_progress=view)
     console.print(
         f"[dim]{escape(str(result.run_directory))}: {result.outcome}, "
-        f"{result.usage.input_tokens} + {result.usage.output_tokens} tokens[/dim]",
+        f"{result.usage.input_tokens} + {result.usage.output_tokens} tokens{escape(_price(result.cost))}[/dim]",
         soft_wrap=True,
     )
     if as_json:
@@ -103,6 +91,7 @@ def run(
                     "answer": result.answer,
                     "run_directory": str(result.run_directory),
                     "usage": result.usage.model_dump(),
+                    "cost": result.cost and result.cost.model_dump(mode="json"),
                     "artifacts": [artifact.model_dump() for artifact in result.artifacts],
                 },
                 ensure_ascii=False,
@@ -129,10 +118,11 @@ def show(
 
 @app.command(cls=SectionedCommand)
 @with_policy
-def doctor(model: ModelOption = None, base_url: UrlOption = None, *, policy: Policy) -> None:
+@with_model
+def doctor(*, asked: ModelOptions, policy: Policy) -> None:
     """Check engine, image, model, disk, memory and one real sandbox, and say what mends each line that fails."""
-    chosen = choose_model(model=model, base_url=base_url, api_key=None, environ=os.environ)
-    checks = asyncio.run(check_all(chosen, policy))
+    agent = _agent(asked, policy)
+    checks = asyncio.run(check_all(agent.model, agent.policy, agent.sampling))
     for check in checks:
         mend = f"\n       mend: {check.mend}" if check.mend and check.level != "ok" else ""
         _result(f"{check.level:<4}  {check.name}: {plain(check.detail)}{mend}")
@@ -207,6 +197,22 @@ def _download(model: local.ModelFile) -> Path:
             bar.update(shown, completed=done_bytes, total=total_bytes, description=f"{model.name} from {source}")
 
         return local.pull(model, progress=progress)
+
+
+def _agent(asked: ModelOptions, policy: Policy, max_turns: int = DEFAULT_MAX_TURNS) -> Agent:
+    return Agent(
+        model=asked.model,
+        base_url=asked.base_url,
+        provider=asked.provider,
+        sampling=asked.sampling,
+        prices=asked.prices,
+        policy=policy,
+        max_turns=max_turns,
+    )
+
+
+def _price(cost: Cost | None) -> str:
+    return "" if cost is None else f", {cost}"
 
 
 def _story() -> Console:

@@ -1,16 +1,20 @@
 """Which endpoint, which model, how sampled: flags first, then the environment, then the built-in model."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from agent.errors import UsageError
 from agent.local.models import DEFAULT_MODEL, MODELS
+from agent.presets import Preset, preset_of
+from agent.providers import PROVIDERS, Provider, ProviderName, ReasoningField, provider_at, provider_name
 
 MODEL_STUDIO_URL = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"
 MODEL_STUDIO_MODEL = "qwen3-coder-plus"
 OPENAI_URL = "https://api.openai.com/v1"
+CACHES = ("implicit", "explicit")
 
 
 class _Value(BaseModel):
@@ -23,6 +27,10 @@ class Endpoint(_Value):
     base_url: str
     model: str
     api_key: SecretStr = SecretStr("none")
+    provider: ProviderName | None = None
+    """What kind of server it is; None goes by the host."""
+    explicit_cache: bool = False
+    """Whether the messages are marked for the provider's explicit context cache."""
 
     @property
     def public_url(self) -> str:
@@ -30,36 +38,99 @@ class Endpoint(_Value):
         parts = urlsplit(self.base_url)
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
+    @property
+    def switches(self) -> Provider:
+        """What the server understands."""
+        return PROVIDERS[self.provider] if self.provider else provider_at(self.base_url)
+
+    @property
+    def preset(self) -> Preset:
+        """What is known of the model."""
+        return preset_of(self.model)
+
+    @property
+    def reasoning_field(self) -> ReasoningField | None:
+        """The field in which the model's thinking goes back in the history; None where it is withheld."""
+        return self.switches.reasoning or ("reasoning_content" if self.preset.reasoning_in_history else None)
+
 
 class LocalModel(_Value):
-    """The built-in model, to be served by ourselves."""
+    """The built-in model, or the user's own file, to be served by ourselves."""
 
     name: str = DEFAULT_MODEL.name
 
+    def endpoint(self, base_url: str, api_key: str = "none") -> Endpoint:
+        """The endpoint that serves it."""
+        return Endpoint(base_url=base_url, model=self.name, api_key=SecretStr(api_key), provider="llama_cpp")
+
 
 class Sampling(_Value):
-    """How the model is sampled."""
+    """How the model is sampled. None leaves a value to the model's preset, and then to the endpoint."""
 
-    temperature: float = Field(0.2, ge=0, le=2)
-    """Low, as Qwen advises for code."""
+    temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
-    """None leaves it to the endpoint."""
     max_output_tokens: int | None = Field(None, ge=1)
-    """Of one turn; None leaves it to the endpoint."""
+    """Of one turn."""
     seed: int | None = None
-    """None leaves it to the endpoint."""
+    thinking: bool | None = None
+    """Whether a model that may think does so; None leaves it to the endpoint."""
+    thinking_budget: int | None = Field(None, ge=1)
+    """Tokens of thinking in one turn."""
+
+    def for_endpoint(self, endpoint: Endpoint) -> "Sampling":
+        """This sampling with what the model's preset adds. Raises UsageError where thinking cannot be had so."""
+        _check_thinking(self, endpoint)
+        preset = endpoint.preset
+        unset = {
+            name: getattr(preset, name)
+            for name in ("temperature", "top_p", "max_output_tokens", "seed")
+            if getattr(self, name) is None
+        }
+        return self.model_copy(update=unset)
+
+
+def _check_thinking(sampling: Sampling, endpoint: Endpoint) -> None:
+    model, known, switches = endpoint.model, endpoint.preset.thinking, endpoint.switches
+    thinking, budget_tokens = sampling.thinking, sampling.thinking_budget
+    plain = f"cellblock run --model {model} ..."
+    if thinking is False and known == "only":
+        raise UsageError(f"Model {model!r} always thinks: it takes no --no-thinking.", mend=plain)
+    if thinking and known == "none":
+        raise UsageError(f"Model {model!r} does not think: it takes no --thinking.", mend=plain)
+    if budget_tokens is not None and not thinking and (thinking is False or known != "only"):
+        raise UsageError(
+            f"--thinking-budget {budget_tokens} bounds thinking that was not asked for.",
+            mend=f"cellblock run --thinking --thinking-budget {budget_tokens} ...",
+        )
+    if thinking is not None and known in (None, "hybrid") and switches.thinking is None:
+        raise _no_switch(endpoint, "--thinking" if thinking else "--no-thinking", "thinking")
+    if budget_tokens is not None and switches.thinking_budget is None:
+        raise _no_switch(endpoint, f"--thinking-budget {budget_tokens}", "thinking_budget")
+
+
+def _no_switch(endpoint: Endpoint, flag: str, switch: str) -> UsageError:
+    able = "|".join(name for name, provider in PROVIDERS.items() if getattr(provider, switch))
+    return UsageError(
+        f"{flag} has no known meaning for the endpoint {endpoint.public_url!r} (provider {endpoint.switches.name!r}).",
+        mend=f"cellblock run --provider {able} ...",
+    )
 
 
 def choose_model(
-    *, model: str | None, base_url: str | None, api_key: str | None, environ: Mapping[str, str]
+    *,
+    model: str | None,
+    base_url: str | None,
+    api_key: str | None,
+    environ: Mapping[str, str],
+    provider: str | None = None,
 ) -> Endpoint | LocalModel:
     """The endpoint that the arguments and the environment name, or else the built-in model.
 
-    Raises UsageError where they name an endpoint but no model, or a URL that is none.
+    Raises UsageError where they name an endpoint but no model, a URL that is none, or an unknown provider.
     """
     model = model or environ.get("CELLBLOCK_MODEL")
     if model in MODELS and not base_url:
-        return LocalModel(name=model)
+        return _local(model, provider, environ)
     candidates = (
         (base_url, api_key, None),
         (environ.get("CELLBLOCK_BASE_URL"), environ.get("CELLBLOCK_API_KEY"), None),
@@ -68,14 +139,38 @@ def choose_model(
     )
     for url, key, default_model in candidates:
         if url:
-            return _endpoint(url, api_key or key, model or default_model)
+            endpoint = _endpoint(url, api_key or key, model or default_model)
+            return _with_switches(endpoint, provider or environ.get("CELLBLOCK_PROVIDER"), environ)
     if model is None:
-        return LocalModel()
+        return _local(DEFAULT_MODEL.name, provider, environ)
     known = ", ".join(sorted(MODELS))
     raise UsageError(
         f"Model {model!r} is not built in ({known}), and no endpoint is named for it.",
         mend=f"cellblock run --model {model} --base-url URL ...",
     )
+
+
+def _local(name: str, provider: str | None, environ: Mapping[str, str]) -> LocalModel:
+    """The built-in model, or the user's own file under its own name."""
+    if provider and provider_name(provider) != "llama_cpp":
+        raise UsageError(
+            f"The built-in model {name!r} has no provider {provider!r}.",
+            mend=f"cellblock run --provider {provider} --model NAME --base-url URL ...",
+        )
+    own = environ.get("CELLBLOCK_MODEL_FILE")
+    return LocalModel(name=Path(own).stem if own else name)
+
+
+def _with_switches(endpoint: Endpoint, provider: str | None, environ: Mapping[str, str]) -> Endpoint:
+    name = provider_name(provider) if provider else provider_at(endpoint.base_url).name
+    cache = environ.get("CELLBLOCK_CACHE") or "implicit"
+    if cache not in CACHES or (cache == "explicit" and not PROVIDERS[name].cache_markers):
+        able = ", ".join(provider.name for provider in PROVIDERS.values() if provider.cache_markers)
+        raise UsageError(
+            f"CELLBLOCK_CACHE cannot be {cache!r} for the provider {name!r}: it is implicit, or explicit for {able}.",
+            mend="unset CELLBLOCK_CACHE",
+        )
+    return endpoint.model_copy(update={"provider": name, "explicit_cache": cache == "explicit"})
 
 
 def _openai_url(environ: Mapping[str, str]) -> str | None:

@@ -19,20 +19,20 @@ LOCAL_MODEL_MEMORY_BYTES = 2 << 30
 NEEDED_TO_START = ("engine", "image", "runtime", "network")
 
 
-async def check_all(model: Endpoint | LocalModel, policy: Policy) -> list[Check]:
+async def check_all(model: Endpoint | LocalModel, policy: Policy, sampling: Sampling) -> list[Check]:
     """Every check, in the order in which things are needed; the last one starts a sandbox."""
     engine = await asyncio.to_thread(check_engine, policy)
-    return [*engine, await _model(model), _disk(), _memory(model, policy), await _sandbox(policy, engine)]
+    return [*engine, await _model(model, sampling), _disk(), _memory(model, policy), await _sandbox(policy, engine)]
 
 
-async def _model(model: Endpoint | LocalModel) -> Check:
+async def _model(model: Endpoint | LocalModel, sampling: Sampling) -> Check:
     try:
         if isinstance(model, LocalModel):
             file = await asyncio.to_thread(find_local_file, model)
             return Check("model", "ok", f"built-in {model.name}: {file}")
-        async with Model(model, Sampling()) as endpoint:
+        async with Model(model, sampling) as endpoint:
             await endpoint.check()
-        return Check("model", "ok", f"{model.model} at {model.public_url}")
+        return Check("model", "ok", f"{model.model} at {model.public_url}, provider {model.switches.name}")
     except CellblockError as error:
         return Check.failed("model", error)
 

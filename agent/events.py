@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, TypeAdapter
 
-from agent.messages import Attempt, ToolCall, Usage
+from agent.messages import Attempt, Cost, ToolCall, Usage
+from agent.providers import ProviderName, ReasoningField
 from sandbox import Execution, Policy
 
 Outcome = Literal["answered", "limit", "error", "cancelled"]
@@ -41,10 +42,17 @@ class ModelSettings(_Value):
     model: str
     base_url: str
     """Without credentials."""
-    temperature: float
+    provider: ProviderName = "generic"
+    temperature: float | None
     top_p: float | None
     max_output_tokens: int | None
     seed: int | None
+    thinking: bool | None = None
+    thinking_budget: int | None = None
+    reasoning_field: ReasoningField | None = None
+    """The field in which the model's thinking goes back in the history; None where it is withheld."""
+    explicit_cache: bool = False
+    """Whether the messages carry markers for an explicit context cache."""
 
 
 class Environment(_Value):
@@ -136,8 +144,8 @@ class RunFinished(_Event):
     """One line, where the outcome is "error"."""
     usage: Usage
     """Summed over all turns."""
-    cost: float | None
-    """In the currency of the price table; None where the model has no price."""
+    cost: Cost | None
+    """Of all turns; None where the price table has no price for one of them."""
     duration_s: float
     artifacts: list[FileRecord]
     """Files that the run left in the workspace, new or changed, copied into the run directory's `files/`."""

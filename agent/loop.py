@@ -143,6 +143,11 @@ class Loop:
         self._out_of_time = execution.cause == "session_timeout"
         return execution, observe(execution)
 
-    def _on_delta(self, kind: Literal["reasoning", "text"], text: str) -> None:
-        delta = progress.ReasoningDelta if kind == "reasoning" else progress.TextDelta
-        self._on_progress(delta(text))
+    def _on_delta(self, kind: Literal["reasoning", "text", "restart"], text: str) -> None:
+        match kind:
+            case "reasoning":
+                self._on_progress(progress.ReasoningDelta(text))
+            case "text":
+                self._on_progress(progress.TextDelta(text))
+            case "restart":
+                self._on_progress(progress.TurnRestarted(text))

@@ -1,5 +1,6 @@
 """What passes between us and a model, as plain values."""
 
+from decimal import Decimal
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt
@@ -18,12 +19,26 @@ class Usage(_Value):
     input_tokens: NonNegativeInt = 0
     output_tokens: NonNegativeInt = 0
     cached_tokens: NonNegativeInt = 0
-    """The part of `input_tokens` that the provider took from its context cache."""
+    """The part of `input_tokens` that the provider found by itself in its context cache."""
+    explicit_cached_tokens: NonNegativeInt = 0
+    """The part of `input_tokens` that came from a cache that the messages' markers had made."""
+    cache_creation_tokens: NonNegativeInt = 0
+    """The part of `input_tokens` that the markers put into such a cache."""
     reasoning_tokens: NonNegativeInt = 0
     """The part of `output_tokens` that was thinking."""
 
     def __add__(self, other: Self) -> "Usage":
         return Usage(**{name: getattr(self, name) + getattr(other, name) for name in Usage.model_fields})
+
+
+class Cost(_Value):
+    """Money, exactly."""
+
+    amount: Decimal
+    currency: str
+
+    def __str__(self) -> str:
+        return f"{self.amount.normalize():f} {self.currency}"
 
 
 class ToolCall(_Value):
@@ -49,5 +64,7 @@ class Attempt(_Value):
     """One try at a generation that failed and was repeated."""
 
     error: str
+    status: int | None = None
+    """Of HTTP; None where the failure was no answer with a status."""
     waited_s: float
     """How long was waited after it."""

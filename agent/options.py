@@ -1,10 +1,11 @@
-"""The command line's options for the sandbox: one for each field of its policy, told by the field itself."""
+"""The options that commands share: those of the model, and one for each field of the sandbox's policy."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,16 +13,80 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from typer.core import TyperCommand
 
+from agent.config import Sampling
 from agent.errors import UsageError
+from agent.providers import PROVIDERS
 from agent.text import cut_middle
 from sandbox import Policy, format_size
 
 PANEL = "Sandbox"
+MODEL_PANEL = "Model"
 OTHER_FLAGS = {"environment": "--env", "rich_bytes": "--rich-output"}
 """Where a field's own name would not say enough."""
 METAVARS = {"environment": "NAME=VALUE", "user": "UID:GID"}
 BOUNDS = {"gt": "more than", "ge": "at least", "le": "at most"}
 MAX_SHOWN_CHARS = 80
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which model the command line asks for, and how it is sampled."""
+
+    model: str | None
+    base_url: str | None
+    provider: str | None
+    sampling: Sampling
+    prices: Path | None
+
+
+def _model_option(kind: Any, flag: str, metavar: str | None, told: str) -> Any:
+    return Annotated[kind, typer.Option(flag, metavar=metavar, help=told, rich_help_panel=MODEL_PANEL)]
+
+
+MODEL_OPTIONS: dict[str, Any] = {
+    "model": _model_option(str | None, "--model", "NAME", "Model to ask; a built-in name runs locally."),
+    "base_url": _model_option(str | None, "--base-url", "URL", "OpenAI-compatible endpoint, ending in /v1."),
+    "provider": _model_option(
+        str | None, "--provider", "NAME", f"What kind of server it is: {', '.join(PROVIDERS)}; else its host tells."
+    ),
+    "temperature": _model_option(
+        float | None, "--temperature", "NUMBER", "0 to 2; without it, the model's preset, mostly 0.2."
+    ),
+    "top_p": _model_option(float | None, "--top-p", "NUMBER", "Up to 1; the share of likely tokens to choose from."),
+    "max_output_tokens": _model_option(int | None, "--max-output-tokens", "NUMBER", "What one turn may write."),
+    "seed": _model_option(int | None, "--seed", "NUMBER", "Seed of the sampling."),
+    "thinking": _model_option(
+        bool | None, "--thinking/--no-thinking", None, "Whether a model that may think first does so."
+    ),
+    "thinking_budget": _model_option(int | None, "--thinking-budget", "NUMBER", "Tokens that a turn may think."),
+    "prices": _model_option(Path | None, "--prices", "FILE", "Table of prices, to tell what a run costs (TOML)."),
+}
+
+
+def with_model(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of the model; it is called with the `asked` that they make."""
+
+    @wraps(command)
+    def wrapped(**values: Any) -> None:
+        given = {name: values.pop(name) for name in MODEL_OPTIONS}
+        command(**values, asked=read_model_options(given))
+
+    own = inspect.signature(command).parameters.values()
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in MODEL_OPTIONS.items()
+    ]
+    parameters = [*(parameter for parameter in own if parameter.name != "asked"), *added]
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return wrapped
+
+
+def read_model_options(given: Mapping[str, Any]) -> ModelOptions:
+    """What the options make; None is not given. Raises UsageError for the first bad value."""
+    with flag_errors(given):
+        sampling = Sampling(**{name: given[name] for name in Sampling.model_fields})
+    others = {name: given[name] for name in ("model", "base_url", "provider", "prices")}
+    return ModelOptions(sampling=sampling, **others)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,13 @@ class TextDelta:
 
 
 @dataclass(frozen=True)
+class TurnRestarted:
+    """The endpoint failed and is asked again: what it wrote of this turn is void."""
+
+    error: str
+
+
+@dataclass(frozen=True)
 class TurnEnded:
     """The model has finished a turn; what it wrote is complete."""
 
@@ -58,4 +65,4 @@ class CodeEnded:
     observation: str
 
 
-Progress = Waiting | ReasoningDelta | TextDelta | TurnEnded | CodeStarted | OutputPiece | CodeEnded
+Progress = Waiting | ReasoningDelta | TextDelta | TurnRestarted | TurnEnded | CodeStarted | OutputPiece | CodeEnded

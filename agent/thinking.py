@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Literal
 
-OnDelta = Callable[[Literal["reasoning", "text"], str], None]
+OnDelta = Callable[[Literal["reasoning", "text", "restart"], str], None]
+"""Hears a piece of a reply as it streams; "restart" makes void what was heard of it so far, and says why."""
 
 _OPEN, _CLOSE = "<think>", "</think>"
 _MAX_MARGIN = 256

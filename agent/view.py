@@ -36,6 +36,9 @@ class RunView:
             case progress.ReasoningDelta(text) | progress.TextDelta(text):
                 self._writing = (self._writing + text)[-2000:]
                 self._show_live(self._writing)
+            case progress.TurnRestarted(error):
+                self._writing = ""
+                self._show_live(f"trying again after {error}")
             case progress.TurnEnded(reasoning, text, is_answer):
                 self._end_live()
                 self.show_thinking(reasoning if is_answer else f"{reasoning}\n{text}")

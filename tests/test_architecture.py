@@ -15,12 +15,14 @@ LAYERS = [  # each may import those before it
     ("sandbox.errors", "sandbox.execution", "sandbox.policy"),
     ("sandbox",),
     ("agent.errors", "agent.messages", "agent.text", "agent.local"),
+    ("agent.providers", "agent.presets", "agent.pricing", "agent.limiter"),
     ("agent.events", "agent.config", "agent.progress"),
     ("agent.pycode", "agent.lenient", "agent.thinking"),
     ("agent.transcript", "agent.toolcalls", "agent.observation", "agent.assembly", "agent.artifacts"),
     ("agent.shapes",),
     ("agent.recovery",),
-    ("agent.history", "agent.model"),
+    ("agent.history", "agent.request", "agent.failures"),
+    ("agent.model",),
     ("agent.loop",),
     ("agent.agent",),
     ("agent.doctor", "agent.view", "agent.testing"),
@@ -30,7 +32,7 @@ LAYERS = [  # each may import those before it
 ]
 ONLY_IN = {
     "docker": ("sandbox/docker/",),
-    "openai": ("agent/model.py",),
+    "openai": ("agent/model.py", "agent/failures.py"),
     "typer": ("agent/cli.py", "agent/options.py"),
     "xllamacpp": ("agent/local/",),
 }

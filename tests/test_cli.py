@@ -41,6 +41,14 @@ BAD: dict[str, tuple[list[str], dict[str, str], int, str]] = {
         "cellblock: --network cannot be 'host': a sandbox shares no network namespace with the host or a container."),
     "a temperature": (["run", "x", "--temperature", "5"], {}, 2,
         "cellblock: --temperature cannot be 5.0: it must be at most 2."),
+    "a provider": (["run", "x", "--model", "m", "--base-url", "http://h/v1", "--provider", "azure"], {}, 2,
+        "cellblock: There is no provider 'azure'; there are model_studio, openai, vllm, sglang, ollama, llama_cpp, "
+        "generic. Try: cellblock run --provider generic ..."),
+    "thinking that cannot be had": (["doctor", "--thinking"], {}, 2,
+        "cellblock: Model 'qwen2.5-coder-1.5b' does not think: it takes no --thinking. "
+        "Try: cellblock run --model qwen2.5-coder-1.5b ..."),
+    "no price table": (["run", "x", "--prices", "/nowhere/p.toml"], {}, 2,
+        "cellblock: Cannot read the price table '/nowhere/p.toml': No such file or directory. Try: ls"),
     "no model named": (["run", "x", "--base-url", "http://h/v1"], {}, 2,
         "cellblock: The endpoint 'h' needs the name of a model. Try: cellblock run --model NAME ... "
         "(or set CELLBLOCK_MODEL)"),
@@ -113,7 +121,9 @@ def test_the_doctor_names_the_runtimes_that_there_are(tmp_path: Path) -> None:
 def test_help_shows_the_options_of_the_sandbox_under_a_title_of_their_own(command: str) -> None:
     shown = cellblock(command, "--help").stdout
     options, sandbox = shown.split("\nSandbox:\n")
+    options, model = options.split("\nModel:\n")
     assert "--json" in options or command == "doctor"
+    assert "--thinking / --no-thinking" in model
     assert "--memory SIZE" in sandbox
     assert "[default: 2 GiB]" in sandbox
     assert "--env NAME=VALUE" in sandbox
@@ -184,6 +194,23 @@ def test_a_run_that_is_not_answered_exits_with_1_and_prints_json(tmp_path: Path)
     assert done.returncode == 1
     result = json.loads(done.stdout)
     assert (result["outcome"], result["answer"]) == ("limit", "Perhaps.")
+
+
+@pytest.mark.docker
+def test_a_run_says_what_it_cost(tmp_path: Path) -> None:
+    prices = tmp_path / "prices.toml"
+    prices.write_text('currency = "USD"\n[models.m]\ninput = 1\noutput = 5\n')
+    with ScriptedEndpoint([calls("print(42)"), says("42")]) as endpoint:
+        done = cellblock(
+            "run", "x", "--model", "m", "--base-url", endpoint.base_url, "--prices", str(prices), "--json",
+            "-o", str(tmp_path / "run"),
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["cost"] == {"amount": "0.000070", "currency": "USD"}  # 2 * (10 * 1 + 5 * 5)
+    assert "answered, 20 + 10 tokens, 0.00007 USD" in done.stderr
+    finished = transcript.read(tmp_path / "run").finished
+    assert finished is not None
+    assert str(finished.cost) == "0.00007 USD"
 
 
 @pytest.mark.docker

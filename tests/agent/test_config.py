@@ -2,8 +2,10 @@
 
 import pytest
 
-from agent import Endpoint, LocalModel, UsageError
+from agent import Agent, Endpoint, LocalModel, Sampling, UsageError
 from agent.config import MODEL_STUDIO_URL, OPENAI_URL, choose_model
+from agent.events import ModelSettings
+from agent.providers import ProviderName
 
 CASES: dict[str, tuple[dict[str, str | None], dict[str, str], tuple[str, str, str]]] = {
     "flags": (
@@ -65,3 +67,127 @@ def test_the_url_that_is_recorded_carries_no_secret() -> None:
     endpoint = Endpoint(base_url="https://user:secret@host:8080/v1?key=secret", model="m")
     assert endpoint.public_url == "https://host:8080/v1"
     assert "secret" not in repr(endpoint.api_key)
+
+
+PROVIDER_CASES: dict[str, tuple[str, str | None, dict[str, str], ProviderName]] = {
+    "the host": (MODEL_STUDIO_URL, None, {}, "model_studio"),
+    "a host that tells nothing": ("http://h/v1", None, {}, "generic"),
+    "the environment": ("http://h/v1", None, {"CELLBLOCK_PROVIDER": "vllm"}, "vllm"),
+    "the flag": ("http://h/v1", "sglang", {"CELLBLOCK_PROVIDER": "vllm"}, "sglang"),
+    "the flag against the host": (MODEL_STUDIO_URL, "generic", {}, "generic"),
+}
+
+
+@pytest.mark.parametrize("case", PROVIDER_CASES)
+def test_the_provider_is_what_was_said_or_what_the_host_tells(case: str) -> None:
+    url, flag, environ, name = PROVIDER_CASES[case]
+    chosen = choose_model(model="m", base_url=url, api_key=None, provider=flag, environ=environ)
+    assert isinstance(chosen, Endpoint)
+    assert chosen.switches.name == name
+
+
+def test_the_built_in_model_is_served_by_llama_cpp_whatever_the_environment_says() -> None:
+    environ = {"CELLBLOCK_PROVIDER": "vllm"}
+    chosen = choose_model(model=None, base_url=None, api_key=None, environ=environ)
+    assert isinstance(chosen, LocalModel)
+    assert chosen.endpoint("http://127.0.0.1:1/v1").switches.name == "llama_cpp"
+    with pytest.raises(UsageError, match=r"The built-in model 'qwen2.5-coder-1.5b' has no provider 'vllm'"):
+        choose_model(model=None, base_url=None, api_key=None, provider="vllm", environ={})
+
+
+def test_the_users_own_file_goes_by_its_own_name() -> None:
+    environ = {"CELLBLOCK_MODEL_FILE": "/models/Qwen3-8B-Q4_K_M.gguf"}
+    chosen = choose_model(model=None, base_url=None, api_key=None, environ=environ)
+    assert isinstance(chosen, LocalModel)
+    target = chosen.endpoint("http://127.0.0.1:1/v1")
+    assert target.model == "Qwen3-8B-Q4_K_M"
+    assert Sampling(thinking=True).for_endpoint(target).thinking
+
+
+def test_an_explicit_cache_is_for_providers_that_have_one() -> None:
+    environ = {"CELLBLOCK_CACHE": "explicit"}
+    chosen = choose_model(model="m", base_url=MODEL_STUDIO_URL, api_key=None, environ=environ)
+    assert isinstance(chosen, Endpoint)
+    assert chosen.explicit_cache
+    with pytest.raises(UsageError) as caught:
+        choose_model(model="m", base_url="http://h/v1", api_key=None, environ=environ)
+    assert str(caught.value) == (
+        "CELLBLOCK_CACHE cannot be 'explicit' for the provider 'generic': it is implicit, or explicit for "
+        "model_studio. Try: unset CELLBLOCK_CACHE"
+    )
+
+
+def endpoint(model: str, provider: ProviderName) -> Endpoint:
+    return Endpoint(base_url="http://h/v1", model=model, provider=provider)
+
+
+CONTRADICTIONS: dict[str, tuple[str, ProviderName, dict[str, object], str]] = {
+    "a budget alone": ("qwen3-max", "model_studio", {"thinking_budget": 50},
+        "--thinking-budget 50 bounds thinking that was not asked for. "
+        "Try: cellblock run --thinking --thinking-budget 50 ..."),
+    "a budget for no thinking": ("qwen3-max", "model_studio", {"thinking": False, "thinking_budget": 50},
+        "--thinking-budget 50 bounds thinking that was not asked for. "
+        "Try: cellblock run --thinking --thinking-budget 50 ..."),
+    "no thinking where there is nothing else": ("qwq-plus", "model_studio", {"thinking": False},
+        "Model 'qwq-plus' always thinks: it takes no --no-thinking. Try: cellblock run --model qwq-plus ..."),
+    "thinking where there is none": ("qwen3-coder-plus", "model_studio", {"thinking": True},
+        "Model 'qwen3-coder-plus' does not think: it takes no --thinking. "
+        "Try: cellblock run --model qwen3-coder-plus ..."),
+    "an endpoint without a switch": ("qwen3-max", "generic", {"thinking": True},
+        "--thinking has no known meaning for the endpoint 'http://h/v1' (provider 'generic'). "
+        "Try: cellblock run --provider model_studio|vllm|sglang|ollama|llama_cpp ..."),
+    "an endpoint without a switch, off": ("m", "openai", {"thinking": False},
+        "--no-thinking has no known meaning for the endpoint 'http://h/v1' (provider 'openai'). "
+        "Try: cellblock run --provider model_studio|vllm|sglang|ollama|llama_cpp ..."),
+    "an endpoint without a budget": ("Qwen/Qwen3-8B", "vllm", {"thinking": True, "thinking_budget": 50},
+        "--thinking-budget 50 has no known meaning for the endpoint 'http://h/v1' (provider 'vllm'). "
+        "Try: cellblock run --provider model_studio|llama_cpp ..."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CONTRADICTIONS)
+def test_thinking_that_cannot_be_had_is_one_line(case: str) -> None:
+    model, provider, asked, line = CONTRADICTIONS[case]
+    with pytest.raises(UsageError) as caught:
+        Sampling.model_validate(asked).for_endpoint(endpoint(model, provider))
+    assert str(caught.value) == line
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "asked"),
+    [
+        ("qwen3-max", "model_studio", {"thinking": True, "thinking_budget": 50}),
+        ("qwen3-max", "model_studio", {"thinking": False}),
+        ("qwq-plus", "model_studio", {"thinking": True}),
+        ("qwq-plus", "model_studio", {"thinking_budget": 50}),
+        ("deepseek-r1", "generic", {"thinking": True}),
+        ("qwen3-coder-plus", "generic", {"thinking": False}),
+        ("m", "vllm", {"thinking": True}),
+    ],
+)
+def test_thinking_that_can_be_had_is_taken(model: str, provider: ProviderName, asked: dict[str, object]) -> None:
+    settled = Sampling.model_validate(asked).for_endpoint(endpoint(model, provider))
+    assert {name: getattr(settled, name) for name in asked} == asked
+
+
+def test_what_is_asked_for_goes_before_the_preset_and_the_rest_is_the_presets() -> None:
+    settled = Sampling(temperature=1, seed=7).for_endpoint(endpoint("qwen2.5-coder-1.5b", "llama_cpp"))
+    assert settled == Sampling(temperature=1, seed=7, max_output_tokens=1024)
+    assert settled.for_endpoint(endpoint("qwen2.5-coder-1.5b", "llama_cpp")) == settled
+
+
+def test_a_run_records_what_its_requests_follow_from(clean_environ: pytest.MonkeyPatch) -> None:
+    agent = Agent(
+        model="Qwen/Qwen3-8B", base_url="http://u:secret@h/v1", provider="vllm", sampling=Sampling(thinking=True)
+    )
+    assert agent.settings() == ModelSettings(
+        model="Qwen/Qwen3-8B", base_url="http://h/v1", provider="vllm", temperature=0.2, top_p=None,
+        max_output_tokens=None, seed=None, thinking=True, reasoning_field="reasoning",
+    )  # fmt: skip
+
+
+def test_the_built_in_model_is_recorded_as_local(clean_environ: pytest.MonkeyPatch) -> None:
+    settings = Agent().settings()
+    assert (settings.base_url, settings.provider, settings.seed, settings.max_output_tokens) == (
+        "local", "llama_cpp", 1, 1024,
+    )  # fmt: skip

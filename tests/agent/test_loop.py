@@ -251,3 +251,13 @@ async def test_an_endpoint_that_is_not_there_is_one_clear_line(monkeypatch: pyte
     async with Model(endpoint, Sampling()) as model:
         with pytest.raises(EndpointError, match=r"'http://127.0.0.1:9/v1' cannot be reached: .*Try: cellblock doctor"):
             await model.generate([], [], lambda kind, text: None)
+
+
+async def test_the_watcher_is_told_that_what_it_saw_of_a_turn_is_void(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    script: list[Reply] = [Cut(says("Wrong"), after=1), says("Right")]
+    with ScriptedEndpoint(script) as endpoint, ScriptedSandbox() as sandbox, Transcript(tmp_path / "run") as transcript:
+        transcript.append(STARTED)
+        async with Model(Endpoint(base_url=endpoint.base_url, model="m"), Sampling()) as model:
+            await Loop(model, sandbox, transcript, seen.append).run(1)
+    assert [type(item).__name__ for item in seen] == ["TextDelta", "TurnRestarted", "TextDelta", "TurnEnded"]

@@ -1,14 +1,23 @@
-"""Each field of the policy is an option, and each bad value one line that names the option."""
+"""What the shared options make, and that each bad value is one line that names its option."""
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import UsageError
-from agent.options import policy_options, read_policy, with_policy
+from agent import Sampling, UsageError
+from agent.options import (
+    MODEL_OPTIONS,
+    ModelOptions,
+    policy_options,
+    read_model_options,
+    read_policy,
+    with_model,
+    with_policy,
+)
 from sandbox import Policy
 
 
@@ -91,3 +100,52 @@ def test_no_text_for_any_option_gives_more_than_a_policy_or_one_short_line(field
         said = str(error)
     assert "\n" not in said
     assert len(said) < 250
+
+
+def test_every_field_of_the_sampling_is_an_option() -> None:
+    assert set(Sampling.model_fields) <= set(MODEL_OPTIONS)
+
+
+def test_without_options_nothing_is_asked_for() -> None:
+    nothing = ModelOptions(model=None, base_url=None, provider=None, sampling=Sampling(), prices=None)
+    assert read_model_options(dict.fromkeys(MODEL_OPTIONS)) == nothing
+
+
+def test_a_command_is_called_with_the_model_that_is_asked_for_and_with_the_policy() -> None:
+    seen: dict[str, Any] = {}
+
+    @with_policy
+    @with_model
+    def command(task: str, *, asked: ModelOptions, policy: Policy) -> None:
+        seen.update(task=task, asked=asked, policy=policy)
+
+    assert list(inspect.signature(command).parameters) == ["task", *MODEL_OPTIONS, *Policy.model_fields]
+    given = {"model": "m", "top_p": 0.5, "thinking": False, "prices": Path("p.toml"), "pids": "64"}
+    command(task="x", **(dict.fromkeys([*MODEL_OPTIONS, *Policy.model_fields]) | given))
+    assert seen == {
+        "task": "x",
+        "policy": Policy(pids=64),
+        "asked": ModelOptions(
+            model="m",
+            base_url=None,
+            provider=None,
+            sampling=Sampling(top_p=0.5, thinking=False),
+            prices=Path("p.toml"),
+        ),
+    }
+
+
+BAD_MODEL_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "too hot": ({"temperature": 3.0}, "--temperature cannot be 3.0: it must be at most 2."),
+    "no share": ({"top_p": 0.0}, "--top-p cannot be 0.0: it must be more than 0."),
+    "no answer": ({"max_output_tokens": 0}, "--max-output-tokens cannot be 0: it must be at least 1."),
+    "no thought": ({"thinking_budget": 0}, "--thinking-budget cannot be 0: it must be at least 1."),
+}
+
+
+@pytest.mark.parametrize("case", BAD_MODEL_OPTIONS)
+def test_a_bad_value_for_the_model_is_one_line(case: str) -> None:
+    given, line = BAD_MODEL_OPTIONS[case]
+    with pytest.raises(UsageError) as caught:
+        read_model_options(dict.fromkeys(MODEL_OPTIONS) | given)
+    assert str(caught.value) == line
