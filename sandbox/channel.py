@@ -65,13 +65,13 @@ class Channel:
 
         Raises RefusedError, StreamEndedError or ProtocolError.
         """
-        try:
-            async with asyncio.timeout(SILENCE_LIMIT_S):
-                while True:
+        while True:
+            try:
+                async with asyncio.timeout(SILENCE_LIMIT_S):
                     header, payload = await self.receive()
-                    if isinstance(header, frames.Refused) and header.id == request:
-                        raise RefusedError(header.reason)
-                    if isinstance(header, kind) and getattr(header, "id", None) == request:
-                        return header, payload
-        except TimeoutError as error:
-            raise StreamEndedError from error
+            except TimeoutError as error:
+                raise StreamEndedError from error
+            if isinstance(header, frames.Refused) and header.id == request:
+                raise RefusedError(header.reason)
+            if isinstance(header, kind) and getattr(header, "id", None) == request:
+                return header, payload

@@ -34,8 +34,10 @@ import socket
 import stat
 import struct
 import sys
+import tempfile
 import threading
 import time
+import types
 import warnings
 import weakref
 from collections import deque
@@ -51,6 +53,7 @@ WORKSPACE = "/workspace"
 SPOOL_DIR = f"{WORKSPACE}/.cellblock"
 PR_SET_DUMPABLE = 4
 KILL_ROUNDS = 20
+MAX_UNBORN = 3
 PROBE_AGAIN_MS = 50
 IOPUB_WAITING = 1000
 """Rich outputs that wait in the guest; more of them wait in the kernel, at the cell's own expense."""
@@ -121,6 +124,10 @@ class Host:
 
 
 MAX_LIST_BYTES = 1 << 24
+MAX_ERROR_CHARS = 1 << 20
+"""Of all tracebacks of one cell; the last may go beyond."""
+MAX_JSON_DEPTH = 64
+MAX_JSON_PARTS = 100_000
 MAX_NAME_CHARS = 256
 MAX_REASON_CHARS = 1000
 MESSAGE_ENDS_BYTES = (4096, 4096)
@@ -216,13 +223,12 @@ def become_kernel(birth: Birth) -> NoReturn:
     os.dup2(birth.stderr, 2)
     os.close(birth.stderr)
     sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.FileIO(0, closefd=False))  # type: ignore
+    tempfile.tempdir = "/tmp"  # it would look for a place that is not full
     late = LateThreads()
-    stdout = Stdout(1, late)
-    sys.stdout = sys.__stdout__ = text_stream(stdout)  # type: ignore[misc]
-    stderr = MarkedStderr(2, late, birth.stdout, birth.mark + MARK_STDERR)
-    sys.stderr = sys.__stderr__ = text_stream(stderr)  # type: ignore[misc]
+    console = Console(birth, late)
+    console.open()
     try:
-        run_kernel(birth, late)
+        run_kernel(birth, late, console)
     finally:
         os._exit(0)
 
@@ -232,13 +238,36 @@ def text_stream(raw: Any) -> io.TextIOWrapper:
     return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
+class Console:
+    """Python's own streams, on the guest's pipes."""
+
+    def __init__(self, birth: Birth, late: "LateThreads") -> None:
+        self._birth = birth
+        self._late = late
+
+    def open(self) -> None:
+        stdout = Stdout(1, self._late)
+        sys.stdout = sys.__stdout__ = text_stream(stdout)  # type: ignore[misc]
+        stderr = MarkedStderr(2, self._late, self._birth.stdout, self._birth.mark + MARK_STDERR)
+        sys.stderr = sys.__stderr__ = text_stream(stderr)  # type: ignore[misc]
+
+    def on_cell_end(self, _: Any) -> None:
+        """ipykernel does not come back from a cell that has closed one."""
+        if any(stream is None or stream.closed for stream in (sys.stdout, sys.stderr)):
+            self.open()
+
+
 class LateThreads:
-    """The threads that an interrupted cell has left behind: what they print is no later cell's output."""
+    """The threads that an interrupted cell has left behind: what they print is no later cell's output.
+
+    A thread is late for as long as it is in a function that it was in at the interrupt: a pool's worker that goes
+    on to a later cell's work is not.
+    """
 
     def __init__(self) -> None:
         self._kernel_pid = os.getpid()
         self._before: set[threading.Thread] = set()
-        self._late: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+        self._late: weakref.WeakKeyDictionary[threading.Thread, list[types.FrameType]] = weakref.WeakKeyDictionary()
 
     def on_cell_start(self, _: Any) -> None:
         self._before = set(threading.enumerate())
@@ -247,10 +276,23 @@ class LateThreads:
         if os.getpid() != self._kernel_pid:
             os._exit(0)  # a fork that has come to the cell's end would go on as a second kernel on the same sockets
         if isinstance(result.error_in_exec, KeyboardInterrupt | asyncio.CancelledError):
-            self._late.update(set(threading.enumerate()) - self._before)
+            running = sys._current_frames()
+            for thread in set(threading.enumerate()) - self._before:
+                self._late[thread] = list(cell_frames(running.get(thread.ident or 0)))
 
     def is_speaking(self) -> bool:
-        return bool(self._late) and threading.current_thread() in self._late
+        if not self._late:
+            return False
+        frames = self._late.get(threading.current_thread(), ())
+        return any(frame in frames for frame in cell_frames(sys._getframe()))
+
+
+def cell_frames(frame: types.FrameType | None) -> Iterator[types.FrameType]:
+    """The frames of a stack that run a cell's own code."""
+    while frame is not None:
+        if "/ipykernel_" in frame.f_code.co_filename:
+            yield frame
+        frame = frame.f_back
 
 
 class Stdout(io.FileIO):
@@ -286,9 +328,10 @@ class MarkedStderr(Stdout):
         return len(data)
 
 
-def run_kernel(birth: Birth, late: LateThreads) -> None:
+def run_kernel(birth: Birth, late: LateThreads, console: Console) -> None:
     import zmq
     from ipykernel.kernelapp import IPKernelApp
+    from IPython.core.profiledir import ProfileDir
     from traitlets.config import Config
 
     class App(IPKernelApp):
@@ -302,6 +345,19 @@ def run_kernel(birth: Birth, late: LateThreads) -> None:
         def write_connection_file(self, **_: Any) -> None:
             """See above."""
 
+        def init_profile_dir(self) -> None:
+            """No kernel reads what a cell before it may have written, nor needs room on a full disk."""
+            self.profile_dir = ProfileDir()
+
+        def init_config_files(self) -> None:
+            """See above."""
+
+        def load_config_file(self, *_: Any) -> None:
+            """See above."""
+
+        def _run_startup_files(self) -> None:
+            """See above."""
+
     config = Config()
     config.Session.key = birth.key
     config.IPKernelApp.update(PORTS, transport="ipc", ip=birth.address)
@@ -313,21 +369,35 @@ def run_kernel(birth: Birth, late: LateThreads) -> None:
     app.shell.system = app.shell.system_raw  # a `!command` writes to the pipes as all else does, not to a terminal
     app.shell.events.register("pre_run_cell", late.on_cell_start)
     app.shell.events.register("post_run_cell", late.on_cell_end)
+    app.shell.events.register("post_run_cell", console.on_cell_end)
+    app.session.pack = pack_message
     mark_rich_messages(app.session, birth.stdout, birth.mark + MARK_RICH)
     os.write(birth.ready, b"r")
     os.close(birth.ready)
     app.start()
 
 
+def pack_message(value: Any) -> bytes:
+    """A message as JSON, with lone surrogates as escapes; jupyter-client's own packer mends the rest."""
+    from jupyter_client.jsonutil import json_default
+    from jupyter_client.session import json_packer
+
+    try:
+        return json.dumps(value, default=json_default, allow_nan=False).encode()
+    except (TypeError, ValueError):
+        return bytes(json_packer(value))
+
+
 def mark_rich_messages(session: Any, stdout_pipe: int, mark: bytes) -> None:
-    """Let the kernel's jupyter session leave a mark in the stdout pipe with each rich output it sends."""
+    """Let the kernel's jupyter session leave a mark in the stdout pipe with each rich output it has sent."""
     send = session.send
 
     def send_marked(stream: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
+        sent = send(stream, message, *args, **kwargs)
         kind = message["header"]["msg_type"] if isinstance(message, dict) else message
         if kind in RICH_MESSAGES and os.getpid() == session.pid:  # a fork's are not sent
             os.write(stdout_pipe, mark)
-        return send(stream, message, *args, **kwargs)
+        return sent
 
     session.send = send_marked
 
@@ -408,7 +478,7 @@ class Kernel:
         return str(message["header"]["msg_id"])
 
     def messages(self, channel: Any) -> Iterator[dict[str, Any]]:
-        """The messages that wait on a channel; what is not signed by this kernel's key is dropped."""
+        """The messages that wait on a channel; what is not signed by this kernel's key, or malformed, is dropped."""
         while True:
             try:
                 _, message = self.session.recv(channel, mode=1)
@@ -416,12 +486,8 @@ class Kernel:
                 continue
             if message is None:
                 return
-            yield message
-
-    def signal_group(self, number: int) -> None:
-        if self.pid:
-            with suppress(ProcessLookupError):
-                os.killpg(self.pid, number)
+            if all(isinstance(message.get(part), dict) for part in ("header", "parent_header", "content")):
+                yield message
 
     def close(self) -> None:
         for fd in (self.stdout_fd, self.stderr_fd, self.ready_fd):
@@ -461,10 +527,15 @@ def list_pids() -> set[int]:
     return {int(name) for name in os.listdir("/proc") if name.isdigit()}
 
 
+def young_pids(since_ticks: int, spared: set[int]) -> set[int]:
+    """The processes that started at or after a moment."""
+    return {pid for pid in list_pids() - spared if boot_ticks_of(pid) >= since_ticks}
+
+
 def kill_young(since_ticks: int, spared: set[int]) -> None:
     """Kill the processes that started at or after a moment: an interrupted cell's own, with what they start."""
     for _ in range(KILL_ROUNDS):
-        young = {pid for pid in list_pids() - spared if boot_ticks_of(pid) >= since_ticks}
+        young = young_pids(since_ticks, spared)
         if not young:
             return
         for number in (signal.SIGSTOP, signal.SIGKILL):
@@ -475,13 +546,14 @@ def kill_young(since_ticks: int, spared: set[int]) -> None:
 
 
 def boot_ticks_of(pid: int) -> int:
-    """When a process started, in clock ticks since boot (field 22 of proc_pid_stat(5)); 0 where it is gone."""
+    """When a process started, in clock ticks since boot (field 22 of proc_pid_stat(5)); 0 where it has ended."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
     except OSError:
         return 0
-    return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
+    is_dead = fields[0] == b"X" or (fields[0] == b"Z" and fields[17] == b"1")  # its other threads may live on
+    return 0 if is_dead else int(fields[19])
 
 
 def now_in_boot_ticks() -> int:
@@ -492,10 +564,7 @@ def now_in_boot_ticks() -> int:
 
 
 class Spool:
-    """Takes an over-long text whole, up to a limit, in a file that the model can read.
-
-    The files of earlier cells go, the oldest first, until the folder holds no more than the limit.
-    """
+    """Takes an over-long text whole, up to a limit, in a file that the model can read."""
 
     def __init__(self, name: str, limit_bytes: int) -> None:
         self.path = f"{SPOOL_DIR}/{name}"
@@ -505,7 +574,6 @@ class Spool:
         with suppress(OSError):
             os.makedirs(SPOOL_DIR, exist_ok=True)
             if os.path.realpath(SPOOL_DIR) == SPOOL_DIR:  # and not a link that a cell has put there
-                make_room(SPOOL_DIR, limit_bytes)
                 self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
 
     def add(self, data: bytes) -> None:
@@ -525,24 +593,32 @@ class Spool:
             return {}
         os.close(self._fd)
         if not self.size_bytes:
-            os.unlink(self.path)
+            remove_file(self.path)
             return {}
         return {"full_text_path": self.path, "full_text_bytes": self.size_bytes}
 
 
-def make_room(folder: str, limit_bytes: int) -> None:
-    """Remove the oldest files of a folder until the rest is within a limit."""
-    files = sorted((info.st_mtime_ns, info.st_size, path) for path, info in regular_files(folder))
-    excess_bytes = sum(size_bytes for _, size_bytes, _ in files) - limit_bytes
-    for _, size_bytes, path in files:
-        if excess_bytes <= 0:
-            return
+def remove_file(path: str) -> None:
+    """Remove a file that a cell may have removed or replaced before."""
+    with suppress(OSError):
         os.unlink(path)
-        excess_bytes -= size_bytes
+
+
+class Spools:
+    """All over-long texts of a session: the oldest files go until the rest is within the limit."""
+
+    def __init__(self) -> None:
+        self._kept: deque[Spool] = deque()
+
+    def open(self, name: str, limit_bytes: int) -> Spool:
+        while self._kept and sum(spool.size_bytes for spool in self._kept) > limit_bytes:
+            remove_file(self._kept.popleft().path)
+        self._kept.append(Spool(name, limit_bytes))
+        return self._kept[-1]
 
 
 class Stream:
-    """One stream of a cell: the head goes out as it comes, the tail is kept, the whole goes to a file."""
+    """One stream of a cell: the head goes out as it comes, what follows is kept as the tail until the cell ends."""
 
     def __init__(self, cell: "Cell", name: str) -> None:
         self.cell = cell
@@ -678,7 +754,7 @@ class Merger:
 
     def _add_rich(self, message: dict[str, Any]) -> None:
         if self.cell is not None and message["parent_header"].get("msg_id") == self.cell.message_id:
-            self.cell.on_rich(message["msg_type"], message["content"])
+            self.cell.on_rich(message["header"]["msg_type"], message["content"])
 
 
 class Cell:
@@ -690,11 +766,14 @@ class Cell:
         self.code = code
         self.limits = guest.limits
         self.message_id = ""
+        self.fence_id = ""
+        """A request that the kernel answers after the cell."""
         self.replied = self.idle = self.asked_exit = self.interrupted = False
         self.status = "ok"
         self.execution_count: int | None = None
         self.streams = {name: Stream(self, name) for name in ("stdout", "stderr")}
         self.rich_left = self.limits["rich_bytes"]
+        self.error_left = MAX_ERROR_CHARS
         self.rich_omitted = 0
         self.rich_omitted_bytes = 0
         self.spools = 0
@@ -709,7 +788,18 @@ class Cell:
         self.status = "ok" if content.get("status") == "ok" else "error"
         count = content.get("execution_count")
         self.execution_count = count if isinstance(count, int) else None
-        self.asked_exit = any(part.get("source") == "ask_exit" for part in content.get("payload") or ())
+        payload = content.get("payload")
+        parts = [part for part in payload if isinstance(part, dict)] if isinstance(payload, list) else []
+        self.asked_exit = any(part.get("source") == "ask_exit" for part in parts)
+        for page in (part.get("data") for part in parts if part.get("source") == "page"):
+            if isinstance(page, dict):  # what a pager would show, such as the answer to `name?`
+                self.streams["stdout"].add(str(page.get("text/plain", "")).encode("utf-8", "replace"))
+
+    def on_fence(self) -> None:
+        """The kernel has gone on to what was asked after the cell."""
+        if not self.replied:
+            self.replied = True
+            self.status = "error"
 
     def on_iopub(self, kind: str, content: dict[str, Any]) -> None:
         if kind == "status" and content.get("execution_state") == "idle":
@@ -725,20 +815,29 @@ class Cell:
             self._send_rich("execute_result" if kind == "execute_result" else "display_data", content)
 
     def _send_rich(self, kind: str, content: dict[str, Any]) -> None:
-        data = dict(content.get("data") or {})
+        data = self._modest(as_dict(content.get("data")))
         header: dict[str, Any] = {"type": kind}
-        if kind == "execute_result":
-            header["execution_count"] = content.get("execution_count")
-        if isinstance(text := data.get("text/plain"), str):
+        if kind == "execute_result" and isinstance(count := content.get("execution_count"), int):
+            header["execution_count"] = count
+        if isinstance(text := data.get("text/plain"), str) and self.rich_left:
             data["text/plain"], cut = self._cut(text, "result")
             header |= cut
-        payload = self._pack_bundle(data, content.get("metadata") or {})
+        metadata = as_dict(content.get("metadata"))
+        payload = self._pack_bundle(data, metadata if is_modest(metadata) else {})
         if len(payload) > self.rich_left:
             self.rich_omitted += 1
             self.rich_omitted_bytes += len(payload)
             return
         self.rich_left -= len(payload)
         self.send(header, payload)
+
+    def _modest(self, data: dict[Any, Any]) -> dict[str, Any]:
+        """The representations that do no harm to who parses them."""
+        for kind in [kind for kind, value in data.items() if not is_modest(value)]:
+            with suppress(RecursionError):
+                self.rich_omitted_bytes += len(pack_json(data[kind]))
+            del data[kind]
+        return {str(kind): value for kind, value in data.items()}
 
     def _pack_bundle(self, data: dict[str, Any], metadata: dict[str, Any]) -> bytes:
         """The bundle, without its largest representations where the cell's allowance cannot hold them."""
@@ -760,7 +859,13 @@ class Cell:
         return kept, {"omitted_bytes": omitted_bytes} | spool.close()
 
     def _send_error(self, content: dict[str, Any]) -> None:
-        traceback, cut = self._cut("\n".join(str(line) for line in content.get("traceback") or ()), "traceback")
+        lines = content.get("traceback")
+        if self.error_left <= 0:
+            self.rich_omitted += 1
+            return
+        text = "\n".join(map(str, lines)) if isinstance(lines, list) else ""
+        traceback, cut = self._cut(text, "traceback")
+        self.error_left -= len(traceback)
         body = {
             "ename": str(content.get("ename", ""))[:MAX_NAME_CHARS],
             "evalue": cut_text(str(content.get("evalue", "")).encode("utf-8", "replace"), *MESSAGE_ENDS_BYTES)[0],
@@ -771,7 +876,7 @@ class Cell:
     def open_spool(self, name: str) -> Spool:
         self.spools += 1
         place = f"{self.spools}." if self.spools > 1 else ""
-        return Spool(f"cell{self.id}.{place}{name}.txt", self.limits["spool_bytes"])
+        return self.guest.spools.open(f"cell{self.id}.{place}{name}.txt", self.limits["spool_bytes"])
 
     def finish(self, status: str, cause: str | None, state_lost: bool) -> None:
         for stream in self.streams.values():
@@ -791,6 +896,24 @@ class Cell:
         )
 
 
+def as_dict(value: Any) -> dict[Any, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def is_modest(value: Any) -> bool:
+    """Whether a JSON value is neither so deep nor of so many parts that to parse it is to be harmed by it."""
+    parts, level = 0, [value]
+    for _ in range(MAX_JSON_DEPTH):
+        parts += len(level)
+        if parts > MAX_JSON_PARTS:
+            return False
+        containers = [part for part in level if isinstance(part, dict | list)]
+        level = [part for each in containers for part in (each.values() if isinstance(each, dict) else each)]
+        if not level:
+            return True
+    return False
+
+
 def cut_text(data: bytes, head_bytes: int, tail_bytes: int) -> tuple[str, int]:
     """UTF-8 text without its middle, cut between characters, and how many bytes were left out."""
     if len(data) <= head_bytes + tail_bytes:
@@ -808,7 +931,9 @@ def describe_death(wait_status: int, ooms: int) -> str:
     if ooms:
         return "out_of_memory"
     if os.WIFSIGNALED(wait_status):
-        return f"signal {signal.Signals(os.WTERMSIG(wait_status)).name}"
+        number = os.WTERMSIG(wait_status)
+        names = {known.value: known.name for known in signal.Signals}
+        return f"signal {names.get(number, number)}"
     return "exit"
 
 
@@ -853,8 +978,7 @@ class Upload:
 
     def abandon(self) -> None:
         os.close(self.fd)
-        with suppress(FileNotFoundError):
-            os.unlink(self.partial)
+        remove_file(self.partial)
 
 
 def open_regular(path: str) -> int:
@@ -895,7 +1019,7 @@ def list_workspace(max_files: int, hashed: bool) -> list[dict[str, Any]]:
         if left < 0:
             break
         name = os.path.relpath(path, WORKSPACE).encode(errors="surrogateescape").decode(errors="backslashreplace")
-        sha256 = hash_file(path) if hashed else None
+        sha256 = hash_file(path) if hashed and info.st_blocks * 512 >= info.st_size else None  # and not sparse
         entry = {"size_bytes": info.st_size, "modified_ns": info.st_mtime_ns, "sha256": sha256}
         found.append({"name": name} | entry)
     return found
@@ -924,12 +1048,15 @@ class Guest:
         self.host = host
         self.zygote = zygote
         self.children = Children()
+        self.spools = Spools()
         self.limits: dict[str, int] = {}
         self.kernel = Kernel(zygote)
         self.merger = Merger(self.kernel)
         self.has_begun = False
         """Whether a kernel has ever come up; until then nothing is worth another try."""
         self.ready = False
+        self.unborn = 0
+        """How many kernels in a row were replaced before they came up."""
         self.cell: Cell | None = None
         self.upload: Upload | None = None
         self.probe_id = ""
@@ -945,7 +1072,7 @@ class Guest:
         self._watch(self.children.wake_fd, self._on_orphan)
         self._watch(self.kernel.ready_fd, self._on_kernel_bound)
         while True:
-            timeout_ms = PROBE_AGAIN_MS if self.probe_id and not self.ready else None
+            timeout_ms = None if self.ready else PROBE_AGAIN_MS
             events = self.poller.poll(timeout_ms)
             kernel = self.kernel
             for source, _ in events:
@@ -953,7 +1080,7 @@ class Guest:
                     break  # what is left may be about a descriptor that now means something else
                 if source in self.handlers:
                     self.handlers[source]()
-            if timeout_ms and not events:
+            if not self.ready and not events and self.probe_id:
                 self._probe()
 
     def _watch(self, source: Any, handler: Callable[[], None]) -> None:
@@ -1037,6 +1164,9 @@ class Guest:
             self.host.send({"type": "kernel_died", "cause": cause})
 
     def _replace_kernel(self) -> None:
+        self.unborn = 0 if self.ready else self.unborn + 1
+        if self.unborn > MAX_UNBORN:
+            sys.exit("no kernel comes up any more")
         old = self.kernel
         for name in ("shell", "iopub", "stdout_fd", "stderr_fd", "ready_fd"):
             self._unwatch(getattr(old, name, None))
@@ -1076,7 +1206,10 @@ class Guest:
 
     def _on_shell(self) -> None:
         for message in self.kernel.messages(self.kernel.shell):
-            if message["msg_type"] == "kernel_info_reply":
+            parent = message["parent_header"].get("msg_id")
+            if self.cell is not None and parent and parent == self.cell.fence_id:
+                self.cell.on_fence()
+            elif message["header"].get("msg_type") == "kernel_info_reply":
                 self._note_probe("shell")
             elif self._is_current(message) and self.cell is not None:
                 self.cell.on_reply(message["content"])
@@ -1086,16 +1219,17 @@ class Guest:
         for message in self.kernel.messages(self.kernel.iopub):
             if not self.ready:
                 self._note_probe("iopub")
-            if message["msg_type"] in RICH_MESSAGES:
+            kind = message["header"].get("msg_type")
+            if kind in RICH_MESSAGES:
                 self.merger.add_rich(message)
                 self._follow_stdout()
             elif self._is_current(message) and self.cell is not None:
-                self.cell.on_iopub(message["msg_type"], message["content"])
+                self.cell.on_iopub(kind, message["content"])
         self._finish_cell()
 
     def _is_current(self, message: dict[str, Any]) -> bool:
         parent = message["parent_header"].get("msg_id")
-        return self.cell is not None and bool(parent) and parent == self.cell.message_id
+        return self.cell is not None and bool(parent) and parent in (self.cell.message_id, self.cell.fence_id)
 
     def _finish_cell(self) -> None:
         cell = self.cell
@@ -1133,8 +1267,8 @@ class Guest:
             handler = getattr(self, f"_host_{header['type']}")
             try:
                 handler(header, payload)
-            except (RefusedError, OSError) as error:
-                reason = str(error) if isinstance(error, RefusedError) else f"{error.strerror}: {error.filename!r}"
+            except (RefusedError, OSError, ValueError) as error:
+                reason = f"{error.strerror}: {error.filename!r}" if isinstance(error, OSError) else str(error)
                 self.host.send({"type": "refused", "id": header["id"], "reason": reason[:MAX_REASON_CHARS]})
 
     def _host_configure(self, header: dict[str, Any], payload: bytes) -> None:
@@ -1147,9 +1281,13 @@ class Guest:
     def _host_interrupt(self, header: dict[str, Any], payload: bytes) -> None:
         if self.cell is not None and self.cell.message_id:
             self.cell.interrupted = True
-            self.kernel.signal_group(signal.SIGINT)
+            spared = {1, self.zygote.pid}
+            for pid in {self.kernel.pid} | young_pids(self.cell.begun_ticks, spared):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGINT)
             # A cell that awaits is cancelled by its event loop, which the signal does not wake, but a message does.
-            self.kernel.request("kernel_info_request", {})
+            # Its answer says that the cell is over even where the interrupt has hit the cell's own.
+            self.cell.fence_id = self.kernel.request("kernel_info_request", {})
 
     def _host_ping(self, header: dict[str, Any], payload: bytes) -> None:
         self.host.send({"type": "pong", "id": header["id"]})
@@ -1188,9 +1326,9 @@ class Guest:
         self.host.send({"type": "file", "id": header["id"]} | moved)
 
     def _abandon_upload(self) -> None:
-        if self.upload is not None:
-            self.upload.abandon()
-            self.upload = None
+        upload, self.upload = self.upload, None
+        if upload is not None:
+            upload.abandon()
 
     def _host_get(self, header: dict[str, Any], payload: bytes) -> None:
         fd = open_regular(workspace_path(header["name"]))

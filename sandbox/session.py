@@ -23,13 +23,15 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from sandbox import frames
 from sandbox.channel import Channel, RefusedError, StreamEndedError
 from sandbox.errors import FileTransferError, ProtocolError, SandboxError, SessionClosedError, StartError
-from sandbox.execution import Execution, Output
+from sandbox.execution import ErrorOutput, Execution, Output
 from sandbox.launcher import Launcher, SandboxInfo, guest_source
 from sandbox.policy import Policy
 from sandbox.recording import Recording
 
 CHUNK_BYTES = 1 << 18
 MAX_LISTED_FILES = 10_000
+MAX_CODE_BYTES = 4 << 20
+MAX_NAME_BYTES = 4096
 PING_TIMEOUT_S = 1.0
 
 
@@ -39,6 +41,14 @@ class Change:
 
     kind: Literal["started", "interrupted", "restarted", "stopped"]
     reason: str
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What a replaced kernel or sandbox took along."""
+
+    state: bool
+    files: bool
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,7 @@ class FileInfo(BaseModel):
     size_bytes: int
     modified_ns: int
     sha256: str | None = None
-    """Of its content; None where it was not asked for or cannot be read."""
+    """Of its content; None where it was not asked for, and for a file that cannot be read or has holes."""
 
 
 class Description(BaseModel):
@@ -95,6 +105,11 @@ class Session:
         self._lock = asyncio.Lock()
         self._requests = 0
         self._abandoned = False
+        """Whether a cell was left before its end."""
+        self._unsettled = False
+        """Whether another operation was: its answer may fill the stream."""
+        self._untold = Losses(state=False, files=False)
+        """What is gone that no Execution has told of yet."""
         self._over = ""
         """Why no further operation is possible, in one sentence; empty while it is."""
         self._expired = False
@@ -144,18 +159,33 @@ class Session:
     ) -> Execution:
         """Run one cell and return what it did; `timeout_s` replaces the policy's `cell_timeout_s`.
 
-        `on_output` is called with each piece of output as it comes.
+        `on_output` is called with each piece of output as it comes. Code of more than 4 MiB is not run, and the
+        Execution says so. Raises ValueError for a time-out that is not positive.
         """
-        limit_s = timeout_s or self.policy.cell_timeout_s
+        limit_s = self.policy.cell_timeout_s if timeout_s is None else timeout_s
+        source = code.encode("utf-8", "replace")
+        if not limit_s > 0:
+            raise ValueError(f"timeout_s must be more than 0, and is {timeout_s!r}.")
+        if len(source) > MAX_CODE_BYTES:
+            said = f"The code is {len(source)} bytes long, over the limit of {MAX_CODE_BYTES}."
+            error = ErrorOutput(ename="CodeTooLong", evalue=said, traceback=[f"CodeTooLong: {said}"])
+            return Execution(status="error", outputs=[error])
         async with self._operation() as channel:
             begun = time.monotonic()
             self._abandoned = True  # until it is over; a cancelled caller leaves it so
             self._interrupted = False
-            execution = await self._run_cell(channel, code, limit_s, on_output)
+            execution = await self._run_cell(channel, source, limit_s, on_output)
             self._abandoned = False
             if self._interrupted and execution.cause == "timeout":
                 execution = execution.model_copy(update={"cause": "interrupted"})
-            return execution.model_copy(update={"duration_s": time.monotonic() - begun})
+            told, self._untold = self._untold, Losses(state=False, files=False)
+            return execution.model_copy(
+                update={
+                    "duration_s": time.monotonic() - begun,
+                    "state_lost": execution.state_lost or told.state,
+                    "files_lost": execution.files_lost or told.files,
+                }
+            )
 
     def interrupt(self) -> bool:
         """Interrupt the running cell as its time-out would, with the cause "interrupted"; False where none runs."""
@@ -257,14 +287,18 @@ class Session:
             channel = await self._ready_channel()
             if self._expiry is None:
                 self._expiry = asyncio.get_running_loop().call_later(self.policy.session_timeout_s, self._expire)
+            self._unsettled = True  # a cancelled caller leaves it so
             try:
                 yield channel
+                self._unsettled = False
             except (ProtocolError, ValidationError, RefusedError) as error:
+                self._untold = Losses(state=True, files=True)
                 await self._stop("the guest broke the protocol")
                 if isinstance(error, ProtocolError):
                     raise
                 raise ProtocolError("The sandbox sent a malformed answer.") from error
             except StreamEndedError as error:
+                self._untold = Losses(state=True, files=True)
                 await self._stop_lost(channel)
                 self._check_open()
                 raise SessionClosedError("The sandbox went away; the next call starts a new one.") from error
@@ -281,11 +315,19 @@ class Session:
 
     async def _ready_channel(self) -> Channel:
         if self._channel is not None and self._abandoned:
+            self._untold = Losses(state=True, files=self._untold.files)
             try:
                 await self._replace_kernel(self._channel, "its cell was abandoned")
             except SandboxError:
+                self._untold = Losses(state=True, files=True)
                 await self._stop("the guest is silent")
-        self._abandoned = False
+        elif self._channel is not None and self._unsettled:
+            try:
+                await self._ask(self._channel, frames.Pong, "ping")  # and what comes before it is dropped
+            except (StreamEndedError, ProtocolError, RefusedError):
+                self._untold = Losses(state=True, files=True)
+                await self._stop("the guest is silent")
+        self._abandoned = self._unsettled = False
         channel = self._channel or await self._launch()
         if self._over:  # closed meanwhile
             await self._stop("closed")
@@ -343,21 +385,21 @@ class Session:
     # --- one cell
 
     async def _run_cell(
-        self, channel: Channel, code: str, limit_s: float, on_output: Callable[[Output], None]
+        self, channel: Channel, source: bytes, limit_s: float, on_output: Callable[[Output], None]
     ) -> Execution:
         """Run the cell; where the sandbox was lost before the cell could begin, in a new one."""
         recording = Recording(self._next_id(), self.policy.max_cell_bytes, on_output)
-        execution = await self._climb(channel, recording, code, limit_s)
+        execution = await self._climb(channel, recording, source, limit_s)
         if execution.cause == "sandbox_lost" and not recording.started and not self._over:
             again = Recording(self._next_id(), self.policy.max_cell_bytes, on_output)
-            execution = await self._climb(await self._ready_channel(), again, code, limit_s)
-            return execution.model_copy(update={"state_lost": True, "files_lost": True})
+            self._untold = Losses(state=True, files=True)
+            return await self._climb(await self._ready_channel(), again, source, limit_s)
         return execution
 
-    async def _climb(self, channel: Channel, recording: Recording, code: str, limit_s: float) -> Execution:
+    async def _climb(self, channel: Channel, recording: Recording, source: bytes, limit_s: float) -> Execution:
         """Run the cell up the ladder until it is over, one way or another."""
         try:
-            await channel.send({"type": "execute", "id": recording.cell_id}, code.encode("utf-8", "replace"))
+            await channel.send({"type": "execute", "id": recording.cell_id}, source)
             if done := await self._collect_until_interrupt(channel, recording, limit_s):
                 return recording.execution(done, kernel_died=channel.take_kernel_death())
             self.on_change(Change("interrupted", "asked for" if self._interrupted else "timeout"))
@@ -414,6 +456,8 @@ def _partial_file(target: Path) -> Iterator[IO[bytes]]:
 @contextmanager
 def _transfer_errors(name: str, path: Path) -> Iterator[None]:
     """One exception for what the sandbox refuses about `name` and what the host refuses about `path`."""
+    if len(name) > MAX_NAME_BYTES or name.encode("utf-8", "replace").decode() != name:
+        raise FileTransferError(f"{name[:80]!r} is no name of a file: it is too long, or not valid UTF-8.")
     try:
         yield
     except RefusedError as error:

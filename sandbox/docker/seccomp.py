@@ -7,6 +7,7 @@ Format: https://docs.docker.com/engine/security/seccomp/.
 
 import errno
 import json
+import os
 import socket
 import stat
 from collections.abc import Iterable, Mapping
@@ -31,11 +32,11 @@ FILE_KINDS = (0, stat.S_IFREG, stat.S_IFIFO, stat.S_IFSOCK)
 PROCESSES = """
     arch_prctl capget execve execveat exit exit_group fork get_robust_list get_thread_area getegid geteuid getgid
     getgroups getpgid getpgrp getpid getppid getpriority getresgid getresuid getrlimit getrusage getsid gettid getuid
-    ioprio_get ioprio_set kill landlock_add_rule landlock_create_ruleset landlock_restrict_self membarrier pidfd_open
+    ioprio_get kill landlock_add_rule landlock_create_ruleset landlock_restrict_self membarrier pidfd_open
     pidfd_send_signal prctl restart_syscall rseq sched_get_priority_max sched_get_priority_min sched_getaffinity
-    sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval sched_setaffinity sched_setattr sched_setparam
-    sched_setscheduler sched_yield set_robust_list set_thread_area set_tid_address setfsgid setfsuid setgid setgroups
-    setpgid setpriority setregid setresgid setresuid setreuid setrlimit setsid setuid tgkill tkill umask uname vfork
+    sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval
+    sched_yield set_robust_list set_thread_area set_tid_address setfsgid setfsuid setgid setgroups
+    setpgid setregid setresgid setresuid setreuid setrlimit setsid setuid tgkill tkill umask uname vfork
     wait4 waitid
 """
 SIGNALS_AND_TIME = """
@@ -107,6 +108,8 @@ INTERNET_SOCKETS = (
     (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
 )
 """Type and protocol of a socket in an internet domain; any other may load a kernel module on demand."""
+SCHED_OTHER = 0
+"""The policy that every process begins with (sched(7))."""
 UNIX, NETLINK = 1, 16
 INTERNET_DOMAINS = (2, 10)
 """AF_* as Linux numbers them, whatever system this runs on."""
@@ -135,6 +138,13 @@ def profile() -> str:
         _allow(" ".join((PROCESSES, SIGNALS_AND_TIME, MEMORY, FILES, STREAMS))),
         _allow("clone", (0, NAMESPACE_FLAGS, 0)),
         _allow("prlimit64", (0, INT, 0)),  # its own limits, not the guest's
+        # And its own place in the queue: a guest that no longer gets the processor cannot be ended either.
+        *(
+            _allow(name, (0, INT, 0))
+            for name in ("sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler")
+        ),
+        _allow("sched_setscheduler", (1, INT, SCHED_OTHER)),  # libzmq gives it to each of its threads, by their ids
+        _allow("setpriority", (0, INT, os.PRIO_PROCESS), (1, INT, 0)),
         *(_allow("personality", (0, INT, value)) for value in PERSONALITIES),
         *(_allow("ioctl", (1, INT, request)) for request in IOCTLS),
         *(_allow("mknod", (1, KIND_MASK, kind)) for kind in FILE_KINDS),

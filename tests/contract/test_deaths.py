@@ -14,6 +14,7 @@ DEATHS = {
     "import os; os.abort()": "signal SIGABRT",
     "import os, signal; os.kill(os.getpid(), signal.SIGKILL)": "signal SIGKILL",
     "import os, signal; os.kill(os.getpid(), signal.SIGTERM)": "signal SIGTERM",
+    "import os; os.kill(os.getpid(), 40)": "signal 40",
     "hoard = [bytearray(10_000_000) for _ in range(1000)]": "out_of_memory",
 }
 
@@ -115,20 +116,57 @@ display("parent")
     assert (await session.execute("1 + 1")).text == "2\n"
 
 
-async def test_a_full_tmp_does_not_keep_a_new_kernel_from_starting(launcher: Launcher) -> None:
+async def test_full_disks_do_not_keep_a_new_kernel_from_starting(launcher: Launcher) -> None:
     fill = """
 import os
-file = open('/tmp/bytes', 'wb', buffering=0)
-for use in (lambda n: file.write(bytes(1 << 16)), lambda n: open(f'/tmp/{n}', 'w').close()):
-    try:
-        for n in range(100_000): use(n)
-    except OSError: pass
+for folder in ('/tmp', '/workspace'):
+    file = open(f'{folder}/bytes', 'wb', buffering=0)
+    for use in (lambda n: file.write(bytes(1 << 16)), lambda n: open(f'{folder}/{n}', 'w').close()):
+        try:
+            for n in range(100_000): use(n)
+        except OSError: pass
 os._exit(1)
 """
-    async with Session(launcher, Policy(tmp_bytes=1 << 20, max_files=256)) as session:
+    async with Session(launcher, Policy(tmp_bytes=1 << 20, workspace_bytes=1 << 20, max_files=256)) as session:
         assert (await session.execute(fill)).cause == "exit"
         execution = await session.execute("1 + 1")
         assert (execution.text, execution.files_lost) == ("2\n", False)
+
+
+async def test_no_kernel_runs_what_an_earlier_one_has_written(session: Session) -> None:
+    plant = """
+import os
+os.makedirs('/tmp/.ipython/profile_default/startup', exist_ok=True)
+for path in ('/tmp/.ipython/profile_default/startup/00.py', 'ipython_config.py', 'ipython_kernel_config.py'):
+    open(path, 'w').write('import os; os._exit(3)')
+os._exit(0)
+"""
+    await session.execute(plant)
+    execution = await session.execute("1 + 1")
+    assert (execution.text, execution.files_lost) == ("2\n", False)
+
+
+MALFORMED = {
+    "payload": "get_ipython().payload_manager._payload.append('x')",
+    "content": "k = get_ipython().kernel; k.session.send(k.iopub_socket, 'display_data', [1], parent=k.get_parent())",
+    "data": "k = get_ipython().kernel; k.session.send(k.iopub_socket, 'display_data', {'data': 1, 'metadata': [1]}, "
+    "parent=k.get_parent())",
+    "traceback": "k = get_ipython().kernel; k.session.send(k.iopub_socket, 'error', {'traceback': 1}, "
+    "parent=k.get_parent())",
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+async def test_a_malformed_message_of_a_kernel_costs_nothing(session: Session, name: str) -> None:
+    await session.execute(f"x = 1\n{MALFORMED[name]}")
+    execution = await session.execute("x")
+    assert (execution.text, execution.state_lost) == ("1\n", False)
+
+
+@pytest.mark.parametrize("code", ["import sys; sys.stdout.close()", "import sys; sys.stderr = None"])
+async def test_a_cell_that_closes_its_streams_costs_the_next_nothing(session: Session, code: str) -> None:
+    assert (await session.execute(code)).status == "ok"
+    assert (await session.execute("import sys; print(1); print(2, file=sys.stderr)")).text == "1\n2\n"
 
 
 async def test_every_signal_to_the_guest_is_without_effect(session: Session) -> None:

@@ -139,6 +139,31 @@ async def test_a_download_that_its_taker_gives_up_leaves_nothing(session: Sessio
     assert (await session.execute("1 + 1")).text == "2\n"
 
 
+async def test_after_a_transfer_that_was_given_up_the_next_one_works(session: Session, tmp_path: Path) -> None:
+    await session.execute("open('big', 'wb').write(bytes(200 << 20))")
+    (tmp_path / "source").write_bytes(bytes(20 << 20))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await session.get_file("big", tmp_path / "big")
+    async with asyncio.timeout(20):
+        assert (await session.put_file(tmp_path / "source", "next")).size_bytes == 20 << 20
+    assert (await session.execute("1 + 1")).files_lost is False
+
+
+async def test_a_file_of_holes_is_listed_without_being_read(session: Session) -> None:
+    await session.execute("import os; open('holes', 'w').close(); os.truncate('holes', 1 << 40)")
+    [file] = await session.list_files(hashed=True)
+    assert (file.size_bytes, file.sha256) == (1 << 40, None)
+
+
+async def test_a_folder_closed_under_an_upload_refuses_it_and_costs_nothing(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(bytes(1 << 20))
+    await session.execute("import os; os.mkdir('closed'); os.chmod('closed', 0o500)")
+    with pytest.raises(FileTransferError, match="Permission denied"):
+        await session.put_file(tmp_path / "source", "closed/x")
+    assert (await session.execute("1 + 1")).files_lost is False
+
+
 async def test_a_host_file_that_cannot_be_read_or_written_says_so(session: Session, tmp_path: Path) -> None:
     with pytest.raises(FileTransferError, match=r"Cannot access .*: No such file or directory"):
         await session.put_file(tmp_path / "none", "x")

@@ -145,6 +145,30 @@ time.sleep(60)
     assert (await hasty.execute("time.sleep(0.2)\nprint('mine')")).text == "mine\n"
 
 
+async def test_a_pool_that_an_interrupted_cell_has_made_is_heard_again(hasty: Session) -> None:
+    await hasty.execute(
+        "import time\nfrom concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor(1)\n"
+        "job = pool.submit(time.sleep, 0.7)\ntime.sleep(60)",
+        timeout_s=CELL_S,
+    )
+    assert (await hasty.execute("pool.submit(print, 'from the pool').result()")).text == "from the pool\n"
+
+
+async def test_a_process_of_an_earlier_cell_outlives_an_interrupt(hasty: Session) -> None:
+    await hasty.execute("import subprocess, time; server = subprocess.Popen(['sleep', '60']); time.sleep(0.1)")
+    await hasty.execute("time.sleep(60)", timeout_s=CELL_S)
+    assert (await hasty.execute("server.poll()")).text == ""
+
+
+@pytest.mark.parametrize("early_s", [-0.004, -0.002, 0, 0.002, 0.004, 0.006])
+async def test_an_interrupt_at_the_end_of_a_cell_costs_no_state(hasty: Session, early_s: float) -> None:
+    for _ in range(10):
+        execution = await hasty.execute("import time; time.sleep(0.02)", timeout_s=0.02 + early_s)
+        assert execution.status in ("ok", "timeout")
+        assert not execution.state_lost
+    assert (await hasty.execute("kept")).text == "'yes'\n"
+
+
 async def test_a_cell_ends_though_its_threads_and_processes_go_on(hasty: Session) -> None:
     code = """
 import subprocess, threading, time

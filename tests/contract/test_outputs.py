@@ -116,6 +116,43 @@ async def test_a_huge_traceback_keeps_its_ends_and_lies_whole_in_a_file(session:
     assert (await session.execute(f"open({path!r}).read().count('line 5000')")).text == "9\n"
 
 
+async def test_a_lone_surrogate_is_shown_and_harms_nothing(session: Session) -> None:
+    code = "from IPython.display import display\ndisplay({'text/plain': '\\ud800'}, raw=True)\nprint('y' * 200_000)"
+    execution = await session.execute(code)
+    assert execution.text.startswith("?\nyyy")
+    assert (await session.execute("raise ValueError('\\ud800')")).text.endswith("ValueError: ?\n")
+
+
+async def test_an_output_that_cannot_be_sent_holds_nothing_back(session: Session) -> None:
+    code = """
+from IPython.display import display
+print('first')
+try: display({'application/json': object()}, raw=True)
+except Exception: print('caught')
+display('A'); print('y' * 200_000); display('B')
+"""
+    execution = await session.execute(code)
+    assert (execution.status, execution.state_lost) == ("ok", False)
+    assert execution.text.startswith("first\ncaught\n'A'\ny")
+    assert "'B'\n" in execution.text
+
+
+async def test_json_without_end_or_ground_is_left_out_and_counted(session: Session) -> None:
+    code = """
+from IPython.display import display
+deep = []
+for _ in range(250): deep = [deep]
+for value in (deep, [[]] * 1_000_000): display({'application/json': value, 'text/plain': 'kept'}, raw=True)
+"""
+    execution = await session.execute(code)
+    assert [set(output.data) for output in execution.outputs] == [{"text/plain"}] * 2  # type: ignore[union-attr]
+    assert execution.omitted_bytes > 3_000_000
+
+
+async def test_what_a_pager_would_show_is_shown(session: Session) -> None:
+    assert "Return the number of items" in (await session.execute("len?")).text
+
+
 async def test_a_full_workspace_costs_the_file_and_not_the_output(launcher: Launcher) -> None:
     async with Session(launcher, Policy(workspace_bytes=1 << 20)) as session:
         execution = await session.execute("print('x' * 3_000_000)")

@@ -78,11 +78,31 @@ def test_a_spool_holds_the_start_of_what_is_over_its_limit(spools: Path) -> None
 
 
 def test_the_oldest_spools_go_when_a_new_one_needs_their_room(spools: Path) -> None:
-    for age, name in enumerate(("new", "old", "oldest")):
-        guest.Spool(name, 100).add(b"x" * 40)
-        os.utime(spools / name, (1000 - age, 1000 - age))
-    guest.Spool("now", 100)
+    kept = guest.Spools()
+    for name in ("oldest", "old", "new", "now"):
+        kept.open(name, 100).add(b"x" * 40)
     assert sorted(path.name for path in spools.iterdir()) == ["new", "now", "old"]
+
+
+def test_a_spool_that_a_cell_has_removed_is_no_trouble(spools: Path) -> None:
+    kept = guest.Spools()
+    spool = kept.open("a", 0)
+    (spools / "a").unlink()
+    assert spool.close() == {}
+    kept.open("b", 10).add(b"x" * 10)
+    (spools / "b").unlink()
+    kept.open("c", 5)
+
+
+DEEP: list[object] = []
+for _ in range(guest.MAX_JSON_DEPTH):
+    DEEP = [DEEP]
+MODEST = {"a": [1, "b", None, {"c": 2.5}]}
+
+
+@pytest.mark.parametrize(("value", "modest"), [(MODEST, True), (DEEP, False), ([[]] * 200_000, False), ("x", True)])
+def test_json_that_would_harm_who_parses_it_is_not_modest(value: object, modest: bool) -> None:
+    assert guest.is_modest(value) is modest
 
 
 def test_a_spool_folder_that_a_cell_has_replaced_is_left_alone(spools: Path, tmp_path: Path) -> None:

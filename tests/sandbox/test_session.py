@@ -210,8 +210,41 @@ async def test_a_cancelled_cell_does_not_run_on_under_the_next() -> None:
             async with asyncio.timeout(0.05):
                 await session.execute("sleep")
         launcher.processes[0].answers["execute"] = done(2)
-        assert (await session.execute("1")).status == "ok"
-    assert launcher.processes[0].seen == ["execute", "restart", "execute"]
+        execution = await session.execute("1")
+        assert (execution.status, execution.state_lost, execution.files_lost) == ("ok", True, False)
+        launcher.processes[0].answers["execute"] = done(3)
+        assert not (await session.execute("1")).state_lost
+    assert launcher.processes[0].seen == ["execute", "restart", "execute", "execute"]
+
+
+async def test_a_sandbox_that_a_file_was_lost_with_is_told_of_by_the_next_cell(tmp_path: Path) -> None:
+    async with Session(FakeLauncher({"get": None}, {"execute": done(2)})) as session:
+        with pytest.raises(SessionClosedError, match="went away"):
+            await session.get_file("x", tmp_path / "x")
+        execution = await session.execute("1")
+        assert (execution.state_lost, execution.files_lost) == (True, True)
+
+
+async def test_code_without_end_is_not_sent() -> None:
+    launcher = FakeLauncher({})
+    async with Session(launcher) as session:
+        execution = await session.execute("#" * (4 << 20) + "#")
+    assert execution.text == "CodeTooLong: The code is 4194305 bytes long, over the limit of 4194304.\n"
+    assert launcher.processes[0].seen == []
+
+
+@pytest.mark.parametrize("timeout_s", [0, -1, float("nan")])
+async def test_a_time_out_that_is_none_is_refused(timeout_s: float) -> None:
+    async with Session(FakeLauncher({})) as session:
+        with pytest.raises(ValueError, match="timeout_s must be more than 0"):
+            await session.execute("1", timeout_s=timeout_s)
+
+
+@pytest.mark.parametrize("name", ["a\ud800", "x" * 5000])
+async def test_a_name_that_no_frame_can_hold_is_refused(name: str, tmp_path: Path) -> None:
+    async with Session(FakeLauncher({})) as session:
+        with pytest.raises(FileTransferError, match="is no name of a file"):
+            await session.get_file(name, tmp_path / "x")
 
 
 async def test_a_closed_session_says_so() -> None:

@@ -32,6 +32,10 @@ GUEST: Table = {
     "to read the guest's memory": ("system_call('process_vm_readv', 1)", "EPERM"),
     "to write into the guest's memory": ("system_call('process_vm_writev', 1)", "EPERM"),
     "the guest's stream by its process": ("system_call('pidfd_getfd', os.pidfd_open(1), 1)", "EPERM"),
+    "to let the guest run last": ("os.sched_setscheduler(1, os.SCHED_IDLE, os.sched_param(0))", "EPERM"),
+    "to make the guest nice": ("os.setpriority(os.PRIO_PROCESS, 1, 19)", "EPERM"),
+    "to make all of the user's processes nice": ("os.setpriority(os.PRIO_USER, os.getuid(), 19)", "EPERM"),
+    "to bind the guest to a processor": ("os.sched_setaffinity(1, {0})", "EPERM"),
     "to change the guest's limits": ("resource.prlimit(1, resource.RLIMIT_NOFILE, (0, 0))", "EPERM"),
 }
 ZYGOTE: Table = {
