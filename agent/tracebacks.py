@@ -37,8 +37,9 @@ def shorten(error: ErrorOutput) -> str:
     """The traceback without colours and library frames; a cause that only libraries saw is its message alone."""
     text = plain("\n".join(error.traceback)).strip("\n").rstrip()
     message = plain(f"{error.ename}: {error.evalue}").strip()
-    if not text.endswith(message):  # a syntax error, say, is told in other words
-        message = ""
+    last_line = text.rpartition("\n")[2]
+    if not text.endswith(message) and error.ename and last_line.startswith(f"{error.ename}:"):
+        message = ""  # a syntax error is told in other words
     parts = list(_parts(text.removesuffix(message).split("\n")))
     last = parts.pop()
     causes = [part for part in parts if part.frames or "\n".join(part.message) != message]

@@ -1,7 +1,7 @@
 """Real tracebacks of IPython, and what is left of them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.text import plain
@@ -170,7 +170,7 @@ ZeroDivisionError: division by zero""",
         ),
         "Cell In[1], line 1\n----> 1 f()\nValueError: a\nFile /x.py:3, in f\n--> 3 b",
     ),
-    "nothing": (ErrorOutput(ename="", evalue="", traceback=[]), ""),
+    "no traceback": (ErrorOutput(ename="E", evalue="v", traceback=[]), "E: v"),
 }
 
 
@@ -186,10 +186,11 @@ LINES = st.sampled_from(
 )  # fmt: skip
 
 
+@example(["\x1b]0;a title without an end"], "E", "v")
 @given(st.lists(LINES | st.text(), max_size=30), st.text(), st.text())
 def test_fuzz_any_traceback_is_told_and_its_message_is_never_lost(lines: list[str], ename: str, evalue: str) -> None:
     message = plain(f"{ename}: {evalue}").strip()
     error = ErrorOutput(ename=ename, evalue=evalue, traceback=[*lines, message])
     left = shorten(error)
     assert left.endswith(message)
-    assert len(left) <= len("\n".join(error.traceback)) + len("[the same 99 more times]\n") * len(lines)
+    assert len(left) <= len("\n".join(error.traceback)) + len(f"\n{message}") + 30 * len(lines)
