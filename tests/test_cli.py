@@ -47,6 +47,11 @@ BAD: dict[str, tuple[list[str], dict[str, str], int, str]] = {
     "thinking that cannot be had": (["doctor", "--thinking"], {}, 2,
         "cellblock: Model 'qwen2.5-coder-1.5b' does not think: it takes no --thinking. "
         "Try: cellblock run --model qwen2.5-coder-1.5b ..."),
+    "a limit": (["run", "x", "--max-turns", "0"], {}, 2,
+        "cellblock: --max-turns cannot be '0': it must be at least 1."),
+    "a limit on cost without a price": (["chat", "--max-cost", "1"], {}, 2,
+        "cellblock: A limit on cost needs a price, and none is known for model 'qwen2.5-coder-1.5b'. "
+        "Try: --prices FILE"),
     "no price table": (["run", "x", "--prices", "/nowhere/p.toml"], {}, 2,
         "cellblock: Cannot read the price table '/nowhere/p.toml': No such file or directory. Try: ls"),
     "no model named": (["run", "x", "--base-url", "http://h/v1"], {}, 2,
@@ -219,3 +224,15 @@ def test_a_run_directory_that_is_taken_is_refused(asked: tuple[subprocess.Comple
     done = cellblock("run", "x", "--model", "m", "--base-url", "http://127.0.0.1:9/v1", "-o", str(run))
     assert done.returncode == 3
     assert done.stderr.splitlines()[-1] == f"cellblock: {str(run)!r} already holds a run. Try: cellblock show {run}"
+
+
+@pytest.mark.docker
+def test_a_run_that_takes_too_long_ends_at_its_limit_and_says_so(tmp_path: Path) -> None:
+    with ScriptedEndpoint([calls("import time\ntime.sleep(60)")]) as endpoint:
+        done = cellblock(
+            "run", "x", "--model", "m", "--base-url", endpoint.base_url, "--max-seconds", "1", "--json",
+            "-o", str(tmp_path / "run"),
+        )  # fmt: skip
+    result = json.loads(done.stdout)
+    assert (done.returncode, result["outcome"], result["limit"], result["answer"]) == (1, "limit", "seconds", None)
+    assert f"{tmp_path / 'run'}: limit (seconds), 10 + 5 tokens" in done.stderr
