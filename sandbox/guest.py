@@ -55,6 +55,7 @@ PR_SET_DUMPABLE = 4
 KILL_ROUNDS = 20
 MAX_UNBORN = 3
 PROBE_AGAIN_MS = 50
+FENCE_AGAIN_MS = 200
 IOPUB_WAITING = 1000
 """Rich outputs that wait in the guest; more of them wait in the kernel, at the cell's own expense."""
 FORK_PATIENCE_S = 2.0
@@ -486,7 +487,7 @@ class Kernel:
                 continue
             if message is None:
                 return
-            if all(isinstance(message.get(part), dict) for part in ("header", "parent_header", "content")):
+            if is_well_formed(message):
                 yield message
 
     def close(self) -> None:
@@ -496,6 +497,15 @@ class Kernel:
         for name in ("shell", "iopub"):
             if hasattr(self, name):
                 getattr(self, name).close()
+
+
+def is_well_formed(message: dict[str, Any]) -> bool:
+    """Whether a message has the parts that are looked at: a cell can sign whatever it likes."""
+    parts = (message.get(name) for name in ("header", "parent_header", "content"))
+    if not all(isinstance(part, dict) for part in parts):
+        return False
+    parent, kind = message["parent_header"].get("msg_id", ""), message["header"].get("msg_type")
+    return isinstance(parent, str) and isinstance(kind, str)
 
 
 def count_ooms() -> int:
@@ -766,8 +776,8 @@ class Cell:
         self.code = code
         self.limits = guest.limits
         self.message_id = ""
-        self.fence_id = ""
-        """A request that the kernel answers after the cell."""
+        self.fences: set[str] = set()
+        """Requests that the kernel answers after the cell."""
         self.replied = self.idle = self.asked_exit = self.interrupted = False
         self.status = "ok"
         self.execution_count: int | None = None
@@ -1072,7 +1082,8 @@ class Guest:
         self._watch(self.children.wake_fd, self._on_orphan)
         self._watch(self.kernel.ready_fd, self._on_kernel_bound)
         while True:
-            timeout_ms = None if self.ready else PROBE_AGAIN_MS
+            interrupted = self.cell if self.cell is not None and self.cell.interrupted else None
+            timeout_ms = FENCE_AGAIN_MS if interrupted else None if self.ready else PROBE_AGAIN_MS
             events = self.poller.poll(timeout_ms)
             kernel = self.kernel
             for source, _ in events:
@@ -1080,8 +1091,10 @@ class Guest:
                     break  # what is left may be about a descriptor that now means something else
                 if source in self.handlers:
                     self.handlers[source]()
-            if not self.ready and not events and self.probe_id:
+            if not events and not self.ready and self.probe_id:
                 self._probe()
+            elif not events and interrupted:
+                self._fence(interrupted)
 
     def _watch(self, source: Any, handler: Callable[[], None]) -> None:
         self.poller.register(source, 1)  # POLLIN
@@ -1207,9 +1220,9 @@ class Guest:
     def _on_shell(self) -> None:
         for message in self.kernel.messages(self.kernel.shell):
             parent = message["parent_header"].get("msg_id")
-            if self.cell is not None and parent and parent == self.cell.fence_id:
+            if self.cell is not None and parent in self.cell.fences:
                 self.cell.on_fence()
-            elif message["header"].get("msg_type") == "kernel_info_reply":
+            elif message["header"]["msg_type"] == "kernel_info_reply":
                 self._note_probe("shell")
             elif self._is_current(message) and self.cell is not None:
                 self.cell.on_reply(message["content"])
@@ -1219,7 +1232,7 @@ class Guest:
         for message in self.kernel.messages(self.kernel.iopub):
             if not self.ready:
                 self._note_probe("iopub")
-            kind = message["header"].get("msg_type")
+            kind = message["header"]["msg_type"]
             if kind in RICH_MESSAGES:
                 self.merger.add_rich(message)
                 self._follow_stdout()
@@ -1229,7 +1242,7 @@ class Guest:
 
     def _is_current(self, message: dict[str, Any]) -> bool:
         parent = message["parent_header"].get("msg_id")
-        return self.cell is not None and bool(parent) and parent in (self.cell.message_id, self.cell.fence_id)
+        return self.cell is not None and bool(parent) and parent in {self.cell.message_id, *self.cell.fences}
 
     def _finish_cell(self) -> None:
         cell = self.cell
@@ -1285,9 +1298,15 @@ class Guest:
             for pid in {self.kernel.pid} | young_pids(self.cell.begun_ticks, spared):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGINT)
-            # A cell that awaits is cancelled by its event loop, which the signal does not wake, but a message does.
-            # Its answer says that the cell is over even where the interrupt has hit the cell's own.
-            self.cell.fence_id = self.kernel.request("kernel_info_request", {})
+            self._fence(self.cell)
+
+    def _fence(self, cell: Cell) -> None:
+        """Ask what the kernel answers when the interrupted cell is over, even where the signal has hit its reply.
+
+        A cell that awaits is cancelled by its event loop, which the signal does not wake, but a message does. It is
+        asked again and again, for the signal may also have hit the loop while it took a message.
+        """
+        cell.fences.add(self.kernel.request("kernel_info_request", {}))
 
     def _host_ping(self, header: dict[str, Any], payload: bytes) -> None:
         self.host.send({"type": "pong", "id": header["id"]})

@@ -151,6 +151,7 @@ MALFORMED = {
     "content": "k = get_ipython().kernel; k.session.send(k.iopub_socket, 'display_data', [1], parent=k.get_parent())",
     "data": "k = get_ipython().kernel; k.session.send(k.iopub_socket, 'display_data', {'data': 1, 'metadata': [1]}, "
     "parent=k.get_parent())",
+    "parent": "k = get_ipython().kernel; k.session.send(k.iopub_socket, 'status', {}, parent={'msg_id': []})",
     "traceback": "k = get_ipython().kernel; k.session.send(k.iopub_socket, 'error', {'traceback': 1}, "
     "parent=k.get_parent())",
 }
