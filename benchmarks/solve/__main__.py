@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agent import Agent, Endpoint, Sampling
 from agent.agent import LOCAL_SAMPLING, find_local_file
+from agent.artifacts import put_files
 from agent.config import LocalModel
 from agent.local import LocalServer, serve
 from agent.model import Model
@@ -25,7 +26,6 @@ from sandbox.docker import DockerLauncher
 
 MAX_TURNS = 6
 POLICY = Policy(cell_timeout_s=10)
-SAMPLING = Sampling.model_validate(LOCAL_SAMPLING)
 CELLBLOCK = "cellblock"
 VARIANTS = (CELLBLOCK, *BASELINES)
 
@@ -39,6 +39,19 @@ class Job:
     run: Path
     """Where the product's own transcript goes."""
     limit_s: float
+    sampling: Sampling
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for."""
+
+    tasks: list[Task]
+    variants: list[str]
+    out: Path
+    limit_s: float
+    """Wall clock of one task."""
+    sampling: Sampling
 
 
 async def run_cellblock(job: Job, server: LocalServer) -> Trace:
@@ -47,7 +60,7 @@ async def run_cellblock(job: Job, server: LocalServer) -> Trace:
         model=server.model,
         base_url=server.base_url,
         api_key=server.api_key,
-        sampling=SAMPLING,
+        sampling=job.sampling,
         policy=POLICY,
         max_turns=MAX_TURNS,
     )
@@ -65,7 +78,7 @@ async def run_baseline(variant: str, job: Job, server: LocalServer) -> Trace:
     """One of the plain loops."""
     endpoint = Endpoint(base_url=server.base_url, model=server.model, api_key=server.api_key)
     async with (
-        Model(endpoint, SAMPLING, headers=server.headers) as model,
+        Model(endpoint, job.sampling, headers=server.headers) as model,
         DockerLauncher() as launcher,
         Session(launcher, POLICY) as session,
     ):
@@ -74,36 +87,48 @@ async def run_baseline(variant: str, job: Job, server: LocalServer) -> Trace:
         error = None
         try:
             async with asyncio.timeout(job.limit_s):
-                await loop.run(job.task.text, job.files, MAX_TURNS)
+                await put_files(session, job.files)
+                await loop.run(job.task.text, job.task.files, MAX_TURNS)
         except TimeoutError:
             ending = "time"
         except (CellblockError, ValueError, KeyError, TypeError) as problem:  # such as arguments that are not JSON
             ending, error = "error", repr(problem)
-        return await loop.trace(ending, error)
+        artifacts = [] if error else [file.name for file in await session.list_files()]
+        return loop.trace(ending, error, artifacts)
 
 
-async def measure(tasks: list[Task], variant: str, out: Path, limit_s: float, server: LocalServer) -> None:
+async def measure(asked: Asked, variant: str, server: LocalServer) -> None:
     """Run what is not in the variant's file yet."""
-    path = out / f"{variant}.jsonl"
+    path = asked.out / f"{variant}.jsonl"
     finished = {result.task for result in kept(path)}
     with tempfile.TemporaryDirectory() as directory:
-        for task in tasks:
+        for task in asked.tasks:
             if task.id in finished:
                 continue
             files = [write(name, Path(directory)) for name in task.files]
-            job = Job(task, files, out / "runs" / variant / task.id, limit_s)
+            job = Job(task, files, asked.out / "runs" / variant / task.id, asked.limit_s, asked.sampling)
             trace = await (run_cellblock(job, server) if variant == CELLBLOCK else run_baseline(variant, job, server))
             cause = cause_of(task, trace)
             keep(path, Result(task=task.id, category=task.category, variant=variant, cause=cause, trace=trace))
             sys.stderr.write(f"{variant}  {task.id}  {cause}  {trace.duration_s:.0f} s\n")
 
 
-async def measure_all(tasks: list[Task], variants: list[str], out: Path, limit_s: float) -> None:
+async def measure_all(asked: Asked) -> None:
     """All variants, one after the other, on a model that is loaded once."""
     model = LocalModel()
     async with serve(find_local_file(model), name=model.name) as server:
-        for variant in variants:
-            await measure(tasks, variant, out, limit_s, server)
+        for variant in asked.variants:
+            await measure(asked, variant, server)
+
+
+def judged(tasks: list[Task], path: Path) -> list[Result]:
+    """The results of these tasks, each judged anew, so that a better judge needs no other run."""
+    by_id = {task.id: task for task in tasks}
+    return [
+        result.model_copy(update={"cause": cause_of(by_id[result.task], result.trace)})
+        for result in kept(path)
+        if result.task in by_id
+    ]
 
 
 def chosen(tasks: list[Task], only: list[str], limit: int | None) -> list[Task]:
@@ -113,29 +138,31 @@ def chosen(tasks: list[Task], only: list[str], limit: int | None) -> list[Task]:
     return [task for task in tasks if not only or task.id in only][:limit]
 
 
-def arguments() -> argparse.Namespace:
+def asked_for() -> Asked:
     """What the command line says."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.solve", description=sys.modules["__main__"].__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.solve", description=__doc__)
     parser.add_argument("--variant", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--only", nargs="+", default=[], metavar="ID", help="these tasks only")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N tasks only")
+    parser.add_argument("--seed", type=int, default=1, help="of the sampling; give each seed an --out of its own")
     parser.add_argument("--task-timeout", type=float, default=120, metavar="SECONDS", help="wall clock of one task")
     parser.add_argument("--out", type=Path, default=Path("runs/solve"), help="what is finished there is not run again")
-    return parser.parse_args()
+    given = parser.parse_args()
+    return Asked(
+        tasks=chosen(load_tasks(), given.only, given.limit),
+        variants=given.variant,
+        out=given.out,
+        limit_s=given.task_timeout,
+        sampling=Sampling.model_validate({**LOCAL_SAMPLING, "seed": given.seed}),
+    )
 
 
 def main() -> None:
     """Measure and print."""
-    asked = arguments()
-    tasks = chosen(load_tasks(), asked.only, asked.limit)
+    asked = asked_for()
     asked.out.mkdir(parents=True, exist_ok=True)
-    asyncio.run(measure_all(tasks, asked.variant, asked.out, asked.task_timeout))
-    wanted = {task.id for task in tasks}
-    results = {
-        variant: [result for result in kept(asked.out / f"{variant}.jsonl") if result.task in wanted]
-        for variant in asked.variant
-    }
-    table = report(tasks, results)
+    asyncio.run(measure_all(asked))
+    table = report(asked.tasks, {name: judged(asked.tasks, asked.out / f"{name}.jsonl") for name in asked.variants})
     (asked.out / "table.md").write_text(table, encoding="utf-8")
     sys.stdout.write(table)
 

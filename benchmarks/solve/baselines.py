@@ -9,15 +9,13 @@ import re
 import time
 from collections.abc import Callable
 from importlib.resources import files as package_files
-from pathlib import Path
 
-from agent.artifacts import put_files
+from agent.loop import CodeRunner
 from agent.messages import Message, Reply, Usage
 from agent.model import Model
 from agent.observation import observe
 from agent.toolcalls import TOOL
 from benchmarks.solve.trace import Cell, Ending, Trace, Turn
-from sandbox import Session
 
 _PYTHON_FENCE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 _JSON_OBJECT = re.compile(r"\{.*\}", re.DOTALL)
@@ -45,17 +43,17 @@ BASELINES: dict[str, Callable[[str], list[str]]] = {"plain": no_codes, "regex": 
 class PlainLoop:
     """Asks, runs, shows the output, until there is no call. What happened so far is in `turns`."""
 
-    def __init__(self, model: Model, session: Session, codes_in: Callable[[str], list[str]]) -> None:
+    def __init__(self, model: Model, sandbox: CodeRunner, codes_in: Callable[[str], list[str]]) -> None:
         self._model = model
-        self._session = session
+        self._sandbox = sandbox
         self._codes_in = codes_in
         self._usage = Usage()
         self._begun = time.monotonic()
         self.turns: list[Turn] = []
 
-    async def run(self, task: str, files: list[Path], max_turns: int) -> None:
-        """At most so many turns."""
-        names = [f"- /workspace/{file.name}" for file in await put_files(self._session, files)]
+    async def run(self, task: str, file_names: list[str], max_turns: int) -> None:
+        """At most so many turns; the files lie in the workspace already."""
+        names = [f"- /workspace/{name}" for name in file_names]
         messages: list[Message] = [
             {"role": "system", "content": package_files("agent").joinpath("prompt.md").read_text()},
             {"role": "user", "content": "\n".join([task, *names])},
@@ -66,9 +64,8 @@ class PlainLoop:
             if not await self._answer_calls(reply, messages):
                 return
 
-    async def trace(self, ending: Ending, error: str | None = None) -> Trace:
-        """What happened, and what lies in the workspace now."""
-        artifacts = [file.name for file in await self._session.list_files()] if ending != "error" else []
+    def trace(self, ending: Ending, error: str | None, artifacts: list[str]) -> Trace:
+        """What happened; a run that ended with calls has reached its limit."""
         return Trace(
             ending="limit" if ending == "answered" and self.turns[-1].cells else ending,
             error=error,
@@ -103,5 +100,5 @@ class PlainLoop:
         return bool(cells)
 
     async def _run(self, code: str) -> Cell:
-        execution = await self._session.execute(code)
+        execution = await self._sandbox.execute(code, on_output=lambda output: None)
         return Cell.of(code, execution, observe(execution))

@@ -7,7 +7,7 @@ from benchmarks.solve.tasks import NO_CODE, Task
 from benchmarks.solve.trace import Trace
 
 Cause = Literal[
-    "solved", "time", "error", "right output, wrong answer", "call not recovered", "no call", "code error", "limit",
+    "solved", "time", "error", "right output, wrong answer", "wrong recovery", "no call", "code error", "limit",
     "no artifact", "wrong code",
 ]  # fmt: skip
 CAUSES: tuple[Cause, ...] = get_args(Cause)
@@ -15,7 +15,7 @@ MEANINGS: dict[Cause, str] = {
     "time": "the wall clock of the task ran out",
     "error": "the endpoint or the sandbox failed",
     "right output, wrong answer": "an output showed what was asked, the answer does not say it",
-    "call not recovered": "the run ended with code or a call in the text that was not run, or a call was refused",
+    "wrong recovery": "a call in the last text was not run, or what was taken for a call could not be run",
     "no call": "nothing was run, and nothing in the text looks like a call",
     "code error": "the last cell failed, was stopped or died, and the model did not mend it",
     "limit": "the turns ran out, with a last cell that ran well",
@@ -39,7 +39,7 @@ def cause_of(task: Task, trace: Trace) -> Cause:
         ("no artifact", is_answered and task.artifact not in (None, *trace.artifacts)),
         ("solved", is_answered),
         ("right output, wrong answer", is_shown),
-        ("call not recovered", _ends_in_a_call(trace) or (bool(cells) and cells[-1].code is None)),
+        ("wrong recovery", _ends_in_a_call(trace) or (bool(cells) and cells[-1].code is None)),
         ("no call", not cells and task.category != NO_CODE),
         ("code error", bool(cells) and cells[-1].status != "ok"),
         ("limit", trace.ending == "limit"),

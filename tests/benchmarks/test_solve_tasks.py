@@ -114,7 +114,7 @@ def fridays_13(first: int, last: int) -> int:
 
 
 def at_least_heads(least: int, tosses: int) -> float:
-    return sum(math.comb(tosses, heads) for heads in range(least, tosses + 1)) / 2**tosses
+    return sum(math.comb(tosses, heads) for heads in range(least, tosses + 1)) / (1 << tosses)
 
 
 def integral(upper: float) -> float:
@@ -203,7 +203,7 @@ def fragile(folder: Path) -> int:
 
 
 def slowest_path(folder: Path) -> str:
-    by_path = defaultdict(list)
+    by_path: defaultdict[str, list[int]] = defaultdict(list)
     for line in (folder / "events.jsonl").read_text().splitlines():
         event = json.loads(line)
         by_path[event["path"]].append(event["ms"])
@@ -228,7 +228,7 @@ def bytes_sent(folder: Path) -> int:
 
 def most_lent(folder: Path) -> str:
     connection = sqlite3.connect(folder / "library.db")
-    titles = dict(connection.execute("SELECT id, title FROM books").fetchall())
+    titles: dict[int, str] = dict(connection.execute("SELECT id, title FROM books").fetchall())
     title = best((titles[book], days) for book, days in connection.execute("SELECT book_id, days FROM loans"))
     connection.close()
     return title
