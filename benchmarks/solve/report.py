@@ -7,7 +7,7 @@ from statistics import fmean
 
 from pydantic import BaseModel, ConfigDict
 
-from benchmarks.solve.causes import CAUSES, MEANINGS, Cause
+from benchmarks.solve.causes import CAUSES, MEANINGS, Cause, misread
 from benchmarks.solve.tasks import Task
 from benchmarks.solve.trace import Trace
 
@@ -55,6 +55,7 @@ def report(tasks: list[Task], by_variant: dict[str, list[Result]]) -> str:
     ]
     means = [
         ["turns", *(_mean(group, lambda trace: len(trace.turns)) for group in groups)],
+        ["turns whose call was misread", *(_mean(group, _misread_turns) for group in groups)],
         ["input tokens", *(_mean(group, lambda trace: trace.usage.input_tokens) for group in groups)],
         ["output tokens", *(_mean(group, lambda trace: trace.usage.output_tokens) for group in groups)],
         ["seconds", *(_mean(group, lambda trace: trace.duration_s) for group in groups)],
@@ -70,13 +71,17 @@ def report(tasks: list[Task], by_variant: dict[str, list[Result]]) -> str:
     return "\n\n".join(sections) + "\n"
 
 
+def _misread_turns(trace: Trace) -> int:
+    return sum(misread(turn) for turn in trace.turns if turn.cells)
+
+
 def _rate(results: list[Result]) -> str:
     solved = sum(result.cause == "solved" for result in results)
     return f"{solved} of {len(results)}" if results else ""
 
 
 def _mean(results: list[Result], figure: Callable[[Trace], float]) -> str:
-    return f"{fmean(figure(result.trace) for result in results):.1f}" if results else ""
+    return f"{fmean(figure(result.trace) for result in results):.2f}" if results else ""
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

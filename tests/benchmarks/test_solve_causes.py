@@ -61,6 +61,24 @@ def test_a_run_has_the_cause_that_its_trace_tells(task: Task, run: Trace, cause:
 
 
 @pytest.mark.parametrize(
+    ("text", "ran", "cause"),
+    [
+        ("```python\na = 3\nprint(a)\n```", "a = 3\nprint(a)", "wrong code"),
+        ("```python\n# how\na=3\n```\n```python\nprint( a )\n```", "a = 3\nprint(a)", "wrong code"),
+        ("```python\nr = run_python('2**9')\ns = sum(r)\nprint(s)\n```", "2**9", "wrong recovery"),
+        ("```python\nimport sympy\nrun_python('sympy.prime(9)')\n```", "sympy.prime(9)", "wrong recovery"),
+        ("```python\ndef run_python(code):\n    exec(code)\n\nrun_python('f()')\n```", "f()", "wrong code"),
+        ("```python\ncode = 'f()'\nout = run_python(code)\nprint(out)\n```", "f()", "wrong code"),
+        ("```python\nthis is no Python\n```", "f()", "wrong code"),
+    ],
+)
+def test_a_program_that_ran_in_part_is_a_wrong_recovery(text: str, ran: str, cause: Cause) -> None:
+    turn = Turn(text=text, finish_reason="stop", recovered_as="python fence", cells=[cell(code=ran)])
+    run = trace("It is 7.").model_copy(update={"turns": [turn]})
+    assert cause_of(TASK, run) == cause
+
+
+@pytest.mark.parametrize(
     ("text", "codes"),
     [
         ("```python\nprint(1)\n```", ["print(1)\n"]),
@@ -92,5 +110,5 @@ def test_the_tables_count_by_category_and_cause() -> None:
     table = report([TASK, GREETING], {"plain": [good, bad], "regex": []})
     assert "| c | 1 of 1 |  |\n| no code | 0 of 1 |  |\n| all | 1 of 2 |  |" in table
     assert "| no call: nothing was run, and nothing in the text looks like a call | 1 | 0 |" in table
-    assert "| turns | 1.5 |  |" in table
+    assert "| turns | 1.50 |  |" in table
     assert "| t | solved |  |\n| g | no call |  |" in table
