@@ -9,12 +9,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent import Agent, Endpoint, Sampling
-from agent.agent import LOCAL_SAMPLING, find_local_file
+from pydantic import SecretStr
+
+from agent import Agent, Endpoint, Limits, Sampling
+from agent.agent import find_local_file
 from agent.artifacts import put_files
 from agent.config import LocalModel
 from agent.local import LocalServer, serve
 from agent.model import Model
+from agent.providers import ProviderName
 from benchmarks.solve.baselines import BASELINES, PlainLoop
 from benchmarks.solve.causes import cause_of
 from benchmarks.solve.files import write
@@ -25,6 +28,7 @@ from sandbox import CellblockError, Policy, Session
 from sandbox.docker import DockerLauncher
 
 MAX_TURNS = 6
+PROVIDER: ProviderName = "llama_cpp"
 POLICY = Policy(cell_timeout_s=10)
 CELLBLOCK = "cellblock"
 VARIANTS = (CELLBLOCK, *BASELINES)
@@ -60,9 +64,10 @@ async def run_cellblock(job: Job, server: LocalServer) -> Trace:
         model=server.model,
         base_url=server.base_url,
         api_key=server.api_key,
+        provider=PROVIDER,
         sampling=job.sampling,
         policy=POLICY,
-        max_turns=MAX_TURNS,
+        limits=Limits(max_turns=MAX_TURNS),
     )
     shutil.rmtree(job.run, ignore_errors=True)
     begun = time.monotonic()
@@ -76,9 +81,11 @@ async def run_cellblock(job: Job, server: LocalServer) -> Trace:
 
 async def run_baseline(variant: str, job: Job, server: LocalServer) -> Trace:
     """One of the plain loops."""
-    endpoint = Endpoint(base_url=server.base_url, model=server.model, api_key=server.api_key)
+    endpoint = Endpoint(
+        base_url=server.base_url, model=server.model, api_key=SecretStr(server.api_key), provider=PROVIDER
+    )
     async with (
-        Model(endpoint, job.sampling, headers=server.headers) as model,
+        Model(endpoint, job.sampling.for_endpoint(endpoint), headers=server.headers) as model,
         DockerLauncher() as launcher,
         Session(launcher, POLICY) as session,
     ):
@@ -153,7 +160,7 @@ def asked_for() -> Asked:
         variants=given.variant,
         out=given.out,
         limit_s=given.task_timeout,
-        sampling=Sampling.model_validate({**LOCAL_SAMPLING, "seed": given.seed}),
+        sampling=Sampling(seed=given.seed),
     )
 
 

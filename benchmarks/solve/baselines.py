@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from importlib.resources import files as package_files
 
-from agent.loop import CodeRunner
+from agent.cells import CodeRunner
 from agent.messages import Message, Reply, Usage
 from agent.model import Model
 from agent.observation import observe
