@@ -59,6 +59,7 @@ readme: setup ## Write the table of sandbox options into the README anew
 
 bench: image ## Measure, and print tables with their baselines
 	$(BIN)/python -m benchmarks.session
+	$(BIN)/python -m benchmarks.loop
 
 clean: ## Remove .venv and caches; the engine, the image and the model stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -333,4 +333,10 @@ def _call_of(value: Any, *, bare: bool) -> tuple[str, Any] | None:
     if key is None:
         return (RUN_PYTHON, value) if bare else None
     rest = {name: item for name, item in value.items() if name not in (key, "id", "type")}
-    return value[key], next((value[name] for name in _ARGUMENT_KEYS if name in value), rest)
+    arguments = next((value[name] for name in _ARGUMENT_KEYS if name in value), rest)
+    return None if _is_schema(arguments) else (value[key], arguments)
+
+
+def _is_schema(arguments: Any) -> bool:
+    """Whether these are no arguments but the schema that tells of them, which small models repeat."""
+    return isinstance(arguments, dict) and isinstance(arguments.get("properties"), dict)

@@ -219,6 +219,18 @@ def test_an_illustration_by_who_calls_natively_stays_text(kind: str) -> None:
     assert found(ILLUSTRATIONS[kind], fences=False) is None
 
 
+SCHEMA = (
+    '{"type": "function", "function": {"name": "run_python", "description": "Run it.", "parameters": '
+    '{"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]}}}'
+)
+
+
+@pytest.mark.parametrize("echo", [f"<tools>\n{SCHEMA}\n</tools>", f"```json\n{SCHEMA}\n```", SCHEMA])
+def test_the_tool_s_own_description_repeated_is_no_call_and_hides_none(echo: str) -> None:
+    assert found(echo) is None
+    assert codes(f"{echo}\n\n```python\nprint(6 * 7)\n```") == ["print(6 * 7)"]
+
+
 def test_a_fence_within_an_answer_after_code_has_run_stays_text() -> None:
     text = f"It is 4. You can check it:\n```python\n{CODE}\n```\nThis prints 4."
     assert found(text, settled=True) is None
