@@ -51,6 +51,10 @@ class Losses:
     files: bool
 
 
+NOTHING_LOST = Losses(state=False, files=False)
+ALL_LOST = Losses(state=True, files=True)
+
+
 @dataclass(frozen=True)
 class TransferredFile:
     """A file that was moved whole."""
@@ -108,7 +112,7 @@ class Session:
         """Whether a cell was left before its end."""
         self._unsettled = False
         """Whether another operation was: its answer may fill the stream."""
-        self._untold = Losses(state=False, files=False)
+        self._untold = NOTHING_LOST
         """What is gone that no Execution has told of yet."""
         self._over = ""
         """Why no further operation is possible, in one sentence; empty while it is."""
@@ -178,7 +182,7 @@ class Session:
             self._abandoned = False
             if self._interrupted and execution.cause == "timeout":
                 execution = execution.model_copy(update={"cause": "interrupted"})
-            told, self._untold = self._untold, Losses(state=False, files=False)
+            told, self._untold = self._untold, NOTHING_LOST
             return execution.model_copy(
                 update={
                     "duration_s": time.monotonic() - begun,
@@ -292,13 +296,13 @@ class Session:
                 yield channel
                 self._unsettled = False
             except (ProtocolError, ValidationError, RefusedError) as error:
-                self._untold = Losses(state=True, files=True)
+                self._untold = ALL_LOST
                 await self._stop("the guest broke the protocol")
                 if isinstance(error, ProtocolError):
                     raise
                 raise ProtocolError("The sandbox sent a malformed answer.") from error
             except StreamEndedError as error:
-                self._untold = Losses(state=True, files=True)
+                self._untold = ALL_LOST
                 await self._stop_lost(channel)
                 self._check_open()
                 raise SessionClosedError("The sandbox went away; the next call starts a new one.") from error
@@ -319,13 +323,13 @@ class Session:
             try:
                 await self._replace_kernel(self._channel, "its cell was abandoned")
             except SandboxError:
-                self._untold = Losses(state=True, files=True)
+                self._untold = ALL_LOST
                 await self._stop("the guest is silent")
         elif self._channel is not None and self._unsettled:
             try:
                 await self._ask(self._channel, frames.Pong, "ping")  # and what comes before it is dropped
             except (StreamEndedError, ProtocolError, RefusedError):
-                self._untold = Losses(state=True, files=True)
+                self._untold = ALL_LOST
                 await self._stop("the guest is silent")
         self._abandoned = self._unsettled = False
         channel = self._channel or await self._launch()
@@ -392,7 +396,7 @@ class Session:
         execution = await self._climb(channel, recording, source, limit_s)
         if execution.cause == "sandbox_lost" and not recording.started and not self._over:
             again = Recording(self._next_id(), self.policy.max_cell_bytes, on_output)
-            self._untold = Losses(state=True, files=True)
+            self._untold = ALL_LOST
             return await self._climb(await self._ready_channel(), again, source, limit_s)
         return execution
 
