@@ -128,7 +128,7 @@ class Files(AnyHeader):
 
 
 class Description(AnyHeader):
-    """Payload: JSON with `python` and `packages`."""
+    """Payload: JSON with `python`, `implementation`, `platform`, `distribution` and `packages`."""
 
     type: Literal["description"]
     id: int

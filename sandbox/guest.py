@@ -23,10 +23,12 @@ import errno
 import fcntl
 import gc
 import hashlib
+import importlib.util
 import io
 import itertools
 import json
 import os
+import random
 import secrets
 import select
 import signal
@@ -225,6 +227,7 @@ def become_kernel(birth: Birth) -> NoReturn:
     os.close(birth.stderr)
     sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.FileIO(0, closefd=False))  # type: ignore
     tempfile.tempdir = "/tmp"  # it would look for a place that is not full
+    fix_chance(os.environ.get("CELLBLOCK_SEED", ""))
     late = LateThreads()
     console = Console(birth, late)
     console.open()
@@ -232,6 +235,37 @@ def become_kernel(birth: Birth) -> NoReturn:
         run_kernel(birth, late, console)
     finally:
         os._exit(0)
+
+
+def fix_chance(seed: str) -> None:
+    """Seed what is seeded by chance: at once, or as soon as it is imported, for an import would slow every start."""
+    if seed.isdecimal():
+        random.seed(int(seed))
+        sys.meta_path.insert(0, SeededNumpy(int(seed)))
+
+
+class SeededNumpy:
+    """Finds numpy's global state once, as the others do, and seeds it when it has been imported."""
+
+    NAME = "numpy.random.mtrand"
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        if name != self.NAME:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            load = spec.loader.exec_module
+
+            def load_seeded(module: Any) -> None:
+                load(module)
+                module.seed(self._seed)
+
+            spec.loader.exec_module = load_seeded  # type: ignore[method-assign]
+        return spec
 
 
 def text_stream(raw: Any) -> io.TextIOWrapper:
@@ -1315,10 +1349,21 @@ class Guest:
         self._restart()
 
     def _host_describe(self, header: dict[str, Any], payload: bytes) -> None:
+        import platform
         from importlib.metadata import distributions
 
         packages = {dist.metadata["Name"]: dist.version for dist in distributions()}
-        body = {"python": sys.version.split()[0], "packages": dict(sorted(packages.items()))}
+        try:
+            distribution = platform.freedesktop_os_release()["PRETTY_NAME"]
+        except (OSError, LookupError):
+            distribution = ""
+        body = {
+            "python": platform.python_version(),
+            "implementation": platform.python_implementation(),
+            "platform": platform.platform(),
+            "distribution": distribution,
+            "packages": dict(sorted(packages.items())),
+        }
         self.host.send({"type": "description", "id": header["id"]}, pack_json(body))
 
     def _host_put(self, header: dict[str, Any], payload: bytes) -> None:

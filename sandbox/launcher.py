@@ -31,6 +31,8 @@ class SandboxInfo:
     backend: str
     engine: str
     """Name and version of the engine."""
+    host: str
+    """Operating system, kernel and architecture of the machine that the engine runs on."""
     runtime: str
     """OCI runtime."""
     image: str

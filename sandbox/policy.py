@@ -13,6 +13,14 @@ MIB = 1 << 20
 PIB = 1 << 50
 MAX_ID = (1 << 31) - 1
 """The highest uid and gid that an engine takes."""
+MAX_SEED = (1 << 32) - 1
+"""The highest that both PYTHONHASHSEED and numpy take."""
+SEED_VARIABLE = "CELLBLOCK_SEED"
+"""Tells the guest the seed of every kernel."""
+ALIKE = {"TZ": "UTC", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0"}
+"""What makes any two runs more alike and costs nothing."""
+THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "BLIS", "VECLIB")
+"""Libraries that add up in another order on more threads than one, as their variables name them."""
 MAX_ENVIRONMENT_BYTES = 128 * 1024
 """What Linux takes as one string of an environment (MAX_ARG_STRLEN, execve(2)); here all strings share it."""
 
@@ -117,7 +125,9 @@ class Policy(BaseModel):
     runtime: Annotated[str, AfterValidator(_check_name)] | None = None
     """OCI runtime, such as runc, runsc (gVisor) or kata; without one, the engine's default."""
     environment: Environment = Field(default_factory=lambda: Variables({}))
-    """Variables beside those of the image, by name; the transcript records them, so secrets do not belong here."""
+    """Variables beside those of the image, by name; the transcript records them, but for those named like secrets."""
+    seed: int | None = Field(None, ge=0, le=MAX_SEED)
+    """Fixes chance: random, numpy.random, hashes, one thread for numerical libraries, and the model's sampling."""
 
     start_timeout_s: float = Field(60.0, gt=0)
     """From asking for a container to a kernel that answers, in seconds."""
@@ -143,6 +153,17 @@ class Policy(BaseModel):
         """The limits that the guest keeps to, and that the host holds it to."""
         names = ("stream_head_bytes", "stream_tail_bytes", "spool_bytes", "rich_bytes")
         return {name: getattr(self, name) for name in names}
+
+    def variables(self) -> dict[str, str]:
+        """The environment of every process inside: what makes runs alike, and before it the user's own."""
+        alike = dict(ALIKE)
+        if any(name == "LANG" or name.startswith("LC_") for name in self.environment):
+            del alike["LC_ALL"]  # it would go before theirs
+        if self.seed is None:
+            return alike | dict(self.environment)
+        threads = {f"{library}_NUM_THREADS": "1" for library in THREADS}
+        seeds = {"PYTHONHASHSEED": str(self.seed)}
+        return alike | threads | seeds | dict(self.environment) | {SEED_VARIABLE: str(self.seed)}
 
     @property
     def max_cell_bytes(self) -> int:

@@ -1,8 +1,8 @@
-"""Warm sandboxes: started ahead, handed out once, ended after, never used for a second task."""
+"""Warm sandboxes: started ahead, handed out once, ended behind, never used for a second task."""
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
@@ -10,14 +10,14 @@ from typing import Self
 from sandbox.errors import SandboxError, SessionClosedError
 from sandbox.launcher import Launcher
 from sandbox.policy import Policy
-from sandbox.session import Change, Session, ignore
+from sandbox.session import Change, Description, Session, ignore
 
 
 class Pool:
     """Keeps `size` sandboxes started or starting; at most `max_starting` start at a time.
 
-    Use it as a context manager. A failed start ahead of need is silent: whoever asks for a session then meets the
-    same failure and hears of it.
+    Use it as a context manager. What was handed out ends in the background, and with the pool at the latest. A failed
+    start ahead of need is silent: whoever asks for a session then meets the same failure and hears of it.
     """
 
     def __init__(
@@ -28,6 +28,10 @@ class Pool:
         self._size = size
         self._slots = asyncio.Semaphore(max_starting)
         self._ahead: deque[asyncio.Task[Session]] = deque()
+        self._behind: set[asyncio.Task[None]] = set()
+        self._ends = asyncio.Semaphore(2 * max_starting)
+        """How many may be ending before who gives one back has to wait: sandboxes must not pile up."""
+        self._described: dict[str, Description] = {}
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -45,45 +49,70 @@ class Pool:
         ahead, self._ahead = self._ahead, deque()
         for task in ahead:
             task.cancel()
-        done = await asyncio.gather(*ahead, return_exceptions=True)
-        await asyncio.gather(*(session.close() for session in done if isinstance(session, Session)))
+        await self._end(ahead)
+        await asyncio.gather(*self._behind)
+
+    def resize(self, size: int) -> None:
+        """Keep so many from now on; those of them that are there already stay until they are needed."""
+        self._size = size
+        self._refill()
 
     @asynccontextmanager
-    async def session(self, *, on_change: Callable[[Change], None] = ignore) -> AsyncIterator[Session]:
-        """A session in a fresh sandbox that answers, ended with the block. Raises what `Session.start` raises."""
+    async def session(
+        self, *, policy: Policy | None = None, on_change: Callable[[Change], None] = ignore
+    ) -> AsyncIterator[Session]:
+        """A session in a fresh sandbox that answers, ended after the block. Raises what `Session.start` raises.
+
+        Under another `policy` than the pool's it is started now, and waits for its turn to start as all others do.
+        """
         if self._closed:
             raise SessionClosedError("The pool is closed.")
-        session = await self._take()
+        session = await self._take(policy or self.policy)
         try:
             session.on_change = on_change
             on_change(Change("started", session.info.sandbox_id))
             yield session
         finally:
+            ending = asyncio.create_task(self._end_behind(session))
+            self._behind.add(ending)
+            ending.add_done_callback(self._behind.discard)
+            async with self._ends:
+                pass
+
+    async def _end_behind(self, session: Session) -> None:
+        async with self._ends:
             await session.close()
 
-    async def _take(self) -> Session:
-        session = await self._take_ahead() or await self._start()
+    async def _take(self, policy: Policy) -> Session:
+        if policy != self.policy:
+            return await self._start(policy)
+        session = await self._take_ahead() or await self._start(policy)
         self._refill()
         return session
 
     async def _take_ahead(self) -> Session | None:
         """The oldest session started ahead that answers; those that died meanwhile are ended."""
         while self._ahead:
+            starting = self._ahead.popleft()
             try:
-                session = await self._ahead.popleft()
+                session = await starting
+                if await session.is_alive():
+                    return session
             except SandboxError:
                 return None
-            if await session.is_alive():
-                return session
+            except BaseException:  # our caller is cancelled, and nobody else knows of this one
+                starting.cancel()
+                await self._end([starting])
+                raise
             await session.close()
         return None
 
     def _refill(self) -> None:
         while len(self._ahead) < self._size and not self._closed:
-            self._ahead.append(asyncio.create_task(self._start()))
+            self._ahead.append(asyncio.create_task(self._start(self.policy)))
 
-    async def _start(self) -> Session:
-        session = Session(self._launcher, self.policy)
+    async def _start(self, policy: Policy) -> Session:
+        session = Session(self._launcher, policy, described=self._described if policy == self.policy else None)
         try:
             async with self._slots:
                 await session.start()
@@ -91,3 +120,8 @@ class Pool:
             await session.close()
             raise
         return session
+
+    @staticmethod
+    async def _end(ahead: Iterable[asyncio.Task[Session]]) -> None:
+        done = await asyncio.gather(*ahead, return_exceptions=True)
+        await asyncio.gather(*(session.close() for session in done if isinstance(session, Session)))

@@ -77,6 +77,12 @@ class Description(BaseModel):
     """What is installed in the sandbox."""
 
     python: str
+    implementation: str
+    """Of Python, such as "CPython"."""
+    platform: str
+    """Operating system, its release and the architecture, as a process inside sees them."""
+    distribution: str
+    """Name and version of the image's operating system; empty where it does not say."""
     packages: dict[str, str]
 
 
@@ -101,8 +107,11 @@ class Session:
         policy: Policy | None = None,
         *,
         on_change: Callable[[Change], None] = ignore,
+        described: dict[str, Description] | None = None,
     ) -> None:
+        """`described` is what is known of images by their id; sessions under one policy may share it."""
         self.policy = policy or Policy()
+        self._described = {} if described is None else described
         self._launcher = launcher
         self.on_change = on_change
         self._channel: Channel | None = None
@@ -219,7 +228,11 @@ class Session:
     async def describe(self) -> Description:
         """The sandbox's Python and its packages."""
         async with self._operation() as channel:
-            return Description.model_validate_json(await self._ask(channel, frames.Description, "describe"))
+            image = channel.process.info.image_id
+            if image not in self._described:  # the guest takes a tenth of a second for it
+                answer = await self._ask(channel, frames.Description, "describe")
+                self._described[image] = Description.model_validate_json(answer)
+            return self._described[image]
 
     async def list_files(self, *, hashed: bool = False) -> list[FileInfo]:
         """The regular files of the workspace by name, hidden folders left out, at most 10,000.

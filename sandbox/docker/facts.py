@@ -18,6 +18,8 @@ class Engine:
 
     client: docker.DockerClient
     name: str
+    host: str
+    """Operating system, kernel and architecture of its machine."""
     runtimes: frozenset[str]
     cpus: float
     system_calls: tuple[str, ...]
@@ -33,7 +35,8 @@ class Engine:
             with engine_errors("describe itself"):
                 facts, mark = client.info(), ping(client)
             name = f"docker {facts['ServerVersion']}"
-            return cls(client, name, frozenset(facts["Runtimes"]), facts["NCPU"], security_options(facts), mark)
+            host = " · ".join(facts.get(key, "") for key in ("OperatingSystem", "KernelVersion", "Architecture"))
+            return cls(client, name, host, frozenset(facts["Runtimes"]), facts["NCPU"], security_options(facts), mark)
         except EngineError:
             client.close()
             raise

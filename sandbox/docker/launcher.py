@@ -183,7 +183,7 @@ def start_container(engine: Engine, image: ImageInfo, name: str, policy: Policy)
                 stop_signal="SIGKILL",  # an init ignores the usual one
                 user=policy.user,
                 working_dir="/workspace",
-                environment={"HOME": "/workspace", **policy.environment},
+                environment={"HOME": "/workspace", **policy.variables()},
                 stdin_open=True,  # with attached stdin also StdinOnce: the guest's stdin ends with this process
                 network_disabled=policy.network == "none",
                 labels={LABEL: "1", OWNER: own_label()},
@@ -201,6 +201,7 @@ def start_container(engine: Engine, image: ImageInfo, name: str, policy: Policy)
     info = SandboxInfo(
         backend="docker",
         engine=engine.name,
+        host=engine.host,
         runtime=runtime,
         image=image.tag,
         image_id=image.id,

@@ -31,6 +31,8 @@ class Orphan:
     image: str
     status: str
     created: datetime
+    owner_pid: int
+    """Of the process that is gone."""
 
 
 def own_label() -> str:
@@ -47,17 +49,19 @@ def find_orphans(client: docker.DockerClient) -> list[Orphan]:
     with engine_errors("list its containers"):
         containers = client.api.containers(all=True, filters={"label": LABEL})
     return [
-        Orphan(found["Id"], found["Image"], found["State"], datetime.fromtimestamp(found["Created"], UTC))
+        Orphan(found["Id"], found["Image"], found["State"], datetime.fromtimestamp(found["Created"], UTC), pid)
         for found in containers
-        if _is_gone(found["Labels"].get(OWNER, ""))
+        if (pid := gone_owner(found["Labels"].get(OWNER, ""))) is not None
     ]
 
 
-def _is_gone(owner: str) -> bool:
-    """Whether the owner can be known to be gone; one on another machine, or one misnamed, cannot."""
+def gone_owner(owner: str) -> int | None:
+    """The number of an owner that is known to be gone; one on another machine, or one misnamed, cannot be."""
     machine, _, process = owner.partition("/")
     match = re.fullmatch(r"([1-9][0-9]{0,9})/(\w+)", process, re.ASCII)
-    return match is not None and machine == _machine() and _start_ticks(int(match[1])) != match[2]
+    if match is None or machine != _machine() or _start_ticks(int(match[1])) == match[2]:
+        return None
+    return int(match[1])
 
 
 def _machine() -> str:

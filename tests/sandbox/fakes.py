@@ -8,7 +8,7 @@ from sandbox import Policy
 from sandbox.guest import pack_frame
 from sandbox.launcher import SandboxInfo
 
-INFO = SandboxInfo("fake", "fake 1", "runc", "image", "sha256:0", "id")
+INFO = SandboxInfo("fake", "fake 1", "host", "runc", "image", "sha256:0", "id")
 READY = pack_frame({"type": "kernel_ready"})
 QUICK = Policy(cell_timeout_s=0.05, interrupt_grace_s=0.05, restart_grace_s=0.05, start_timeout_s=0.3)
 

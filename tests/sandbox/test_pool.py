@@ -1,6 +1,7 @@
 """The pool: what is started ahead is handed out once, alive, and nothing is left."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -81,3 +82,71 @@ async def test_a_closed_pool_says_so() -> None:
     with pytest.raises(SessionClosedError, match="The pool is closed"):
         async with pool.session():
             pass
+
+
+async def test_a_taker_who_is_cancelled_while_a_sandbox_is_looked_at_leaves_nothing() -> None:
+    launcher = FakeLauncher({"ping": b""}, *[ANSWERS] * 3)
+    async with Pool(launcher, size=1) as pool:
+        await settle()
+        taking = asyncio.create_task(pool.session().__aenter__())
+        await settle()
+        taking.cancel()
+        await asyncio.gather(taking, return_exceptions=True)
+        assert launcher.processes[0].killed == 1
+
+
+async def test_a_session_under_another_policy_is_no_warm_one() -> None:
+    launcher = FakeLauncher(*[ANSWERS] * 3)
+    async with Pool(launcher, size=1) as pool:
+        await settle()
+        async with pool.session(policy=Policy(pids=64)) as session:
+            assert session.policy.pids == 64
+        assert launcher.launched == 2
+
+
+async def test_a_pool_of_no_size_starts_nothing_ahead() -> None:
+    launcher = FakeLauncher(*[ANSWERS] * 3)
+    async with Pool(launcher, size=0) as pool:
+        async with pool.session() as session:
+            await session.execute("1")
+        assert launcher.launched == 1
+        pool.resize(2)
+        await settle()
+        assert launcher.launched == 3
+
+
+async def test_an_image_is_described_once_for_all_sessions_of_a_pool() -> None:
+    known = {"python": "3", "implementation": "", "platform": "", "distribution": "", "packages": {"numpy": "2"}}
+    described = pack_frame({"type": "description", "id": 2}, json.dumps(known).encode())
+    launcher = FakeLauncher(*[{"ping": PONG, "describe": described}] * 4)
+    async with Pool(launcher, size=1) as pool:
+        for _ in range(2):
+            await settle()
+            async with pool.session() as session:
+                assert (await session.describe()).packages == {"numpy": "2"}
+    assert ["describe" in process.seen for process in launcher.processes[:2]] == [True, False]
+
+
+async def test_sandboxes_end_behind_their_users_but_do_not_pile_up() -> None:
+    class Lasting(FakeProcess):
+        async def kill(self) -> None:
+            await may_end.wait()
+            await super().kill()
+
+    may_end = asyncio.Event()
+    launcher = FakeLauncher(*[{}] * 4)
+    launcher.processes = [Lasting(dict(ANSWERS)) for _ in range(4)]
+    async with Pool(launcher, size=0, max_starting=1) as pool:
+        async with pool.session():
+            pass
+        async with pool.session():
+            pass
+        third = pool.session()
+        await third.__aenter__()
+        giving_back = asyncio.create_task(third.__aexit__(None, None, None))
+        await settle()
+        assert not giving_back.done()
+        assert [process.killed for process in launcher.processes[:2]] == [0, 0]
+        may_end.set()
+        await giving_back
+    assert [process.killed for process in launcher.processes] == [1, 1, 1, 0]

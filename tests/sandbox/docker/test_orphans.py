@@ -10,28 +10,28 @@ import docker
 import pytest
 
 from sandbox.docker import connect, default_image, find_orphans, remove_container
-from sandbox.docker.orphans import LABEL, OWNER, _is_gone, own_label
+from sandbox.docker.orphans import LABEL, OWNER, gone_owner, own_label
 
 
 def test_a_living_owner_is_not_gone() -> None:
-    assert not _is_gone(own_label())
+    assert gone_owner(own_label()) is None
 
 
 def test_a_dead_owner_is_gone() -> None:
     script = "from sandbox.docker.orphans import own_label; print(own_label())"
     label = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
-    assert _is_gone(label)
+    assert gone_owner(label) == int(label.split("/")[-2])
 
 
 def test_a_process_that_took_over_the_number_is_not_the_owner() -> None:
     machine, pid, ticks = own_label().rsplit("/", 2)
     assert int(pid) == os.getpid()
-    assert _is_gone(f"{machine}/{pid}/{int(ticks) - 1}")
+    assert gone_owner(f"{machine}/{pid}/{int(ticks) - 1}") == os.getpid()
 
 
 @pytest.mark.parametrize("owner", ["", "elsewhere/1/1"])
 def test_an_owner_on_another_machine_is_left_alone(owner: str) -> None:
-    assert not _is_gone(owner)
+    assert gone_owner(owner) is None
 
 
 @pytest.fixture
