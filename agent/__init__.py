@@ -9,26 +9,39 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from agent.agent import Agent
-    from agent.config import Endpoint, LocalModel, Sampling
+    from agent.batch.results import TaskResult, read_results
+    from agent.batch.running import run_batch
+    from agent.batch.spending import Budget
+    from agent.batch.tasks import BatchTask
     from agent.conversation import Conversation
+    from agent.endpoint.config import Endpoint, LocalModel, Sampling
+    from agent.endpoint.limiter import Limiter, RateLimit
+    from agent.endpoint.pricing import Prices
     from agent.errors import (
+        AccessError,
         AgentError,
         ContentFilterError,
         ContextLengthError,
         EndpointError,
         LocalModelError,
+        PlaybackError,
+        ResumeError,
         TranscriptError,
+        UnreachableError,
         UsageError,
     )
-    from agent.limiter import Limiter, RateLimit
+    from agent.export.formats import export_run
     from agent.limits import Limits
     from agent.messages import Cost, Usage
-    from agent.pricing import Prices
+    from agent.record.reading import Recorded, read_run
     from agent.result import RunResult
 
 __all__ = [
+    "AccessError",
     "Agent",
     "AgentError",
+    "BatchTask",
+    "Budget",
     "ContentFilterError",
     "ContextLengthError",
     "Conversation",
@@ -39,32 +52,51 @@ __all__ = [
     "Limits",
     "LocalModel",
     "LocalModelError",
+    "PlaybackError",
     "Prices",
     "RateLimit",
+    "Recorded",
+    "ResumeError",
     "RunResult",
     "Sampling",
+    "TaskResult",
     "TranscriptError",
+    "UnreachableError",
     "Usage",
     "UsageError",
+    "export_run",
+    "read_results",
+    "read_run",
+    "run_batch",
 ]
 
 _HOMES = {
     "agent.agent": ("Agent",),
-    "agent.config": ("Endpoint", "LocalModel", "Sampling"),
+    "agent.batch.results": ("TaskResult", "read_results"),
+    "agent.batch.running": ("run_batch",),
+    "agent.batch.spending": ("Budget",),
+    "agent.batch.tasks": ("BatchTask",),
+    "agent.endpoint.config": ("Endpoint", "LocalModel", "Sampling"),
     "agent.conversation": ("Conversation",),
     "agent.errors": (
+        "AccessError",
         "AgentError",
         "ContentFilterError",
         "ContextLengthError",
         "EndpointError",
         "LocalModelError",
+        "PlaybackError",
+        "ResumeError",
         "TranscriptError",
+        "UnreachableError",
         "UsageError",
     ),
-    "agent.limiter": ("Limiter", "RateLimit"),
+    "agent.endpoint.limiter": ("Limiter", "RateLimit"),
+    "agent.export.formats": ("export_run",),
     "agent.limits": ("Limits",),
     "agent.messages": ("Cost", "Usage"),
-    "agent.pricing": ("Prices",),
+    "agent.endpoint.pricing": ("Prices",),
+    "agent.record.reading": ("Recorded", "read_run"),
     "agent.result": ("RunResult",),
 }
 

@@ -8,7 +8,7 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line and exit with its code."""
     try:
-        from agent.cli import command_line  # noqa: PLC0415
+        from agent.cli.main import command_line  # noqa: PLC0415
 
         code = command_line(sys.argv[1:])
     except KeyboardInterrupt:

@@ -5,25 +5,33 @@ import os
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from agent.artifacts import check_files
-from agent.config import Endpoint, LocalModel, Sampling, choose_model
+from pydantic import SecretStr
+
+from agent.calls.functions import function_tools
 from agent.conversation import Conversation, Setup, check_task
+from agent.credentials import secrets_among
+from agent.endpoint.config import Endpoint, LocalModel, RecordedModel, Sampling, choose_model, with_key
+from agent.endpoint.generator import Generator
+from agent.endpoint.limiter import Limiter
+from agent.endpoint.model import Model
+from agent.endpoint.pricing import Prices, cost_of, read_prices
 from agent.errors import LocalModelError, UsageError
-from agent.events import ModelReplied, ModelSettings
-from agent.functions import function_tools
-from agent.limiter import Limiter
 from agent.limits import Limits
 from agent.local import find, model_named, own_file, serve
 from agent.messages import Cost, Usage
-from agent.model import Model
-from agent.pricing import Prices, cost_of, read_prices
-from agent.progress import Progress, Waiting
+from agent.progress import Progress, TurnEnded, Waiting
+from agent.record.artifacts import check_files
+from agent.record.events import ModelReplied, ModelSettings, ReplyCut
+from agent.record.playback import Playback, endpoint_of, sampling_of
+from agent.record.redaction import Redactor
+from agent.record.transcript import read, utc_now
 from agent.result import RunResult
+from agent.resuming import check_tools, reopened
 from agent.streaming import stream
-from agent.transcript import utc_now
 from sandbox import Change, Policy, Session
 from sandbox.docker import DockerLauncher
 
@@ -40,6 +48,9 @@ class Agent:
     server where its host does not tell; `prices` is a table of prices or its file, which `limits.max_cost` needs; a
     `limiter` is shared with others who ask the same endpoint.
 
+    `model="recorded:RUN"` lets a recorded run answer in place of a model: the same requests get the same answers, and
+    one that differs raises PlaybackError with a diff. All settings of the model are then those of the record.
+
     `tools` are functions of your own that the model may call beside run_python. They run in your process, on the
     host: whatever they can reach, the model can reach through them. Their parameters need type hints, which the
     model's arguments are validated by; the docstring tells the model what they do.
@@ -51,7 +62,7 @@ class Agent:
     def __init__(
         self,
         *,
-        model: str | None = None,
+        model: str | Endpoint | LocalModel | None = None,
         base_url: str | None = None,
         api_key: str | None = None,
         provider: str | None = None,
@@ -64,23 +75,110 @@ class Agent:
         context_tokens: int | None = None,
         runs_directory: Path | str = "runs",
     ) -> None:
-        self.model = choose_model(
-            model=model, base_url=base_url, api_key=api_key, provider=provider, environ=os.environ
+        self.model = (
+            model
+            if isinstance(model, Endpoint | LocalModel)
+            else choose_model(model=model, base_url=base_url, api_key=api_key, provider=provider, environ=os.environ)
         )
-        self._endpoint = self.model if isinstance(self.model, Endpoint) else self.model.endpoint("local")
-        self.sampling = (sampling or Sampling()).for_endpoint(self._endpoint)
+        self._recorded = read(self.model.run) if isinstance(self.model, RecordedModel) else None
+        self._endpoint = self._endpoint_to_ask()
+        self.policy = policy or Policy()
+        self.sampling = (sampling or Sampling()).with_seed(self.policy.seed).for_endpoint(self._endpoint)
         self.prices = prices if prices is None or isinstance(prices, Prices) else read_prices(Path(prices))
         self.limiter = limiter
-        self.policy = policy or Policy()
         self.limits = limits or Limits()
         self.runs_directory = Path(runs_directory)
         self._tools = function_tools(tools)
         self._context_tokens = context_tokens
-        if self.limits.max_cost is not None and cost_of(self._endpoint.model, Usage(), self.prices) is None:
-            name = self._endpoint.model
+        self._check_limits()
+
+    def _check_limits(self) -> None:
+        if self.limits.max_cost is not None:
+            self.check_price()
+
+    def check_price(self) -> None:
+        """Raises UsageError where no price is known for the model, so that no limit on cost can be kept."""
+        name = self._endpoint.model
+        if cost_of(name, Usage(), self.prices) is None:
             raise UsageError(
                 f"A limit on cost needs a price, and none is known for model {name!r}.", mend="--prices FILE"
             )
+
+    def varied(
+        self,
+        *,
+        sampling: Sampling | None = None,
+        limits: Limits | None = None,
+        policy: Policy | None = None,
+        limiter: Limiter | None = None,
+    ) -> "Agent":
+        """This agent but for what is given. Raises UsageError as a new one does."""
+        other = copy(self)
+        other.policy = policy or self.policy
+        other.sampling = (sampling or self.sampling).with_seed(other.policy.seed).for_endpoint(self._endpoint)
+        other.limits = limits or self.limits
+        other.limiter = limiter or self.limiter
+        other._check_limits()
+        return other
+
+    @classmethod
+    def recorded_in(
+        cls,
+        run: Path | str,
+        *,
+        api_key: str | None = None,
+        prices: Prices | Path | str | None = None,
+        limits: Limits | None = None,
+        tools: Iterable[Callable[..., Any]] = (),
+    ) -> Self:
+        """The agent of a recorded run: its model, sampling, policy, prices and, unless others are given, its limits.
+
+        Without `api_key`, the environment has the key for the endpoint, as it would for a new run. Raises
+        TranscriptError, and UsageError where `tools` are not the functions that the run had.
+        """
+        recorded = read(Path(run))
+        started, settings = recorded.started, recorded.started.settings
+        endpoint = with_key(endpoint_of(settings), os.environ)
+        if api_key is not None:
+            endpoint = endpoint.model_copy(update={"api_key": SecretStr(api_key)})
+        agent = cls(
+            model=LocalModel(name=settings.model) if settings.base_url == "local" else endpoint,
+            sampling=sampling_of(settings),
+            prices=prices or started.prices,
+            policy=started.environment.policy,
+            limits=limits or started.limits,
+            tools=tools,
+            context_tokens=settings.context_tokens,
+            runs_directory=recorded.directory.parent,
+        )
+        check_tools(recorded, {tool.name for tool in agent._tools})
+        return agent
+
+    @classmethod
+    async def resume(
+        cls,
+        run: Path | str,
+        *,
+        api_key: str | None = None,
+        prices: Prices | Path | str | None = None,
+        limits: Limits | None = None,
+        tools: Iterable[Callable[..., Any]] = (),
+        force: bool = False,
+        on_progress: Callable[[Progress], None] = _ignore,
+    ) -> RunResult:
+        """Go on with the last question of a run that has crashed, was stopped, failed or came to a limit.
+
+        Its cells are run again in a new sandbox and compared with the record; a call that has no answer is run, and
+        the loop goes on, in the same run directory. The limits count anew. Raises what `run` and `recorded_in` raise,
+        UsageError for a run that is answered, TranscriptError for one that is being written, and ResumeError where a
+        cell gives something else now, unless by `force`.
+        """
+        agent = cls.recorded_in(run, api_key=api_key, prices=prices, limits=limits, tools=tools)
+        finished = read(Path(run)).finished
+        if finished is not None and finished.outcome == "answered":
+            raise UsageError(f"The run {str(run)!r} is answered; nothing is left to do.", mend=f"cellblock show {run}")
+        async with agent.session(resume=run, force=force, on_progress=on_progress) as session:
+            return await session.go_on()
 
     def run_sync(
         self,
@@ -132,21 +230,32 @@ class Agent:
 
     @asynccontextmanager
     async def session(
-        self, *, run_directory: Path | str | None = None, on_progress: Callable[[Progress], None] = _ignore
+        self,
+        *,
+        run_directory: Path | str | None = None,
+        resume: Path | str | None = None,
+        force: bool = False,
+        on_progress: Callable[[Progress], None] = _ignore,
     ) -> AsyncIterator[Conversation]:
         """Several questions over one kernel, one history and one run directory; the limits are for each question.
 
+        `resume` is a recorded run whose history is continued in its own directory, over a sandbox with its image and
+        policy in which its cells are run again; a cell that gives something else raises ResumeError, unless by `force`.
         Raises what `run` raises for sandbox and model.
         """
+        if resume is not None:
+            async with self._resumed(Path(resume), force, on_progress) as session:
+                yield session
+            return
         directory = Path(run_directory) if run_directory else self.runs_directory / _fresh_run_id()
         changes: list[Change] = []
         async with DockerLauncher() as launcher:
             sandbox = Session(launcher, self.policy, on_change=changes.append)
             starting = asyncio.create_task(sandbox.start())
             try:
-                async with self._open_model(on_progress) as (model, context_tokens):
+                async with self.open_model(on_progress) as (model, context_tokens):
                     await starting
-                    setup = Setup(self.settings(), self.limits, self._tools, self.cost, context_tokens)
+                    setup = self.setup(context_tokens)
                     async with Conversation(setup, model, sandbox, directory, on_progress, changes=changes) as session:
                         yield session
             finally:
@@ -155,33 +264,78 @@ class Agent:
                 await sandbox.close()
 
     @asynccontextmanager
-    async def _open_model(self, on_progress: Callable[[Progress], None]) -> AsyncIterator[tuple[Model, int | None]]:
-        """The model behind its endpoint and its context; the local one is served for as long as the run lasts."""
+    async def _resumed(
+        self, run: Path, force: bool, on_progress: Callable[[Progress], None]
+    ) -> AsyncIterator[Conversation]:
+        changes: list[Change] = []
+        redactor = Redactor({*self._endpoint.secrets, *secrets_among(self.policy.environment)})
+        async with (
+            DockerLauncher() as launcher,
+            reopened(
+                run, launcher, redactor=redactor, on_change=changes.append, on_progress=on_progress, force=force
+            ) as past,
+            self.open_model(on_progress) as (model, context_tokens),
+        ):
+            setup, begun = self.setup(context_tokens), [change for change in changes if change.kind == "started"][-1:]
+            async with Conversation(
+                setup, model, past.sandbox, past.transcript.directory, on_progress, changes=begun, past=past
+            ) as session:
+                yield session
+
+    def setup(self, context_tokens: int | None) -> Setup:
+        """How this agent answers, over a model that reads and writes so much at once."""
+        prices = self.prices and self.prices.only(self._endpoint.model)
+        secrets = self._endpoint.secrets
+        settings = self.settings().model_copy(update={"context_tokens": context_tokens})
+        return Setup(settings, self.limits, self._tools, prices, self.cost, context_tokens, secrets)
+
+    @asynccontextmanager
+    async def open_model(
+        self, on_progress: Callable[[Progress], None], *, slots: int = 1
+    ) -> AsyncIterator[tuple[Generator, int | None]]:
+        """The model behind its endpoint and its context; the local one is served for as long as this lasts.
+
+        The local one answers `slots` requests at a time.
+        """
+        if self._recorded is not None:
+            yield Playback(self._recorded), self._recorded.started.settings.context_tokens
+            return
         if isinstance(self.model, Endpoint):
             async with Model(self.model, self.sampling, limiter=self.limiter) as model:
                 yield model, self._context_tokens or self._endpoint.preset.context_tokens
             return
+        assert isinstance(self.model, LocalModel)
         on_progress(Waiting(f"loading {self.model.name}"))
         path = await asyncio.to_thread(find_local_file, self.model)
-        async with serve(path, name=self.model.name) as server:
+        async with serve(path, name=self.model.name, slots=slots) as server:
             endpoint = self.model.endpoint(server.base_url, server.api_key)
-            async with Model(endpoint, self.sampling, headers=server.headers) as model:
+            async with Model(endpoint, self.sampling, headers=server.headers, limiter=self.limiter) as model:
                 yield model, self._context_tokens or server.context_tokens
+
+    def _endpoint_to_ask(self) -> Endpoint:
+        """What is known of the endpoint before it is there."""
+        if self._recorded is not None:
+            return endpoint_of(self._recorded.started.settings)
+        assert not isinstance(self.model, RecordedModel)
+        return self.model if isinstance(self.model, Endpoint) else self.model.endpoint("local")
 
     def settings(self) -> ModelSettings:
         """The model and its sampling, as the transcript records them."""
+        if self._recorded is not None:
+            return self._recorded.started.settings
         endpoint = self._endpoint
         return ModelSettings(
             model=endpoint.model,
             base_url="local" if isinstance(self.model, LocalModel) else endpoint.public_url,
             provider=endpoint.switches.name,
             reasoning_field=endpoint.reasoning_field,
+            calls="fenced" if endpoint.preset.native_calls is False and not self._tools else "native",
             explicit_cache=endpoint.explicit_cache,
             **self.sampling.model_dump(),
         )
 
-    def cost(self, reply: ModelReplied) -> Cost | None:
-        """What a turn cost; None where it has no price."""
+    def cost(self, reply: ModelReplied | ReplyCut | TurnEnded) -> Cost | None:
+        """What a request cost; None where it has no price."""
         return cost_of(self._endpoint.model, reply.usage, self.prices, thought=bool(reply.reasoning))
 
 

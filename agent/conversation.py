@@ -1,7 +1,8 @@
 """Questions over one sandbox, one history and one run directory."""
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -10,31 +11,38 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from agent.artifacts import Artifacts, check_files, collect_artifacts, put_files
+from agent.calls.functions import FunctionTool
+from agent.calls.toolcalls import TOOL
+from agent.credentials import secrets_among
+from agent.endpoint.generator import Generator
+from agent.endpoint.pricing import Prices, total_cost
 from agent.errors import UsageError
-from agent.events import (
+from agent.limits import Limits
+from agent.loop import CostOf, Finish, Loop
+from agent.messages import Usage
+from agent.progress import Progress
+from agent.prompting.words import INSTRUCTION
+from agent.record.artifacts import Artifacts, check_files, collect_artifacts, keep_files, put_files
+from agent.record.events import (
     Asked,
     Environment,
     FileRecord,
+    GivenFile,
     Instructed,
     ModelReplied,
     ModelSettings,
+    ReplyCut,
+    Resumed,
     RunFinished,
     RunStarted,
     SandboxChanged,
 )
-from agent.functions import FunctionTool
-from agent.limits import Limits
-from agent.loop import CostOf, Finish, Loop
-from agent.messages import Usage
-from agent.model import Model
-from agent.pricing import total_cost
-from agent.progress import Progress
+from agent.record.origin import source_sha256
+from agent.record.redaction import Redactor
+from agent.record.transcript import Transcript, utc_now
 from agent.result import RunResult
+from agent.resuming import Past
 from agent.text import encodable
-from agent.toolcalls import TOOL
-from agent.transcript import Transcript, utc_now
-from agent.words import INSTRUCTION
 from sandbox import CellblockError, Change, FileInfo, SandboxError, Session
 
 MAX_TASK_CHARS = 200_000
@@ -47,8 +55,12 @@ class Setup:
     settings: ModelSettings
     limits: Limits
     tools: Sequence[FunctionTool]
+    prices: Prices | None
+    """Of the model; None where it has none."""
     cost_of: CostOf | None
     context_tokens: int | None
+    secrets: Collection[str] = ()
+    """What must not be recorded, beside the secret variables of the sandbox."""
 
 
 class Conversation:
@@ -60,14 +72,15 @@ class Conversation:
     def __init__(
         self,
         setup: Setup,
-        model: Model,
+        model: Generator,
         sandbox: Session,
         directory: Path,
         on_progress: Callable[[Progress], None],
         *,
         changes: Iterable[Change] = (),
+        past: Past | None = None,
     ) -> None:
-        """`changes` is what has happened to the sandbox so far."""
+        """`changes` is what has happened to the sandbox so far; `past` is a run that is gone on with in it."""
         self.run_directory = directory
         self._setup = setup
         self._model = model
@@ -83,7 +96,21 @@ class Conversation:
         """What lay in the workspace when artifacts were last collected; what a stopped answer left is not in it."""
         self._artifacts: dict[str, FileRecord] = {}
         self._omitted = 0
+        self._past = past
+        """A run of which it is not on record yet that it is gone on with."""
+        if past is not None:
+            self._take_over(past)
         sandbox.on_change = self._note_change
+
+    def _take_over(self, past: Past) -> None:
+        self._transcript = past.transcript
+        self._loop = self._new_loop(past.transcript)
+        for event in past.transcript.events:
+            if isinstance(event, RunFinished):
+                self._artifacts |= {record.name: record for record in event.artifacts}
+        if finished := past.finished:
+            self._last = Finish(finished.outcome, finished.answer, finished.error, finished.limit)
+            self._omitted = finished.artifacts_omitted
 
     async def __aenter__(self) -> Self:
         return self
@@ -94,7 +121,8 @@ class Conversation:
         if self._transcript is not None:
             transcript, self._transcript = self._transcript, None
             with transcript:
-                transcript.append(self._finished(transcript))
+                if self._past is None:
+                    transcript.append(self._finished(transcript))
 
     @property
     def has_begun(self) -> bool:
@@ -114,90 +142,153 @@ class Conversation:
         self._is_asking = True
         try:
             records = await put_files(self._sandbox, given)
-            transcript, loop = await self._begin(question, records)
-            artifacts = await self._answer(loop, {record.name for record in records})
+            transcript, loop = await self._begin(question, given, records)
+            artifacts = await self._answer(transcript, loop.answer, {record.name for record in records})
         finally:
             self._is_asking = False
+        return self._result(transcript, loop, artifacts)
+
+    async def go_on(self) -> RunResult:
+        """Answer the last question of a run that is gone on with from where it stopped, its unanswered calls first.
+
+        The limits count anew. Raises what `ask` raises, and UsageError where no run is gone on with.
+        """
+        if self._past is None or self._transcript is None or self._loop is None:
+            raise UsageError("There is no answer to go on with.", mend="session.ask(question)")
+        self._seen = self._past.before
+        self._is_asking = True
+        try:
+            self._note_resumed(self._transcript)
+            artifacts = await self._answer(self._transcript, self._loop.go_on, set())
+        finally:
+            self._is_asking = False
+        return self._result(self._transcript, self._loop, artifacts)
+
+    def _result(self, transcript: Transcript, loop: Loop, artifacts: Artifacts) -> RunResult:
         last, meter = self._last, loop.meter
         return RunResult(
             last.outcome, last.answer, transcript.directory, meter.usage, artifacts.records, last.limit, meter.cost
         )
 
-    async def _begin(self, question: str, records: list[FileRecord]) -> tuple[Transcript, Loop]:
-        """Put the question on record; the first one opens the transcript."""
+    async def _begin(self, question: str, given: list[Path], records: list[GivenFile]) -> tuple[Transcript, Loop]:
+        """Put the question and its files on record; the first one opens the transcript."""
         if self._transcript is not None and self._loop is not None:
+            await asyncio.to_thread(keep_files, self._transcript, given, records)
+            self._note_resumed(self._transcript)
+            self._loop.give_up_calls()
             if self._last.outcome == "cancelled":
                 self._transcript.append(Instructed(reason="stopped", text=INSTRUCTION["stopped"]))
             self._transcript.append(Asked(task=question, files=records))
             return self._transcript, self._loop
         started = await self._started(question, records)
-        self._transcript = Transcript(self.run_directory, clock=utc_now)
-        self._transcript.append(started)
-        for change in self._changes:
-            self._note_change(change)
-        self._loop = Loop(
+        secrets = {*self._setup.secrets, *secrets_among(self._sandbox.policy.environment)}
+        transcript = Transcript(self.run_directory, clock=utc_now, redactor=Redactor(secrets))
+        try:
+            await asyncio.to_thread(keep_files, transcript, given, records)
+            transcript.append(started)
+        except BaseException:
+            transcript.discard()
+            raise
+        self._transcript = transcript
+        self._note_changes()
+        self._loop = self._new_loop(transcript)
+        return self._transcript, self._loop
+
+    def _new_loop(self, transcript: Transcript) -> Loop:
+        return Loop(
             self._model,
             self._sandbox,
-            self._transcript,
+            transcript,
             self._on_progress,
             limits=self._setup.limits,
             tools=self._setup.tools,
             cost_of=self._setup.cost_of,
             context_tokens=self._setup.context_tokens,
         )
-        return self._transcript, self._loop
 
-    async def _answer(self, loop: Loop, given: set[str]) -> Artifacts:
+    def _note_resumed(self, transcript: Transcript) -> None:
+        """Put on record, once, that the run is gone on with."""
+        if self._past is None:
+            return
+        past, self._past = self._past, None
+        transcript.append(
+            Resumed(
+                cellblock_version=version("cellblock"),
+                cellblock_sha256=source_sha256(),
+                torn_bytes=past.torn_bytes,
+                different=past.different,
+                settings=self._setup.settings,
+                limits=self._setup.limits,
+            )
+        )
+        self._note_changes()
+
+    async def _answer(
+        self, transcript: Transcript, answer: Callable[[], Awaitable[Finish]], given: set[str]
+    ) -> Artifacts:
         """Go through the loop and keep how it ended, whatever happens."""
         self._last, artifacts = Finish("cancelled", None), Artifacts()
         try:
             there = await self._sandbox.list_files()
             before = [file for file in there if self._seen is None or file in self._seen or file.name in given]
             self._seen = before
-            self._last = await loop.answer()
+            self._last = await answer()
             with suppress(SandboxError):  # an answer is not lost with the sandbox that it came from
-                artifacts = await collect_artifacts(self._sandbox, before, self.run_directory / "files")
+                await collect_artifacts(self._sandbox, before, transcript, artifacts)
                 self._seen = await self._sandbox.list_files()
         except Exception as error:
             known = isinstance(error, CellblockError)
             self._last = Finish("error", self._last.answer, str(error) if known else repr(error))
             raise
-        self._artifacts |= {record.name: record for record in artifacts.records}
-        self._omitted += artifacts.omitted
+        finally:
+            self._artifacts |= {record.name: record for record in artifacts.records}
+            self._omitted += artifacts.omitted
         return artifacts
+
+    def _note_changes(self) -> None:
+        changes, self._changes = self._changes, []
+        for change in changes:
+            self._note_change(change)
 
     def _note_change(self, change: Change) -> None:
         """Record what happens to the sandbox; what comes before the transcript waits for it."""
-        if self._transcript is None:
+        if self._transcript is None or self._past is not None:
             self._changes.append(change)
         else:
             self._transcript.append(SandboxChanged(kind=change.kind, reason=change.reason))
 
-    async def _started(self, question: str, files: list[FileRecord]) -> RunStarted:
-        info, description = self._sandbox.info, await self._sandbox.describe()
+    async def _started(self, question: str, files: list[GivenFile]) -> RunStarted:
+        info, description, calls = self._sandbox.info, await self._sandbox.describe(), self._setup.settings.calls
         return RunStarted(
             cellblock_version=version("cellblock"),
+            cellblock_sha256=await asyncio.to_thread(source_sha256),
             run_id=self.run_directory.name,
             task=question,
             files=files,
             settings=self._setup.settings,
-            tools=[TOOL, *(tool.schema for tool in self._setup.tools)],
-            system_prompt=package_files("agent").joinpath("prompt.md").read_text(),
+            tools=[TOOL, *(tool.schema for tool in self._setup.tools)] if calls == "native" else [],
+            system_prompt=package_files("agent.prompting").joinpath(f"{calls}.md").read_text(),
             limits=self._setup.limits,
+            prices=self._setup.prices,
             environment=Environment(
                 backend=info.backend,
                 engine=info.engine,
+                engine_host=info.host,
                 runtime=info.runtime,
                 image=info.image,
                 image_id=info.image_id,
                 python=description.python,
+                implementation=description.implementation,
+                kernel=f"ipykernel {description.packages.get('ipykernel', '')}".strip(),
+                distribution=description.distribution,
+                platform=description.platform,
                 packages=description.packages,
                 policy=self._sandbox.policy,
             ),
         )
 
     def _finished(self, transcript: Transcript) -> RunFinished:
-        replies = [event for event in transcript.events if isinstance(event, ModelReplied)]
+        replies = [event for event in transcript.events if isinstance(event, ModelReplied | ReplyCut)]
         cost = total_cost(map(self._setup.cost_of, replies)) if self._setup.cost_of else None
         return RunFinished(
             outcome=self._last.outcome,

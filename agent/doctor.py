@@ -6,33 +6,43 @@ import shutil
 from pathlib import Path
 
 from agent.agent import find_local_file
-from agent.config import Endpoint, LocalModel, Sampling
+from agent.endpoint.config import Endpoint, LocalModel, RecordedModel, Sampling
+from agent.endpoint.model import Model
 from agent.local import MODELS
-from agent.model import Model
+from agent.text import cut_middle, plain
 from sandbox import CellblockError, Check, Policy, check_sandbox
 from sandbox.checks import Level
 from sandbox.docker import DockerLauncher, check_engine
 
+MAX_LISTED_CHARS = 300
 MIN_DISK_BYTES = 2 << 30
 MIN_MEMORY_BYTES = 2 << 30
 LOCAL_MODEL_MEMORY_BYTES = 2 << 30
 NEEDED_TO_START = ("engine", "image", "runtime", "network")
 
 
-async def check_all(model: Endpoint | LocalModel, policy: Policy, sampling: Sampling) -> list[Check]:
+async def check_all(model: Endpoint | LocalModel | RecordedModel, policy: Policy, sampling: Sampling) -> list[Check]:
     """Every check, in the order in which things are needed; the last one starts a sandbox."""
     engine = await asyncio.to_thread(check_engine, policy)
     return [*engine, await _model(model, sampling), _disk(), _memory(model, policy), await _sandbox(policy, engine)]
 
 
-async def _model(model: Endpoint | LocalModel, sampling: Sampling) -> Check:
+async def _model(model: Endpoint | LocalModel | RecordedModel, sampling: Sampling) -> Check:
     try:
         if isinstance(model, LocalModel):
             file = await asyncio.to_thread(find_local_file, model)
             return Check("model", "ok", f"built-in {model.name}: {file}")
+        if isinstance(model, RecordedModel):
+            return Check("model", "ok", f"recorded in {model.run}")
         async with Model(model, sampling) as endpoint:
-            await endpoint.check()
-        return Check("model", "ok", f"{model.model} at {model.public_url}, provider {model.switches.name}")
+            names = await endpoint.names()
+        where = f"{model.model} at {model.public_url}, provider {model.switches.name}"
+        if names and model.model not in names:
+            listed = cut_middle(plain(", ".join(names)), MAX_LISTED_CHARS, " ... ")
+            return Check(
+                "model", "warn", f"{where}, which lists only: {listed}", f"cellblock run --model {names[0]} TASK"
+            )
+        return Check("model", "ok", where)
     except CellblockError as error:
         return Check.failed("model", error)
 
@@ -51,7 +61,7 @@ def _disk() -> Check:
     )
 
 
-def _memory(model: Endpoint | LocalModel, policy: Policy) -> Check:
+def _memory(model: Endpoint | LocalModel | RecordedModel, policy: Policy) -> Check:
     needed_bytes = LOCAL_MODEL_MEMORY_BYTES if isinstance(model, LocalModel) else 0
     needed_bytes += min(policy.memory_bytes, MIN_MEMORY_BYTES)
     available_bytes = available_memory_bytes()
@@ -59,7 +69,7 @@ def _memory(model: Endpoint | LocalModel, policy: Policy) -> Check:
     return Check("memory", _level(available_bytes >= needed_bytes), detail, _mend_memory(model))
 
 
-def _mend_memory(model: Endpoint | LocalModel) -> str:
+def _mend_memory(model: Endpoint | LocalModel | RecordedModel) -> str:
     if isinstance(model, LocalModel):
         smallest = min(MODELS.values(), key=lambda file: file.size_bytes)
         return f"cellblock run --memory 512MiB --model {smallest.name} TASK"

@@ -4,13 +4,18 @@ CellblockError
 └── AgentError
     ├── UsageError            a flag, variable, file or task is wrong (exit code 2)
     ├── EndpointError         the endpoint refused, vanished or answered nonsense (exit code 3)
+    │   ├── AccessError           it refuses the key or knows no such model: it will answer nothing
+    │   ├── UnreachableError      nothing answers there
     │   ├── ContextLengthError    the messages are longer than the model can read
     │   └── ContentFilterError    the provider's filter stopped what was asked or answered
     ├── LocalModelError       the built-in model is missing, damaged or cannot be served (exit code 3)
     ├── TranscriptError       a run directory cannot be read or written (exit code 3)
+    ├── PlaybackError         a recorded run was asked what it does not hold (exit code 1)
+    ├── ResumeError           a run cannot be gone on with as it was (exit code 1)
     └── InterruptedRunError   Ctrl-C at the command line (exit code 130)
 """
 
+from agent.messages import Attempt
 from sandbox.errors import CellblockError
 
 
@@ -28,6 +33,16 @@ class EndpointError(AgentError):
     """The model's endpoint refused, vanished or answered nonsense."""
 
     exit_code = 3
+    attempts: tuple[Attempt, ...] = ()
+    """Each that failed; the last one ended it."""
+
+
+class AccessError(EndpointError):
+    """The endpoint refuses the key or knows no such model: it will answer nothing."""
+
+
+class UnreachableError(EndpointError):
+    """Nothing answers at the endpoint's address."""
 
 
 class ContextLengthError(EndpointError):
@@ -48,6 +63,14 @@ class TranscriptError(AgentError):
     """A run directory cannot be read or written."""
 
     exit_code = 3
+
+
+class PlaybackError(AgentError):
+    """A recorded run in place of a model was asked what it does not hold; below the first line, a diff."""
+
+
+class ResumeError(AgentError):
+    """A run cannot be gone on with: its cells give something else now."""
 
 
 class InterruptedRunError(AgentError):

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agent.endpoint.pricing import total_cost
 from agent.messages import Cost, Usage
-from agent.pricing import total_cost
 
 LimitName = Literal["turns", "tokens", "cost", "seconds", "failures", "session"]
 """Which limit ended an answer; "session" is the sandbox's own `session_timeout_s`."""
@@ -42,6 +42,10 @@ class Meter:
     def count_turn(self, usage: Usage, cost: Cost | None = None) -> None:
         """A turn of the model is over; its cost is None where it has no price."""
         self.turns += 1
+        self.count_request(usage, cost)
+
+    def count_request(self, usage: Usage, cost: Cost | None = None) -> None:
+        """A request is answered, of a turn that is not over."""
         self._costs.append(cost)
         self.usage += usage
 

@@ -1,29 +1,30 @@
 """think → execute → integrate: the model is asked, its calls are run, and it reads what came out."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from agent import progress, toolcalls
-from agent.cells import Cells, CodeRunner
-from agent.events import Asked, Instructed, ModelReplied, Outcome, RunStarted, ToolRan
-from agent.functions import FunctionTool
-from agent.hints import Scene
+from agent import progress
+from agent.calls import toolcalls
+from agent.calls.functions import FunctionTool
+from agent.cells import Cells, CodeRunner, doubt_about
+from agent.endpoint.generator import Generator
 from agent.limits import LimitName, Limits, Meter
 from agent.messages import Cost, ToolCall
-from agent.model import Model
-from agent.nudging import needs_check
 from agent.progress import Progress
-from agent.transcript import Transcript
+from agent.prompting.hints import Scene
+from agent.prompting.nudging import needs_check
+from agent.prompting.words import INSTRUCTION, OBSERVATION
+from agent.record.events import Asked, Event, Instructed, ModelReplied, Outcome, ReplyCut, RunStarted, ToolRan
+from agent.record.transcript import Transcript
 from agent.turns import Turns
-from agent.words import INSTRUCTION, OBSERVATION
 from sandbox import Execution
 
 E = TypeVar("E")
-CostOf = Callable[[ModelReplied], Cost | None]
-"""What one turn cost; None where the model has no price."""
-Reason = Literal["limit", "nudge", "cut", "empty"]
+CostOf = Callable[[ModelReplied | ReplyCut], Cost | None]
+"""What one request cost; None where the model has no price."""
+Reason = Literal["limit", "nudge", "failed", "unseen", "cut", "empty", "resumed"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Loop:
 
     def __init__(
         self,
-        model: Model,
+        model: Generator,
         sandbox: CodeRunner,
         transcript: Transcript,
         on_progress: Callable[[Progress], None],
@@ -57,7 +58,8 @@ class Loop:
         self._limits = limits or Limits()
         self._functions = {tool.name: tool for tool in tools}
         self._cost_of = cost_of
-        self._turns = Turns(model, transcript, on_progress, others=self._functions, context_tokens=context_tokens)
+        parameters = {tool.name: tool.parameters for tool in tools}
+        self._turns = Turns(model, transcript, on_progress, others=parameters, context_tokens=context_tokens)
         self._cells = Cells(
             sandbox,
             lambda output: on_progress(progress.OutputPiece(output)),
@@ -74,14 +76,30 @@ class Loop:
         """Forget what belongs to the question before."""
         self.meter = Meter(self._limits)
         self._first = len(self._transcript.events)
-        self._said: set[Reason] = set()
+        self._said: set[str] = set()
 
     async def answer(self) -> Finish:
         """Answer the question that the transcript holds last; what then runs at the limit on time is stopped."""
         self._begin()
+        return await self._in_time(self._take_turns())
+
+    async def go_on(self) -> Finish:
+        """Answer the transcript's last question from where it stops, as `answer` would; the limits count from here."""
+        events = self._transcript.events
+        self._begin()
+        self._first = 1 + max(place for place, event in enumerate(events) if isinstance(event, RunStarted | Asked))
+        self._said = {event.reason for event in self._all(Instructed, self._first)}
+        return await self._in_time(self._catch_up())
+
+    def give_up_calls(self) -> None:
+        """Put on record that what the last reply asked for is not run any more: the history is to be well-formed."""
+        for call in unanswered(self._transcript.events):
+            self._record(call, OBSERVATION["not_run"].format(why=OBSERVATION["turn_over"]))
+
+    async def _in_time(self, work: Awaitable[Finish]) -> Finish:
         try:
             async with asyncio.timeout(self._limits.max_seconds) as deadline:
-                return await self._take_turns()
+                return await work
         except TimeoutError:
             if not deadline.expired():
                 raise
@@ -90,21 +108,46 @@ class Loop:
     async def _take_turns(self) -> Finish:
         """Turn after turn until the model answers without a call, or one last turn without tools."""
         while (limit := self._limit()) is None:
-            replied = await self._think([toolcalls.TOOL, *(tool.schema for tool in self._functions.values())])
+            replied = await self._think(self._all(RunStarted)[0].tools)
             if replied.tool_calls:
                 await self._execute_all(replied.tool_calls)
-            elif reason := self._objection(replied):
-                self._instruct(reason)
-            else:
-                return Finish("answered", replied.content.strip())
+            elif finish := self._judge(replied):
+                return finish
         if limit == "cost":
             return Finish("limit", self._best_text(), limit=limit)
         self._instruct("limit")
-        last = await self._think([])
+        last = await self._think([], may_call=False)
         return Finish("limit", last.content.strip() or self._best_text(), limit=limit)
 
-    async def _think(self, tools: list[dict[str, Any]]) -> ModelReplied:
-        replied = await self._turns.take(tools, self._first)
+    async def _catch_up(self) -> Finish:
+        """Do what the last reply still asks for, then take turns."""
+        said = [event.reason for event in self._all(Instructed, self._first) if event.reason in ("limit", "resumed")]
+        replied = self._all(ModelReplied, self._first)
+        if said[-1:] == ["limit"]:
+            self._instruct("resumed")
+        elif replied:
+            since = self._transcript.events[self._transcript.events.index(replied[-1]) :]
+            is_judged = any(isinstance(event, ToolRan | Instructed) for event in since)
+            if calls := unanswered(since):
+                await self._execute_all(calls)
+            elif not is_judged and (finish := self._judge(replied[-1])):
+                return finish
+        return await self._take_turns()
+
+    def _judge(self, replied: ModelReplied) -> Finish | None:
+        """Take a reply without a call for the answer, or say what speaks against it."""
+        if reason := self._objection(replied):
+            self._instruct(reason)
+            return None
+        return Finish("answered", replied.content.strip())
+
+    async def _think(self, tools: list[dict[str, Any]], *, may_call: bool = True) -> ModelReplied:
+        begun = len(self._transcript.events)
+        try:
+            replied = await self._turns.take(tools, self._first, may_call=may_call)
+        finally:
+            for cut in self._all(ReplyCut, begun):
+                self.meter.count_request(cut.usage, self._cost_of(cut) if self._cost_of else None)
         self.meter.count_turn(replied.usage, self._cost_of(replied) if self._cost_of else None)
         return replied
 
@@ -118,11 +161,18 @@ class Loop:
             reason = "cut"
         elif not replied.content.strip():
             reason = "empty"
-        elif not self._all(ToolRan, self._first) and not self.meter.is_last_turn() and self._needs_check(replied):
-            reason = "nudge"
+        elif not self.meter.is_last_turn():
+            reason = self._doubt(replied)
         if reason in ("empty", "cut"):
             self.meter.count_try(failed=True)
         return None if replied.content.strip() and reason in self._said else reason
+
+    def _doubt(self, replied: ModelReplied) -> Reason | None:
+        """Whether an answer rests on nothing that was run, on code that failed, or on output that is not there."""
+        ran = [event for event in self._all(ToolRan, self._first) if event.execution or event.tool in self._functions]
+        if not ran:
+            return "nudge" if self._needs_check(replied) else None
+        return doubt_about(ran)
 
     def _needs_check(self, replied: ModelReplied) -> bool:
         asked = [event for event in self._transcript.events if isinstance(event, RunStarted | Asked)][-1]
@@ -133,7 +183,10 @@ class Loop:
         self._transcript.append(Instructed(reason=reason, text=INSTRUCTION[reason]))
 
     def _best_text(self) -> str | None:
-        texts = [event.content.strip() for event in self._all(ModelReplied, self._first)]
+        replies = [
+            event for event in self._transcript.events[self._first :] if isinstance(event, ModelReplied | ReplyCut)
+        ]
+        texts = [event.content.strip() for event in replies]
         return next((text for text in reversed(texts) if text), None)
 
     def _all(self, kind: type[E], first: int = 0) -> list[E]:
@@ -199,3 +252,13 @@ class Loop:
                 observation=observation,
             )
         )
+
+
+def unanswered(events: Sequence[Event]) -> list[ToolCall]:
+    """The calls of the last reply that nothing has come back for."""
+    place = max((place for place, event in enumerate(events) if isinstance(event, ModelReplied)), default=None)
+    if place is None:
+        return []
+    replied = events[place]
+    assert isinstance(replied, ModelReplied)
+    return replied.tool_calls[sum(isinstance(event, ToolRan) for event in events[place:]) :]

@@ -61,10 +61,10 @@ class Reply(_Value):
 
 
 class Attempt(_Value):
-    """One try at a generation that failed and was repeated."""
+    """One try at a generation that failed."""
 
     error: str
     status: int | None = None
     """Of HTTP; None where the failure was no answer with a status."""
     waited_s: float
-    """How long was waited after it."""
+    """How long was waited after it; 0 after the last."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from agent.messages import Usage
 from sandbox import Execution, Output
 
 
@@ -41,6 +42,7 @@ class TurnEnded:
     text: str
     is_answer: bool
     """False where calls follow."""
+    usage: Usage
 
 
 @dataclass(frozen=True)

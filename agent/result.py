@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.events import FileRecord, Outcome
 from agent.limits import LimitName
 from agent.messages import Cost, Usage
+from agent.record.events import FileRecord, Outcome
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,14 @@ class Slow:
 
 
 @dataclass(frozen=True)
+class Late:
+    """A stream that begins after a while, as when a model thinks."""
+
+    reply: Answer | Stream
+    after_s: float
+
+
+@dataclass(frozen=True)
 class Mislabelled:
     """A stream under a content type that is none of a stream."""
 
@@ -92,7 +100,7 @@ class When:
     reply: "Reply"
 
 
-Reply = Answer | Stream | Cut | Failing | Slow | Mislabelled | Unstreamed | Refusal | Raw | Hang | When
+Reply = Answer | Stream | Cut | Failing | Slow | Late | Mislabelled | Unstreamed | Refusal | Raw | Hang | When
 
 GARBAGE = Raw(b"data: {\xff\x00nonsense\n\n\x80")
 EMPTY_STREAM = Raw(b"data: [DONE]\n\n")

@@ -3,7 +3,7 @@
 import json
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -16,6 +16,7 @@ from agent.testing.script import (
     Cut,
     Failing,
     Hang,
+    Late,
     Mislabelled,
     Raw,
     Refusal,
@@ -40,6 +41,8 @@ class _Playback:
     headers: dict[str, str] = field(default_factory=dict)
     pause_s: float = 0
     """Before each part."""
+    late_s: float = 0
+    """Before the head."""
     breaks: bool = False
     """Whether the connection drops after the parts."""
 
@@ -49,15 +52,19 @@ class ScriptedEndpoint:
 
     A request beyond the script, or not as its step expects, is refused with 400. Leaving the context raises
     AssertionError for it, and for a step that was not used.
+
+    Where many conversations go on at once, the script is a function instead, which is called with the body of each
+    request, one after the other, and returns its reply.
     """
 
-    def __init__(self, script: Sequence[Reply], profile: Profile = PLAIN) -> None:
+    def __init__(self, script: Sequence[Reply] | Callable[[dict[str, Any]], Reply], profile: Profile = PLAIN) -> None:
         self.profile = profile
         self.requests: list[dict[str, Any]] = []
-        """The bodies that came, in order."""
+        """The bodies that came, in order; none are kept where a function answers."""
         self.connections = 0
         """How many were opened."""
-        self._left = list(script)
+        self._answer = script if callable(script) else None
+        self._left = [] if callable(script) else list(script)
         self._wrong: list[str] = []
         self._lock = threading.Lock()
         self._leaving = threading.Event()
@@ -116,7 +123,10 @@ class ScriptedEndpoint:
             body = None
         if where != "POST /v1/chat/completions" or not isinstance(body, dict):
             return self._refuse(f"A request that no model answers: {where} {data[:500]!r}")
-        self.requests.append(body)
+        if self._answer is None:
+            self.requests.append(body)
+        else:
+            self._left.append(self._answer(body))
         if not self._left:
             return self._refuse(f"A request beyond the script: {where} {json.dumps(body)[-500:]}")
         step = self._left.pop(0)
@@ -146,12 +156,12 @@ def _play(reply: Reply, profile: Profile) -> _Playback:
         case Refusal(status, text, content_type, retry_after_s):
             headers = {} if retry_after_s is None else {"Retry-After": f"{retry_after_s:g}"}
             return _Playback([text.encode()], status, content_type, headers)
-        case Cut() | Failing() | Slow() | Mislabelled():
+        case Cut() | Failing() | Slow() | Late() | Mislabelled():
             return _with_fault(reply, _play(reply.reply, profile))
     raise TypeError(f"A script holds no {reply!r}.")
 
 
-def _with_fault(fault: Cut | Failing | Slow | Mislabelled, playback: _Playback) -> _Playback:
+def _with_fault(fault: Cut | Failing | Slow | Late | Mislabelled, playback: _Playback) -> _Playback:
     match fault:
         case Cut(after=after):
             return replace(playback, parts=playback.parts[:after], breaks=True)
@@ -160,6 +170,8 @@ def _with_fault(fault: Cut | Failing | Slow | Mislabelled, playback: _Playback) 
             return replace(playback, parts=[*playback.parts[:after], f"data: {json.dumps(error)}\n\n".encode()])
         case Slow(pause_s=pause_s):
             return replace(playback, pause_s=pause_s)
+        case Late(after_s=after_s):
+            return replace(playback, late_s=after_s)
         case Mislabelled(content_type=content_type):
             return replace(playback, content_type=content_type)
 
@@ -195,6 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._endpoint.wait(playback.seconds)
             self.close_connection = True
         else:
+            self._endpoint.wait(playback.late_s)
             self._send(playback)
 
     def do_GET(self) -> None:

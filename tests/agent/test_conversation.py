@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from agent import Agent, Limits, RunResult, UsageError, transcript
-from agent.events import Asked, Event, Instructed, ModelReplied, RunFinished, RunStarted, SandboxChanged, ToolRan
-from agent.history import messages_of, request_sha256
+from agent import Agent, Limits, RunResult, UsageError
 from agent.progress import CodeEnded, CodeStarted, OutputPiece, Progress, ReasoningDelta, TextDelta, TurnEnded
+from agent.prompting.words import INSTRUCTION
+from agent.record import transcript
+from agent.record.events import Asked, Event, Instructed, ModelReplied, RunFinished, RunStarted, SandboxChanged, ToolRan
+from agent.record.history import messages_of, request_sha256
 from agent.testing import Refusal, ScriptedEndpoint, calls, says, thinks
-from agent.words import INSTRUCTION
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("clean_environ")]
 
@@ -57,7 +58,8 @@ async def test_a_session_keeps_variables_files_and_history(tmp_path: Path) -> No
     assert [artifact.name for artifact in finished.artifacts] == ["a.txt", "b.txt"]
     asked = endpoint.requests[2]["messages"]
     assert asked[: len(endpoint.requests[1]["messages"])] == endpoint.requests[1]["messages"]
-    assert asked[-1]["content"] == "And times the number in the file?\n\nFiles:\n- /workspace/n.txt (1 bytes)"
+    listed = "Files:\n- /workspace/n.txt (1 bytes), which begins:\n    7"
+    assert asked[-1]["content"] == f"And times the number in the file?\n\n{listed}"
     for place, event in enumerate(events):
         if isinstance(event, ModelReplied):
             request = endpoint.requests.pop(0)
@@ -171,14 +173,64 @@ async def test_at_the_limit_on_time_the_run_ends_with_the_best_text(tmp_path: Pa
     assert finished.limit == "seconds"
 
 
+def roll(dice: int) -> int:
+    """Roll so many dice."""
+    return dice * 3
+
+
+@pytest.mark.parametrize(
+    ("model", "tools", "expected"),
+    [
+        ("qwen3-coder-plus", [], ["run_python"]),
+        ("some-other-model", [], ["run_python"]),
+        ("qwen2.5-coder-7b-instruct", [], []),
+        ("qwen2.5-coder-7b-instruct", [roll], ["run_python", "roll"]),
+    ],
+)
+async def test_a_model_is_told_of_the_tools_in_the_way_in_which_it_calls(
+    tmp_path: Path, model: str, tools: list[Any], expected: list[str]
+) -> None:
+    with ScriptedEndpoint([says("```python\nprint(6 * 7)\n```"), says("42.")]) as endpoint:
+        agent = Agent(model=model, base_url=endpoint.base_url, runs_directory=tmp_path, tools=tools)
+        result = await agent.run("What is 6 * 7?")
+    started = events_of(result)[0]
+    assert isinstance(started, RunStarted)
+    assert [tool["function"]["name"] for tool in started.tools] == expected
+    for request in endpoint.requests:
+        assert request.get("tools", []) == started.tools
+        assert request["messages"][0]["content"] == started.system_prompt
+        assert ("run_python" in started.system_prompt) == bool(expected)
+    roles = [message["role"] for message in endpoint.requests[1]["messages"]]
+    assert roles == ["system", "user", "assistant", "tool" if expected else "user"]
+
+
+async def test_the_first_lines_of_a_file_stand_in_the_question(tmp_path: Path) -> None:
+    table, image = tmp_path / "prices.csv", tmp_path / "plot.png"
+    table.write_text("item,price\nbolt,0.4\nnut,0.1\nnail,0.2\n")
+    image.write_bytes(b"\x89PNG\r\n\x1a\n")
+    with ScriptedEndpoint([calls("1"), says("Done.")]) as endpoint:
+        await agent_of(endpoint, tmp_path / "runs").run("Describe them.", files=[table, image])
+    assert endpoint.requests[0]["messages"][1]["content"] == (
+        "Describe them.\n\nFiles:\n- /workspace/prices.csv (37 bytes), which begins:\n"
+        "    item,price\n    bolt,0.4\n    nut,0.1\n- /workspace/plot.png (8 bytes)"
+    )
+
+
 async def test_hints_come_from_the_real_sandbox(tmp_path: Path) -> None:
     source = tmp_path / "prices.csv"
     source.write_text("a\n1\n")
-    script = [calls("import seaborn", "open('price.csv')", "!pip install seaborn"), says("I cannot.")]
+    script = [
+        calls("import seaborn", "open('price.csv')", "!pip install seaborn"),
+        says("I cannot."),
+        says("I cannot."),
+    ]
     with ScriptedEndpoint(script) as endpoint:
         result = await agent_of(endpoint, tmp_path).run("Plot it.", files=[source])
     module, file, pip = [event.observation for event in events_of(result) if isinstance(event, ToolRan)]
-    installed = "Installed are numpy, pandas, scipy, sympy, mpmath, matplotlib, openpyxl, PIL and Python's own modules."
+    installed = (
+        "Installed are numpy, pandas, scipy, sympy, mpmath, matplotlib, openpyxl, PIL and Python's own modules. "
+        "Write the program with these."
+    )
     assert module == (
         "Cell In[1], line 1\n----> 1 import seaborn\nModuleNotFoundError: No module named 'seaborn'\n"
         f"'seaborn' is not installed, and nothing can be downloaded: there is no network.\n{installed}"

@@ -2,11 +2,12 @@
 
 import pytest
 
-from agent import Endpoint, LocalModel, doctor
-from agent.doctor import _disk, _memory
+from agent import Endpoint, LocalModel, Sampling, doctor
+from agent.cli.options import read_policy
+from agent.doctor import _disk, _memory, _model
 from agent.local import MODELS
-from agent.options import read_policy
 from sandbox import Policy
+from tests.agent.endpoint.raw import raw_endpoint
 
 REMOTE = Endpoint(base_url="http://h/v1", model="m")
 
@@ -39,3 +40,14 @@ def test_a_full_disk_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _disk().level == "ok"
     monkeypatch.setattr(doctor, "MIN_DISK_BYTES", 1 << 62)
     assert _disk().level == "FAIL"
+
+
+async def test_a_model_that_the_endpoint_does_not_list_is_pointed_out() -> None:
+    listed = b'{"data": [{"id": "qwen3-coder-plus"}, {"id": "qwen3-max"}]}'
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+    async with raw_endpoint([head + listed]) as endpoint:
+        check = await _model(Endpoint(base_url=endpoint.base_url, model="qwen3-codr"), Sampling())
+    assert (check.level, check.mend) == ("warn", "cellblock run --model qwen3-coder-plus TASK")
+    assert check.detail == (
+        f"qwen3-codr at {endpoint.base_url}, provider generic, which lists only: qwen3-coder-plus, qwen3-max"
+    )

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from agent import UsageError
-from agent.limit_options import read_limits
+from agent.cli.limit_options import read_limits
 from agent.limits import LimitName, Limits, Meter
 from agent.messages import Cost, Usage
 

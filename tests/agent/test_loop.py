@@ -10,8 +10,17 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from agent import ContextLengthError, Endpoint, EndpointError, Sampling, transcript
-from agent.events import (
+from agent import ContextLengthError, Endpoint, EndpointError, Sampling
+from agent.calls.functions import function_tools
+from agent.calls.toolcalls import TOOL
+from agent.endpoint.model import Model
+from agent.limits import Limits
+from agent.loop import Finish, Loop
+from agent.messages import Cost, Usage
+from agent.progress import Progress, TurnEnded
+from agent.prompting.words import INSTRUCTION
+from agent.record import transcript
+from agent.record.events import (
     Environment,
     Event,
     HistoryShortened,
@@ -21,18 +30,12 @@ from agent.events import (
     RunStarted,
     ToolRan,
 )
-from agent.functions import function_tools
-from agent.history import messages_of, request_sha256
-from agent.limits import Limits
-from agent.loop import Finish, Loop
-from agent.messages import Cost, Usage
-from agent.model import Model
-from agent.progress import Progress, TurnEnded
+from agent.record.history import messages_of, request_sha256
+from agent.record.transcript import Transcript
 from agent.testing import Answer, Cut, Hang, Refusal, Reply, ScriptedCall, ScriptedEndpoint, calls, says, stream_of
-from agent.transcript import Transcript
-from agent.words import INSTRUCTION
 from sandbox import EngineError, ErrorOutput, Execution, Policy, SessionClosedError
 from sandbox.testing import ScriptedSandbox, Step, printed
+from tests.agent.writers import WRITERS
 
 STARTED = RunStarted(
     cellblock_version="0",
@@ -40,7 +43,7 @@ STARTED = RunStarted(
     task="What is 6 * 7?",
     files=[],
     settings=ModelSettings(model="m", base_url="u", temperature=0.2, top_p=None, max_output_tokens=None, seed=None),
-    tools=[],
+    tools=[TOOL],
     system_prompt="You run Python.",
     limits=Limits(max_turns=3),
     environment=Environment(
@@ -82,7 +85,8 @@ async def run_loop(
     with ScriptedEndpoint(script) as endpoint, ScriptedSandbox(*steps, files=files) as sandbox:
         target = Endpoint(base_url=endpoint.base_url, model="m", api_key=SecretStr("k"))
         with Transcript(tmp_path / "run") as record:
-            record.append(started)
+            schemas = [tool.schema for tool in options.get("tools", ())]
+            record.append(started.model_copy(update={"tools": [*started.tools, *schemas]}))
             async with Model(target, Sampling()) as model:
                 options.setdefault("limits", Limits(max_turns=max_turns))
                 finish = await Loop(model, sandbox, record, seen.append, **options).answer()
@@ -146,7 +150,7 @@ async def test_an_answer_that_repeats_its_code_is_an_answer(tmp_path: Path) -> N
 
 
 async def test_a_bad_call_is_told_to_the_model_and_nothing_is_run(tmp_path: Path) -> None:
-    ran = await run_loop(tmp_path, [calls("x", name="search"), says("42")])
+    ran = await run_loop(tmp_path, [calls("x", name="search"), says("42"), says("42")])
     [tool] = ran.of(ToolRan)
     assert (tool.code, tool.execution) == (None, None)
     assert tool.observation.startswith("There is no tool 'search'.")
@@ -237,17 +241,17 @@ async def test_passing_failures_are_tried_again_and_recorded(tmp_path: Path) -> 
 
 
 FAILURES: dict[str, tuple[Refusal, str]] = {
-    "key": (Refusal(401), r"refused the API key \(401\). Try: export CELLBLOCK_API_KEY=KEY"),
+    "key": (Refusal(401), r"refused the API key \(401\): scripted. Try: export CELLBLOCK_API_KEY=KEY"),
     "model": (Refusal(404), r"knows no model 'm', or its path is wrong .*Try: cellblock doctor"),
     "request": (Refusal(400, '{"error": {"message": "too\\nlong"}}'), r"answered 400: .*too.*long.*\. Try:"),
     "html": (Refusal(200, "<html>hello</html>", "text/html"), r"answered .*Try: cellblock doctor"),
-    "event": (Refusal(200, "data: {nonsense\n\n", "text/event-stream"), r"something that is not JSON. Try:"),
+    "event": (Refusal(200, "data: {nonsense\n\n", "text/event-stream"), r"something that is not JSON: .*Try:"),
 }
 
 
 @pytest.mark.parametrize("kind", FAILURES)
 async def test_a_lasting_failure_is_one_clear_line(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.model.MAX_ATTEMPTS", 1)
+    monkeypatch.setattr("agent.endpoint.model.MAX_ATTEMPTS", 1)
     refusal, words = FAILURES[kind]
     with pytest.raises(EndpointError, match=words) as caught:
         await run_loop(tmp_path, [refusal])
@@ -255,7 +259,7 @@ async def test_a_lasting_failure_is_one_clear_line(tmp_path: Path, kind: str, mo
 
 
 async def test_an_endpoint_that_is_not_there_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.model.MAX_ATTEMPTS", 1)
+    monkeypatch.setattr("agent.endpoint.model.MAX_ATTEMPTS", 1)
     endpoint = Endpoint(base_url="http://127.0.0.1:9/v1", model="m")
     async with Model(endpoint, Sampling()) as model:
         with pytest.raises(EndpointError, match=r"'http://127.0.0.1:9/v1' cannot be reached: .*Try: cellblock doctor"):
@@ -283,13 +287,13 @@ async def test_a_nudged_model_may_keep_its_answer(tmp_path: Path) -> None:
 
 
 async def test_other_code_with_the_same_error_is_another_try(tmp_path: Path) -> None:
-    script: list[Reply] = [calls("f()"), calls("g()", call_id="b"), says("No.")]
+    script: list[Reply] = [calls("f()"), calls("g()", call_id="b"), says("No."), says("No.")]
     ran = await run_loop(tmp_path, script, Step("f()", FAILED), Step("g()", FAILED), max_turns=9)
     assert [event.observation for event in ran.of(ToolRan)] == ["E: v", "E: v"]
 
 
 async def test_the_same_code_with_the_same_error_is_pointed_out(tmp_path: Path) -> None:
-    script: list[Reply] = [calls("f()"), calls("f()", call_id="b"), says("No.")]
+    script: list[Reply] = [calls("f()"), calls("f()", call_id="b"), says("No."), says("No.")]
     ran = await run_loop(tmp_path, script, Step("f()", FAILED), Step("f()", FAILED), max_turns=9)
     assert [event.observation for event in ran.of(ToolRan)] == ["E: v", AS_BEFORE]
 
@@ -297,7 +301,7 @@ async def test_the_same_code_with_the_same_error_is_pointed_out(tmp_path: Path) 
 async def test_a_missing_file_is_answered_with_those_that_there_are(tmp_path: Path) -> None:
     missing = ErrorOutput(ename="FileNotFoundError", evalue="x", traceback=["FileNotFoundError: x"])
     step = Step("open('x')", Execution(status="error", outputs=[missing]))
-    ran = await run_loop(tmp_path, [calls("open('x')"), says("No.")], step, files=["a.csv"])
+    ran = await run_loop(tmp_path, [calls("open('x')"), says("No."), says("No.")], step, files=["a.csv"])
     assert ran.of(ToolRan)[0].observation == "FileNotFoundError: x\nThe files in /workspace are: a.csv."
 
 
@@ -396,6 +400,99 @@ async def test_bad_arguments_of_a_function_and_an_unknown_tool_are_told(tmp_path
         "city: Field required; code: Extra inputs are not permitted.",
         "There is no tool 'search'. The tools are run_python, with one argument: code; and weather.",
     ]
+
+
+WEATHER = ["weather(city='Paris')", "```python\nreport = weather('Paris')\nprint(report)\n```"]
+
+
+@pytest.mark.parametrize("text", WEATHER)
+async def test_a_function_of_the_caller_written_as_python_is_called(tmp_path: Path, text: str) -> None:
+    ran = await run_loop(tmp_path, [says(text), says("It rains.")], tools=function_tools([weather]))
+    assert [event.observation for event in ran.of(ToolRan)] == ["Rain in Paris."]
+    assert ran.of(ModelReplied)[0].recovered_as == "function call"
+
+
+FENCED = STARTED.model_copy(update={"tools": [], "settings": STARTED.settings.model_copy(update={"calls": "fenced"})})
+
+
+async def test_who_calls_by_a_code_block_reads_the_history_as_blocks_and_outputs(tmp_path: Path) -> None:
+    text = "I will.\n```python\nprint(6*7)\n```\nThis prints 42."
+    ran = await run_loop(tmp_path, [says(text), says("It is 42.")], PRINT_42, started=FENCED)
+    assert ran.finish == Finish("answered", "It is 42.")
+    assert ran.requests[1]["messages"][1:] == [
+        {"role": "user", "content": f"What is 6 * 7?\n\n{INSTRUCTION['write']}"},
+        {"role": "assistant", "content": "I will.\n\n```python\nprint(6*7)\n```"},
+        {"role": "user", "content": "Output:\n42"},
+    ]
+    assert ["tools" in request for request in ran.requests] == [False, False]
+    assert_requests_follow(ran)
+
+
+async def test_who_calls_by_a_code_block_is_not_asked_for_one_where_none_helps(tmp_path: Path) -> None:
+    ran = await run_loop(tmp_path, [says("Hello!")], started=FENCED.model_copy(update={"task": "Hi!"}))
+    assert ran.requests[0]["messages"][1:] == [{"role": "user", "content": "Hi!"}]
+
+
+@pytest.mark.parametrize("shape", ["tag", "xml", "json fence", "bare object", "written"])
+async def test_who_calls_by_a_code_block_may_call_in_any_other_shape(tmp_path: Path, shape: str) -> None:
+    ran = await run_loop(tmp_path, [says(WRITERS[shape]("print(6*7)")), says("42")], PRINT_42, started=FENCED)
+    assert ran.requests[1]["messages"][2] == {"role": "assistant", "content": "```python\nprint(6*7)\n```"}
+    assert_requests_follow(ran)
+
+
+async def test_at_the_limit_a_code_block_stays_text(tmp_path: Path) -> None:
+    block = "```python\nprint(6*7)\n```"
+    ran = await run_loop(tmp_path, [says(block), says(f"{block}\n42")], PRINT_42, started=FENCED, max_turns=1)
+    assert ran.finish == Finish("limit", f"{block}\n42", limit="turns")
+
+
+async def test_an_answer_after_code_that_failed_is_asked_once_to_mend_it(tmp_path: Path) -> None:
+    script: list[Reply] = [calls("f()"), says("It is 7."), calls("print(6*7)", call_id="b"), says("It is 42.")]
+    ran = await run_loop(tmp_path, script, Step("f()", FAILED), PRINT_42, max_turns=9)
+    assert ran.finish == Finish("answered", "It is 42.")
+    assert [(event.reason, event.text) for event in ran.of(Instructed)] == [("failed", INSTRUCTION["failed"])]
+
+
+async def test_who_calls_natively_may_mend_by_the_code_block_that_we_ask_for(tmp_path: Path) -> None:
+    script: list[Reply] = [calls("f()"), says("It is 7."), says("```python\nprint(6*7)\n```"), says("It is 42.")]
+    ran = await run_loop(tmp_path, script, Step("f()", FAILED), PRINT_42, max_turns=9)
+    assert ran.finish == Finish("answered", "It is 42.")
+
+
+async def test_a_program_that_failed_and_is_written_again_is_run_again(tmp_path: Path) -> None:
+    block = "```python\nf()\n```"
+    script: list[Reply] = [says(block), says("No."), says(f"Again:\n{block}"), says("No.")]
+    ran = await run_loop(tmp_path, script, Step("f()", FAILED), Step("f()", FAILED), max_turns=9, started=FENCED)
+    assert ran.finish == Finish("answered", "No.")
+    assert [event.observation for event in ran.of(ToolRan)] == ["E: v", AS_BEFORE]
+
+
+async def test_an_answer_after_a_failure_and_no_output_is_asked_to_print(tmp_path: Path) -> None:
+    silent = Step("import f", Execution(status="ok"))
+    script: list[Reply] = [calls("f()"), calls("import f", call_id="b"), says("It is 0."), says("It is 0.")]
+    ran = await run_loop(tmp_path, script, Step("f()", FAILED), silent, max_turns=9)
+    assert [event.reason for event in ran.of(Instructed)] == ["unseen"]
+
+
+async def test_a_program_that_was_asked_for_is_run_whatever_stands_behind_it(tmp_path: Path) -> None:
+    blocks = ["```python\nf()\n```", "```python\nimport f\n```", "It is 7.", "```python\nprint(6*7)\n```\nIt is 7."]
+    silent = Step("import f", Execution(status="ok"))
+    script: list[Reply] = [*map(says, blocks), says("It is 42.")]
+    ran = await run_loop(tmp_path, script, Step("f()", FAILED), silent, PRINT_42, max_turns=9, started=FENCED)
+    assert ran.finish == Finish("answered", "It is 42.")
+
+
+async def test_an_attempt_to_install_something_mends_no_failure(tmp_path: Path) -> None:
+    install = Step("!pip install f", printed("pip: not found"))
+    script: list[Reply] = [calls("f()"), calls("!pip install f", call_id="b"), says("Install f."), says("I cannot.")]
+    ran = await run_loop(tmp_path, script, Step("f()", FAILED), install, max_turns=9)
+    assert [event.reason for event in ran.of(Instructed)] == ["failed"]
+
+
+async def test_a_failure_before_the_output_that_counts_is_no_doubt(tmp_path: Path) -> None:
+    script: list[Reply] = [calls("f()"), calls("print(6*7)", call_id="b"), says("It is 42.")]
+    ran = await run_loop(tmp_path, script, Step("f()", FAILED), PRINT_42, max_turns=9)
+    assert ran.of(Instructed) == []
 
 
 LONG = "a" * 3000 + "b" * 3000

@@ -1,5 +1,6 @@
 """The scripted endpoint: every server's way to say a thing comes out as the same reply, and every fault as a fault."""
 
+import asyncio
 import time
 from dataclasses import replace
 from typing import Any
@@ -11,9 +12,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from agent import Endpoint, EndpointError, Sampling
-from agent.assembly import Assembler
+from agent.endpoint.assembly import Assembler
+from agent.endpoint.model import Generation, Model
 from agent.messages import Reply, ToolCall, Usage
-from agent.model import Generation, Model
 from agent.testing import (
     EMPTY_STREAM,
     GARBAGE,
@@ -26,6 +27,7 @@ from agent.testing import (
     Cut,
     Failing,
     Hang,
+    Late,
     Mislabelled,
     Profile,
     Raw,
@@ -147,12 +149,14 @@ PASSING: dict[str, ScriptedReply] = {
     "an empty stream": EMPTY_STREAM,
     "a hang": Hang(0.05),
     "a page": HTML_PAGE,
+    "garbage": GARBAGE,
+    "deep nesting": Raw(b"data: " + b'{"a": [' * 100_000 + b"\n\n"),
 }
 
 
 @pytest.mark.parametrize("fault", PASSING)
 async def test_a_passing_fault_is_asked_again(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.model._BACKOFF", lambda state: 0.0)
+    monkeypatch.setattr("agent.endpoint.model._BACKOFF", lambda state: 0.0)
     with ScriptedEndpoint([PASSING[fault], says("It is 42.")]) as endpoint:
         async with model_of(endpoint) as model:
             generation = await ask(model)
@@ -169,8 +173,6 @@ async def test_a_server_that_says_when_to_come_again_is_heeded() -> None:
 
 LASTING: dict[str, tuple[ScriptedReply, str]] = {
     "an error in the stream": (Failing(says("It is"), message="too long", code=400), "broke off its answer: too long"),
-    "garbage": (GARBAGE, "something that is not JSON"),
-    "deep nesting": (Raw(b"data: " + b"[" * 100_000 + b"\n\n"), "something that is not JSON"),
 }
 
 
@@ -260,3 +262,18 @@ def test_leaving_ends_a_hang() -> None:
 
 def test_the_second_call_has_an_id_of_its_own() -> None:
     assert calls("a", "b").calls[1] == ScriptedCall("call_a_1", "run_python", '{"code": "b"}')
+
+
+async def test_a_function_answers_many_conversations_at_once() -> None:
+    with ScriptedEndpoint(lambda body: says(body["messages"][0]["content"].upper())) as endpoint:
+        async with model_of(endpoint) as model:
+            asked = [[{"role": "user", "content": text}] for text in ("a", "b", "c")]
+            replies = await asyncio.gather(*(model.generate(each, [], lambda kind, text: None) for each in asked))
+    assert [reply.reply.content for reply in replies] == ["A", "B", "C"]
+    assert endpoint.requests == []
+
+
+async def test_a_late_reply_begins_after_its_time() -> None:
+    begun = time.monotonic()
+    assert (await reply_to(Late(says("42"), 0.2))).content == "42"
+    assert time.monotonic() - begun >= 0.2

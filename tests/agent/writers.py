@@ -51,6 +51,7 @@ WRITERS: dict[str, CallWriter] = {
     "bare object, pretty": lambda code: json.dumps(json.loads(call(code)), indent=2, ensure_ascii=False),
     "bare object with a token": lambda code: f"{call(code)}<|im_end|>",
     "bare object after prose": lambda code: f"Let me see.\n{call(code)}",
+    "bare object after a colon": lambda code: f"This is the call: {call(code)}",
     "list": lambda code: f"[{call(code)}]",
     "another name": lambda code: call(code, "script"),
     "arguments are the code": lambda code: json.dumps({"name": "run_python", "arguments": code}),
@@ -85,6 +86,8 @@ WRITERS: dict[str, CallWriter] = {
     "fence of no language": lambda code: f"```\n{code}\n```",
 }
 LOSSY: dict[str, CallWriter] = {
+    "code in a tag": lambda code: f"<tool_call>\n{code}\n</tool_call>",
+    "fence of four": lambda code: f"````python\n{code}\n````",
     "quotes left unescaped": lambda code: f'{{"name": "run_python", "arguments": {{"code": "{code}"}}}}',
     "no closing quote": lambda code: call(code).removesuffix('"}}') + "}}",
     "no closing braces": lambda code: call(code).removesuffix("}}"),

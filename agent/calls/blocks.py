@@ -1,0 +1,59 @@
+"""Where a text has fenced blocks, and what is found in it of a call."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from agent.calls.pycode import INVENTED
+from agent.calls.toolcalls import RUN_PYTHON
+
+MAX_CANDIDATES = 64
+"""Places in one text that are looked at for each shape."""
+PYTHON = ("python", "py", "python3", "py3", "ipython", "ipython3", "tool_code", RUN_PYTHON)
+"""What a fence with Python says that it holds."""
+
+_FENCE = re.compile(r"```[ \t]*+([\w+-]*+)[ \t]*+(?:\r?\n|(?=\{))")
+_FENCE_END = re.compile(r"(?<!`)`{3,}+(?=[\s<]|\Z)")
+
+
+@dataclass(frozen=True)
+class Found:
+    start: int
+    end: int
+    arguments: Any
+    """The arguments as they came; a string is the code itself."""
+    closed: bool = True
+    name: str = RUN_PYTHON
+    is_function: bool = False
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block; `begin` and `close` enclose what is in it."""
+
+    start: int
+    begin: int
+    close: int
+    end: int
+    language: str
+    closed: bool
+
+
+def blocks_of(text: str) -> list[Block]:
+    """The fenced blocks of a text."""
+    return list(islice(_all_blocks(text), MAX_CANDIDATES))
+
+
+def limit_of(text: str, start: int, end: re.Pattern[str] = INVENTED) -> int:
+    match = end.search(text, start)
+    return match.start() if match else len(text)
+
+
+def _all_blocks(text: str) -> Iterator[Block]:
+    place = 0
+    while opening := _FENCE.search(text, place):
+        closing = _FENCE_END.search(text, opening.end())
+        close, place = closing.span() if closing else (len(text), len(text))
+        yield Block(opening.start(), opening.end(), close, place, opening[1].lower(), closing is not None)

@@ -1,0 +1,145 @@
+"""The caller's own Python functions as tools beside run_python. They run on the host: that is the caller's choice.
+
+The model's arguments are validated by the function's type hints before it is called.
+"""
+
+import asyncio
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError, create_model
+
+from agent.calls.toolcalls import RUN_PYTHON, BadCallError, arguments_of
+from agent.errors import UsageError
+from agent.messages import ToolCall
+from agent.prompting.words import OBSERVATION
+from agent.text import cut_middle, encodable
+
+MAX_CHARS = 8_000
+"""Of what a function returns to the model."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_ANY: TypeAdapter[Any] = TypeAdapter(Any)
+_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+class FunctionTool:
+    """One function, as the model sees it and as it is called."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        """Read name, docstring and type hints. Raises UsageError where they do not make a tool."""
+        self.name: str = getattr(function, "__name__", "")
+        self._function = function
+        if not _NAME.fullmatch(self.name):
+            raise UsageError(f"{function!r} cannot be a tool: it needs a name; define it with def.")
+        if self.name == RUN_PYTHON:
+            raise UsageError(f"A tool cannot be called {RUN_PYTHON!r}: that is the sandbox's own.")
+        self._names, self._arguments = _arguments_model(self.name, function)
+        self.schema: dict[str, Any] = {
+            "type": "function",
+            "function": {
+                "name": self.name,
+                "description": inspect.getdoc(function) or "",
+                "parameters": _parameters(self._arguments),
+            },
+        }
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names of the parameters, in their order."""
+        return list(self._names.values())
+
+    async def call(self, call: ToolCall) -> str:
+        """What the function returned, or how it failed, as the model reads it.
+
+        A function that is no coroutine runs in a thread. Raises BadCallError where the arguments do not fit.
+        """
+        try:
+            arguments = self._arguments.model_validate(arguments_of(call.arguments or "{}"))
+        except ValidationError as error:
+            errors = "; ".join(_describe(detail["loc"], detail["msg"]) for detail in error.errors())
+            raise BadCallError(OBSERVATION["bad_arguments"].format(name=self.name, errors=errors)) from error
+        given = {
+            name: getattr(arguments, field)
+            for field, name in self._names.items()
+            if field in arguments.model_fields_set
+        }
+        try:
+            return cut_middle(encodable(_text(await self._run(given))), MAX_CHARS, OBSERVATION["cut"])
+        except (Exception, SystemExit) as error:  # whatever it is, the model may do something about it
+            told = encodable(f"{type(error).__name__}: {error}")
+            return cut_middle(OBSERVATION["tool_failed"].format(name=self.name, error=told), MAX_CHARS, "…")
+
+    async def _run(self, given: dict[str, Any]) -> Any:
+        if inspect.iscoroutinefunction(self._function):
+            return await self._function(**given)
+        return await asyncio.to_thread(self._function, **given)
+
+
+def function_tools(functions: Iterable[Callable[..., Any]]) -> list[FunctionTool]:
+    """A tool for each function. Raises UsageError also where two have the same name."""
+    tools = [FunctionTool(function) for function in functions]
+    names = [tool.name for tool in tools]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"Two tools are called {twice[0]!r}.")
+    return tools
+
+
+def _arguments_model(name: str, function: Callable[..., Any]) -> tuple[dict[str, str], type[BaseModel]]:
+    """The parameters' names by field, and a model of them; fields are numbered, for a parameter may have any name."""
+    try:
+        hints = get_type_hints(function, include_extras=True)
+        parameters = list(inspect.signature(function).parameters.values())
+        names = {f"argument_{place}": parameter.name for place, parameter in enumerate(parameters)}
+        fields: dict[str, Any] = {
+            field: (hints[parameter.name], Field(default=_default(parameter), alias=parameter.name))
+            for field, parameter in zip(names, parameters, strict=True)
+        }
+        if odd := [parameter.name for parameter in parameters if parameter.kind not in _KINDS]:
+            raise UsageError(f"The parameter {odd[0]!r} of tool {name!r} cannot be passed by name.")
+        model = create_model(name, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=False), **fields)
+        model.model_json_schema()
+    except KeyError as error:
+        raise UsageError(f"The parameter {error.args[0]!r} of tool {name!r} has no type hint.") from error
+    except (PydanticUserError, NameError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"The type hints of tool {name!r} cannot be told to a model: {reason}") from error
+    return names, model
+
+
+def _default(parameter: inspect.Parameter) -> Any:
+    return ... if parameter.default is inspect.Parameter.empty else parameter.default
+
+
+def _parameters(model: type[BaseModel]) -> dict[str, Any]:
+    schema = model.model_json_schema(by_alias=True)
+    plain: dict[str, Any] = _without_titles(schema)
+    return {"type": "object", "properties": {}} | plain
+
+
+def _without_titles(schema: Any, *, names: bool = False) -> Any:
+    """The schema without the titles that pydantic makes up; `names`: whether its keys are names of properties."""
+    if isinstance(schema, list):
+        return [_without_titles(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _without_titles(value, names=not names and key in ("properties", "$defs"))
+        for key, value in schema.items()
+        if names or key != "title"
+    }
+
+
+def _describe(place: tuple[int | str, ...], message: str) -> str:
+    return f"{'.'.join(map(str, place))}: {message}" if place else message
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        return _ANY.dump_json(value, ensure_ascii=False).decode()
+    except ValueError:
+        return repr(value)

@@ -1,0 +1,146 @@
+"""Judges and tidies Python that a model wrote, by Python's own grammar and never by running it."""
+
+import ast
+import html
+import re
+import warnings
+from collections.abc import Iterable
+
+MAX_PARSED_CHARS = 50_000
+"""Longer code is taken as it is: parsing costs about a microsecond a character, for each reading."""
+INVENTED = re.compile(r"</?tool_response>|<\|(?:im_end|im_start|endoftext)\|>")
+"""What models write when a call is over and their server lets them go on: what follows is made up."""
+STOP = re.compile(rf"{INVENTED.pattern}|</?tool_call>")
+"""What ends a call."""
+
+_STOP_LINE = re.compile(rf"^[ \t]*(?:{STOP.pattern}|</(?:function|parameter)>)", re.MULTILINE)
+_FENCED = re.compile(r"\s*```[\w+-]*[ \t]*\n")
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\", "/": "/"}
+_NEWLINE_OR_STRING = re.compile(r"\"(?:\\.|[^\"\\])*+\"?|'(?:\\.|[^'\\])*+'?|\\n", re.DOTALL)
+_STATEMENT = re.compile(
+    r"^[ \t]*+(?:import \w|from \w++ import |def \w++\(|class \w++.*:|for \w++ in .*:|print\(|\w++ = |[%!]\w)",
+    re.MULTILINE,
+)
+_ACTING = (
+    *(ast.Call, ast.Import, ast.ImportFrom, ast.Assign, ast.AugAssign, ast.AnnAssign),
+    *(ast.For, ast.While, ast.With, ast.If, ast.Try, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),
+)
+_PRODUCTS = (ast.Add, ast.Mult, ast.Pow, ast.Mod, ast.FloorDiv)
+
+
+def parsed(code: str) -> ast.Module | None:
+    """The syntax tree, or None where this is no Python or too long to look at."""
+    if len(code) > MAX_PARSED_CHARS:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(code)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return None
+
+
+def is_python(code: str) -> bool:
+    """Whether Python can parse this; a comment with an escaped newline in it is a program read wrongly."""
+    tree = parsed(code)
+    return tree is not None and (bool(tree.body) or "\\n" not in code)
+
+
+def first_python(readings: Iterable[str]) -> str:
+    """The first of several readings of one text that Python can parse; the first of all where none can."""
+    fallback = None
+    for reading in readings:
+        if is_python(reading):
+            return reading
+        fallback = reading if fallback is None else fallback
+    return fallback or ""
+
+
+def literal(text: str) -> str | None:
+    """The string that a Python literal stands for; None where this is none."""
+    match parsed(text):
+        case ast.Module(body=[ast.Expr(value=ast.Constant(value=str(value)))]):
+            return value
+    return None
+
+
+def unescaped(text: str) -> str:
+    """The text with JSON's escapes resolved; an escape that JSON does not know is left as it is."""
+
+    def meaning(match: re.Match[str]) -> str:
+        mark = match[1]
+        return chr(int(mark[1:], 16)) if len(mark) > 1 else _ESCAPES.get(mark, match[0])
+
+    return _ESCAPE.sub(meaning, text)
+
+
+def is_program(code: str) -> bool:
+    """Whether this does something that one would run: a name, a number or a word alone does not."""
+    tree = parsed(code)
+    if tree is None:
+        return _STATEMENT.search(code) is not None
+    return any(
+        isinstance(node, _ACTING) or (isinstance(node, ast.BinOp) and isinstance(node.op, _PRODUCTS))
+        for node in ast.walk(tree)
+    )
+
+
+def tidy(code: str) -> str:
+    """The code as it was surely meant. Code that Python can parse and that is not indented stays as it is.
+
+    Taken away: a fence around the whole, what follows a leaked `<tool_response>`, common indentation; and a line whose
+    newlines and quotes were escaped twice is resolved, where that alone makes it Python.
+    """
+    code = code.replace("\r\n", "\n")
+    if fence := _FENCED.match(code):
+        code = _without_fence_end(code[fence.end() :])
+    if (stop := _STOP_LINE.search(code)) and not is_python(code):
+        code = code[: stop.start()].rstrip("\n")
+    code = _dedented(code)
+    return code if "\n" in code.strip() else _unescaped_once_more(code)
+
+
+def _unescaped_once_more(line: str) -> str:
+    """A single line that is no Python, with the escapes resolved that make it a program."""
+    if ("\\n" not in line and '\\"' not in line) or is_python(line):
+        return line
+    readings = (_NEWLINE_OR_STRING.sub(_newline, line), unescaped(line))
+    return next((reading for reading in readings if is_python(reading)), line)
+
+
+def _newline(match: re.Match[str]) -> str:
+    return "\n" if match[0] == "\\n" else match[0]
+
+
+def _without_fence_end(code: str) -> str:
+    rest = code.rstrip()
+    return rest.removesuffix("```").rstrip(" \t").removesuffix("\n") if rest.endswith("```") else code
+
+
+def without_entities(code: str) -> str:
+    """Code from between XML tags, with `&lt;` and its like resolved where only that makes it Python."""
+    if "&" not in code or is_python(code):
+        return code
+    try:
+        return first_python([code, html.unescape(code)])
+    except ValueError:  # a number beyond all characters
+        return code
+
+
+def same_lines(code: str) -> str:
+    """What two spellings of a program have in common: its lines without comments, indentation and empty ones."""
+    lines = (line.strip() for line in code.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("#"))
+
+
+def _dedented(code: str) -> str:
+    """Like textwrap.dedent, but lines of white space are left alone where nothing is indented."""
+    if not code[:1].isspace():
+        return code
+    lines = code.split("\n")
+    margins = [line[: len(line) - len(line.lstrip())] for line in lines if line.strip()]
+    margin = min(margins, key=len, default="")
+    if any(not each.startswith(margin) for each in margins):  # tabs and spaces
+        return code
+    return "\n".join(line.removeprefix(margin) for line in lines)

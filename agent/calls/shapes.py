@@ -1,0 +1,222 @@
+"""The shapes in which models write a call as text, and where in a text each of them stands.
+
+    tool_call tag     <tool_call>{"name": "run_python", "arguments": {"code": "..."}}</tool_call>
+    function tag      <function=run_python><parameter=code>...</parameter></function>, with or without an outer tag
+    json fence        the same JSON in a ``` fence
+    bare object       the same JSON at the start of a line
+
+Each is found in one pass, and no more than MAX_CANDIDATES places are looked at: time is linear in the length of the
+text. Whether what is found is meant as a call, `agent.calls.recovery` decides.
+"""
+
+import re
+from collections.abc import Collection, Iterator
+from itertools import islice
+from typing import Any
+
+from agent.calls import lenient
+from agent.calls.blocks import MAX_CANDIDATES, PYTHON, Block, Found, limit_of
+from agent.calls.pycode import INVENTED, is_program, parsed, without_entities
+from agent.calls.toolcalls import RUN_PYTHON, code_in, is_run_python
+
+_TAG = re.compile(
+    r"<(?:tool_call|tools|function_call)>\s*+(?:```\w*+\s*+)?(?=[{\[])"
+    r"|(?:<tool_call>\s*+)?<function(?:=|\s++name=)[\"']?(?P<name>[\w.-]{0,80})[\"']?\s*>"
+)
+_TAG_END = re.compile(rf"</?(?:tool_call|tools|function_call)>|<function[ =]|{INVENTED.pattern}")
+_PARAMETER = re.compile(r"\s*<parameter(?:=|\s+name=)[\"']?(\w{1,40})[\"']?\s*>")
+_VALUE_END = re.compile(r"</(?:parameter|function|tool_call)>|<(?:parameter|function)[ =]|<tool_call>")
+_CLOSING = ("</parameter>", "</function>", "</tool_call>", "</tools>", "</function_call>")
+_BEGUN = re.compile(r"<tool_call>\s*(?:[{<].*)?\Z", re.DOTALL)
+_CLOSING_TAG = re.compile(r"\s*</\w+>")
+_WORD = re.compile(r"\w")
+_NEWLINE = re.compile(r"\n")
+_SEPARATOR = re.compile(r"[\s,;]*")
+_OBJECT_LINE = re.compile(r"^[ \t]*+(?=[{\[])|:[ \t]++(?=\{)", re.MULTILINE)
+_CODE_TAG = re.compile(rf"<(?:tool_call|{RUN_PYTHON})>(?!\s*+[{{\[<`])")
+_CODE_TAG_END = re.compile(rf"</?(?:tool_call|{RUN_PYTHON})>|{INVENTED.pattern}")
+_NAME_KEYS = ("name", "tool", "tool_name", "function", "action")
+_ARGUMENT_KEYS = ("arguments", "parameters", "args", "params", "input", "action_input")
+_BARE_KEYS = ({"code"}, {"code", "language"}, {"python"}, {"script"})
+
+
+def _is_example(text: str, blocks: list[Block], start: int) -> bool:
+    """Whether a call stands within the program of a ```python fence, or in `backticks`."""
+    if text.endswith("`", 0, start) and not text.endswith("```", 0, start):
+        return True
+    return any(
+        block.language in PYTHON and block.begin < start < block.close and text[block.begin : start].strip()
+        for block in blocks
+    )
+
+
+def _is_mid_sentence(text: str, call: Found) -> bool:
+    before = text[text.rfind("\n", 0, call.start) + 1 : call.start]
+    closing = _CLOSING_TAG.match(text, call.end)
+    end = closing.end() if closing else call.end
+    after = text[end : limit_of(text, end, _NEWLINE)]
+    return bool(before.strip()) and after.strip(" \t\r.") != "" and INVENTED.match(after.lstrip()) is None
+
+
+def tagged(text: str, blocks: list[Block]) -> list[Found]:
+    """Calls in tags; not those that a program, `backticks` or a sentence only show."""
+    found: list[Found] = []
+    place = 0
+    for _ in range(MAX_CANDIDATES):
+        match = _TAG.search(text, place)
+        if match is None:
+            break
+        calls = [_function(text, match)] if match["name"] is not None else _tagged_json(text, match)
+        place = max([match.end(), *(call.end for call in calls)])
+        if calls and not _is_example(text, blocks, match.start()) and not _is_mid_sentence(text, calls[-1]):
+            found += calls
+    return found
+
+
+def tagged_code(text: str, blocks: list[Block]) -> list[Found]:
+    """Programs in tags, with no call around them."""
+    found = []
+    for match in islice(_CODE_TAG.finditer(text), MAX_CANDIDATES):
+        limit = limit_of(text, match.end(), _CODE_TAG_END)
+        code = text[match.end() : limit].strip()
+        call = Found(match.start(), limit, code)
+        is_shown = _is_example(text, blocks, match.start()) or _is_mid_sentence(text, call)
+        if text.startswith("</", limit) and not is_shown and parsed(code) and is_program(code):
+            found.append(call)
+    return found
+
+
+def begun(text: str) -> Found | None:
+    """A tag at the very end: a call of which nothing has come that could be run."""
+    match = _BEGUN.match(text, max(text.rfind("<tool_call>"), 0))
+    return Found(match.start(), len(text), {}, closed=False) if match else None
+
+
+def _tagged_json(text: str, match: re.Match[str]) -> list[Found]:
+    limit = limit_of(text, match.end(), _TAG_END)
+    return [
+        Found(
+            match.start(),
+            value.end,
+            arguments,
+            closed=value.closed or text.startswith(_CLOSING, limit),
+            name=name if name.strip() else RUN_PYTHON,
+        )
+        for value in _values(text, match.end(), limit)
+        for name, arguments in _calls_of(value.value, bare=True)
+    ]
+
+
+def _values(text: str, place: int, limit: int) -> Iterator[lenient.Parsed]:
+    """The JSON values that stand one after the other."""
+    for _ in range(MAX_CANDIDATES):
+        value = lenient.parse(text, place, limit)
+        if value is None:
+            return
+        yield value
+        separator = _SEPARATOR.match(text, value.end)
+        place = separator.end() if separator else value.end
+
+
+def _function(text: str, match: re.Match[str]) -> Found:
+    """A call in the XML of Qwen3-Coder; the newlines next to the tags are not the code's."""
+    arguments: dict[str, Any] = {}
+    place, closed = match.end(), False
+    while parameter := _PARAMETER.match(text, place):
+        end = _VALUE_END.search(text, parameter.end()) or INVENTED.search(text, parameter.end())
+        stop, mark = (end.start(), end[0]) if end else (len(text), "")
+        arguments[parameter[1]] = without_entities(_between_tags(text[parameter.end() : stop]))
+        closed = mark in _CLOSING
+        place = stop + len(mark) if mark == "</parameter>" else stop
+    if arguments:
+        return Found(match.start(), place, arguments, closed, match["name"] or RUN_PYTHON, is_function=True)
+    stop = limit_of(text, place, _VALUE_END)
+    body = _between_tags(text[place:stop])
+    closed = text.startswith(_CLOSING, stop)
+    return Found(match.start(), stop, body if body.strip() else {}, closed, match["name"], is_function=True)
+
+
+def _between_tags(text: str) -> str:
+    text = text.removeprefix("\r").removeprefix("\n")
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def fenced_json(text: str, blocks: list[Block], may_be_cut: bool, others: Collection[str] = ()) -> list[Found]:
+    """Calls in JSON in a fence, whatever its language."""
+    found = []
+    for block in blocks:
+        begin = block.close - len(text[block.begin : block.close].lstrip())
+        for value in _values(text, begin, block.close):
+            end, closed = max(block.end, value.end), value.closed or block.closed
+            calls = _our_calls(value.value, True, may_be_cut and not closed, others)
+            found += [Found(block.start, end, arguments, closed, name) for name, arguments in calls]
+    return found
+
+
+def bare_objects(text: str, blocks: list[Block], may_be_cut: bool, others: Collection[str] = ()) -> list[Found]:
+    """Calls in JSON at the start of a line, or after a colon where nothing follows.
+
+    Bare arguments are a call only where nothing stands before them.
+    """
+    begin = len(text) - len(text.lstrip())
+    if not any(name in text for name in (RUN_PYTHON, *others)) and not text.startswith(("{", "["), begin):
+        return []
+    found: list[Found] = []
+    place = 0
+    for _ in range(MAX_CANDIDATES):
+        match = _OBJECT_LINE.search(text, place)
+        if match is None:
+            break
+        start = match.end()
+        value = lenient.parse(text, start, limit_of(text, start))
+        is_inline = match[0].startswith(":")
+        is_shown = value is None or (is_inline and _WORD.search(text, value.end) is not None)
+        if value is not None and not is_shown and not any(block.begin <= start < block.close for block in blocks):
+            calls = _our_calls(value.value, start == begin, may_be_cut and not value.closed, others)
+            found += [Found(start, value.end, arguments, value.closed, name) for name, arguments in calls]
+        place = max(start + 1, value.end if value else 0)
+    return found
+
+
+def _our_calls(value: Any, bare: bool, is_cut: bool, others: Collection[str]) -> list[tuple[str, Any]]:
+    """The calls in a JSON value that name our tool and carry code, or were cut before it, or name another tool."""
+    return [
+        (name if name in others else RUN_PYTHON, arguments)
+        for name, arguments in _calls_of(value, bare=bare and _is_bare(value))
+        if name in others
+        or (name.strip() and is_run_python(name) and (code_in(arguments) or "").strip())
+        or (is_cut and name and RUN_PYTHON.startswith(name))
+    ]
+
+
+def _is_bare(value: Any) -> bool:
+    """Whether these are arguments without a call around them, and no data that happens to have a code."""
+    return isinstance(value, dict) and set(value) in _BARE_KEYS and is_program(code_in(value) or "")
+
+
+def _calls_of(value: Any, *, bare: bool) -> list[tuple[str, Any]]:
+    """Name and arguments of each call that a JSON value may be read as."""
+    calls = value.get("tool_calls", [value]) if isinstance(value, dict) else value
+    if not isinstance(calls, list):
+        return []
+    return [call for item in calls[:MAX_CANDIDATES] if (call := _call_of(item, bare=bare))]
+
+
+def _call_of(value: Any, *, bare: bool) -> tuple[str, Any] | None:
+    if not isinstance(value, dict):
+        return None
+    if isinstance(value.get("function"), dict):
+        value = value["function"]
+    if list(value) == [RUN_PYTHON]:
+        return RUN_PYTHON, value[RUN_PYTHON]
+    key = next((key for key in _NAME_KEYS if isinstance(value.get(key), str)), None)
+    if key is None:
+        return (RUN_PYTHON, value) if bare else None
+    rest = {name: item for name, item in value.items() if name not in (key, "id", "type")}
+    arguments = next((value[name] for name in _ARGUMENT_KEYS if name in value), rest)
+    return None if _is_schema(arguments) else (value[key], arguments)
+
+
+def _is_schema(arguments: Any) -> bool:
+    """Whether these are no arguments but the schema that tells of them, which small models repeat."""
+    return isinstance(arguments, dict) and isinstance(arguments.get("properties"), dict)

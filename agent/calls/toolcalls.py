@@ -1,0 +1,130 @@
+"""The one tool, and the calls to it checked: the code that a call carries, or what the model is told instead."""
+
+import json
+import re
+from collections.abc import Collection
+from typing import Any
+
+from agent.calls import lenient
+from agent.calls.pycode import is_program, tidy
+from agent.messages import ToolCall
+from agent.text import encodable
+
+RUN_PYTHON = "run_python"
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": RUN_PYTHON,
+        "description": "Run Python code in a Jupyter kernel and return what it prints and its last value. "
+        "Variables and files in /workspace are kept between calls. There is no network.",
+        "parameters": {
+            "type": "object",
+            "properties": {"code": {"type": "string", "description": "The Python code of one cell."}},
+            "required": ["code"],
+        },
+    },
+}
+
+_HOW = f'Call {RUN_PYTHON} with {{"code": "..."}}.'
+UNKNOWN_TOOL = f"There is no tool {{name!r}}. The only tool is {RUN_PYTHON}, with one argument: code."
+UNKNOWN_AMONG = f"There is no tool {{name!r}}. The tools are {RUN_PYTHON}, with one argument: code; and {{others}}."
+NOT_JSON = f"The arguments are not JSON, so nothing was run. {_HOW} Escape quotes and newlines inside the code."
+CUT = (
+    "The call was cut off before its end, most likely at the limit on output tokens, so nothing was run. "
+    f"Call {RUN_PYTHON} again with less code, in several steps."
+)
+NO_CODE = f'The argument "code" is missing, so nothing was run. {_HOW}'
+EMPTY_CODE = f"The code is empty, so nothing was run. {_HOW}"
+
+_VALID_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class BadCallError(Exception):
+    """A call that cannot be run; the text is for the model."""
+
+
+def is_run_python(name: str) -> bool:
+    """Whether a call means our tool: some servers lose its name, some models put a namespace before it."""
+    return name.strip().rpartition(".")[2] in (RUN_PYTHON, "")
+
+
+def code_of(call: ToolCall, *, others: Collection[str] = ()) -> str:
+    """The code that a call asks to run. Raises BadCallError with what to do instead.
+
+    Arguments that end in the middle are never mended: half a program would run. `others` names the other tools.
+    """
+    if not is_run_python(call.name):
+        unknown = UNKNOWN_AMONG if others else UNKNOWN_TOOL
+        raise BadCallError(unknown.format(name=call.name[:80], others=", ".join(others)))
+    code = code_in(arguments_of(call.arguments))
+    if code is None:
+        raise BadCallError(NO_CODE)
+    if not code.strip():
+        raise BadCallError(EMPTY_CODE)
+    return code
+
+
+def arguments_of(text: str) -> Any:
+    """The value of a call's arguments. Raises BadCallError where they are cut off or no JSON."""
+    text = text.strip()
+    if found := lenient.parse(text):
+        if not found.closed:
+            raise BadCallError(CUT)
+        return found.value
+    try:
+        value = json.loads(text or "{}", strict=False)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, str | dict):
+        raise BadCallError(CUT if text.startswith('"') else NOT_JSON)
+    return value
+
+
+def code_in(arguments: Any, *, wrapped: bool = True) -> str | None:
+    """The code among a call's arguments, or in their place, under whichever name; None where there is none.
+
+    `wrapped`: whether the arguments may be wrapped in an object once more.
+    """
+    if isinstance(arguments, str):
+        return _code_in_text(arguments)
+    if not isinstance(arguments, dict):
+        return None
+    named = [_as_text(arguments.get(key)) for key in lenient.CODE_KEYS]
+    if texts := [text for text in named if text is not None]:
+        return _made_fit(texts[0])
+    match list(arguments.values()):
+        case [*_, dict(inner)] if wrapped:
+            return code_in(inner, wrapped=False)
+        case [str(code)] if is_program(code):
+            return _made_fit(code)
+    return None
+
+
+def _code_in_text(arguments: str) -> str | None:
+    """Arguments that are a text: JSON once more, or the code itself."""
+    found = lenient.parse(arguments.strip())
+    if found is None or not isinstance(found.value, dict):
+        return _made_fit(arguments)
+    return code_in(found.value, wrapped=False) if found.closed else None
+
+
+def _as_text(value: Any) -> str | None:
+    """A text, or a list of its lines."""
+    if isinstance(value, list) and value and all(isinstance(line, str) for line in value):
+        return "\n".join(value)
+    return value if isinstance(value, str) else None
+
+
+def _made_fit(code: str) -> str:
+    return encodable(tidy(code))
+
+
+def canonical(call: ToolCall) -> ToolCall:
+    """The call as the history repeats it: arguments that are not JSON would make the next request fail."""
+    try:
+        value = {"code": code_of(call)} if is_run_python(call.name) else arguments_of(call.arguments)
+    except BadCallError:
+        value = {}
+    arguments = encodable(json.dumps(value if isinstance(value, dict) else {}, ensure_ascii=False))
+    name = call.name if _VALID_NAME.fullmatch(call.name) else RUN_PYTHON
+    return call.model_copy(update={"name": name, "arguments": arguments})

@@ -1,0 +1,51 @@
+"""What secrets look like: variables named for them, the credentials in addresses, and known kinds of keys."""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+REDACTED = "[redacted]"
+
+_SECRET_NAME = re.compile(r"(?:key|token|password|passwd|passphrase|secret|credential|auth)s?$", re.IGNORECASE)
+_CREDENTIALS = [
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"(\b[a-z][a-z0-9+.-]*://)(?:[^\s/?#@:]*:[^\s/?#@]*|[^\s/?#@]{20,})(?=@)",
+        r"([?&][\w.-]*(?:key|token|secret|password|passwd|signature|credential|auth|sig)=)[^\s\"'&#]+",
+        r"(\bauthorization[\"']?\s*[:=]\s*[\"']?(?:(?:bearer|basic|digest|token|apikey)\s+)?)[^\s\"',;]+",
+        r"(\b(?:bearer|basic)\s+)[\w.~+/=-]{16,}",
+        r"(\b(?:api|access|auth|secret)[-_ ]?(?:key|token)[\"']?\s*[:=]\s*[\"']?)[\w.~+/=-]{16,}",
+        r"()\b(?:sk|pk|rk)-[\w-]{16,}",
+        r"()\b(?:gh[opsur]|github_pat|glpat|hf|xox[abprs])[_-][\w-]{16,}",
+        r"()\b(?:AKIA|ASIA|LTAI)[A-Z0-9]{12,}",
+        r"()\bAIza[\w-]{30,}",
+        r"()\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+",
+    )
+]
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a variable of this name holds a secret."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def secrets_in_url(url: str) -> set[str]:
+    """The credentials that an address carries, as they stand in it and as they are meant."""
+    parts = urlsplit(url)
+    user_info = parts.netloc.rpartition("@")[0]
+    found = {user_info, user_info.partition(":")[2]}
+    found |= {value for name, value in parse_qsl(parts.query) if _SECRET_NAME.search(name)}
+    return {form for secret in found if secret for form in (secret, unquote(secret))}
+
+
+def secrets_among(variables: Mapping[str, str]) -> set[str]:
+    """The values of those variables whose names say that they are secrets, and the credentials in other values."""
+    named = {value for name, value in variables.items() if _SECRET_NAME.search(name)}
+    return named.union(*(secrets_in_url(value) for value in variables.values() if "://" in value))
+
+
+def without_credentials(text: str) -> str:
+    """The text without what looks like a key, a token, or the credentials in an address."""
+    for pattern in _CREDENTIALS:
+        text = pattern.sub(rf"\g<1>{REDACTED}", text)
+    return text

@@ -1,0 +1,240 @@
+"""Puts one generation together from the deltas of its stream, however the server cuts and labels them.
+
+What servers do to the fields of a tool call, and what is made of it:
+
+- An id decides which call a delta continues: some servers label every call index 0.
+- An empty or missing id, or a new one without a name, continues the call with the same index, or the last call.
+- A name without an id begins another call once the arguments so far are whole.
+- A name may come in pieces until arguments come; one that begins with what is there replaces it.
+- Arguments may be an object instead of text.
+"""
+
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.endpoint.thinking import OnDelta, ThinkSplitter, split_unopened
+from agent.messages import Reply, ToolCall, Usage
+from agent.text import encodable
+
+__all__ = ["Assembler", "OnDelta", "parse_usage"]
+
+_JSON_MARK = re.compile(r'\\.|["{}\[\]\\]', re.DOTALL)
+
+
+@dataclass
+class _PartialCall:
+    id: str
+    index: str | None
+    guessed: bool = False
+    """Begun by a name alone; without arguments it was only a repeated name."""
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+    _scanned: int = 0
+    _depth: int = 0
+    _in_string: bool = False
+    _escaped: bool = False
+    _whole: bool = False
+
+    def add_name(self, name: str) -> None:
+        if name.startswith(self.name):
+            self.name = name
+        elif not self.arguments:
+            self.name += name
+
+    def is_whole(self) -> bool:
+        """Whether the arguments are a closed JSON object. Reads each piece once."""
+        for piece in self.arguments[self._scanned :]:
+            self._scan(piece)
+        self._scanned = len(self.arguments)
+        return self._whole
+
+    def _scan(self, piece: str) -> None:
+        start = 1 if self._escaped else 0
+        self._escaped = False
+        for match in _JSON_MARK.finditer(piece, start):
+            mark = match[0]
+            if mark == "\\":
+                self._escaped = True
+            elif mark == '"':
+                self._in_string = not self._in_string
+            elif len(mark) == 1 and not self._in_string:
+                self._depth += 1 if mark in "{[" else -1
+                self._whole = self._depth <= 0
+
+
+class Assembler:
+    """Takes the chunks of one stream as plain JSON values; whatever is no part of a message is passed over."""
+
+    def __init__(self, on_delta: OnDelta) -> None:
+        self.heard_choice = False
+        self.finish_reason: str | None = None
+        self._on_delta = on_delta
+        self._content: list[str] = []
+        self._reasoning: list[str] = []
+        self._splitter = ThinkSplitter(self._take)
+        self._calls: list[_PartialCall] = []
+        self._by_id: dict[str, _PartialCall] = {}
+        self._by_index: dict[str, _PartialCall] = {}
+        self._usage = Usage()
+        self._place: object = None
+        """The index of the choice that is read: some servers answer several times."""
+
+    def add(self, chunk: object) -> None:
+        """Take one chunk. Usage may come beside the choices, in a chunk without any, or again and again."""
+        if not isinstance(chunk, dict):
+            return
+        if isinstance(usage := chunk.get("usage"), dict):
+            self._usage = _larger(self._usage, parse_usage(usage))
+        choices = chunk.get("choices")
+        known = [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+        for choice in sorted(known, key=lambda choice: _label(choice.get("index"))):
+            self._add_choice(choice)
+
+    def _add_choice(self, choice: dict[str, Any]) -> None:
+        place = choice.get("index")
+        if not self.heard_choice:
+            self.heard_choice, self._place = True, place
+        if place != self._place:
+            return
+        if (reason := _text(choice.get("finish_reason"))) and reason != "null":
+            self.finish_reason = encodable(reason)
+        for part in (choice.get("delta"), choice.get("message")):  # a message is what servers send that do not stream
+            if isinstance(part, dict):
+                self._add_delta(part)
+                return
+
+    def _add_delta(self, delta: dict[str, Any]) -> None:
+        if text := _text(delta.get("reasoning_content")) or _text(delta.get("reasoning")):
+            self._take("reasoning", text)
+        if text := _content_text(delta.get("content")):
+            self._splitter.add(text)
+        calls = delta.get("tool_calls")
+        for call in calls if isinstance(calls, list) else [calls]:
+            if isinstance(call, dict):
+                self._add_call_delta(call)
+        if isinstance(legacy := delta.get("function_call"), dict) and not calls:
+            self._add_call_delta({"function": legacy})
+
+    def _take(self, kind: str, text: str) -> None:
+        if kind == "reasoning":
+            self._reasoning.append(text)
+            self._on_delta("reasoning", text)
+        else:
+            self._content.append(text)
+            self._on_delta("text", text)
+
+    def _add_call_delta(self, delta: dict[str, Any]) -> None:
+        function = delta.get("function")
+        function = function if isinstance(function, dict) else delta
+        index, name = delta.get("index"), _text(function.get("name"))
+        call = self._call_for(_label(delta.get("id")), _label(index) or None, name)
+        if name:
+            call.add_name(name)
+        if arguments := _arguments_text(function.get("arguments")):
+            call.arguments.append(arguments)
+
+    def _call_for(self, call_id: str, index: str | None, name: str) -> _PartialCall:
+        known = self._by_id.get(call_id)
+        if known and (index is None or known.index is None or index == known.index):
+            return known
+        last = self._calls[-1] if self._calls else None
+        same = last if index is None else self._by_index.get(index)
+        begins = bool(name) and (bool(call_id) or (same is not None and same.is_whole()))
+        if same is None or begins:
+            same = _PartialCall(call_id, index, guessed=same is not None and not call_id)
+            self._calls.append(same)
+        same.id = same.id or call_id
+        if call_id:
+            self._by_id[call_id] = same
+        if index is not None:
+            self._by_index[index] = same
+        return same
+
+    def reply(self) -> Reply:
+        """What the stream amounts to; calls without an id of their own are given one by their place."""
+        self._splitter.end()
+        content, reasoning = encodable("".join(self._content)), encodable("".join(self._reasoning))
+        if self._splitter.found:
+            reasoning = reasoning.strip("\n")
+        elif not reasoning and (split := split_unopened(content)):
+            reasoning, content = split
+        return Reply(
+            content=content,
+            reasoning=reasoning,
+            tool_calls=self._tool_calls(),
+            finish_reason=self.finish_reason,
+            usage=self._usage,
+        )
+
+    def _tool_calls(self) -> list[ToolCall]:
+        calls: dict[str, ToolCall] = {}
+        for call in self._calls:
+            if not call.arguments and (call.guessed or not call.name):
+                continue
+            call_id = encodable(call.id) or f"call_{len(calls)}"
+            while call_id in calls:
+                call_id += "_"
+            calls[call_id] = ToolCall(
+                id=call_id, name=encodable(call.name), arguments=encodable("".join(call.arguments))
+            )
+        return list(calls.values())
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _label(value: object) -> str:
+    """An id or an index as text: some servers number their ids, and some write the index as text."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else _text(value)
+
+
+def _content_text(content: object) -> str:
+    """The text of a message's content, which may be a list of parts, or a number as an answer that is one."""
+    if isinstance(content, list):
+        return "".join(map(_content_text, content))
+    if isinstance(content, dict):
+        return _text(content.get("text"))
+    return _text(content) or (str(content) if type(content) in (int, float) else "")
+
+
+def _arguments_text(arguments: object) -> str:
+    if not isinstance(arguments, dict):
+        return _text(arguments)
+    try:
+        return json.dumps(arguments, ensure_ascii=False)
+    except RecursionError:
+        return ""
+
+
+def _larger(one: Usage, other: Usage) -> Usage:
+    """Usage only ever grows while a generation lasts; some servers end with zeros."""
+    return Usage(**{name: max(getattr(one, name), getattr(other, name)) for name in Usage.model_fields})
+
+
+def parse_usage(usage: dict[str, Any]) -> Usage:
+    """Token counts from a `usage` object; what is missing or not a number counts as zero.
+
+    Model Studio tells hits of an explicit cache from others by `"cache_type": "ephemeral"`.
+    """
+
+    def count(container: Any, name: str) -> int:
+        value = container.get(name) if isinstance(container, dict) else None
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return 0
+        return int(value) if 0 <= value < math.inf else 0
+
+    details = usage.get("prompt_tokens_details")
+    cached, created = count(details, "cached_tokens"), count(details, "cache_creation_input_tokens")
+    explicit = isinstance(details, dict) and details.get("cache_type") == "ephemeral"
+    return Usage(
+        input_tokens=count(usage, "prompt_tokens"),
+        output_tokens=count(usage, "completion_tokens"),
+        cached_tokens=0 if explicit else cached,
+        explicit_cached_tokens=cached if explicit else 0,
+        cache_creation_tokens=created,
+        reasoning_tokens=count(usage.get("completion_tokens_details"), "reasoning_tokens"),
+    )

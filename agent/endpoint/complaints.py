@@ -1,0 +1,129 @@
+"""One line about each way in which an endpoint fails: what it did, which value, and the command that mends it."""
+
+import re
+from collections.abc import Sequence
+
+import httpx2
+import openai
+
+from agent.endpoint.config import Endpoint
+from agent.endpoint.failures import (
+    EmptyAnswerError,
+    EndlessAnswerError,
+    ForeignAnswerError,
+    SilentAnswerError,
+    UnfinishedAnswerError,
+    describe,
+    is_filtered,
+    is_too_long,
+    one_line,
+    refused_field,
+    said_of,
+    words_in,
+)
+from agent.endpoint.sse import BrokenEventError, OverlongError
+from agent.errors import AccessError, ContentFilterError, ContextLengthError, EndpointError, UnreachableError
+from agent.messages import Attempt
+
+Complaint = tuple[type[EndpointError], str, str]
+
+CHECK = "cellblock doctor"
+SET_KEY = "export CELLBLOCK_API_KEY=KEY"
+BOUND_OUTPUT = "cellblock run --max-output-tokens 8192 ..."
+MAX_WORDS_CHARS = 200
+
+_MENDS = {
+    **{name: f"cellblock run ..., without --{name.replace('_', '-')}" for name in ("temperature", "top_p", "seed")},
+    **dict.fromkeys(("max_tokens", "max_completion_tokens"), "cellblock run --max-output-tokens NUMBER ..."),
+    "thinking_budget": "cellblock run ..., without --thinking-budget",
+    "enable_thinking": "cellblock run ..., without --thinking or --no-thinking",
+}
+"""What to do about a field that is refused."""
+_NO_MODEL = re.compile(
+    r"model_?not_?found|model not exist|model .{1,80} (?:not found|does not exist)|unknown model", re.IGNORECASE
+)
+_BAD_KEY = re.compile(r"invalid_?api_?key|incorrect api key|invalid api-key", re.IGNORECASE)
+_LOST = (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError, httpx2.DecodingError)
+
+
+def as_endpoint_error(error: Exception, endpoint: Endpoint, attempts: Sequence[Attempt] = ()) -> EndpointError:
+    """What the user reads of an error, and the failed attempts up to it."""
+    found = _told(error, endpoint, f" (attempt {len(attempts)})" if len(attempts) > 1 else "")
+    found.attempts = tuple(attempts)
+    return found
+
+
+def _told(error: Exception, endpoint: Endpoint, tried: str) -> EndpointError:
+    words, start = endpoint.redacted(_words_of(error)), f"The endpoint {endpoint.public_url!r}"
+    if is_too_long(error):
+        return ContextLengthError(
+            f"{start} says that the conversation is too long for model {endpoint.model!r}: {words}.",
+            mend="cellblock run --model NAME ..., with a longer context",
+        )
+    if is_filtered(error):
+        return ContentFilterError(f"{start} stopped the request by its content filter: {words}.")
+    kind, what, mend = _failing(error, endpoint, words)
+    return kind(f"{start} {what}{tried}.", mend=mend)
+
+
+def _failing(error: Exception, endpoint: Endpoint, words: str) -> Complaint:
+    """The kind of error, what the endpoint did, and what mends it."""
+    if isinstance(error, openai.APIStatusError):
+        return _refusal(error, endpoint, words)
+    if isinstance(error, ForeignAnswerError):
+        return EndpointError, f"answered with a page for people: {words!r}", _right_url(endpoint)
+    if isinstance(error, EndlessAnswerError | OverlongError):
+        return EndpointError, f"did not come to the end of its answer: {words}", BOUND_OUTPUT
+    if isinstance(error, openai.APIConnectionError) and not isinstance(error, openai.APITimeoutError):
+        if isinstance(error.__cause__, _LOST):
+            return EndpointError, f"broke the connection: {words}", CHECK
+        return UnreachableError, f"cannot be reached: {words}", CHECK
+    return EndpointError, _what(error, words), CHECK
+
+
+def _what(error: Exception, words: str) -> str:
+    match error:
+        case openai.APITimeoutError() | SilentAnswerError():
+            return f"did not answer in time: {words}"
+        case openai.APIError() | UnfinishedAnswerError():
+            return f"broke off its answer: {words}"
+        case EmptyAnswerError():
+            return "answered without a message" + (f", but with {words!r}" if words else "")
+        case BrokenEventError():
+            return f"answered with something that is not JSON: {words}"
+    return f"answered nonsense: {describe(error)}"
+
+
+def _refusal(error: openai.APIStatusError, endpoint: Endpoint, words: str) -> Complaint:
+    said, status = said_of(error), error.status_code
+    if error.response.history:  # a request that is sent on mostly loses its method and its body
+        url = str(error.response.url.copy_with(query=None)).removesuffix("/chat/completions")
+        what = f"sends us on to {url!r}, which answered {status}: {words}"
+        return AccessError, what, f"cellblock run --base-url {url} ..."
+    if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError) or _BAD_KEY.search(said):
+        return AccessError, f"refused the API key ({status}): {words}", SET_KEY
+    if isinstance(error, openai.NotFoundError) or _NO_MODEL.search(said):
+        what = f"knows no model {endpoint.model!r}, or its path is wrong ({words})"
+        return AccessError, what, _right_url(endpoint)
+    field = refused_field(error, _MENDS)
+    return EndpointError, f"answered {status}: {words}", _MENDS[field] if field else CHECK
+
+
+def _right_url(endpoint: Endpoint) -> str:
+    """What to try where the path may be wrong: mostly it ends in a version."""
+    url = endpoint.public_url.rstrip("/")
+    return CHECK if re.search(r"/v\d\w*$", url) else f"cellblock run --base-url {url}/v1 ..."
+
+
+def _words_of(error: Exception) -> str:
+    """What was said, on one line and not too long."""
+    if isinstance(error, openai.APIConnectionError):
+        cause = error.__cause__ or error
+        words = str(cause) or type(cause).__name__
+    elif isinstance(error, openai.APIStatusError):
+        words = words_in(error.body) or error.response.reason_phrase or "no reason given"
+    elif isinstance(error, openai.APIError):
+        words = words_in(error.body) or str(error.message)
+    else:
+        words = words_in(str(error))
+    return one_line(words, MAX_WORDS_CHARS).rstrip(".")

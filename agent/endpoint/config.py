@@ -1,0 +1,252 @@
+"""Which endpoint, which model, how sampled: flags first, then the environment, then the built-in model."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx2
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from agent.credentials import REDACTED, secrets_in_url
+from agent.endpoint.presets import Preset, preset_of
+from agent.endpoint.providers import PROVIDERS, Provider, ProviderName, ReasoningField, provider_at, provider_name
+from agent.errors import UsageError
+from agent.local.models import DEFAULT_MODEL, MODELS
+from agent.text import encodable
+
+MODEL_STUDIO_URL = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"
+MODEL_STUDIO_MODEL = "qwen3-coder-plus"
+OPENAI_URL = "https://api.openai.com/v1"
+MIN_SECRET_CHARS = 8
+"""A shorter key is none: it stands for an endpoint that wants no key."""
+RECORDED = "recorded:"
+"""Before the run directory that is to answer in place of a model."""
+CACHES = ("implicit", "explicit")
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Endpoint(_Value):
+    """An OpenAI-compatible endpoint and the model to ask there."""
+
+    base_url: str
+    model: str
+    api_key: SecretStr = SecretStr("none")
+    provider: ProviderName | None = None
+    """What kind of server it is; None goes by the host."""
+    explicit_cache: bool = False
+    """Whether the messages are marked for the provider's explicit context cache."""
+
+    @property
+    def public_url(self) -> str:
+        """The URL without the credentials that it may carry."""
+        parts = urlsplit(self.base_url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+    def redacted(self, text: str) -> str:
+        """The text without the secrets, which servers like to repeat."""
+        for secret in self.secrets:
+            text = text.replace(secret, REDACTED) if len(secret) >= MIN_SECRET_CHARS else text
+        return text
+
+    @property
+    def secrets(self) -> set[str]:
+        """What must not be recorded: the key, and the credentials in the URL."""
+        return {self.api_key.get_secret_value()} | secrets_in_url(self.base_url)
+
+    @property
+    def switches(self) -> Provider:
+        """What the server understands."""
+        return PROVIDERS[self.provider] if self.provider else provider_at(self.base_url)
+
+    @property
+    def preset(self) -> Preset:
+        """What is known of the model."""
+        return preset_of(self.model)
+
+    @property
+    def reasoning_field(self) -> ReasoningField | None:
+        """The field in which the model's thinking goes back in the history; None where it is withheld."""
+        return self.switches.reasoning or ("reasoning_content" if self.preset.reasoning_in_history else None)
+
+
+class LocalModel(_Value):
+    """The built-in model, or the user's own file, to be served by ourselves."""
+
+    name: str = DEFAULT_MODEL.name
+
+    def endpoint(self, base_url: str, api_key: str = "none") -> Endpoint:
+        """The endpoint that serves it."""
+        return Endpoint(base_url=base_url, model=self.name, api_key=SecretStr(api_key), provider="llama_cpp")
+
+
+class RecordedModel(_Value):
+    """A recorded run that answers in place of a model."""
+
+    run: Path
+
+
+class Sampling(_Value):
+    """How the model is sampled. None leaves a value to the model's preset, and then to the endpoint."""
+
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    max_output_tokens: int | None = Field(None, ge=1)
+    """Of one turn."""
+    seed: int | None = None
+    thinking: bool | None = None
+    """Whether a model that may think does so; None leaves it to the endpoint."""
+    thinking_budget: int | None = Field(None, ge=1)
+    """Tokens of thinking in one turn."""
+
+    def with_seed(self, seed: int | None) -> "Sampling":
+        """This sampling; where it has no seed of its own, with this one."""
+        return self if self.seed is not None else self.model_copy(update={"seed": seed})
+
+    def for_endpoint(self, endpoint: Endpoint) -> "Sampling":
+        """This sampling with what the model's preset adds. Raises UsageError where thinking cannot be had so."""
+        _check_thinking(self, endpoint)
+        preset = endpoint.preset
+        unset = {
+            name: getattr(preset, name)
+            for name in ("temperature", "top_p", "max_output_tokens", "seed")
+            if getattr(self, name) is None
+        }
+        return self.model_copy(update=unset)
+
+
+def _check_thinking(sampling: Sampling, endpoint: Endpoint) -> None:
+    model, known, switches = endpoint.model, endpoint.preset.thinking, endpoint.switches
+    thinking, budget_tokens = sampling.thinking, sampling.thinking_budget
+    plain = f"cellblock run --model {model} ..."
+    if thinking is False and known == "only":
+        raise UsageError(f"Model {model!r} always thinks: it takes no --no-thinking.", mend=plain)
+    if thinking and known == "none":
+        raise UsageError(f"Model {model!r} does not think: it takes no --thinking.", mend=plain)
+    if budget_tokens is not None and not thinking and (thinking is False or known != "only"):
+        raise UsageError(
+            f"--thinking-budget {budget_tokens} bounds thinking that was not asked for.",
+            mend=f"cellblock run --thinking --thinking-budget {budget_tokens} ...",
+        )
+    if thinking is not None and known in (None, "hybrid") and switches.thinking is None:
+        raise _no_switch(endpoint, "--thinking" if thinking else "--no-thinking", "thinking")
+    if budget_tokens is not None and switches.thinking_budget is None:
+        raise _no_switch(endpoint, f"--thinking-budget {budget_tokens}", "thinking_budget")
+
+
+def _no_switch(endpoint: Endpoint, flag: str, switch: str) -> UsageError:
+    able = "|".join(name for name, provider in PROVIDERS.items() if getattr(provider, switch))
+    return UsageError(
+        f"{flag} has no known meaning for the endpoint {endpoint.public_url!r} (provider {endpoint.switches.name!r}).",
+        mend=f"cellblock run --provider {able} ...",
+    )
+
+
+def choose_model(
+    *,
+    model: str | None,
+    base_url: str | None,
+    api_key: str | None,
+    environ: Mapping[str, str],
+    provider: str | None = None,
+) -> Endpoint | LocalModel | RecordedModel:
+    """The endpoint that the arguments and the environment name, or else the built-in model; or a recorded run.
+
+    Raises UsageError where they name an endpoint but no model, a URL that is none, or an unknown provider.
+    """
+    model = model or environ.get("CELLBLOCK_MODEL")
+    if model and model.startswith(RECORDED):
+        return RecordedModel(run=Path(model.removeprefix(RECORDED)))
+    if model in MODELS and not base_url:
+        return _local(model, provider, environ)
+    for url, key, default_model in ((base_url, api_key, None), *_named_in(environ)):
+        if url:
+            endpoint = _endpoint(url, api_key or key, model or default_model)
+            return _with_switches(endpoint, provider or environ.get("CELLBLOCK_PROVIDER"), environ)
+    if model is None:
+        return _local(DEFAULT_MODEL.name, provider, environ)
+    known = ", ".join(sorted(MODELS))
+    raise UsageError(
+        f"Model {model!r} is not built in ({known}), and no endpoint is named for it.",
+        mend=f"cellblock run --model {model} --base-url URL ...",
+    )
+
+
+def with_key(endpoint: Endpoint, environ: Mapping[str, str]) -> Endpoint:
+    """The endpoint with the key, and the credentials in its URL, that the environment has for it."""
+    for url, key, _ in _named_in(environ):
+        if url and Endpoint(base_url=url, model=endpoint.model).public_url == endpoint.public_url:
+            return endpoint.model_copy(update={"base_url": url, "api_key": SecretStr(key or "none")})
+    return endpoint
+
+
+def _named_in(environ: Mapping[str, str]) -> list[tuple[str | None, str | None, str | None]]:
+    """URL, key and default model of each endpoint that the environment may name."""
+    return [
+        (environ.get("CELLBLOCK_BASE_URL"), environ.get("CELLBLOCK_API_KEY"), None),
+        (_openai_url(environ), environ.get("OPENAI_API_KEY"), None),
+        (_model_studio_url(environ), environ.get("DASHSCOPE_API_KEY"), MODEL_STUDIO_MODEL),
+    ]
+
+
+def _local(name: str, provider: str | None, environ: Mapping[str, str]) -> LocalModel:
+    """The built-in model, or the user's own file under its own name."""
+    if provider and provider_name(provider) != "llama_cpp":
+        raise UsageError(
+            f"The built-in model {name!r} has no provider {provider!r}.",
+            mend=f"cellblock run --provider {provider} --model NAME --base-url URL ...",
+        )
+    own = environ.get("CELLBLOCK_MODEL_FILE")
+    return LocalModel(name=Path(own).stem if own else name)
+
+
+def _with_switches(endpoint: Endpoint, provider: str | None, environ: Mapping[str, str]) -> Endpoint:
+    name = provider_name(provider) if provider else provider_at(endpoint.base_url).name
+    cache = environ.get("CELLBLOCK_CACHE") or "implicit"
+    if cache not in CACHES or (cache == "explicit" and not PROVIDERS[name].cache_markers):
+        able = ", ".join(provider.name for provider in PROVIDERS.values() if provider.cache_markers)
+        raise UsageError(
+            f"CELLBLOCK_CACHE cannot be {cache!r} for the provider {name!r}: it is implicit, or explicit for {able}.",
+            mend="unset CELLBLOCK_CACHE",
+        )
+    return endpoint.model_copy(update={"provider": name, "explicit_cache": cache == "explicit"})
+
+
+def _openai_url(environ: Mapping[str, str]) -> str | None:
+    return environ.get("OPENAI_BASE_URL") or (OPENAI_URL if environ.get("OPENAI_API_KEY") else None)
+
+
+def _model_studio_url(environ: Mapping[str, str]) -> str | None:
+    return MODEL_STUDIO_URL if environ.get("DASHSCOPE_API_KEY") else None
+
+
+def _endpoint(url: str, api_key: str | None, model: str | None) -> Endpoint:
+    url, api_key = url.strip(), (api_key or "").strip()
+    host = _host_of(url)
+    if not host:
+        raise UsageError(f"{url!r} is not an http(s) URL.", mend="cellblock run --base-url http://HOST:PORT/v1 ...")
+    if not model:
+        raise UsageError(
+            f"The endpoint {host!r} needs the name of a model.",
+            mend="cellblock run --model NAME ... (or set CELLBLOCK_MODEL)",
+        )
+    if encodable(model) != model:
+        raise UsageError(f"The name of the model is not valid UTF-8: {model!r}.", mend="export LANG=C.UTF-8")
+    if odd := next((place for place, char in enumerate(api_key, 1) if not "!" <= char <= "~"), None):
+        raise UsageError(
+            f"The API key cannot be sent: its character {odd} is no printable ASCII.",
+            mend="export CELLBLOCK_API_KEY=KEY",
+        )
+    return Endpoint(base_url=url, model=model, api_key=SecretStr(api_key or "none"))
+
+
+def _host_of(url: str) -> str | None:
+    """The host of an http(s) URL; None where it is none."""
+    try:
+        parts = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        return None
+    is_sendable = parts.scheme in ("http", "https") and (parts.port is None or 0 < parts.port < 65536)
+    return parts.host if is_sendable else None

@@ -1,0 +1,164 @@
+"""One request and its answer, within bounds of time and size, whatever the endpoint sends."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+import httpx2
+import openai
+
+from agent.endpoint.assembly import Assembler, OnDelta
+from agent.endpoint.config import Endpoint
+from agent.endpoint.failures import (
+    EmptyAnswerError,
+    EndlessAnswerError,
+    FilteredAnswerError,
+    ForeignAnswerError,
+    SilentAnswerError,
+    Streamed,
+    UnfinishedAnswerError,
+    error_in,
+)
+from agent.endpoint.sse import OverlongError, ValueReader
+
+CONNECT_TIMEOUT_S = 10.0
+SILENCE_TIMEOUT_S = 300.0
+"""How long an endpoint may say nothing, comments aside; a small machine can take minutes to read a long prompt."""
+ANSWER_TIMEOUT_S = 7200.0
+"""How long an answer may take as a whole."""
+TRAILER_TIMEOUT_S = 10.0
+"""How long what comes after the message may take: usage, and the end."""
+DRAIN_TIMEOUT_S = 0.1
+"""How long the rest of a body may take after its end was told, for the connection to be used again."""
+FILTER_REASONS = ("content_filter",)
+BREAK_REASONS = ("error", "abort")
+"""What servers call the end of a generation that failed."""
+MAX_ANSWER_BYTES = 128 << 20
+MAX_REFUSAL_BYTES = 64 << 10
+"""Of the body beside a status that is no success; the rest is not read."""
+
+_LOST = (httpx2.RequestError, httpx2.StreamError, ssl.SSLError, anyio.EndOfStream)
+
+
+def open_client(endpoint: Endpoint, headers: Mapping[str, str]) -> openai.AsyncOpenAI:
+    """A client that tries nothing again by itself. Close it when done."""
+    return openai.AsyncOpenAI(
+        base_url=endpoint.base_url,
+        api_key=endpoint.api_key.get_secret_value(),
+        timeout=openai.Timeout(SILENCE_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+        default_headers=headers,
+        max_retries=0,
+        http_client=openai.DefaultAsyncHttpxClient(
+            trust_env=not _is_loopback(endpoint.base_url), event_hooks={"response": [_bound]}
+        ),
+    )
+
+
+async def exchange(client: openai.AsyncOpenAI, body: Mapping[str, Any], on_delta: OnDelta) -> Streamed:
+    """The reply to one request. Raises one of `failures.FAILURES`."""
+    assembler, reader = Assembler(on_delta), ValueReader()
+    clock = asyncio.get_running_loop().time
+    latest_s = clock() + ANSWER_TIMEOUT_S
+    try:
+        async with asyncio.timeout(SILENCE_TIMEOUT_S) as patience, aclosing(_values(client, body, reader)) as values:
+            async for value in values:
+                assembler.add(value)
+                wait_s = TRAILER_TIMEOUT_S if assembler.finish_reason else SILENCE_TIMEOUT_S
+                patience.reschedule(min(clock() + wait_s, latest_s))
+    except (TimeoutError, openai.APIConnectionError) as error:
+        if clock() >= latest_s:
+            raise EndlessAnswerError(f"no end after {ANSWER_TIMEOUT_S:.0f} s") from error
+        if assembler.finish_reason:
+            return _whole(assembler, reader)  # only its trailer is lost
+        if isinstance(error, TimeoutError):
+            raise SilentAnswerError(f"nothing was heard for {SILENCE_TIMEOUT_S:g} s") from error
+        raise
+    return _whole(assembler, reader)
+
+
+def _whole(assembler: Assembler, reader: ValueReader) -> Streamed:
+    """The reply, if the endpoint has brought one to its end."""
+    if not assembler.heard_choice:
+        raise ForeignAnswerError(reader.stray) if reader.stray.startswith("<") else EmptyAnswerError(reader.stray)
+    reason = assembler.finish_reason
+    if reason in FILTER_REASONS:
+        raise FilteredAnswerError(f"finish_reason {reason!r}")
+    if reason in BREAK_REASONS:
+        raise UnfinishedAnswerError(f"finish_reason {reason!r}")
+    reply = assembler.reply()
+    streamed = reply, reader.texts
+    if not reason and not reader.is_done:
+        has_begun = bool(reply.content or reply.tool_calls)
+        raise UnfinishedAnswerError("it says nothing of its end", streamed if has_begun else None)
+    return streamed
+
+
+async def _values(client: openai.AsyncOpenAI, body: Mapping[str, Any], reader: ValueReader) -> AsyncGenerator[Any]:
+    """The values of the answer's body."""
+    stream: openai.AsyncStream[object] = await client.post(
+        "/chat/completions", body=body, cast_to=object, stream=True, stream_cls=openai.AsyncStream[object]
+    )
+    async with stream:
+        response = stream.response
+        try:
+            async for value in _read(response.aiter_bytes(), reader):
+                if error := error_in(value, response.request):
+                    raise error
+                yield value
+        except httpx2.TimeoutException as error:
+            raise openai.APITimeoutError(request=response.request) from error
+        except _LOST as error:
+            raise openai.APIConnectionError(request=response.request) from error
+
+
+async def _read(pieces: AsyncIterator[bytes], reader: ValueReader) -> AsyncIterator[Any]:
+    left_bytes = MAX_ANSWER_BYTES
+    async for piece in pieces:
+        left_bytes -= len(piece)
+        if left_bytes < 0:
+            raise OverlongError(f"more than {MAX_ANSWER_BYTES >> 20} MiB")
+        for value in reader.feed(piece):
+            yield value
+        if reader.is_done:
+            break
+    for value in reader.end():
+        yield value
+    with suppress(TimeoutError, *_LOST):  # what was said is whole
+        async with asyncio.timeout(DRAIN_TIMEOUT_S):
+            async for _ in pieces:
+                pass
+
+
+async def _bound(response: httpx2.Response) -> None:
+    """Read no endless body: the client reads an error, and what is no stream, as a whole."""
+    if isinstance(response.stream, httpx2.AsyncByteStream):
+        max_bytes = 2 * MAX_ANSWER_BYTES if response.is_success else MAX_REFUSAL_BYTES
+        response.stream = _Beginning(response.stream, max_bytes)
+
+
+class _Beginning(httpx2.AsyncByteStream):
+    """The first bytes of a body."""
+
+    def __init__(self, whole: httpx2.AsyncByteStream, max_bytes: int) -> None:
+        self._whole = whole
+        self._max_bytes = max_bytes
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left_bytes = self._max_bytes
+        async for piece in self._whole:
+            yield piece[:left_bytes]
+            left_bytes -= len(piece)
+            if left_bytes <= 0:
+                break
+
+    async def aclose(self) -> None:
+        await self._whole.aclose()
+
+
+def _is_loopback(url: str) -> bool:
+    """Whether no proxy stands between us and the endpoint, whatever the environment says."""
+    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")

@@ -1,0 +1,211 @@
+"""The failures of an endpoint: which may pass, how long to wait, and what the server said."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx2
+import openai
+
+from agent.endpoint.sse import BrokenEventError, OverlongError
+from agent.messages import Reply
+
+Streamed = tuple[Reply, list[str]]
+"""A reply, and the chunks that it came in, as JSON."""
+MAX_RETRY_AFTER_S = 60.0
+"""The longest wait that a server may ask for."""
+PASSING_STATUSES = (408, 409, 429)
+"""Beside those from 500: what may be otherwise a moment later."""
+MAX_SAID_CHARS = 8_000
+"""Of what a server says; the rest is not read."""
+
+_TOO_LONG = re.compile(
+    r"context_length_exceeded|maximum context length|exceed_context_size|exceeds the available context size"
+    r"|longer than the model's context length|range of input length should be|context length exceeded"
+    r"|exceeds? the (?:model's )?(?:maximum )?context (?:length|window)|exceed(?:s|ed)? max(?:imum)? context"
+    r"|total message token length exceed|prompt is too long|prompt too long|input is too long"
+    r"|input (?:token count|length) .{0,60}exceeds|reduce the length of the (?:messages|prompt|input)"
+    r"|inputs` must have less than|inputs` tokens \+ `max_new_tokens` must be|loaded with context length of only",
+    re.IGNORECASE,
+)
+_FILTERED = re.compile(
+    r"data_?inspection_?failed|inappropriate content|content_filter|content_policy_violation"
+    r"|content management policy",
+    re.IGNORECASE,
+)
+_SAYS_AT = ("message", "error", "detail", "msg", "code", "type")
+"""Where servers put the sentence that says what is wrong, the likeliest first."""
+_MAX_DEPTH = 4
+_NO_TEXT = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_REFUSES = re.compile(
+    r"unsupported|not (?:be )?(?:supported|permitted|allowed|recogni[sz]ed)|not support|not accept|un(?:known|expected"
+    r"|recogni[sz]ed)|extra (?:input|field)|requires --",
+    re.IGNORECASE,
+)
+_SAID_OF = {"tools": r"\btools\b(?![\[.])|--enable-auto-tool-choice"}
+"""Where the name alone may mean something else: one of the tools is wrong."""
+
+
+class SilentAnswerError(Exception):
+    """The endpoint said nothing for too long."""
+
+
+class EmptyAnswerError(Exception):
+    """The answer ended without a message."""
+
+
+class UnfinishedAnswerError(Exception):
+    """The answer ended before its message did, or without saying that it did."""
+
+    def __init__(self, words: str, streamed: Streamed | None = None) -> None:
+        super().__init__(words)
+        self.streamed = streamed
+        """What came, where it may be whole."""
+
+
+class EndlessAnswerError(Exception):
+    """The answer did not end."""
+
+
+class FilteredAnswerError(Exception):
+    """The provider's filter ended the answer."""
+
+
+class ForeignAnswerError(Exception):
+    """What answered speaks no Chat Completions: a page for people."""
+
+
+PASSING = (
+    *(openai.APIConnectionError, SilentAnswerError),
+    *(EmptyAnswerError, UnfinishedAnswerError, ForeignAnswerError, BrokenEventError),
+)
+"""What may be otherwise a moment later."""
+FAILURES = (
+    *PASSING,
+    *(openai.OpenAIError, ValueError, RecursionError),
+    *(EndlessAnswerError, FilteredAnswerError, OverlongError),
+)
+"""What an attempt may raise."""
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same request may succeed a moment later."""
+    if isinstance(error, PASSING):
+        return True
+    if not isinstance(error, openai.APIError) or is_too_long(error) or is_filtered(error):
+        return False
+    status = status_of(error)  # None where the stream says an error without one
+    return status is None or status in PASSING_STATUSES or status >= 500
+
+
+def is_throttling(error: BaseException) -> bool:
+    """Whether the endpoint says that it is asked too often."""
+    return status_of(error) == 429
+
+
+def is_too_long(error: BaseException) -> bool:
+    """Whether the messages are longer than the model can read."""
+    return status_of(error) == 413 or _TOO_LONG.search(said_of(error)) is not None
+
+
+def is_filtered(error: BaseException) -> bool:
+    """Whether the provider's filter stopped the request or the answer."""
+    return isinstance(error, FilteredAnswerError) or _FILTERED.search(said_of(error)) is not None
+
+
+def status_of(error: BaseException | None) -> int | None:
+    """The HTTP status of a failure, or the one that the stream tells; None where there is none."""
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code
+    return _status_in_stream(error) if type(error) is openai.APIError else None
+
+
+def refused_field(error: BaseException, fields: Iterable[str]) -> str | None:
+    """Which of the fields a refusal is about: the endpoint may answer without it."""
+    if status_of(error) not in (400, 422) or is_too_long(error):
+        return None
+    said = f"{said_of(error)} {getattr(error, 'body', None)}"[:MAX_SAID_CHARS]
+    if not _REFUSES.search(said):
+        return None
+    return next((field for field in fields if re.search(_SAID_OF.get(field, rf"\b{field}\b"), said)), None)
+
+
+def error_in(value: object, request: httpx2.Request) -> openai.APIError | None:
+    """The error that a value in the middle of a stream tells, beside a status of success."""
+    if not isinstance(value, dict):
+        return None
+    error = value.get("error") or ("choices" not in value and "message" in value and value)
+    return openai.APIError(words_in(error) or "no reason given", request, body=error) if error else None
+
+
+def asked_wait_s(error: BaseException | None) -> float | None:
+    """How long the server asks to wait, bounded; None where it does not say."""
+    if not isinstance(error, openai.APIStatusError):
+        return None
+    return retry_after_s(error.response.headers, datetime.now(UTC))
+
+
+def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
+    """`retry-after-ms`, or `Retry-After` in seconds or as a date (RFC 9110, 10.2.3), from 0 to MAX_RETRY_AFTER_S."""
+    milliseconds = _number(headers.get("retry-after-ms"))
+    seconds = milliseconds / 1000 if milliseconds is not None else _number(headers.get("retry-after"))
+    if seconds is None:
+        seconds = _seconds_until(headers.get("retry-after", ""), now)
+    return None if seconds is None else min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
+
+
+def describe(error: BaseException | None) -> str:
+    """The kind of a failure and what was said, on one line and not too long."""
+    cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else None
+    words = f"{type(error).__name__}: {error}"
+    return one_line(f"{words} {type(cause).__name__}: {cause}" if cause else words, 300)
+
+
+def said_of(error: BaseException) -> str:
+    """All that tells what a server finds wrong: the message, and the code and type beside it."""
+    if not isinstance(error, openai.APIError):
+        return ""
+    body = error.body if isinstance(error.body, dict) else {}
+    return " ".join(str(part) for part in (error.message, body.get("code"), body.get("type"), words_in(error.body)))
+
+
+def words_in(body: object, depth: int = 0) -> str:
+    """The sentence in an error's body, wherever it stands; a page without its tags."""
+    if isinstance(body, str):
+        return _NO_TEXT.sub(" ", body[:MAX_SAID_CHARS]).strip()
+    inner: Iterable[object] = ()
+    if depth < _MAX_DEPTH and isinstance(body, dict):
+        inner = (body.get(key) for key in _SAYS_AT)
+    elif depth < _MAX_DEPTH and isinstance(body, list):
+        inner = body
+    return next((words for part in inner if (words := words_in(part, depth + 1))), "")
+
+
+def one_line(text: str, max_chars: int) -> str:
+    """The text on one line and not too long."""
+    return " ".join(text.split())[:max_chars]
+
+
+def _status_in_stream(error: BaseException | None) -> int | None:
+    """Servers write a status into `code`, as a number or as text, and other things too."""
+    body = getattr(error, "body", None)
+    code = str(body.get("code")) if isinstance(body, dict) else ""
+    return int(code) if re.fullmatch(r"[1-5]\d\d", code, re.ASCII) else None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return None if math.isnan(number) else number
+
+
+def _seconds_until(text: str, now: datetime) -> float | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()

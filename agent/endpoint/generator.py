@@ -1,0 +1,22 @@
+"""What the loop needs of a model, whether it is asked over a network or is a record."""
+
+from typing import Any, Protocol
+
+from agent.endpoint.assembly import OnDelta
+from agent.endpoint.config import Sampling
+from agent.endpoint.model import Generation
+from agent.messages import Message
+
+
+class Generator(Protocol):
+    """Answers one turn at a time."""
+
+    @property
+    def sampling(self) -> Sampling: ...
+
+    @property
+    def can_continue(self) -> bool: ...
+
+    async def generate(
+        self, messages: list[Message], tools: list[dict[str, Any]], on_delta: OnDelta, *, prefix: str = ""
+    ) -> Generation: ...

@@ -1,0 +1,51 @@
+"""The body of a request: messages, tools and sampling, in the words of the provider."""
+
+from typing import Any
+
+from agent.endpoint.config import Endpoint, Sampling
+from agent.messages import Message
+
+
+def body_of(
+    endpoint: Endpoint, sampling: Sampling, messages: list[Message], tools: list[dict[str, Any]], *, prefix: str = ""
+) -> dict[str, Any]:
+    """What is posted for one turn. A `prefix` is text that the answer is to go on from."""
+    switches = endpoint.switches
+    body: dict[str, Any] = {"model": endpoint.model, "messages": messages, "stream": True}
+    optional: dict[str, Any] = {
+        "stream_options": {"include_usage": True} if switches.stream_options else None,
+        "temperature": sampling.temperature,
+        "tools": tools if tools and switches.tools else None,
+        "top_p": sampling.top_p,
+        switches.output_limit: sampling.max_output_tokens,
+        "seed": sampling.seed if switches.seed else None,
+    }
+    body |= {name: value for name, value in optional.items() if value is not None}
+    if prefix:
+        return body | _continued(endpoint, messages, prefix)
+    return body | _thinking_fields(endpoint, sampling.thinking, sampling.thinking_budget)
+
+
+def can_continue(endpoint: Endpoint) -> bool:
+    """Whether a reply that was cut off can be gone on with: not where the model would think anew."""
+    return endpoint.switches.continuation is not None and endpoint.preset.thinking != "only"
+
+
+def _thinking_fields(endpoint: Endpoint, thinking: bool | None, budget_tokens: int | None) -> dict[str, Any]:
+    """Only a model that may do either is told whether to think."""
+    preset = endpoint.preset
+    switched = None if preset.thinking in ("none", "only") else thinking
+    return endpoint.switches.thinking_fields(switched, budget_tokens, template_switch=preset.template_switch)
+
+
+def _continued(endpoint: Endpoint, messages: list[Message], prefix: str) -> dict[str, Any]:
+    """The prefix as an unfinished message of the assistant, and thinking off: it stands before the prefix."""
+    started: Message = {"role": "assistant", "content": prefix}
+    fields = _thinking_fields(endpoint, False if endpoint.preset.thinking == "hybrid" else None, None)
+    if endpoint.switches.continuation == "partial":
+        return fields | {"messages": [*messages, started | {"partial": True}]}
+    return fields | {
+        "messages": [*messages, started],
+        "continue_final_message": True,
+        "add_generation_prompt": False,
+    }

@@ -1,0 +1,84 @@
+"""Tells thinking from speaking where the server does not: a `<think>` block at the start of the content."""
+
+import re
+from collections.abc import Callable
+from typing import Literal
+
+OnDelta = Callable[[Literal["reasoning", "text", "restart"], str], None]
+"""Hears a piece of a reply as it streams; "restart" makes void what was heard of it so far, and says why."""
+
+_OPEN, _CLOSE = "<think>", "</think>"
+_MAX_MARGIN = 256
+"""White space before the block; a longer run is content, so that what is held back stays small."""
+_CLOSE_ALONE = re.compile(r"(?:\A|\n)</think>[ \t]*(?:\r?\n|\Z)")
+
+
+class ThinkSplitter:
+    """Passes content on as it streams, thinking and text apart. The outcome does not depend on the cuts."""
+
+    def __init__(self, emit: OnDelta) -> None:
+        self.found = False
+        """Whether the content began with a `<think>` block."""
+        self._emit = emit
+        self._held = ""
+        self._read = self._read_start
+
+    def add(self, text: str) -> None:
+        """Take the next piece of content."""
+        self._held += text
+        reader = None
+        while self._held and reader is not self._read:  # a reader hands over to the next by replacing itself
+            reader = self._read
+            reader()
+
+    def end(self) -> None:
+        """Let go of what is still held back."""
+        if self._held:
+            self._emit("reasoning" if self._read == self._read_thinking else "text", self._held)
+        self._held = ""
+
+    def _read_start(self) -> None:
+        start = self._held.lstrip()
+        margin = len(self._held) - len(start)
+        if margin <= _MAX_MARGIN and start.startswith(_OPEN):
+            self.found = True
+            self._held = start[len(_OPEN) :]
+            self._read = self._read_thinking
+        elif margin > _MAX_MARGIN or not _OPEN.startswith(start):
+            self._read = self._read_text
+
+    def _read_thinking(self) -> None:
+        thought, closed, rest = self._held.partition(_CLOSE)
+        if closed:
+            self._held, self._read = rest, self._read_margin
+        else:
+            kept = _partial_tag(thought)
+            thought, self._held = thought[: len(thought) - kept], thought[len(thought) - kept :]
+        if thought:
+            self._emit("reasoning", thought)
+
+    def _read_margin(self) -> None:
+        """Servers put empty lines between the thinking and the answer."""
+        self._held = self._held.lstrip("\r\n")
+        if self._held:
+            self._read = self._read_text
+
+    def _read_text(self) -> None:
+        self._emit("text", self._held)
+        self._held = ""
+
+
+def _partial_tag(text: str) -> int:
+    """How many characters at the end may be the beginning of the closing tag."""
+    return next((size for size in range(len(_CLOSE) - 1, 0, -1) if text.endswith(_CLOSE[:size])), 0)
+
+
+def split_unopened(content: str) -> tuple[str, str] | None:
+    """Thinking and content where the chat template opened the block in the prompt, so that only its end is there.
+
+    The closing tag must stand alone on its line: prose may mention it.
+    """
+    close = _CLOSE_ALONE.search(content)
+    if close is None:
+        return None
+    return content[: close.start()].strip("\n"), content[close.end() :].lstrip("\r\n")

@@ -1,0 +1,110 @@
+"""What helps to mend a cell: sentences for the model that follow from its code, its error and what lies around it."""
+
+import ast
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from agent.calls.pycode import parsed
+from agent.prompting.words import HINTS
+from sandbox import ErrorOutput, Execution
+
+MAX_NAMES = 20
+USEFUL = {
+    "numpy": "numpy", "pandas": "pandas", "scipy": "scipy", "sympy": "sympy", "mpmath": "mpmath",
+    "matplotlib": "matplotlib", "seaborn": "seaborn", "scikit-learn": "sklearn", "openpyxl": "openpyxl",
+    "pillow": "PIL", "networkx": "networkx", "requests": "requests", "torch": "torch",
+}  # fmt: skip
+"""Packages that a model should think of where they are installed, and the names they are imported by."""
+
+_MODULE = re.compile(r"No module named '([\w.]+)'")
+_PIP = re.compile(r"\bpip3?\b['\",\s]+install\b")
+_NO_PIP = re.compile(r"\bpip3?: not found|No module named (?:'pip'|pip)\b")
+_NAME = re.compile(r"name '(\w+)' is not defined")
+_WRAPPING = re.compile(r"\b(?:np|numpy)\.(?:power|prod|cumprod|dot|sum|cumsum|array|arange|int64)\b")
+_NEAR_OVERFLOW = re.compile(r"(?<![\w.])-?\d{18,19}(?![\w.])")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What lies around a cell."""
+
+    packages: Mapping[str, str] = field(default_factory=dict)
+    """Installed packages and their versions."""
+    files: Collection[str] = ()
+    """Names in the workspace."""
+    tools: Collection[str] = ()
+    """Names of the tools beside run_python."""
+    has_network: bool = False
+
+
+def needs_files(execution: Execution) -> bool:
+    """Whether the hints depend on what lies in the workspace."""
+    error = _error(execution)
+    return error is not None and error.ename == "FileNotFoundError"
+
+
+def hints(code: str, execution: Execution, scene: Scene) -> list[str]:
+    """The sentences for one cell; most cells have none."""
+    error = _error(execution)
+    found = list(_about_error(error, scene)) if error else []
+    if installs(code) and (error or _NO_PIP.search(execution.text)):
+        found = [HINTS["no_pip_online" if scene.has_network else "no_pip"], _installed(scene)]
+    if _WRAPPING.search(code) and _NEAR_OVERFLOW.search(execution.text):
+        found.append(HINTS["overflow"])
+    return found
+
+
+def installs(code: str) -> bool:
+    """Whether a cell tries to install something."""
+    return _PIP.search(code) is not None
+
+
+def unprinted(code: str) -> str | None:
+    """What the last statement makes and nobody sees, a value or a function that is yet to be called; else None."""
+    tree = parsed(code)
+    match tree.body[-1:] if tree else []:
+        case [ast.Assign(targets=[ast.Name(id=name)])] | [ast.AugAssign(target=ast.Name(id=name))]:
+            return name
+        case [ast.FunctionDef(name=name)]:
+            return f"{name}(...)"
+    return None
+
+
+def _about_error(error: ErrorOutput, scene: Scene) -> Iterator[str]:
+    match error.ename:
+        case "ModuleNotFoundError" if named := _MODULE.search(error.evalue):
+            yield from _about_module(named[1].partition(".")[0], scene)
+        case "FileNotFoundError":
+            yield _files(scene)
+        case "StdinNotImplementedError":
+            yield HINTS["no_input"]
+        case "NameError" if (named := _NAME.search(error.evalue)) and named[1] in scene.tools:
+            yield HINTS["tool_not_function"].format(name=named[1])
+
+
+def _about_module(name: str, scene: Scene) -> Iterator[str]:
+    yield HINTS["missing_module_online" if scene.has_network else "missing_module"].format(name=name)
+    importable = [USEFUL.get(package.lower(), package) for package in scene.packages]
+    if close := get_close_matches(name, importable, n=2, cutoff=0.75):
+        yield HINTS["other_name"].format(names=" or ".join(map(repr, close)))
+    yield _installed(scene)
+
+
+def _installed(scene: Scene) -> str:
+    there = {package.lower() for package in scene.packages}
+    useful = [module for package, module in USEFUL.items() if package in there]
+    return HINTS["installed"].format(packages=", ".join(useful)) if useful else ""
+
+
+def _files(scene: Scene) -> str:
+    if not scene.files:
+        return HINTS["no_files"]
+    names = sorted(scene.files)
+    more = [f"and {len(names) - MAX_NAMES} more"] if len(names) > MAX_NAMES else []
+    return HINTS["files"].format(files=", ".join([*names[:MAX_NAMES], *more]))
+
+
+def _error(execution: Execution) -> ErrorOutput | None:
+    return next((output for output in reversed(execution.outputs) if isinstance(output, ErrorOutput)), None)

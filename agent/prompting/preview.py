@@ -1,0 +1,37 @@
+"""The first lines of a file, so that the model knows its columns and fields before it writes code for them."""
+
+import re
+
+from agent.text import cut_middle, plain
+
+HEAD_BYTES = 4_096
+"""How much of a file is looked at."""
+MAX_LINES = 3
+"""Of a table or a log, where one line tells of the others."""
+MAX_NESTED_LINES = 20
+"""Of JSON that is spread over lines, where the first ones tell nothing."""
+MAX_LINE_CHARS = 200
+
+_NOT_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+
+
+def preview(head: bytes) -> str:
+    """The first lines of what begins with these bytes, long ones cut; empty where that is no text in UTF-8."""
+    if len(head) >= HEAD_BYTES:
+        head = head[: max(head.rfind(b"\n"), 0)] or _whole_characters(head)
+    try:
+        text = head.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return ""
+    if _NOT_TEXT.search(text):
+        return ""
+    lines = plain(text).rstrip().split("\n")
+    count = MAX_NESTED_LINES if lines[0] in ("{", "[") else MAX_LINES
+    return "\n".join(cut_middle(line, MAX_LINE_CHARS, "[...]") for line in lines[:count])
+
+
+def _whole_characters(head: bytes) -> bytes:
+    """The bytes without a last character that may be cut: one of UTF-8 has at most four."""
+    start = max(len(head) - 4, 0)
+    cut = next((place for place in range(len(head) - 1, start - 1, -1) if head[place] >= 0xC0), len(head))
+    return head[:cut]

@@ -1,0 +1,114 @@
+"""Files on their way into a run and out of it. Names that come out of a sandbox are untrusted."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from agent.errors import UsageError
+from agent.prompting.preview import HEAD_BYTES, preview
+from agent.record.events import FileRecord, GivenFile
+from agent.record.transcript import Transcript
+from agent.text import encodable
+from sandbox import FileInfo, FileTransferError, Session
+
+FOLDER = "files"
+"""Where a run directory holds what the run left in its workspace."""
+MAX_ARTIFACTS = 100
+MAX_PREVIEWS = 10
+"""Of how many files that come with a question the first lines are shown."""
+
+
+def check_files(files: Iterable[Path]) -> list[Path]:
+    """The files as given, each readable and with a name of its own. Raises UsageError."""
+    checked: dict[str, Path] = {}
+    for file in files:
+        if not file.is_file():
+            raise UsageError(f"{str(file)!r} is not a file.", mend=f"ls -l {file.parent}")
+        if encodable(file.name) != file.name:
+            raise UsageError(f"The name of {str(file)!r} is not valid UTF-8.", mend="mv it to another name")
+        if file.name in checked:
+            raise UsageError(f"{str(file)!r} and {str(checked[file.name])!r} have the same name.")
+        checked[file.name] = file
+    return list(checked.values())
+
+
+async def put_files(session: Session, files: list[Path]) -> list[GivenFile]:
+    """Copy host files into the workspace under their own names."""
+    records = []
+    for place, file in enumerate(files):
+        moved = await session.put_file(file, file.name)
+        head = await asyncio.to_thread(_head_of, file) if place < MAX_PREVIEWS else ""
+        records.append(GivenFile(name=file.name, size_bytes=moved.size_bytes, sha256=moved.sha256, head=head))
+    return records
+
+
+def _head_of(file: Path) -> str:
+    with suppress(OSError), file.open("rb") as opened:  # it is copied already
+        return preview(opened.read(HEAD_BYTES))
+    return ""
+
+
+def keep_files(transcript: Transcript, files: list[Path], records: list[GivenFile]) -> None:
+    """Copy the host files that are in the workspace into the run directory, so that it alone can run again.
+
+    Raises UsageError for a file that has changed since, or that holds a secret of the run.
+    """
+    for file in files:
+        if transcript.redactor.is_in_file(file):
+            raise UsageError(f"{str(file)!r} holds a key or password of this run, and a run keeps its files.")
+    for file, record in zip(files, records, strict=True):
+        if transcript.keep_file(file).sha256 != record.sha256:
+            transcript.blobs.take_back()
+            raise UsageError(f"{str(file)!r} has changed while it was read.")
+
+
+@dataclass
+class Artifacts:
+    """What a run left in the workspace, new or changed."""
+
+    records: list[FileRecord] = field(default_factory=list)
+    """Those that were copied."""
+    omitted: int = 0
+    """How many were not: too many, a name that no host file can have, gone since they were listed, or with a secret."""
+
+
+async def collect_artifacts(
+    session: Session, before: list[FileInfo], transcript: Transcript, artifacts: Artifacts
+) -> None:
+    """Copy what is new or changed in the workspace into `files/`, at most 100 files, and note each as it comes.
+
+    Raises SandboxError where the sandbox is lost on the way.
+    """
+    changed = [file for file in await session.list_files() if file not in before]
+    artifacts.omitted = len(changed)
+    for file in changed[:MAX_ARTIFACTS]:
+        if record := await _collect(session, file.name, transcript):
+            artifacts.records.append(record)
+            artifacts.omitted -= 1
+
+
+async def _collect(session: Session, name: str, transcript: Transcript) -> FileRecord | None:
+    path, partial = inside(transcript.directory / FOLDER, name), transcript.directory / ".artifact.part"
+    if path is None or transcript.redactor.text(name) != name:
+        return None
+    try:
+        moved = await session.get_file(name, partial)
+        if transcript.redactor.is_in_file(partial):
+            return None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.replace(path)
+    except (FileTransferError, OSError):  # gone or replaced since it was listed, or too long a name for the host
+        return None
+    finally:
+        partial.unlink(missing_ok=True)
+    return FileRecord(name=name, size_bytes=moved.size_bytes, sha256=moved.sha256)
+
+
+def inside(target: Path, name: str) -> Path | None:
+    """Where an artifact goes; None where its name would lead out of `target`."""
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or any(part in ("..", ".") or "\0" in part for part in parts):
+        return None
+    return target.joinpath(*parts)

@@ -1,0 +1,180 @@
+"""A recorded run in place of a model: the same requests get the same answers, and any other is refused with a diff."""
+
+import difflib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from agent.endpoint.assembly import OnDelta
+from agent.endpoint.config import Endpoint, Sampling
+from agent.endpoint.model import Generation
+from agent.errors import ContextLengthError, EndpointError, PlaybackError
+from agent.messages import Message, Reply, ToolCall
+from agent.record.events import (
+    Event,
+    HistoryShortened,
+    ModelFailed,
+    ModelReplied,
+    ModelSettings,
+    ReplyCut,
+    SandboxChanged,
+)
+from agent.record.history import messages_of, request_sha256
+from agent.record.transcript import Recorded
+
+MAX_DIFF_LINES = 40
+
+
+def endpoint_of(settings: ModelSettings) -> Endpoint:
+    """The endpoint that a run asked, without its secrets."""
+    return Endpoint(
+        base_url=settings.base_url,
+        model=settings.model,
+        provider=settings.provider,
+        explicit_cache=settings.explicit_cache,
+    )
+
+
+def sampling_of(settings: ModelSettings) -> Sampling:
+    """How a run sampled its model."""
+    return Sampling(**{name: getattr(settings, name) for name in Sampling.model_fields})
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """What is recorded of one request, and all that was on record when it was sent."""
+
+    before: list[Event]
+    reply: ModelReplied | ReplyCut | ModelFailed
+    is_too_long: bool
+    """Whether it failed because the history was too long, and was shortened then."""
+
+
+class Playback:
+    """Stands where a Model would, and answers in the order of the record."""
+
+    def __init__(self, recorded: Recorded) -> None:
+        self.sampling = sampling_of(recorded.started.settings)
+        self._recorded = recorded
+        self._turns = list(_turns(recorded.events))
+        self._place = 0
+
+    @property
+    def can_continue(self) -> bool:
+        """Whether the recorded endpoint went on with a reply that was cut off."""
+        return any(isinstance(event, ReplyCut) for event in self._recorded.events)
+
+    async def generate(
+        self, messages: list[Message], tools: list[dict[str, Any]], on_delta: OnDelta, *, prefix: str = ""
+    ) -> Generation:
+        """The recorded answer to this request.
+
+        Raises PlaybackError for a request that the record does not have next; and where the endpoint has failed then,
+        its EndpointError, or ContextLengthError where the history was shortened for it.
+        """
+        if prefix:
+            messages = [*messages, {"role": "assistant", "content": prefix}]
+        if self._place == len(self._turns):
+            raise self._beyond()
+        turn, asked = self._turns[self._place], request_sha256(messages, tools)
+        if asked != turn.reply.request_sha256:
+            if any(asked == request_sha256(messages_of(events), tools) for events in _before_shortening(turn.before)):
+                raise ContextLengthError("The recorded endpoint could not read a history as long as this.")
+            raise self._other(turn, messages, tools)
+        self._place += 1
+        if isinstance(turn.reply, ModelFailed):
+            raise _failure(turn.reply, turn.is_too_long)
+        if isinstance(turn.reply, ReplyCut):
+            return self._generation(turn.reply, turn.reply.content, turn.reply.reasoning, on_delta)
+        cuts = [event for event in turn.before if isinstance(event, ReplyCut) and event.turn == turn.reply.turn]
+        before = "".join(cut.reasoning for cut in cuts)
+        content = turn.reply.content if turn.reply.raw_content is None else turn.reply.raw_content
+        return self._generation(turn.reply, content, turn.reply.reasoning.removeprefix(before), on_delta)
+
+    def _generation(
+        self, reply: ModelReplied | ReplyCut, content: str, reasoning: str, on_delta: OnDelta
+    ) -> Generation:
+        for attempt in reply.attempts:
+            on_delta("restart", attempt.error)
+        if reasoning:
+            on_delta("reasoning", reasoning)
+        if content:
+            on_delta("text", content)
+        native: list[ToolCall] = []
+        reason: str | None = "length"
+        if isinstance(reply, ModelReplied):
+            native, reason = [] if reply.recovered_as else reply.tool_calls, reply.finish_reason
+        chunks = [json.dumps(chunk, separators=(",", ":")) for chunk in self._recorded.raw_chunks(reply) or []]
+        return Generation(
+            Reply(content=content, reasoning=reasoning, tool_calls=native, finish_reason=reason, usage=reply.usage),
+            chunks=chunks,
+            attempts=reply.attempts,
+            duration_s=reply.duration_s,
+        )
+
+    def _beyond(self) -> EndpointError | PlaybackError:
+        finished = self._recorded.finished
+        if finished is not None and finished.outcome == "error":
+            return EndpointError(finished.error or "The recorded run ended with an error.")
+        count = len(self._turns)
+        return PlaybackError(
+            f"The run {str(self._recorded.directory)!r} holds {count} turns, and one more was asked for."
+        )
+
+    def _other(self, turn: _Turn, messages: list[Message], tools: list[dict[str, Any]]) -> PlaybackError:
+        run, number = str(self._recorded.directory), turn.reply.turn
+        expected = messages_of(turn.before)
+        for place, (wanted, got) in enumerate(zip(expected, messages, strict=False), start=1):
+            if wanted != got:
+                what = f"message {place} ({got['role']})"
+                return _differs(run, number, what, _readable(wanted), _readable(got))
+        if len(expected) != len(messages):
+            what = f"{len(expected)} messages were recorded, and {len(messages)} are asked with"
+            return _differs(
+                run, number, what, _readable(expected[len(messages) :]), _readable(messages[len(expected) :])
+            )
+        offered = self._recorded.started.tools
+        names = turn.reply.tools
+        wanted_tools = offered if names is None else [tool for tool in offered if tool["function"]["name"] in names]
+        return _differs(run, number, "the tools", _readable(wanted_tools), _readable(tools))
+
+
+def _turns(events: list[Event]) -> Iterator[_Turn]:
+    for place, event in enumerate(events):
+        last = next((event for event in reversed(events[:place]) if not isinstance(event, SandboxChanged)), None)
+        if isinstance(event, ModelReplied) and isinstance(last, ModelFailed):
+            continue  # a reply that could not be gone on with, and stands as it was: nothing was asked for it
+        if isinstance(event, ModelReplied | ReplyCut | ModelFailed):
+            after = events[place + 1 : place + 2]
+            yield _Turn(events[:place], event, any(isinstance(event, HistoryShortened) for event in after))
+
+
+def _failure(failed: ModelFailed, is_too_long: bool) -> EndpointError:
+    error = ContextLengthError(failed.error) if is_too_long else EndpointError(failed.error)
+    error.attempts = tuple(failed.attempts)
+    return error
+
+
+def _before_shortening(before: list[Event]) -> Iterator[list[Event]]:
+    """The record as it was before each shortening since the last reply."""
+    for place in range(len(before) - 1, -1, -1):
+        if isinstance(before[place], ModelReplied):
+            return
+        if isinstance(before[place], HistoryShortened):
+            yield before[:place]
+
+
+def _differs(run: str, number: int, what: str, recorded: list[str], asked: list[str]) -> PlaybackError:
+    diff = list(difflib.unified_diff(recorded, asked, "recorded", "asked", lineterm="", n=1))
+    shown = [*diff[:MAX_DIFF_LINES], *(["[…]"] if len(diff) > MAX_DIFF_LINES else [])]
+    said = f"Request {number} is not the one that {run!r} holds; what differs: {what}."
+    return PlaybackError("\n".join((said, *shown)))
+
+
+def _readable(value: Any) -> list[str]:
+    """A part of a request, line by line: the text of a message as text, all else as JSON."""
+    if isinstance(value, dict) and isinstance(value.get("content"), str):
+        rest = {name: part for name, part in value.items() if name not in ("role", "content")}
+        return [*value["content"].split("\n"), *(_readable(rest) if rest else [])]
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).split("\n")

@@ -1,0 +1,114 @@
+"""Secrets, kept out of the record where they would enter it, so that what is recorded is what the model is shown.
+
+Known secrets, such as the endpoint's key, are redacted wherever they stand, in the forms in which they usually travel.
+What only looks like a credential is redacted in words from outside: the task, the errors of an endpoint, what the
+caller's functions return, the variables of the sandbox. The model's code and what comes out of it are left alone, for
+a program that deals in addresses must run as it was written.
+"""
+
+import base64
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from pydantic import BaseModel
+
+from agent.credentials import REDACTED, is_secret_name, without_credentials
+from agent.messages import Reply
+from agent.record.events import RunStarted
+from agent.text import encodable
+
+MIN_CHARS = 8
+"""Shorter secrets are not looked for: too many words would be one."""
+CHUNK_BYTES = 1 << 20
+FROM_OUTSIDE = ("task", "error", "attempts")
+"""Fields of events that hold words from outside. So do observations, but for those of cells."""
+
+ValueT = TypeVar("ValueT", bound=BaseModel)
+
+
+class Redactor:
+    """Knows the secrets of a run."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        forms = {form for secret in secrets if len(secret) >= MIN_CHARS for form in _forms(secret)}
+        self._forms = sorted(forms, key=len, reverse=True)
+
+    def text(self, text: str) -> str:
+        """The text without the secrets, and without what no file can hold."""
+        text = encodable(text)
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, REDACTED)
+        return text
+
+    def clean(self, event: ValueT) -> ValueT:
+        """The event, or a part of one, as it may be recorded; itself where nothing is to be changed."""
+        dumped = event.model_dump()
+        clean = {name: self._value(value) for name, value in dumped.items()}
+        for name in _from_outside(clean):
+            clean[name] = _each_text(clean[name], without_credentials)
+        if isinstance(event, RunStarted):
+            policy = clean["environment"]["policy"]
+            policy["environment"] = {name: _variable(name, value) for name, value in policy["environment"].items()}
+        return event if clean == dumped else type(event).model_validate(clean)
+
+    def chunks(self, chunks: list[str], reply: Reply) -> list[str] | None:
+        """The chunks of a stream, each JSON, without the secrets; None where the reply that they make holds one.
+
+        It may be spread over them, and then in none of them.
+        """
+        return None if self.clean(reply) is not reply else [self.text(chunk) for chunk in chunks]
+
+    def is_in_file(self, path: Path) -> bool:
+        """Whether a file holds a secret. Raises OSError."""
+        forms = [form.encode() for form in self._forms]
+        kept = max(map(len, forms), default=1) - 1
+        tail = b""
+        with path.open("rb") as file:
+            while forms and (data := file.read(CHUNK_BYTES)):
+                data = tail + data
+                if any(form in data for form in forms):
+                    return True
+                tail = data[len(data) - kept :]
+        return False
+
+    def _value(self, value: Any) -> Any:
+        return _each_text(value, self.text)
+
+
+def _forms(secret: str) -> set[str]:
+    """A secret as it stands in plain text, in JSON, in an address, and in the header of HTTP's basic authentication."""
+    return {
+        secret,
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        quote(secret, safe=""),
+        quote(secret),
+        base64.b64encode(secret.encode()).decode().rstrip("="),
+    }
+
+
+def _from_outside(event: dict[str, Any]) -> list[str]:
+    """The fields of an event that hold words from outside; a tool that ran no code is a function of the caller."""
+    is_function = event.get("code", "") is None
+    return [name for name in event if name in FROM_OUTSIDE or (name == "observation" and is_function)]
+
+
+def _variable(name: str, value: str) -> str:
+    return REDACTED if is_secret_name(name) else without_credentials(value)
+
+
+def _each_text(value: Any, change: Callable[[str], str]) -> Any:
+    """The value with each text in it changed, keys included."""
+    match value:
+        case str():
+            return change(value)
+        case dict():
+            return {_each_text(key, change): _each_text(item, change) for key, item in value.items()}
+        case list() | tuple():
+            return [_each_text(item, change) for item in value]
+        case _:
+            return value

@@ -1,0 +1,129 @@
+"""Whether a run directory holds what was recorded: each event, each blob and each file, and nothing else.
+
+Each line ends with its own hash and holds the hash of the event before, blobs are named by their hash, and the events
+hold the hashes of files: a change anywhere breaks something. Whoever can rewrite the whole directory can forge all of
+it; the hash of the last event, kept elsewhere, shows that too.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from agent.errors import TranscriptError
+from agent.record import lines
+from agent.record.contents import check_contents
+from agent.record.events import Event, ModelReplied, RunStarted
+from agent.record.history import messages_of, request_sha256
+from agent.record.reading import Recorded, Source
+
+State = Literal["whole", "incomplete", "damaged"]
+
+
+@dataclass
+class Verdict:
+    """What a verification came to."""
+
+    schema_version: int
+    events: int = 0
+    """How many fit."""
+    blobs: int = 0
+    artifacts: int = 0
+    sha256: str | None = None
+    """Of the last event, which stands for the whole run; None where it does not fit or the schema has none."""
+    problems: list[str] = field(default_factory=list)
+    """The first event that does not fit, and each file: where, and what is expected and found."""
+    notes: list[str] = field(default_factory=list)
+    """What is no damage, but good to know."""
+    has_end: bool = False
+
+    @property
+    def state(self) -> State:
+        """An incomplete run has no end: it crashed, still runs, or was cut."""
+        return "damaged" if self.problems else "whole" if self.has_end else "incomplete"
+
+
+def verify(run: Path) -> Verdict:
+    """Check a run directory. Raises TranscriptError where there is no transcript, or one of a newer version."""
+    source = Source.open(run)
+    verdict = Verdict(source.schema_version)
+    chain = _Chain(source)
+    try:
+        for number in range(1, len(source.whole) + 1):
+            chain.check(number)
+    except TranscriptError as error:
+        verdict.problems.append(f"line {number}: {error.message}")
+    verdict.events = len(chain.events)
+    if not verdict.problems:
+        _check_end(source, chain, verdict)
+    return verdict
+
+
+def _check_end(source: Source, chain: "_Chain", verdict: Verdict) -> None:
+    """What only the events as a whole can tell."""
+    recorded = Recorded(source)
+    verdict.has_end = recorded.finished is not None
+    verdict.sha256 = recorded.events[-1].sha256 or None
+    if source.torn and verdict.has_end:
+        verdict.problems.append(f"line {verdict.events + 1}: {len(source.torn)} bytes stand behind the end of the run.")
+    elif source.torn:
+        verdict.notes.append(f"line {verdict.events + 1} is torn: its {len(source.torn)} bytes are no event.")
+    if not verdict.has_end:
+        verdict.notes.append("The run still goes on." if recorded.is_being_written else "The run has no end.")
+    contents = check_contents(recorded)
+    verdict.blobs, verdict.artifacts = contents.blobs, contents.artifacts
+    verdict.problems += contents.problems
+    verdict.notes += contents.notes
+
+
+class _Chain:
+    """The events of a transcript, each checked against those before it."""
+
+    def __init__(self, source: Source) -> None:
+        self.events: list[Event] = []
+        self._source = source
+        self._previous_sha256 = ""
+        """What the next event must hold."""
+
+    def check(self, number: int) -> None:
+        """Check the next line. Raises TranscriptError that says what does not fit."""
+        line = self._source.whole[number - 1]
+        sha256 = self._own_sha256(line)
+        event = lines.parse(line, self._source.schema_version, self._source.blobs).event
+        _expect("sha256", sha256 if self._source.schema_version > 1 else "", event.sha256)
+        _expect("seq", number - 1, event.seq)
+        _expect("previous_sha256", self._previous_sha256, event.previous_sha256)
+        if (number == 1) != isinstance(event, RunStarted):
+            raise TranscriptError(f"A run begins with one run_started; this is {event.type}.")
+        if isinstance(event, ModelReplied):
+            self._check_request(event)
+        self._previous_sha256 = sha256
+        self.events.append(event)
+
+    def _own_sha256(self, line: bytes) -> str:
+        """The hash by which the next event knows this one."""
+        if self._source.schema_version == 1:
+            return hashlib.sha256(line).hexdigest()
+        hashes = lines.own_sha256(line)
+        if hashes is None:
+            raise TranscriptError("The line does not end with its hash.")
+        said, found = hashes
+        _expect("The SHA-256 of the line", said, found)
+        return found
+
+    def _check_request(self, event: ModelReplied) -> None:
+        """The request that a turn answered must follow from the events before it."""
+        started = self.events[0]
+        assert isinstance(started, RunStarted)
+        messages = messages_of(self.events)
+        offered = [[tool for tool in started.tools if event.tools is None or tool["function"]["name"] in event.tools]]
+        if event.tools is None:  # not recorded: all, or none in the last turn
+            offered.append([])
+        hashes = [request_sha256(messages, tools) for tools in offered]
+        if event.request_sha256 not in hashes:
+            _expect("request_sha256, which follows from the events before,", hashes[0], event.request_sha256)
+
+
+def _expect(what: str, expected: object, found: object) -> None:
+    if expected != found:
+        raise TranscriptError(f"{what} is {found!r}, expected {expected!r}.")

@@ -1,0 +1,166 @@
+"""A function of the caller as a tool: its schema, its arguments, and how it fails."""
+
+import json
+import sys
+import threading
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import BaseModel, Field
+
+from agent import UsageError
+from agent.calls.functions import FunctionTool, function_tools
+from agent.calls.toolcalls import BadCallError
+from agent.messages import ToolCall
+
+
+class Point(BaseModel):
+    x: int
+    y: int = 0
+
+
+def weather(city: Annotated[str, Field(description="Its English name.")], days: int = 1) -> str:
+    """Forecast the weather.
+
+    Whole days only.
+    """
+    return f"{city}: rain for {days} days"
+
+
+async def distance(schema: Point, json: Point, title: Literal["km", "miles"] = "km") -> dict[str, Any]:
+    return {"distance": abs(schema.x - json.x), "unit": title}
+
+
+def call(arguments: str, name: str = "weather") -> ToolCall:
+    return ToolCall(id="a", name=name, arguments=arguments)
+
+
+def test_the_schema_is_told_by_hints_and_docstring() -> None:
+    assert FunctionTool(weather).schema == {
+        "type": "function",
+        "function": {
+            "name": "weather",
+            "description": "Forecast the weather.\n\nWhole days only.",
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "city": {"type": "string", "description": "Its English name."},
+                    "days": {"type": "integer", "default": 1},
+                },
+                "required": ["city"],
+                "additionalProperties": False,
+            },
+        },
+    }
+
+
+def test_parameters_may_have_any_name() -> None:
+    parameters = FunctionTool(distance).schema["function"]["parameters"]
+    assert set(parameters["properties"]) == {"schema", "json", "title"}
+    assert set(parameters["$defs"]) == {"Point"}
+
+
+async def test_a_function_and_a_coroutine_are_called_with_validated_arguments() -> None:
+    assert await FunctionTool(weather).call(call('{"city": "Paris", "days": "2"}')) == "Paris: rain for 2 days"
+    given = json.dumps({"schema": {"x": 1}, "json": {"x": 5, "y": 2}})
+    assert await FunctionTool(distance).call(call(given)) == '{"distance":4,"unit":"km"}'
+
+
+async def test_a_function_that_blocks_does_not_block_the_loop() -> None:
+    def where() -> bool:
+        return threading.current_thread() is threading.main_thread()
+
+    assert await FunctionTool(where).call(call("")) == "false"
+
+
+BAD = {
+    "a missing argument": ("{}", "The arguments of weather are wrong, so it was not called: city: Field required."),
+    "another argument": (
+        '{"city": "Paris", "when": 1}',
+        "The arguments of weather are wrong, so it was not called: when: Extra inputs are not permitted.",
+    ),
+    "a wrong type": (
+        '{"city": "Paris", "days": "many"}',
+        "The arguments of weather are wrong, so it was not called: days: Input should be a valid integer, "
+        "unable to parse string as an integer.",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+async def test_arguments_that_do_not_fit_are_told_in_one_line(kind: str) -> None:
+    arguments, words = BAD[kind]
+    with pytest.raises(BadCallError) as caught:
+        await FunctionTool(weather).call(call(arguments))
+    assert str(caught.value) == words
+
+
+async def test_an_exception_is_what_the_model_reads() -> None:
+    def divide(a: int, b: int) -> float:
+        return a / b
+
+    assert await FunctionTool(divide).call(call('{"a": 1, "b": 0}')) == (
+        "divide failed: ZeroDivisionError: division by zero"
+    )
+
+
+async def test_a_function_that_leaves_its_program_does_not_take_us_along() -> None:
+    def leave(code: int) -> None:
+        sys.exit(code)
+
+    assert await FunctionTool(leave).call(call('{"code": 3}')) == "leave failed: SystemExit: 3"
+
+
+async def test_a_long_answer_keeps_both_ends() -> None:
+    def much() -> str:
+        return "a" * 20_000 + "b"
+
+    told = await FunctionTool(much).call(call("{}"))
+    assert told.endswith("b")
+    assert "[... 12001 characters left out ...]" in told
+
+
+def run_python(code: str) -> str:
+    return code
+
+
+def unhinted(a) -> None:  # type: ignore[no-untyped-def]
+    """Has no hint."""
+
+
+def many(*values: int) -> None:
+    """Takes any number."""
+
+
+def strange(value: threading.Thread) -> None:
+    """Takes what no model can give."""
+
+
+REFUSED: dict[str, tuple[Any, str]] = {
+    "the sandbox's name": (run_python, "A tool cannot be called 'run_python': that is the sandbox's own."),
+    "no hint": (unhinted, "The parameter 'a' of tool 'unhinted' has no type hint."),
+    "any number": (many, "The parameter 'values' of tool 'many' cannot be passed by name."),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_function_that_makes_no_tool_is_refused(kind: str) -> None:
+    function, words = REFUSED[kind]
+    with pytest.raises(UsageError) as caught:
+        FunctionTool(function)
+    assert str(caught.value) == words
+
+
+def test_a_type_that_no_model_can_give_is_refused() -> None:
+    with pytest.raises(UsageError, match="The type hints of tool 'strange' cannot be told to a model: "):
+        FunctionTool(strange)
+
+
+def test_a_lambda_has_no_name() -> None:
+    with pytest.raises(UsageError, match="it needs a name; define it with def"):
+        FunctionTool(lambda: 1)
+
+
+def test_two_tools_of_one_name_are_refused() -> None:
+    with pytest.raises(UsageError, match="Two tools are called 'weather'"):
+        function_tools([weather, weather])

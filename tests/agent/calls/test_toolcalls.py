@@ -1,0 +1,126 @@
+"""A native call gives its code, or the model is told what to do instead."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.calls.pycode import tidy
+from agent.calls.toolcalls import BadCallError, canonical, code_of
+from agent.messages import ToolCall
+
+CODE = "a = 1\nprint(a)"
+
+
+def native(arguments: str, name: str = "run_python") -> ToolCall:
+    return ToolCall(id="a", name=name, arguments=arguments)
+
+
+TAKEN = {
+    "as specified": json.dumps({"code": CODE}),
+    "raw newlines": '{"code": "a = 1\nprint(a)"}',
+    "another name": json.dumps({"script": CODE}),
+    "an unknown name": json.dumps({"snippet": CODE}),
+    "more arguments": json.dumps({"code": CODE, "timeout": 5, "language": "python"}),
+    "lines": json.dumps({"code": CODE.split("\n")}),
+    "the code alone": json.dumps(CODE),
+    "json in json": json.dumps(json.dumps({"code": CODE})),
+    "the call once more": json.dumps({"name": "run_python", "arguments": {"code": CODE}}),
+    "python": repr({"code": CODE}),
+    "triple quotes": f'{{"code": """{CODE}"""}}',
+    "a trailing comma": f'{{"code": {json.dumps(CODE)},}}',
+    "a fence": json.dumps({"code": f"```python\n{CODE}\n```"}),
+    "windows newlines": json.dumps({"code": CODE.replace("\n", "\r\n")}),
+    "a lone surrogate": '{"code": "a = 1\\nprint(a)#\\ud800"}',
+}
+
+
+@pytest.mark.parametrize("kind", TAKEN)
+def test_code_is_taken_from_where_models_put_it(kind: str) -> None:
+    assert code_of(native(TAKEN[kind])).removesuffix("#?") == CODE
+
+
+@pytest.mark.parametrize("name", ["run_python", "functions.run_python", " run_python\n", ""])
+def test_a_name_that_means_the_tool_is_taken(name: str) -> None:
+    assert code_of(native('{"code": "1"}', name)) == "1"
+
+
+HOW = 'Call run_python with {"code": "..."}.'
+CUT = (
+    "The call was cut off before its end, most likely at the limit on output tokens, so nothing was run. "
+    "Call run_python again with less code, in several steps."
+)
+NOT_JSON = f"The arguments are not JSON, so nothing was run. {HOW} Escape quotes and newlines inside the code."
+NO_CODE = f'The argument "code" is missing, so nothing was run. {HOW}'
+EMPTY = f"The code is empty, so nothing was run. {HOW}"
+BAD = {
+    "another tool": (
+        native("{}", "search"),
+        "There is no tool 'search'. The only tool is run_python, with one argument: code.",
+    ),
+    "prose": (native("print the sum"), NOT_JSON),
+    "code, which may be half of it": (native("print(1)"), NOT_JSON),
+    "broken": (native('{"code": ?}'), NOT_JSON),
+    "a number": (native("3"), NOT_JSON),
+    "cut in the code": (native('{"code": "a = 1\\nprint('), CUT),
+    "cut behind the code": (native('{"code": "a = 1"'), CUT),
+    "cut in a text": (native('"a = 1\\nprint('), CUT),
+    "nothing": (native(""), NO_CODE),
+    "no argument": (native("{}"), NO_CODE),
+    "another argument": (native('{"x": 1}'), NO_CODE),
+    "a word": (native('{"x": "yes"}'), NO_CODE),
+    "a list": (native('[{"code": "1"}]'), NO_CODE),
+    "cut in json in json": (native(json.dumps('{"code": "a = 1')), NO_CODE),
+    "empty": (native('{"code": " \\n"}'), EMPTY),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_call_that_cannot_be_run_says_why_and_what_to_do(kind: str) -> None:
+    call, words = BAD[kind]
+    with pytest.raises(BadCallError) as caught:
+        code_of(call)
+    assert str(caught.value) == words
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_the_history_never_repeats_arguments_that_are_not_json(kind: str) -> None:
+    assert json.loads(canonical(BAD[kind][0]).arguments) == {}
+
+
+def test_the_history_repeats_what_was_run() -> None:
+    call = native(f"{{'script': {CODE!r}}}")
+    assert canonical(call) == native(json.dumps({"code": CODE}))
+    assert canonical(native("{}", "search")).name == "search"
+
+
+@pytest.mark.parametrize("name", ["", "run python!", "x" * 100])
+def test_the_history_never_repeats_a_name_that_endpoints_refuse(name: str) -> None:
+    assert canonical(native("{}", name)).name == "run_python"
+
+
+def test_a_long_name_is_cut() -> None:
+    with pytest.raises(BadCallError, match=f"'{'x' * 80}'"):
+        code_of(native("{}", "x" * 10_000))
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_any_code_comes_through(code: str) -> None:
+    if tidy(code).strip():
+        assert code_of(native(json.dumps({"code": code}))) == tidy(code)
+
+
+@given(st.text() | st.lists(st.sampled_from('{}[]"\\,:') | st.sampled_from(["code", "x", "\n"])).map("".join))
+def test_fuzz_no_arguments_make_it_raise_anything_else(arguments: str) -> None:
+    repeated = canonical(native(arguments)).arguments
+    try:
+        assert json.loads(repeated) == {"code": code_of(native(arguments))}
+    except BadCallError:
+        assert repeated == "{}"
+
+
+@pytest.mark.parametrize("size", range(len(TAKEN["as specified"])))
+def test_arguments_cut_anywhere_never_run_in_part(size: int) -> None:
+    with pytest.raises(BadCallError):
+        code_of(native(TAKEN["as specified"][:size]))

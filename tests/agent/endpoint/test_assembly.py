@@ -1,0 +1,322 @@
+"""One stream, however it is cut and labelled, is one message."""
+
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from agent.endpoint.assembly import Assembler, parse_usage
+from agent.messages import Reply, ToolCall, Usage
+
+Delta = dict[str, Any]
+
+
+def assemble(*deltas: Delta) -> Reply:
+    assembler = Assembler(lambda kind, text: None)
+    for delta in deltas:
+        assembler.add({"choices": [{"delta": delta}]})
+    return assembler.reply()
+
+
+def call_delta(**fields: Any) -> Delta:
+    function = {name: fields.pop(name) for name in ("name", "arguments") if name in fields}
+    return {"tool_calls": [fields | {"function": function}]}
+
+
+WANTED = [ToolCall(id="a", name="run_python", arguments='{"code": "1"}')]
+PIECES = ['{"code"', ': "1"}']
+DIALECTS: dict[str, list[Delta]] = {
+    "as specified": [
+        call_delta(index=0, id="a", name="run_python", arguments=""),
+        *(call_delta(index=0, arguments=piece) for piece in PIECES),
+    ],
+    "empty ids later": [
+        call_delta(index=0, id="a", name="run_python", arguments=PIECES[0]),
+        call_delta(index=0, id="", name="", arguments=PIECES[1]),
+    ],
+    "no index": [
+        call_delta(id="a", name="run_python", arguments=PIECES[0]),
+        call_delta(arguments=PIECES[1]),
+    ],
+    "name and id repeated": [call_delta(index=0, id="a", name="run_python", arguments=piece) for piece in PIECES],
+    "one piece": [call_delta(index=0, id="a", name="run_python", arguments="".join(PIECES))],
+    "nulls": [
+        {"content": None} | call_delta(index=0, id="a", name="run_python", arguments=None),
+        call_delta(index=0, id=None, name=None, arguments="".join(PIECES)),
+    ],
+    "another id in each delta": [
+        call_delta(index=0, id="a", name="run_python", arguments=PIECES[0]),
+        call_delta(index=0, id="b", arguments=PIECES[1]),
+    ],
+    "the id comes late": [
+        call_delta(index=0, name="run_python", arguments=PIECES[0]),
+        call_delta(index=0, id="a", arguments=PIECES[1]),
+    ],
+    "the name in pieces": [
+        call_delta(index=0, id="a", name="run_"),
+        call_delta(index=0, name="python"),
+        call_delta(index=0, arguments="".join(PIECES)),
+    ],
+    "the name longer and longer": [
+        call_delta(index=0, id="a", name="run"),
+        call_delta(index=0, id="a", name="run_python", arguments="".join(PIECES)),
+    ],
+    "the name again at the end": [
+        call_delta(index=0, id="a", name="run_python", arguments="".join(PIECES)),
+        call_delta(index=0, name="run_python", arguments=""),
+    ],
+    "arguments as an object": [call_delta(index=0, id="a", name="run_python", arguments={"code": "1"})],
+    "without a function around it": [
+        {"tool_calls": [{"id": "a", "name": "run_python", "arguments": "".join(PIECES)}]},
+    ],
+    "one call instead of a list": [
+        {"tool_calls": {"id": "a", "function": {"name": "run_python", "arguments": "".join(PIECES)}}},
+    ],
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_dialect_gives_the_same_call(dialect: str) -> None:
+    assert assemble(*DIALECTS[dialect]).tool_calls == WANTED
+
+
+def test_two_calls_that_share_index_0_are_told_apart_by_id() -> None:
+    reply = assemble(
+        call_delta(index=0, id="a", name="f", arguments="1"),
+        call_delta(index=0, id="b", name="f", arguments="2"),
+    )
+    assert [(call.id, call.arguments) for call in reply.tool_calls] == [("a", "1"), ("b", "2")]
+
+
+def test_two_calls_without_ids_are_told_apart_by_index() -> None:
+    reply = assemble(call_delta(index=0, name="f", arguments="1"), call_delta(index=1, name="f", arguments="2"))
+    assert [(call.id, call.arguments) for call in reply.tool_calls] == [("call_0", "1"), ("call_1", "2")]
+
+
+def test_two_calls_without_ids_that_share_index_0_are_told_apart_by_their_ends() -> None:
+    reply = assemble(
+        *(call_delta(index=0, name="f", arguments=piece) for piece in ('{"a": "}', '\\"{"', "}")),
+        *(call_delta(index=0, name="f", arguments=piece) for piece in ('{"b": ', "2}")),
+    )
+    assert [call.arguments for call in reply.tool_calls] == ['{"a": "}\\"{"}', '{"b": 2}']
+
+
+def test_two_calls_with_the_same_id_are_told_apart_by_index_and_get_ids_of_their_own() -> None:
+    reply = assemble(
+        call_delta(index=0, id="a", name="f", arguments="1"), call_delta(index=1, id="a", name="f", arguments="2")
+    )
+    assert [(call.id, call.arguments) for call in reply.tool_calls] == [("a", "1"), ("a_", "2")]
+
+
+def test_an_id_that_looks_like_a_given_one_is_not_lost() -> None:
+    reply = assemble(
+        call_delta(index=0, id="call_1", name="f", arguments="1"), call_delta(index=1, name="f", arguments="2")
+    )
+    assert [(call.id, call.arguments) for call in reply.tool_calls] == [("call_1", "1"), ("call_1_", "2")]
+
+
+def test_a_legacy_function_call_is_a_call() -> None:
+    reply = assemble(
+        {"function_call": {"name": "run_python", "arguments": PIECES[0]}}, {"function_call": {"arguments": PIECES[1]}}
+    )
+    assert reply.tool_calls == [ToolCall(id="call_0", name="run_python", arguments="".join(PIECES))]
+
+
+def test_a_legacy_function_call_beside_the_same_tool_call_is_passed_over() -> None:
+    function = {"name": "run_python", "arguments": "".join(PIECES)}
+    reply = assemble({"tool_calls": [{"index": 0, "id": "a", "function": function}], "function_call": function})
+    assert reply.tool_calls == WANTED
+
+
+def test_content_may_be_a_list_of_parts() -> None:
+    reply = assemble({"content": [{"type": "text", "text": "a"}, "b", {"type": "image"}, None]}, {"content": "c"})
+    assert reply.content == "abc"
+
+
+def test_reasoning_that_is_sent_twice_is_taken_once() -> None:
+    assert assemble({"reasoning_content": "a", "reasoning": "a"}, {"content": "b"}).reasoning == "a"
+
+
+THINKING = {
+    "a block": ("<think>\nHm.\n</think>\n\nIt is 4.", "Hm.", "It is 4."),
+    "a block after white space": ("\n <think>Hm.</think>It is 4.", "Hm.", "It is 4."),
+    "an empty block": ("<think>\n\n</think>\n\nIt is 4.", "", "It is 4."),
+    "an unclosed block": ("<think>\nHm. </thi", "Hm. </thi", ""),
+    "a block that mentions its tag": ("<think>A <think> b</think>c", "A <think> b", "c"),
+    "an end without a beginning": ("Hm.\nWell.\n</think>\n\nIt is 4.", "Hm.\nWell.", "It is 4."),
+    "a block within an answer": ("Write <think>x</think>.", "", "Write <think>x</think>."),
+    "an end in a sentence": ("The tag </think> ends it.", "", "The tag </think> ends it."),
+    "almost a block": ("<thinker>", "", "<thinker>"),
+    "much white space": (" " * 300 + "<think>x", "", " " * 300 + "<think>x"),
+}
+cut_places = st.lists(st.integers(min_value=0), max_size=6)
+
+
+def cut(text: str, places: list[int]) -> list[str]:
+    edges = [0, *sorted(place % (len(text) + 1) for place in places), len(text)]
+    return [text[start:end] for start, end in pairwise(edges)]
+
+
+@pytest.mark.parametrize("kind", THINKING)
+@given(places=cut_places)
+def test_a_think_block_is_reasoning_however_it_is_cut(kind: str, places: list[int]) -> None:
+    text, reasoning, content = THINKING[kind]
+    reply = assemble(*({"content": piece} for piece in cut(text, places)))
+    assert (reply.reasoning, reply.content) == (reasoning, content)
+
+
+def test_what_is_heard_while_it_streams_is_what_the_reply_says() -> None:
+    heard: dict[str, str] = {"reasoning": "", "text": ""}
+
+    def hear(kind: str, text: str) -> None:
+        heard[kind] += text
+
+    assembler = Assembler(hear)
+    for piece in "<think>Hm.</think>It is < 4. <":
+        assembler.add({"choices": [{"delta": {"content": piece}}]})
+    reply = assembler.reply()
+    assert heard == {"reasoning": reply.reasoning, "text": reply.content}
+
+
+@pytest.mark.parametrize(("reason", "kept"), [("stop", "stop"), ("null", None), ("", None), (None, None), (3, None)])
+def test_a_finish_reason_is_a_word(reason: object, kept: str | None) -> None:
+    assembler = Assembler(lambda kind, text: None)
+    assembler.add({"choices": [{"delta": {}, "finish_reason": reason}]})
+    assert assembler.reply().finish_reason == kept
+
+
+def test_a_message_that_is_not_streamed_is_read() -> None:
+    assembler = Assembler(lambda kind, text: None)
+    function = {"name": "run_python", "arguments": "".join(PIECES)}
+    assembler.add({"choices": [{"message": {"content": "a", "tool_calls": [{"id": "a", "function": function}]}}]})
+    assert (assembler.reply().content, assembler.reply().tool_calls) == ("a", WANTED)
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_reasoning_is_kept_apart_from_content(name: str) -> None:
+    reply = assemble({name: "think"}, {"content": "say"})
+    assert (reply.reasoning, reply.content) == ("think", "say")
+
+
+@pytest.mark.parametrize("with_choices", [True, False])
+def test_usage_comes_with_or_without_choices(with_choices: bool) -> None:
+    assembler = Assembler(lambda kind, text: None)
+    choices = [{"delta": {"content": "x"}}] if with_choices else []
+    assembler.add({"choices": choices, "usage": {"prompt_tokens": 3, "completion_tokens": 2}})
+    assert assembler.reply().usage == Usage(input_tokens=3, output_tokens=2)
+
+
+def test_usage_that_comes_again_and_again_only_grows() -> None:
+    assembler = Assembler(lambda kind, text: None)
+    for count in (1, 2, 0):
+        assembler.add({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": count}})
+    assert assembler.reply().usage == Usage(input_tokens=3, output_tokens=2)
+
+
+def test_details_of_usage_are_read() -> None:
+    usage = {
+        "prompt_tokens": 9,
+        "completion_tokens": 8,
+        "prompt_tokens_details": {"cached_tokens": 4},
+        "completion_tokens_details": {"reasoning_tokens": 5},
+    }
+    assert parse_usage(usage) == Usage(input_tokens=9, output_tokens=8, cached_tokens=4, reasoning_tokens=5)
+
+
+FIELDS = ["choices", "delta", "message", "tool_calls", "function", "function_call", "id", "index", "name", "arguments"]
+FIELDS += ["content", "text", "reasoning", "finish_reason", "usage", "prompt_tokens", "completion_tokens"]
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["a", "<think>"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=5),
+    max_leaves=20,
+)
+deltas = st.dictionaries(st.sampled_from(FIELDS), json_values, max_size=5)
+chunks = json_values | st.fixed_dictionaries({"choices": st.fixed_dictionaries({"delta": deltas}).map(lambda c: [c])})
+
+
+@given(st.lists(chunks, max_size=4))
+def test_fuzz_no_chunk_however_wrong_raises(garbage: list[Any]) -> None:
+    assembler = Assembler(lambda kind, text: None)
+    for chunk in garbage:
+        assembler.add(chunk)
+    assembler.reply().model_dump_json()
+
+
+def test_arguments_nested_beyond_measure_do_not_raise() -> None:
+    nested: dict[str, Any] = {}
+    for _ in range(10_000):
+        nested = {"a": nested}
+    assert assemble(call_delta(id="a", name="f", arguments=nested)).tool_calls[0].arguments == ""
+
+
+def test_lone_surrogates_do_not_survive() -> None:
+    assert assemble({"content": "a\ud83db"}).content == "a?b"
+
+
+def test_a_character_whose_surrogates_were_parted_is_whole_again() -> None:
+    assert assemble({"content": "a\ud83c"}, {"content": "\udf89b"}).content == "a🎉b"
+
+
+@given(st.text(), cut_places)
+def test_any_cut_of_the_text_gives_the_same_content(text: str, places: list[int]) -> None:
+    assume("think>" not in text)
+    assert assemble(*({"content": piece} for piece in cut(text, places))).content == text
+
+
+LABELS: dict[str, Callable[[int, bool], Delta]] = {
+    "id and index first": lambda place, first: {"index": place} | ({"id": f"c{place}"} if first else {}),
+    "empty ids later": lambda place, first: {"index": place, "id": f"c{place}" if first else ""},
+    "id and index always": lambda place, first: {"index": place, "id": f"c{place}"},
+    "id always": lambda place, first: {"id": f"c{place}"},
+    "id always, index 0": lambda place, first: {"index": 0, "id": f"c{place}"},
+    "index always": lambda place, first: {"index": place},
+}
+NAMES: dict[str, Callable[[bool], Delta]] = {
+    "first": lambda first: {"name": "run_python"} if first else {},
+    "always": lambda first: {"name": "run_python"},
+    "null later": lambda first: {"name": "run_python" if first else None},
+    "empty later": lambda first: {"name": "run_python" if first else ""},
+}
+SEQUENTIAL: dict[str, Callable[[int, bool], Delta]] = {
+    "id first": lambda place, first: {"id": f"c{place}"} if first else {},
+    "id first, index 0": lambda place, first: {"index": 0} | ({"id": f"c{place}"} if first else {}),
+    "no labels": lambda place, first: {},
+    "index 0": lambda place, first: {"index": 0},
+}
+codes = st.lists(st.text(min_size=1), min_size=1, max_size=3)
+
+
+def call_deltas(place: int, code: str, places: list[int], label: str, name: str) -> list[Delta]:
+    pieces = cut(json.dumps({"code": code}), places)
+    labels = LABELS | SEQUENTIAL
+    return [
+        call_delta(**labels[label](place, number == 0), **NAMES[name](number == 0), arguments=piece)
+        for number, piece in enumerate(pieces)
+    ]
+
+
+@given(codes, cut_places, st.sampled_from(sorted(LABELS)), st.sampled_from(sorted(NAMES)), st.randoms())
+def test_calls_come_through_however_labelled_cut_and_interleaved(
+    codes: list[str], places: list[int], label: str, name: str, random: Random
+) -> None:
+    queues = [call_deltas(place, code, places, label, name) for place, code in enumerate(codes)]
+    sent = [queue.pop(0) for queue in queues]
+    while any(queues):
+        sent.append(random.choice([queue for queue in queues if queue]).pop(0))
+    calls = assemble(*sent).tool_calls
+    assert [(call.name, call.arguments) for call in calls] == [
+        ("run_python", json.dumps({"code": code})) for code in codes
+    ]
+
+
+@given(codes, cut_places, st.sampled_from(sorted(LABELS | SEQUENTIAL)), st.sampled_from(sorted(NAMES)))
+def test_calls_one_after_the_other_come_through_with_hardly_a_label(
+    codes: list[str], places: list[int], label: str, name: str
+) -> None:
+    sent = [delta for place, code in enumerate(codes) for delta in call_deltas(place, code, places, label, name)]
+    assert [call.arguments for call in assemble(*sent).tool_calls] == [json.dumps({"code": code}) for code in codes]

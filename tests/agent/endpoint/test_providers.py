@@ -1,0 +1,73 @@
+"""The switches of the servers: chosen by host or by name, and what each makes of thinking."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent import UsageError
+from agent.endpoint.providers import PROVIDERS, ProviderName, provider_at, provider_name
+
+HOSTS = {
+    "https://dashscope.aliyuncs.com/compatible-mode/v1": "model_studio",
+    "https://dashscope-intl.aliyuncs.com/compatible-mode/v1": "model_studio",
+    "https://dashscope-us.aliyuncs.com/compatible-mode/v1": "model_studio",
+    "https://api.openai.com/v1": "openai",
+    "https://dashscope.aliyuncs.com.evil.example/v1": "generic",
+    "https://notdashscope.aliyuncs.com/v1": "generic",
+    "http://127.0.0.1:8000/v1": "generic",
+    "https://user:key@dashscope.aliyuncs.com:443/v1": "model_studio",
+    "": "generic",
+}
+
+
+@pytest.mark.parametrize("url", HOSTS)
+def test_the_host_tells_the_provider(url: str) -> None:
+    assert provider_at(url).name == HOSTS[url]
+
+
+def test_a_name_tells_the_provider_whatever_the_host() -> None:
+    assert [provider_name(name) for name in PROVIDERS] == list(PROVIDERS)
+
+
+def test_a_name_that_is_none_is_one_line_with_those_there_are() -> None:
+    with pytest.raises(UsageError) as caught:
+        provider_name("VLLM")
+    assert str(caught.value) == (
+        "There is no provider 'VLLM'; there are model_studio, openai, vllm, sglang, ollama, llama_cpp, generic. "
+        "Try: cellblock run --provider generic ..."
+    )
+
+
+KWARGS_ON, KWARGS_OFF = ({"chat_template_kwargs": {"enable_thinking": on}} for on in (True, False))
+THINKING: dict[ProviderName, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    "model_studio": (
+        {"enable_thinking": True}, {"enable_thinking": False}, {"enable_thinking": True, "thinking_budget": 50},
+    ),
+    "openai": ({}, {}, {}),
+    "vllm": (KWARGS_ON, KWARGS_OFF, KWARGS_ON),
+    "sglang": (KWARGS_ON, KWARGS_OFF, KWARGS_ON),
+    "ollama": ({}, {"reasoning_effort": "none"}, {}),
+    "llama_cpp": (KWARGS_ON, KWARGS_OFF, KWARGS_ON | {"thinking_budget_tokens": 50}),
+    "generic": ({}, {}, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_thinking_is_switched_in_the_words_of_the_provider(name: ProviderName) -> None:
+    provider = PROVIDERS[name]
+    on, off, bounded = THINKING[name]
+    assert provider.thinking_fields(None, None) == {}
+    assert provider.thinking_fields(True, None) == on
+    assert provider.thinking_fields(False, None) == off
+    assert provider.thinking_fields(True, 50) == bounded
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_the_readme_shows_the_switches_of_each(name: ProviderName) -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    [row] = [line for line in readme.splitlines() if line.startswith("| `") and f"`{name}`" in line.split("|")[1]]
+    provider, cells = PROVIDERS[name], row.split("|")
+    shown = [provider.thinking, provider.thinking_budget, provider.reasoning, provider.continuation]
+    for cell, switch in zip(cells[2:6], shown, strict=True):
+        assert f"`{switch}`" in cell if switch else "`" not in cell

@@ -1,0 +1,74 @@
+"""Files that leave a sandbox: whatever a cell makes of its workspace, the host's folder holds plain files only."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.record.artifacts import MAX_ARTIFACTS, Artifacts, collect_artifacts, inside
+from agent.record.transcript import Transcript
+from sandbox import FileInfo, Session
+
+HOSTILE = r"""
+import os
+os.symlink("/etc/passwd", "link.txt")
+os.symlink("/etc", "folder")
+os.mkfifo("fifo")
+open(b"\xff.txt", "w").close()
+open("a\nb", "w").write("newline")
+open("-rf", "w").write("dash")
+open("$(id)", "w").write("shell")
+open("n" * 255, "w").write("long")
+os.makedirs("in/a..b")
+open("in/a..b/x", "w").write("dots")
+open("good.txt", "w").write("good")
+for _ in range(1500): os.mkdir("d"); os.chdir("d")
+"""
+
+
+async def collect(session: Session, before: list[FileInfo], run: Path) -> Artifacts:
+    artifacts = Artifacts()
+    with Transcript(run) as transcript:
+        await collect_artifacts(session, before, transcript, artifacts)
+    return artifacts
+
+
+@pytest.mark.docker
+async def test_a_hostile_workspace_leaves_plain_filesinside_the_folder(session: Session, tmp_path: Path) -> None:
+    await session.execute(HOSTILE)
+    target = tmp_path / "run" / "files"
+    artifacts = await collect(session, [], tmp_path / "run")
+    there = {str(path.relative_to(target)) for path in target.rglob("*") if not path.is_dir()}
+    assert there == {"a\nb", "-rf", "$(id)", "n" * 255, "in/a..b/x", "good.txt"}
+    assert there == {record.name for record in artifacts.records}
+    assert artifacts.omitted == 1  # the name that is not UTF-8
+    assert not any(path.is_symlink() for path in tmp_path.rglob("*"))  # noqa: ASYNC240
+
+
+@pytest.mark.docker
+async def test_only_what_is_new_or_changed_is_collected(session: Session, tmp_path: Path) -> None:
+    await session.execute("open('old', 'w').write('1'); open('changed', 'w').write('1')")
+    before = await session.list_files()
+    await session.execute("open('changed', 'w').write('22'); open('new', 'w').write('3')")
+    artifacts = await collect(session, before, tmp_path / "run")
+    assert [(record.name, record.size_bytes) for record in artifacts.records] == [("changed", 2), ("new", 1)]
+
+
+@pytest.mark.docker
+async def test_more_files_than_are_copied_are_counted(session: Session, tmp_path: Path) -> None:
+    await session.execute(f"for i in range({MAX_ARTIFACTS + 7}): open(f'f{{i}}', 'w').close()")
+    artifacts = await collect(session, [], tmp_path / "run")
+    assert (len(artifacts.records), artifacts.omitted) == (MAX_ARTIFACTS, 7)
+
+
+@given(st.text(max_size=30).map(lambda name: name.replace("x", "../")))
+def test_no_name_leads_out_of_the_folder(name: str) -> None:
+    path = inside(Path("/run/files"), name)
+    assert path is None or os.path.normpath(path).startswith("/run/files/")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/../../b", "/etc/x", "x\0y"])
+def test_a_name_that_leads_out_is_refused(name: str) -> None:
+    assert inside(Path("/run/files"), name) is None

@@ -1,0 +1,167 @@
+"""The run directory: appended event by event, read back as far as it goes."""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from agent import TranscriptError, Usage, read_run
+from agent.messages import Reply
+from agent.record.events import EVENT, Instructed, ModelReplied, RunFinished, RunStarted, SandboxChanged, ToolRan
+from agent.record.transcript import FILE_NAME, Transcript, read
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+FINISHED = RunFinished(
+    outcome="answered", answer="42", error=None, usage=Usage(), cost=None, duration_s=1.0, artifacts=[]
+)
+
+REPLIED = ModelReplied(
+    turn=1,
+    content="",
+    reasoning="",
+    tool_calls=[],
+    finish_reason="stop",
+    usage=Usage(),
+    duration_s=0,
+    attempts=[],
+    request_sha256="",
+)
+
+
+def write(directory: Path) -> bytes:
+    with Transcript(directory, clock=lambda: NOON) as transcript:
+        transcript.append(SandboxChanged(kind="started", reason="x"))
+        transcript.append(ToolRan(call_id="a", arguments="{", code=None, execution=None, observation="no"))
+        transcript.append(FINISHED)
+    return (directory / FILE_NAME).read_bytes()
+
+
+def test_events_come_back_as_they_were_written(tmp_path: Path) -> None:
+    write(tmp_path / "run")
+    recorded = read(tmp_path / "run")
+    assert [(event.seq, event.type, event.time) for event in recorded.events] == [
+        (0, "sandbox", "2026-01-01T12:00:00.000+00:00"),
+        (1, "tool", "2026-01-01T12:00:00.000+00:00"),
+        (2, "run_finished", "2026-01-01T12:00:00.000+00:00"),
+    ]
+    assert recorded.finished is not None
+    assert recorded.finished.answer == "42"
+    assert recorded.torn == b""
+
+
+def test_each_line_carries_the_hash_of_the_one_before(tmp_path: Path) -> None:
+    lines = write(tmp_path / "run").splitlines(keepends=True)
+    events = [json.loads(line) for line in lines]
+    assert [event["sha256"] for event in events] == [
+        hashlib.sha256(line[: line.rindex(b',"sha256"')]).hexdigest() for line in lines
+    ]
+    assert [event["previous_sha256"] for event in events] == ["", *(event["sha256"] for event in events[:-1])]
+
+
+def test_a_transcript_cut_at_any_byte_reads_up_to_its_last_whole_event(tmp_path: Path) -> None:
+    data = write(tmp_path / "run")
+    first_line = data.index(b"\n") + 1
+    path = tmp_path / "cut.jsonl"
+    for length in range(first_line, len(data)):
+        path.write_bytes(data[:length])
+        recorded = read(path)
+        assert len(recorded.events) == data[:length].count(b"\n")
+        assert recorded.finished is None
+        assert recorded.torn == data[data[:length].rfind(b"\n") + 1 : length]
+
+
+def test_a_run_directory_is_never_written_twice(tmp_path: Path) -> None:
+    before = write(tmp_path / "run")
+    with pytest.raises(TranscriptError, match=r"already holds a run. Try: cellblock show"):
+        Transcript(tmp_path / "run")
+    assert (tmp_path / "run" / FILE_NAME).read_bytes() == before
+
+
+def test_a_directory_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TranscriptError, match=r"Cannot write the run directory .*: Not a directory"):
+        Transcript(tmp_path / "file" / "run")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('{"type": "future"}', "line 1: .*future"),
+        ("[1]", "line 1: "),
+        ('{"type": "tool"}', "line 1: tool.call_id: Field required"),
+        ("not json", "line 1: not JSON: "),
+    ],
+)
+def test_a_line_that_is_no_event_is_named(tmp_path: Path, line: str, words: str) -> None:
+    (tmp_path / FILE_NAME).write_text(line + "\n")
+    with pytest.raises(TranscriptError, match=words):
+        read(tmp_path)
+
+
+def test_no_run_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(TranscriptError, match=r"No run at .*nowhere'"):
+        read(tmp_path / "nowhere")
+
+
+def test_an_event_survives_json() -> None:
+    event = Instructed(reason="limit", text="😀 ünï \x00")
+    assert EVENT.validate_json(EVENT.dump_json(event)) == event
+
+
+def test_an_old_transcript_is_read_as_the_current_schema() -> None:
+    recorded = read(GOLDEN / "v1")
+    started, *_, ran, _, _ = recorded.events
+    assert isinstance(started, RunStarted)
+    assert isinstance(ran, ToolRan)
+    assert (recorded.schema_version, started.schema_version) == (1, 2)
+    assert ran.observation.startswith("Number of rows with price above 100: 2\n")
+    assert recorded.finished is not None
+    with pytest.raises(TranscriptError, match="has an old schema version: it is read, but not gone on with"):
+        Transcript.reopen(GOLDEN / "v1")
+
+
+def test_a_newer_schema_version_is_refused_with_what_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    path.write_text('{"type": "run_started", "schema_version": 3, "cellblock_version": "0.9.0"}\n')
+    with pytest.raises(TranscriptError) as raised:
+        read(path)
+    assert str(raised.value) == (
+        f"'{path}' has schema version 3; this Cellblock reads versions up to 2. "
+        "It was written by Cellblock 0.9.0, which reads it."
+    )
+
+
+def test_a_run_that_stopped_is_gone_on_with_after_its_last_whole_event(tmp_path: Path) -> None:
+    lines = write(tmp_path / "run").splitlines(keepends=True)
+    (tmp_path / "run" / FILE_NAME).write_bytes(lines[0] + lines[1] + lines[2][:40])
+    with Transcript.reopen(tmp_path / "run", clock=lambda: NOON) as transcript:
+        assert [event.type for event in transcript.events] == ["sandbox", "tool"]
+        transcript.append(FINISHED)
+    assert (tmp_path / "run" / FILE_NAME).read_bytes() == b"".join(lines)
+
+
+def test_a_run_is_written_by_one_at_a_time(tmp_path: Path) -> None:
+    with Transcript(tmp_path / "run") as transcript:
+        transcript.append(FINISHED)
+        with pytest.raises(TranscriptError, match=r"is being written. Try: cellblock show --follow"):
+            Transcript.reopen(tmp_path / "run")
+
+
+def test_the_chunks_of_a_reply_are_kept_as_they_came(tmp_path: Path) -> None:
+    chunks = [{"choices": [{"delta": {"content": "\ud83d"}}]}, {"usage": None}, "odd"]
+    with Transcript(tmp_path / "run") as transcript:
+        raw = transcript.keep_chunks([json.dumps(chunk) for chunk in chunks], Reply())
+        transcript.append(REPLIED.model_copy(update={"raw": raw}))
+    recorded = read(tmp_path / "run")
+    [replied] = recorded.events
+    assert isinstance(replied, ModelReplied)
+    assert recorded.raw_chunks(replied) == chunks
+    assert recorded.raw_chunks(REPLIED) is None
+
+
+def test_a_run_is_read_from_the_library(tmp_path: Path) -> None:
+    write(tmp_path / "run")
+    assert [event.seq for event in read_run(str(tmp_path / "run")).events] == [0, 1, 2]

@@ -1,0 +1,252 @@
+"""A change anywhere in a run directory is found, and named."""
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent import Limits, TranscriptError, Usage
+from agent.messages import Reply
+from agent.record.events import (
+    Blob,
+    Environment,
+    FileRecord,
+    GivenFile,
+    ModelReplied,
+    ModelSettings,
+    RunFinished,
+    RunStarted,
+    SandboxChanged,
+    ToolRan,
+)
+from agent.record.history import messages_of, request_sha256
+from agent.record.transcript import FILE_NAME, Transcript
+from agent.record.verification import Verdict, verify
+from sandbox import Policy
+from sandbox.testing import printed
+from tests.agent.record.test_transcript import GOLDEN
+
+TOOL = {"type": "function", "function": {"name": "run_python"}}
+GIVEN = b"name,price\na,50\n"
+
+
+def started(files: list[GivenFile]) -> RunStarted:
+    none = {"backend": "none", "engine": "none", "runtime": "none", "image": "none", "image_id": "none"}
+    return RunStarted(
+        cellblock_version="0",
+        run_id="run",
+        task="How many?",
+        files=files,
+        settings=ModelSettings(
+            model="m", base_url="u", temperature=None, top_p=None, max_output_tokens=None, seed=None
+        ),
+        tools=[TOOL],
+        system_prompt="You run Python.",
+        limits=Limits(),
+        environment=Environment(python="3", packages={}, policy=Policy(), **none),
+    )
+
+
+def reply(transcript: Transcript, turn: int, tools: list[str]) -> ModelReplied:
+    offered = [TOOL] if tools else []
+    return ModelReplied(
+        turn=turn,
+        content="One.",
+        reasoning="",
+        tool_calls=[],
+        finish_reason="stop",
+        usage=Usage(),
+        duration_s=1,
+        attempts=[],
+        request_sha256=request_sha256(messages_of(transcript.events), offered),
+        tools=tools,
+        raw=transcript.keep_chunks([json.dumps({"choices": [], "turn": turn})], Reply()),
+    )
+
+
+def named(name: str, blob: Blob) -> dict[str, Any]:
+    return {"name": name} | blob.model_dump()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run with all that one can have: a given file, a large output, raw replies, an artifact."""
+    given = tmp_path / "prices.csv"
+    given.write_bytes(GIVEN)
+    directory = tmp_path / "run"
+    with Transcript(directory) as transcript:
+        transcript.append(started([GivenFile(**named("prices.csv", transcript.keep_file(given)))]))
+        transcript.append(SandboxChanged(kind="started", reason="x"))
+        transcript.append(reply(transcript, 1, ["run_python"]))
+        ran = ToolRan(call_id="a", arguments="{}", code="1", execution=printed("long " * 2000), observation="l")
+        transcript.append(ran)
+        transcript.append(reply(transcript, 2, []))
+        (directory / "files" / "in").mkdir(parents=True)
+        made = directory / "files" / "in" / "made.txt"
+        made.write_text("made")
+        blob = transcript.keep_file(made)
+        transcript.blobs.take_back()
+        transcript.append(
+            RunFinished(
+                outcome="answered",
+                answer="One.",
+                error=None,
+                usage=Usage(),
+                cost=None,
+                duration_s=1.0,
+                artifacts=[FileRecord(**named("in/made.txt", blob))],
+            )
+        )
+    return directory
+
+
+def without_notes(verdict: Verdict) -> tuple[str, list[str]]:
+    return verdict.state, verdict.problems
+
+
+def test_a_run_that_is_as_it_was_recorded_is_whole(run: Path) -> None:
+    verdict = verify(run)
+    assert without_notes(verdict) == ("whole", [])
+    assert (verdict.events, verdict.blobs, verdict.artifacts, verdict.notes) == (6, 4, 1, [])
+    assert verdict.sha256 == json.loads((run / FILE_NAME).read_text().splitlines()[-1])["sha256"]
+
+
+def test_a_run_of_the_first_schema_version_is_verified_by_its_own_rules(tmp_path: Path) -> None:
+    run = Path(shutil.copytree(GOLDEN / "v1", tmp_path / "run"))
+    verdict = verify(run)
+    assert without_notes(verdict) == ("whole", [])
+    assert verdict.notes == ["Schema version 1 keeps no copy of the files that were given."]
+    text = (run / FILE_NAME).read_text()
+    (run / FILE_NAME).write_text(text.replace("prices.csv", "Prices.csv", 1))
+    assert verify(run).problems[0].startswith("line 2: previous_sha256 is ")
+
+
+def test_a_flipped_bit_anywhere_is_found(run: Path) -> None:
+    chance = random.Random(1)
+    paths = sorted(path for path in run.rglob("*") if path.is_file())
+    for _ in range(600):
+        path = chance.choice(paths)
+        data = path.read_bytes()
+        place = chance.randrange(len(data))
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1 << chance.randrange(8)]) + data[place + 1 :])
+        verdict = verify(run)
+        assert verdict.state != "whole"
+        assert verdict.problems or verdict.notes
+        path.write_bytes(data)
+
+
+def test_each_flipped_byte_of_the_last_line_is_found(run: Path) -> None:
+    data = (run / FILE_NAME).read_bytes()
+    begin = data[:-1].rindex(b"\n") + 1
+    for place in range(begin, len(data)):
+        (run / FILE_NAME).write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        assert verify(run).state != "whole"
+
+
+def test_a_transcript_cut_at_any_byte_is_incomplete(run: Path) -> None:
+    data = (run / FILE_NAME).read_bytes()
+    ends = [place + 1 for place, byte in enumerate(data) if byte == ord("\n")]
+    for length in range(ends[0], len(data), 7):
+        (run / FILE_NAME).write_bytes(data[:length])
+        verdict = verify(run)
+        assert without_notes(verdict) == ("incomplete", [])
+        assert verdict.events == sum(end <= length for end in ends)
+        torn = length - max(end for end in ends if end <= length)
+        assert (f"line {verdict.events + 1} is torn: its {torn} bytes are no event." in verdict.notes) == bool(torn)
+        assert "The run has no end." in verdict.notes
+
+
+def blob_of(run: Path, size_bytes: int) -> Path:
+    [path] = [path for path in (run / "blobs").iterdir() if path.stat().st_size == size_bytes]
+    return path
+
+
+def rewrite(run: Path, old: bytes, new: bytes) -> None:
+    data = (run / FILE_NAME).read_bytes()
+    (run / FILE_NAME).write_bytes(data.replace(old, new, 1))
+
+
+def append(run: Path, data: bytes) -> None:
+    (run / FILE_NAME).write_bytes((run / FILE_NAME).read_bytes() + data)
+
+
+def link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+
+
+def swap_lines(run: Path) -> None:
+    lines = (run / FILE_NAME).read_bytes().splitlines(keepends=True)
+    (run / FILE_NAME).write_bytes(b"".join([lines[0], lines[2], lines[1], *lines[3:]]))
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a word of an event": (lambda run: rewrite(run, b"How many?", b"How much?"), "line 1: The SHA-256 of the line is "),
+    "an event of another place": (swap_lines, "line 2: seq is 2, expected 1."),
+    "an end without its hash": (lambda run: rewrite(run, b'"sha256":"', b'"sha257":"'), "line 1: "),
+    "what stands behind the end": (
+        lambda run: append(run, b"{"),
+        "line 7: 1 bytes stand behind the end of the run.",
+    ),
+    "a version that it is not": (
+        lambda run: rewrite(run, b'"schema_version":2', b'"schema_version":3'),
+        "line 1: The SHA-256 of the line is ",
+    ),
+    "a given file": (
+        lambda run: blob_of(run, len(GIVEN)).write_bytes(b"x" * len(GIVEN)),
+        "blobs/{given}: Its SHA-256 is ",
+    ),
+    "a given file's size": (
+        lambda run: blob_of(run, len(GIVEN)).write_bytes(b"x"),
+        "blobs/{given}: Its size is 1 bytes, expected 16.",
+    ),
+    "a large output": (lambda run: blob_of(run, 10_000).unlink(), "line 4: Cannot read '"),
+    "an artifact": (lambda run: (run / "files/in/made.txt").unlink(), "files/in/made.txt: No such file or directory."),
+    "an artifact that is a link": (
+        lambda run: link(run / "files/in/made.txt"),
+        "files/in/made.txt: It is not a regular file.",
+    ),
+    "a file too many": (lambda run: (run / "files/more").write_text(""), "files/more: No event speaks of it."),
+    "a blob too many": (lambda run: (run / "blobs/more").write_text(""), "blobs/more: No event speaks of it."),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_what_does_not_fit_is_named(run: Path, case: str) -> None:
+    damage, words = DAMAGES[case]
+    given = blob_of(run, len(GIVEN)).name
+    damage(run)
+    verdict = verify(run)
+    assert verdict.state == "damaged"
+    [problem] = verdict.problems
+    assert problem.startswith(words.format(given=given))
+
+
+def test_a_request_that_does_not_follow_from_the_events_is_named(tmp_path: Path) -> None:
+    with Transcript(tmp_path / "run") as transcript:
+        transcript.append(started([]))
+        transcript.append(reply(transcript, 1, ["run_python"]).model_copy(update={"request_sha256": "0"}))
+    [problem] = verify(tmp_path / "run").problems
+    assert problem.startswith("line 2: request_sha256, which follows from the events before, is '0', expected '")
+
+
+def test_a_run_that_goes_on_is_incomplete(tmp_path: Path) -> None:
+    with Transcript(tmp_path / "run") as transcript:
+        transcript.append(started([]))
+        verdict = verify(tmp_path / "run")
+    assert (verdict.state, verdict.problems, verdict.notes) == ("incomplete", [], ["The run still goes on."])
+
+
+def test_other_files_are_noted(run: Path) -> None:
+    (run / "export.html").write_text("")
+    verdict = verify(run)
+    assert (verdict.state, verdict.notes) == ("whole", ["Not of the run, and not checked: export.html."])
+
+
+def test_without_a_transcript_there_is_nothing_to_verify(tmp_path: Path) -> None:
+    with pytest.raises(TranscriptError, match="No run at "):
+        verify(tmp_path)

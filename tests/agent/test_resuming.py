@@ -1,0 +1,206 @@
+"""A run that has stopped is gone on with: in real sandboxes, over a scripted endpoint."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent import Agent, EndpointError, Limits, ResumeError, TranscriptError, UsageError
+from agent.record.events import Instructed, ModelReplied, Resumed, RunFinished, ToolRan
+from agent.record.history import messages_of
+from agent.record.transcript import FILE_NAME, Transcript, read
+from agent.record.verification import verify
+from agent.testing import Refusal, calls, says
+from agent.testing.script import Reply
+from tests.agent.refillable import RefillableEndpoint
+
+pytestmark = pytest.mark.docker
+
+CELLS = ["x = 20\nopen('made.txt', 'w').write('made');", "x += 1\nprint(x)", "print(x * 2)"]
+
+
+@pytest.fixture
+def endpoint() -> Iterator[RefillableEndpoint]:
+    """One that holds what each test puts into its script."""
+    with RefillableEndpoint() as endpoint:
+        yield endpoint
+
+
+def script(endpoint: RefillableEndpoint, *replies: Reply) -> None:
+    endpoint.refill(replies)
+
+
+async def run(endpoint: RefillableEndpoint, directory: Path, **options: Any) -> Path:
+    agent = Agent(model="m", base_url=endpoint.base_url, **options)
+    return (await agent.run("Double it.", run_directory=directory)).run_directory
+
+
+def cut(directory: Path, lines: int, torn_bytes: int = 0) -> Path:
+    """The run as a crash after so many events would have left it."""
+    path = directory / FILE_NAME
+    whole = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(whole[:lines]) + (whole[lines] if lines < len(whole) else b"")[:torn_bytes])
+    return directory
+
+
+def is_well_formed(directory: Path) -> bool:
+    """Whether each call is followed by its answer, and the run directory is whole."""
+    events = read(directory).events
+    open_calls: list[str] = []
+    for message in messages_of(events):
+        if message["role"] == "tool":
+            assert message["tool_call_id"] == open_calls.pop(0)
+            continue
+        assert open_calls == []
+        open_calls += [call["id"] for call in message.get("tool_calls", [])]
+    return verify(directory).state == "whole"
+
+
+async def test_a_run_goes_on_from_wherever_it_crashed(endpoint: RefillableEndpoint, tmp_path: Path) -> None:
+    replies = [*(calls(code, call_id=f"call_{place}") for place, code in enumerate(CELLS)), says("42")]
+    script(endpoint, *replies)
+    whole = await run(endpoint, tmp_path / "whole")
+    events = read(whole).events
+    for lines in range(1, len(events)):
+        crashed = cut(shutil.copytree(whole, tmp_path / f"cut{lines}"), lines, torn_bytes=lines * 7 % 40)
+        taken = sum(isinstance(event, ModelReplied) for event in events[:lines])
+        script(endpoint, *replies[taken:])
+        result = await Agent.resume(crashed)
+        assert (result.outcome, result.answer) == ("answered", "42")
+        after = read(crashed)
+        ran = [event.execution.text for event in after.events if isinstance(event, ToolRan) and event.execution]
+        assert ran == ["", "21\n", "42\n"]
+        [resumed] = [event for event in after.events if isinstance(event, Resumed)]
+        assert resumed.torn_bytes == lines * 7 % 40
+        assert is_well_formed(crashed)
+        assert (crashed / "files" / "made.txt").read_text() == "made"
+
+
+async def test_a_run_at_its_limit_goes_on_and_its_last_end_counts(endpoint: RefillableEndpoint, tmp_path: Path) -> None:
+    script(endpoint, calls(CELLS[0]), says("I need more turns."), calls(CELLS[1]), says("21"))
+    directory = await run(endpoint, tmp_path / "run", limits=Limits(max_turns=1))
+    result = await Agent.resume(directory, limits=Limits(max_turns=5))
+    assert (result.outcome, result.answer) == ("answered", "21")
+    recorded = read(directory)
+    ends = [event.outcome for event in recorded.events if isinstance(event, RunFinished)]
+    reasons = [event.reason for event in recorded.events if isinstance(event, Instructed)]
+    assert (ends, reasons) == (["limit", "answered"], ["limit", "resumed"])
+    assert recorded.finished is not None
+    assert [file.name for file in recorded.finished.artifacts] == ["made.txt"]
+    assert is_well_formed(directory)
+
+
+async def test_a_run_whose_endpoint_failed_goes_on_when_it_is_back(
+    endpoint: RefillableEndpoint, tmp_path: Path
+) -> None:
+    script(endpoint, calls(CELLS[0]), Refusal(400), says("done"))
+    with pytest.raises(EndpointError):
+        await run(endpoint, tmp_path / "run")
+    assert (await Agent.resume(tmp_path / "run")).answer == "done"
+
+
+async def test_a_second_crash_after_a_limit_leaves_no_call_open(endpoint: RefillableEndpoint, tmp_path: Path) -> None:
+    script(endpoint, calls(CELLS[0]), says("more"), calls(CELLS[1], call_id="call_b"), says("21"), says("21 again"))
+    directory = await run(endpoint, tmp_path / "run", limits=Limits(max_turns=1))
+    await Agent.resume(directory, limits=Limits(max_turns=5))
+    kinds = [event.type for event in read(directory).events]
+    cut(directory, [place for place, kind in enumerate(kinds) if kind == "model"][2] + 1)
+    assert (await Agent.resume(directory)).answer == "21 again"
+    assert is_well_formed(directory)
+
+
+async def test_a_cell_that_gives_something_else_stops_unless_forced(
+    endpoint: RefillableEndpoint, tmp_path: Path
+) -> None:
+    script(endpoint, calls("import os; print(os.urandom(8).hex())"), Refusal(400), says("done"))
+    directory = tmp_path / "run"
+    with pytest.raises(EndpointError):
+        await run(endpoint, directory)
+    before = (directory / FILE_NAME).read_bytes()
+    with pytest.raises(ResumeError) as caught:
+        await Agent.resume(directory)
+    assert str(caught.value) == (
+        f"Cell 1 of {str(directory)!r} gives something else now than recorded, so the model would go on from what is "
+        f"no longer so. Try: cellblock replay {directory} to see it, cellblock resume {directory} --force to go on all "
+        "the same"
+    )
+    assert (directory / FILE_NAME).read_bytes() == before
+    assert (await Agent.resume(directory, force=True)).answer == "done"
+    [resumed] = [event for event in read(directory).events if isinstance(event, Resumed)]
+    assert resumed.different == ["1"]
+
+
+async def test_a_run_that_is_being_written_is_refused(endpoint: RefillableEndpoint, tmp_path: Path) -> None:
+    script(endpoint, says("done"))
+    directory = cut(await run(endpoint, tmp_path / "run"), 2)
+    with Transcript.reopen(directory), pytest.raises(TranscriptError) as caught:
+        await Agent.resume(directory)
+    assert str(caught.value).startswith(f"{str(directory)!r} is being written.")
+
+
+async def test_a_run_that_is_answered_is_refused(endpoint: RefillableEndpoint, tmp_path: Path) -> None:
+    script(endpoint, says("done"))
+    directory = await run(endpoint, tmp_path / "run")
+    with pytest.raises(UsageError) as caught:
+        await Agent.resume(directory)
+    assert str(caught.value) == (
+        f"The run {str(directory)!r} is answered; nothing is left to do. Try: cellblock show {directory}"
+    )
+
+
+async def test_functions_of_the_caller_have_to_be_given_again(endpoint: RefillableEndpoint, tmp_path: Path) -> None:
+    def price() -> float:
+        """The price."""
+        return 2.5
+
+    script(endpoint, calls("", name="price"), Refusal(400), says("done"))
+    directory = tmp_path / "run"
+    with pytest.raises(EndpointError):
+        await run(endpoint, directory, tools=[price])
+    with pytest.raises(UsageError) as caught:
+        await Agent.resume(directory)
+    assert str(caught.value) == (
+        f"The run {str(directory)!r} was started with other functions of its caller: price. "
+        "Try: Agent.resume(run, tools=[...])"
+    )
+    assert (await Agent.resume(directory, tools=[price])).answer == "done"
+
+
+async def test_a_session_continues_the_history_and_the_variables_of_a_run(
+    endpoint: RefillableEndpoint, tmp_path: Path
+) -> None:
+    script(endpoint, calls("x = 5"), says("set"), calls("print(x)", call_id="call_b"), says("5"))
+    directory = await run(endpoint, tmp_path / "run")
+    agent = Agent.recorded_in(directory)
+    async with agent.session(resume=directory) as session:
+        assert (await session.ask("What is x?")).answer == "5"
+    asked = [message["content"] for message in endpoint.requests[-1]["messages"] if message["role"] == "user"]
+    assert asked == ["Double it.", "What is x?"]
+    assert [event.type for event in read(directory).events].count("run_finished") == 2
+    assert is_well_formed(directory)
+
+
+async def test_a_session_that_asks_nothing_adds_nothing(endpoint: RefillableEndpoint, tmp_path: Path) -> None:
+    script(endpoint, says("done"))
+    directory = await run(endpoint, tmp_path / "run")
+    before = (directory / FILE_NAME).read_bytes()
+    async with Agent.recorded_in(directory).session(resume=directory):
+        pass
+    assert (directory / FILE_NAME).read_bytes() == before
+
+
+async def test_a_question_after_a_crash_in_a_call_finds_that_call_answered(
+    endpoint: RefillableEndpoint, tmp_path: Path
+) -> None:
+    script(endpoint, calls("x = 5", "x = 6"), says("set"), says("fine"))
+    directory = await run(endpoint, tmp_path / "run")
+    kinds = [json.loads(line)["type"] for line in (directory / FILE_NAME).read_text().splitlines()]
+    cut(directory, kinds.index("tool") + 1, torn_bytes=9)
+    async with Agent.recorded_in(directory).session(resume=directory) as session:
+        assert (await session.ask("Never mind.")).answer == "fine"
+    ran = [event for event in read(directory).events if isinstance(event, ToolRan)]
+    assert [event.execution is not None for event in ran] == [True, False]
+    assert is_well_formed(directory)
