@@ -1,0 +1,67 @@
+"""A run without what differs between two equal ones: times, durations, ids, and what output has of them."""
+
+import re
+from typing import Any
+
+from agent.record.events import Event, ModelReplied, SandboxChanged, ToolRan
+from agent.replay.normalising import normalised
+from sandbox import Execution, Output
+
+_BLANKS: dict[str, Any] = {
+    "time": "",
+    "sha256": "",
+    "previous_sha256": "",
+    "request_sha256": "",
+    "run_id": "",
+    "duration_s": 0.0,
+    "attempts": [],
+    "raw": None,
+}
+_SECONDS = re.compile(r"\bafter \d+ s\b")
+
+
+def comparable(events: list[Event]) -> list[Event]:
+    """The events with times and durations blank, and ids counted anew."""
+    ids: dict[str, str] = {}
+    return [_comparable(event, ids) for event in events]
+
+
+def _comparable(event: Event, ids: dict[str, str]) -> Event:
+    update = {name: blank for name, blank in _BLANKS.items() if name in type(event).model_fields}
+    match event:
+        case ModelReplied():
+            update["tool_calls"] = [call.model_copy(update={"id": _id(call.id, ids)}) for call in event.tool_calls]
+        case ToolRan():
+            day = event.time[:10]
+            update["call_id"] = _id(event.call_id, ids)
+            update["execution"] = event.execution and _execution(event.execution, day)
+            update["observation"] = _SECONDS.sub("after 0 s", normalised(event.observation, day))
+        case SandboxChanged(kind="started"):
+            update["reason"] = ""
+    return event.model_copy(update=update)
+
+
+def _id(call_id: str, ids: dict[str, str]) -> str:
+    return ids.setdefault(call_id, f"call_{len(ids) + 1}")
+
+
+def _execution(execution: Execution, day: str) -> Execution:
+    outputs = [_output(output, day) for output in execution.outputs]
+    return execution.model_copy(update={"duration_s": 0.0, "outputs": outputs})
+
+
+def _output(output: Output, day: str) -> Output:
+    named = {name: getattr(output, name) for name in ("text", "evalue", "traceback", "data") if hasattr(output, name)}
+    return output.model_copy(update=_texts(named, day))
+
+
+def _texts(value: Any, day: str) -> Any:
+    """The value with each text in it normalised."""
+    match value:
+        case str():
+            return normalised(value, day)
+        case list():
+            return [_texts(item, day) for item in value]
+        case dict():
+            return {name: _texts(item, day) for name, item in value.items()}
+    return value

@@ -1,0 +1,41 @@
+"""The formats that a run can be exported to. Each is a module here with `export(events) -> str`, loaded when asked for.
+
+An export follows from the transcript alone: the same events give the same bytes on any machine.
+"""
+
+from importlib import import_module
+from pathlib import Path
+
+from agent.errors import UsageError
+from agent.export.comparable import comparable
+from agent.record import transcript
+from agent.record.events import Event
+from agent.text import encodable
+
+FORMATS = ("ipynb", "md", "html", "py", "messages", "responses")
+
+
+def export_run(run: Path | str, to: str, *, normalize: bool = False) -> str:
+    """A recorded run in another format: "ipynb", "md", "html", "py", "messages" or "responses".
+
+    `run` is a run directory or a transcript. `normalize` blanks times, durations and ids, so that two equal runs give
+    the same text. A torn last line is left out. Raises UsageError for an unknown format, TranscriptError where there
+    is no run to read.
+    """
+    check_format(to)
+    return exported(transcript.read(Path(run)).events, to, normalize=normalize)
+
+
+def check_format(to: str) -> None:
+    """Raises UsageError for a format that there is not."""
+    if to not in FORMATS:
+        raise UsageError(
+            f"There is no format {to!r}; there are {', '.join(FORMATS)}.", mend="cellblock export RUN --to html"
+        )
+
+
+def exported(events: list[Event], to: str, *, normalize: bool = False) -> str:
+    """The events in another format; text that every file can hold and that ends with a newline."""
+    module = import_module(f"agent.export.{to}")
+    text: str = module.export(comparable(events) if normalize else events)
+    return encodable(text)

@@ -1,0 +1,107 @@
+"""One page that holds everything: no script, nothing loaded, and a policy under which nothing could be.
+
+The page is `page.html`, a template that escapes what it is given, and `page.css`, which the policy allows by its hash.
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files as package_files
+from typing import Literal
+
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
+
+from agent.export import rich_text
+from agent.export.outputs import Image, as_json, image_in, mime_text, one_line, stream_text, text_in
+from agent.export.story import Cell, Question, finished_of, started_of, story
+from agent.export.words import ending_line, facts
+from agent.record.events import Event, RunStarted
+from agent.text import plain
+from sandbox import DisplayData, ErrorOutput, ExecuteResult, Output, StreamOutput
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One output of a cell, as the page has it."""
+
+    kind: Literal["text", "bad", "rich", "image"]
+    text: str | Markup = ""
+    image: Image | None = None
+
+
+def export(events: list[Event]) -> str:
+    """The run as a page."""
+    started = started_of(events)
+    pieces = list(story(events))
+    style = _package_text("page.css")
+    return _page().render(
+        title=one_line(plain(started.task)) if started else "A Cellblock run",
+        style=Markup(style),
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        pieces=[(type(piece).__name__, piece) for piece in pieces],
+        finished=finished_of(events),
+        questions=[piece.text for piece in pieces if isinstance(piece, Question)],
+        facts={name.replace("_", " "): value for name, value in facts(started).items() if value} if started else {},
+        packages=sorted(started.environment.packages.items()) if started else [],
+        policy=_policy(started) if started else "",
+        badge=_badge,
+    )
+
+
+@cache
+def _page() -> Template:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters |= {
+        "code": rich_text.code,
+        "ending_line": ending_line,
+        "markdown": rich_text.markdown,
+        "plain": plain,
+        "shown": _shown,
+    }
+    return environment.from_string(_package_text("page.html"))
+
+
+def _package_text(name: str) -> str:
+    return package_files("agent.export").joinpath(name).read_text("utf-8")
+
+
+def _policy(started: RunStarted) -> str:
+    return as_json(started.environment.policy.model_dump(mode="json"))
+
+
+def _badge(cell: Cell) -> str:
+    """How a cell ended, where it did not end well."""
+    if cell.execution is None:
+        return "not run"
+    return {"ok": "", "error": "error", "timeout": "stopped", "died": "died"}[cell.execution.status]
+
+
+def _shown(cell: Cell) -> Iterator[Shown]:
+    for output in cell.execution.outputs if cell.execution else []:
+        yield _show(output)
+
+
+def _show(output: Output) -> Shown:
+    match output:
+        case StreamOutput():
+            return Shown("bad" if output.name == "stderr" else "text", plain(stream_text(output)).rstrip("\n"))
+        case ErrorOutput():
+            return Shown("bad", plain("\n".join(output.traceback)))
+        case DisplayData() | ExecuteResult():
+            return _show_bundle(output)
+
+
+def _show_bundle(output: DisplayData | ExecuteResult) -> Shown:
+    data = output.data
+    if image := image_in(data):
+        return Shown("image", image=image)
+    if "text/html" in data and (cleaned := rich_text.clean(mime_text(data["text/html"]))) and cleaned.strip():
+        return Shown("rich", cleaned)
+    if "text/markdown" in data:
+        return Shown("rich", rich_text.markdown(mime_text(data["text/markdown"])))
+    return Shown("text", plain(text_in(data)).rstrip("\n"))

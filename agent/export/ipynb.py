@@ -1,0 +1,118 @@
+"""A Jupyter notebook (nbformat 4.5): it opens with all outputs in place, and runs again from top to bottom.
+
+Cells that raised an error carry the tag `raises-exception`, those that did not end by themselves `skip-execution`:
+nbclient and nbconvert go on after the first, and leave out the second.
+See https://nbformat.readthedocs.io/en/latest/format_description.html.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from agent.export.markdown import contained, escaped, fenced, in_code, quoted
+from agent.export.outputs import as_json, mime_text, stream_text
+from agent.export.story import Answer, Called, Cell, Ending, Piece, Question, Remark, Said, Thinking, started_of, story
+from agent.export.words import ending_line, facts, file_table
+from agent.record.events import Event, RunStarted
+from sandbox import DisplayData, ErrorOutput, ExecuteResult, Output, StreamOutput
+
+
+def export(events: list[Event]) -> str:
+    """The run as the text of a notebook."""
+    started = started_of(events)
+    cells = [cell for piece in story(events) for cell in _cells(piece)]
+    notebook = {
+        "cells": [{"id": f"cell-{place}", **cell} for place, cell in enumerate(cells, start=1)],
+        "metadata": {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python", **({"version": started.environment.python} if started else {})},
+            **({"cellblock": _provenance(started)} if started else {}),
+        },
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    return as_json(notebook) + "\n"
+
+
+def _provenance(started: RunStarted) -> dict[str, Any]:
+    """What the run came from and what running it again takes."""
+    return {
+        **facts(started),
+        "files": [file.model_dump(include={"name", "size_bytes", "sha256"}) for file in started.files],
+        "packages": started.environment.packages,
+    }
+
+
+def _cells(piece: Piece) -> Iterator[dict[str, Any]]:
+    match piece:
+        case Question():
+            yield _markdown(f"## Question\n\n{contained(piece.text.strip())}")
+            if piece.files:
+                needs = "Running this again takes these files, in the folder of the notebook and in `/workspace`:"
+                yield _markdown(f"{needs}\n\n{file_table(piece.files)}")
+        case Thinking():
+            yield _markdown(f"<details><summary>Thinking</summary>\n\n{fenced(piece.text)}\n\n</details>")
+        case Said():
+            yield _markdown(contained(piece.text))
+        case Cell():
+            yield _code(piece)
+            if piece.notes:
+                yield _markdown(quoted(escaped("\n".join(piece.notes))))
+        case Called():
+            call = f"The model called {in_code(piece.tool)}, a function of the user's:"
+            yield _markdown(f"{call}\n\n{fenced(piece.arguments, 'json')}\n\n{fenced(piece.returned)}")
+        case Remark():
+            yield _markdown(quoted(escaped(piece.text)))
+        case Answer():
+            yield _markdown(f"## Answer\n\n{contained(piece.text.strip())}")
+        case Ending():
+            yield _markdown(escaped(ending_line(piece.finished)))
+            if piece.finished and piece.finished.artifacts:
+                yield _markdown(f"The run left these files:\n\n{file_table(piece.finished.artifacts)}")
+
+
+def _markdown(text: str) -> dict[str, Any]:
+    return {"cell_type": "markdown", "metadata": {}, "source": text}
+
+
+def _code(cell: Cell) -> dict[str, Any]:
+    execution = cell.execution
+    return {
+        "cell_type": "code",
+        "execution_count": execution.execution_count if execution else None,
+        "metadata": {"tags": tags} if (tags := list(_tags(cell))) else {},
+        "outputs": [_output(output) for output in execution.outputs] if execution else [],
+        "source": cell.code,
+    }
+
+
+def _tags(cell: Cell) -> Iterable[str]:
+    if cell.is_cut_short:
+        yield "skip-execution"
+    elif not cell.succeeded:
+        yield "raises-exception"
+
+
+def _output(output: Output) -> dict[str, Any]:
+    match output:
+        case StreamOutput():
+            return {"output_type": "stream", "name": output.name, "text": stream_text(output)}
+        case ErrorOutput():
+            return output.model_dump(include={"output_type", "ename", "evalue", "traceback"})
+        case DisplayData():
+            return {"output_type": "display_data", "data": _bundle(output), "metadata": output.metadata}
+        case ExecuteResult():
+            return {
+                "output_type": "execute_result",
+                "data": _bundle(output),
+                "metadata": output.metadata,
+                "execution_count": output.execution_count,
+            }
+
+
+def _bundle(output: DisplayData | ExecuteResult) -> dict[str, Any]:
+    """The representations as nbformat has them: JSON may be any value, all others are text."""
+    return {mime: value if _is_json(mime) else mime_text(value) for mime, value in output.data.items()}
+
+
+def _is_json(mime: str) -> bool:
+    return mime.startswith("application/") and mime.endswith(("/json", "+json"))

@@ -1,0 +1,126 @@
+"""The run as the item list of the Responses API: what a hosted code interpreter would have returned for it.
+
+Items: `message`, `reasoning`, `code_interpreter_call` with its logs and images, and `function_call` with
+`function_call_output` for the user's own functions. Ids count the transcript's events.
+See https://platform.openai.com/docs/api-reference/responses/list.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from agent.calls.toolcalls import RUN_PYTHON, canonical
+from agent.export.outputs import as_json, image_in, stream_text, text_in
+from agent.messages import ToolCall
+from agent.prompting.observation import endings
+from agent.record.events import Asked, Event, Instructed, ModelReplied, RunStarted, SandboxChanged, ToolRan
+from agent.record.history import user_message
+from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
+
+Item = dict[str, Any]
+CallStatus = Literal["completed", "failed", "incomplete"]
+_STATUS: dict[str, CallStatus] = {"ok": "completed", "error": "failed", "died": "failed", "timeout": "incomplete"}
+
+
+def export(events: list[Event]) -> str:
+    """The run as a JSON array of items."""
+    items: list[Item] = []
+    container_id = "cntr_0"
+    for event in events:
+        if isinstance(event, SandboxChanged) and event.kind == "started":
+            container_id = f"cntr_{event.reason}" if event.reason else f"cntr_{event.seq}"
+        items.extend(_items(event, container_id))
+    return as_json(items) + "\n"
+
+
+def _items(event: Event, container_id: str) -> Iterator[Item]:
+    match event:
+        case RunStarted():
+            yield _input(f"{event.seq}_system", "system", event.system_prompt)
+            yield _input(f"{event.seq}", "user", user_message(event))
+        case Asked():
+            yield _input(f"{event.seq}", "user", user_message(event))
+        case Instructed():
+            yield _input(f"{event.seq}", "user", event.text)
+        case ModelReplied():
+            yield from _reply(event)
+        case ToolRan(tool=tool, code=code) if tool == RUN_PYTHON and code is not None:
+            yield _code_call(event, container_id)
+        case ToolRan():
+            yield from _function_call(event)
+
+
+def _input(number: str, role: Literal["system", "user"], text: str) -> Item:
+    content = [{"type": "input_text", "text": text}]
+    return {"id": f"msg_{number}", "type": "message", "role": role, "status": "completed", "content": content}
+
+
+def _reply(event: ModelReplied) -> Iterator[Item]:
+    status = "incomplete" if event.finish_reason == "length" else "completed"
+    if event.reasoning:
+        thinking = [{"type": "reasoning_text", "text": event.reasoning}]
+        yield {"id": f"rs_{event.seq}", "type": "reasoning", "summary": [], "content": thinking, "status": "completed"}
+    if event.content.strip():
+        text = [{"type": "output_text", "text": event.content, "annotations": []}]
+        yield {"id": f"msg_{event.seq}", "type": "message", "role": "assistant", "status": status, "content": text}
+
+
+def _code_call(event: ToolRan, container_id: str) -> Item:
+    execution = event.execution
+    return {
+        "id": f"ci_{event.seq}",
+        "type": "code_interpreter_call",
+        "code": event.code,
+        "container_id": container_id,
+        "outputs": list(_outputs(execution)) if execution else [_logs(event.observation)],
+        "status": _STATUS[execution.status] if execution else "incomplete",
+    }
+
+
+def _outputs(execution: Execution) -> Iterator[Item]:
+    """Pictures each by itself; the text between them as one log."""
+    logs = ""
+    for output in execution.outputs:
+        image = image_in(output.data) if isinstance(output, DisplayData | ExecuteResult) else None
+        if image is None:
+            logs += _text(output)
+            continue
+        if logs:
+            yield _logs(logs)
+        logs = ""
+        yield {"type": "image", "url": image.url}
+    logs += "".join(f"{note}\n" for note in endings(execution))
+    if logs:
+        yield _logs(logs)
+
+
+def _logs(text: str) -> Item:
+    return {"type": "logs", "logs": text}
+
+
+def _text(output: Output) -> str:
+    match output:
+        case StreamOutput():
+            return stream_text(output)
+        case ErrorOutput():
+            return "\n".join(output.traceback) + "\n"
+        case DisplayData() | ExecuteResult():
+            return text_in(output.data) + "\n"
+
+
+def _function_call(event: ToolRan) -> Iterator[Item]:
+    call = canonical(ToolCall(id=event.call_id, name=event.tool, arguments=event.arguments))
+    yield {
+        "id": f"fc_{event.seq}",
+        "type": "function_call",
+        "call_id": event.call_id,
+        "name": call.name,
+        "arguments": call.arguments,
+        "status": "completed",
+    }
+    yield {
+        "id": f"fco_{event.seq}",
+        "type": "function_call_output",
+        "call_id": event.call_id,
+        "output": event.observation,
+        "status": "completed",
+    }

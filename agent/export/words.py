@@ -1,0 +1,45 @@
+"""What exports say of a run as a whole, in words and in a table."""
+
+from collections.abc import Iterable
+
+from agent.export.markdown import in_code
+from agent.record.events import FileRecord, RunFinished, RunStarted
+from agent.text import plain
+
+
+def facts(started: RunStarted) -> dict[str, str]:
+    """Who answered and where the code ran; what is empty was not recorded."""
+    environment = started.environment
+    return {
+        "run": started.run_id,
+        "asked": f"{started.time[:10]} {started.time[11:19]} UTC" if started.time else "",
+        "model": started.settings.model,
+        "python": f"{environment.implementation} {environment.python}".strip(),
+        "kernel": environment.kernel,
+        "image": environment.image,
+        "image_id": environment.image_id,
+        "system": environment.distribution,
+        "engine": f"{environment.engine}, {environment.runtime}",
+        "cellblock": started.cellblock_version,
+    }
+
+
+def ending_line(finished: RunFinished | None) -> str:
+    """How the run ended, what it took and what it cost, in one line."""
+    if finished is None:
+        return "The run has no end: it crashed, or it still ran when this was written."
+    outcome = f"{finished.outcome} ({finished.limit})" if finished.limit else finished.outcome
+    parts = [f"Outcome: {outcome}", f"{finished.usage.input_tokens} + {finished.usage.output_tokens} tokens"]
+    if finished.duration_s:
+        parts.append(f"{finished.duration_s:.1f} s")
+    if finished.cost is not None:
+        parts.append(str(finished.cost))
+    if finished.error:
+        parts.append(" ".join(plain(finished.error).split()))
+    return ", ".join(parts)
+
+
+def file_table(files: Iterable[FileRecord]) -> str:
+    """Files with their sizes and hashes, as a table of Markdown."""
+    rows = (f"| {in_code(file.name)} | {file.size_bytes} | {in_code(file.sha256)} |" for file in files)
+    return "\n".join(["| File | Bytes | SHA-256 |", "|---|---:|---|", *rows])

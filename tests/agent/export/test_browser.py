@@ -1,0 +1,138 @@
+"""The page in a real browser: it renders, says nothing, asks for nothing, and nothing in it acts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.export.formats import exported
+from agent.record.events import Event
+from sandbox import DisplayData, Execution, StreamOutput
+from tests.agent.export.chromium import Chromium, Scheme
+from tests.agent.export.runs import cell, replied, run
+from tests.golden.scenarios import HOSTILE_HTML, HOSTILE_HTML_CLOSED, HOSTILE_SVG, HOSTILE_TEXT
+from tests.golden.writing import RUNS
+
+pytestmark = pytest.mark.browser
+GOLDEN = sorted(run.name for run in RUNS.iterdir())
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chromium]:
+    with Chromium() as browser:
+        yield browser
+
+
+def page_of(events: list[Event], tmp_path: Path) -> Path:
+    page = tmp_path / "page.html"
+    page.write_text(exported(events, "html"))
+    return page
+
+
+def test_this_browser_tells_of_scripts_requests_and_errors(browser: Chromium, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(
+        "<script>document.title = 'owned'; console.log('said'); alert(1)</script><img src='https://example.com/a.png'>"
+    )
+    seen = browser.open(page)
+    assert browser.evaluate("document.title") == "owned"
+    assert any("said" in line for line in seen.logged)
+    assert seen.requested == ["https://example.com/a.png"]
+    assert seen.dialogs == 1
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("name", GOLDEN)
+def test_a_page_renders_without_an_error_or_a_request(name: str, scheme: Scheme, browser: Chromium) -> None:
+    page = RUNS / name / "export.html"
+    seen = browser.open(page, scheme=scheme)
+    assert (seen.logged, seen.requested, seen.dialogs) == ([], [], 0)
+    assert seen.navigated == [page.as_uri()]
+    assert browser.evaluate("document.querySelector('h2').innerText.length") > 0
+    assert browser.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+
+
+def test_the_page_follows_the_reader_into_the_dark(browser: Chromium) -> None:
+    colours = []
+    for scheme in SCHEMES:
+        browser.open(RUNS / "plain" / "export.html", scheme=scheme)
+        colours.append(browser.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert colours == ["rgb(251, 251, 250)", "rgb(16, 19, 23)"]
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_a_page_fits_a_narrow_screen(name: str, browser: Chromium) -> None:
+    browser.open(RUNS / name / "export.html", width=340)
+    assert browser.evaluate("document.documentElement.scrollWidth") <= 340
+
+
+def test_thinking_is_folded_until_it_is_asked_for(browser: Chromium) -> None:
+    browser.open(RUNS / "thinking" / "export.html")
+    shown = "document.querySelector('.thinking p').checkVisibility({contentVisibilityAuto: true})"
+    assert browser.evaluate(shown) is False
+    browser.evaluate("document.querySelector('.thinking summary').click()")
+    assert browser.evaluate(shown) is True
+
+
+ATTACKS = {
+    "everything": HOSTILE_HTML,
+    "everything, in the open": HOSTILE_HTML_CLOSED,
+    "script": "<script>document.title = 'owned'</script>",
+    "handler": "<img src=x onerror=\"document.title='owned'\">",
+    "svg": "<svg onload=\"document.title='owned'\"><animate onbegin=alert(1) attributeName=x /></svg>",
+    "math": "<math><mtext><table><mglyph><style><img src=x onerror=\"document.title='owned'\">",
+    "frame": "<iframe srcdoc=\"<script>parent.document.title = 'owned'</script>\"></iframe>",
+    "frame from elsewhere": "<iframe src=https://example.com></iframe><embed src=https://example.com>",
+    "refresh": '<meta http-equiv=refresh content="0;url=https://example.com">',
+    "base": "<base href=https://example.com/><img src=a.png>",
+    "style": "<style>@import 'https://example.com/a.css'; main { display: none } body { background: red }</style>",
+    "styled": "<div style=\"position: fixed; inset: 0; background: url('https://example.com/a.png')\">over all</div>",
+    "form": "<form action=https://example.com><input autofocus onfocus=\"document.title='owned'\"></form>",
+    "link": "<a href=\"java&#10;script:document.title='owned'\" autofocus>here</a>",
+    "stylesheet": "<link rel=stylesheet href=https://example.com/a.css><link rel=prefetch href=https://example.com>",
+    "media": "<video src=https://example.com/a.mp4 poster=https://example.com/a.png autoplay></video>",
+    "classes": "<div class=answer id=question-1>in a borrowed coat</div>",
+    "unclosed": "<!-- <div><table><textarea><title><style><script>",
+    "ends of what is around": "</script></style></div></pre></code></figure></main></body></html>]]>--><p>after",
+    "template": "<template><script>document.title = 'owned'</script></template><noscript><p title='</noscript>'>",
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_nothing_that_code_or_model_write_can_act(attack: str, browser: Chromium, tmp_path: Path) -> None:
+    bad = ATTACKS[attack]
+    bundles: list[dict[str, Any]] = [
+        {"text/html": bad},
+        {"text/html": f"<table><tr><td>{bad}"},
+        {"text/markdown": bad},
+        {"text/markdown": f"- [a]({bad})\n\n```{bad}\n{bad}"},
+        {"text/plain": bad, "text/latex": bad},
+        {"application/json": {bad: bad}},
+        {"image/svg+xml": f"<svg>{bad}</svg>"},
+        {"image/png": bad},
+        {bad: bad},
+    ]
+    outputs = [StreamOutput(name="stdout", text=bad), *(DisplayData(data=bundle) for bundle in bundles)]
+    turn = cell(f"# {bad}", Execution(status="ok", outputs=outputs))
+    page = page_of(run(turn, [replied(bad, reasoning=bad)], task=bad, answer=bad), tmp_path)
+    seen = browser.open(page)
+    assert (seen.logged, seen.requested, seen.dialogs) == ([], [], 0)
+    assert seen.navigated == [page.as_uri()]
+    assert browser.evaluate("document.title") != "owned"
+    assert (
+        browser.evaluate("document.querySelectorAll('script, iframe, form, base, object, embed, [style]').length") == 0
+    )
+    assert browser.evaluate("document.querySelectorAll('main > footer').length") == 1
+    assert browser.evaluate("[...document.querySelectorAll('.answer')].every(one => one.parentElement.matches('main'))")
+    assert browser.evaluate("getComputedStyle(document.querySelector('main')).display") == "block"
+
+
+def test_a_hostile_picture_is_a_picture_and_no_more(browser: Chromium, tmp_path: Path) -> None:
+    outputs = [DisplayData(data={"image/svg+xml": HOSTILE_SVG}), StreamOutput(name="stdout", text=HOSTILE_TEXT)]
+    page = page_of(run(cell("1", Execution(status="ok", outputs=outputs))), tmp_path)
+    seen = browser.open(page)
+    assert (seen.logged, seen.requested) == ([], [])
+    assert browser.evaluate("document.images[0].naturalWidth") == 60
+    assert browser.evaluate("document.title") == "What?"

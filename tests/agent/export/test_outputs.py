@@ -1,0 +1,79 @@
+"""MIME bundles of untrusted code: what is taken for a picture, and what becomes text."""
+
+import base64
+import json
+import math
+from typing import Any
+
+import pytest
+
+from agent.export.outputs import as_json, image_in, mime_text, one_line, text_in
+from tests.golden.scenarios import SVG, sine_png
+
+PNG = sine_png()
+JPEG = base64.b64encode(b"\xff\xd8\xff\xe0 and so on").decode()
+
+
+def test_a_picture_is_what_its_first_bytes_say() -> None:
+    image = image_in({"image/jpeg": JPEG, "text/plain": "<Figure size 1x1>\nmore"})
+    assert image is not None
+    assert (image.mime, image.alternative, image.url) == (
+        "image/jpeg", "<Figure size 1x1>", f"data:image/jpeg;base64,{JPEG}",
+    )  # fmt: skip
+
+
+def test_base64_in_lines_is_one_picture() -> None:
+    lines = "\n".join(PNG[place : place + 76] for place in range(0, len(PNG), 76)) + "\n"
+    image = image_in({"image/png": lines})
+    assert image is not None
+    assert image.base64 == PNG
+
+
+def test_an_svg_is_a_picture_whether_it_is_text_or_lines() -> None:
+    for svg in (SVG, [SVG[:20], SVG[20:]]):
+        image = image_in({"image/svg+xml": svg})
+        assert image is not None
+        assert base64.b64decode(image.base64).decode() == SVG
+
+
+NO_PICTURES: list[dict[str, Any]] = [
+    {},
+    {"image/png": "<script>"},
+    {"image/png": PNG[1:]},
+    {"image/png": JPEG},
+    {"image/png": 5},
+    {"image/png": [PNG]},
+    {"image/png": "é" + PNG},
+    {"image/svg+xml": "no picture"},
+    {"image/tiff": PNG},
+    {"image/png; charset=x": PNG},
+]
+
+
+@pytest.mark.parametrize("data", NO_PICTURES)
+def test_what_is_no_picture_is_not_shown_as_one(data: dict[str, Any]) -> None:
+    assert image_in(data) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [("a", "a"), (["a\n", "b"], "a\nb"), (5, "5"), (["a", 1], '[\n "a",\n 1\n]'), (None, "null")]
+)
+def test_a_representation_of_any_type_is_text(value: Any, text: str) -> None:
+    assert mime_text(value) == text
+
+
+def test_a_bundle_as_text_is_its_plainest_representation() -> None:
+    assert text_in({"text/html": "<b>", "text/plain": "b"}) == "b"
+    assert text_in({"application/json": {"a": 1}, "image/tiff": "x"}) == '{\n "a": 1\n}'
+    assert text_in({"image/tiff": "x"}) == '{\n "image/tiff": "x"\n}'
+
+
+def test_json_has_one_form_that_every_parser_takes() -> None:
+    value = {"b": math.nan, "a": [math.inf, "\ud800", "é"]}
+    assert as_json(value) == '{\n "a": [\n  null,\n  "?",\n  "é"\n ],\n "b": null\n}'
+    assert json.loads(as_json(value)) == {"a": [None, "?", "é"], "b": None}
+
+
+@pytest.mark.parametrize(("text", "line"), [("a", "a"), (" a \nb", "a"), ("", ""), ("abcdef", "abc…")])
+def test_one_line_of_a_text(text: str, line: str) -> None:
+    assert one_line(text, 4) == line

@@ -1,0 +1,25 @@
+"""Runs that the built-in model answered once: whole, and the same when their cells are run again."""
+
+from pathlib import Path
+
+import pytest
+
+from agent.record.verification import verify
+from agent.replay.replaying import replay
+from sandbox.docker import DockerLauncher
+
+RECORDED = sorted(path.parent for path in Path(__file__).with_name("recorded").rglob("transcript.jsonl"))
+
+
+@pytest.mark.parametrize("run", RECORDED, ids=lambda run: run.name)
+def test_a_recorded_run_is_whole(run: Path) -> None:
+    assert verify(run).state == "whole"
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("run", RECORDED, ids=lambda run: run.name)
+async def test_a_recorded_run_gives_the_same_again(run: Path, launcher: DockerLauncher) -> None:
+    """With the image of this machine, which may have been built anew since."""
+    done = await replay(run, launcher, update_image=True)
+    assert done.items
+    assert done.is_same, [(item.name, item.comparison.diff) for item in done.items]
