@@ -1,0 +1,30 @@
+"""Text without what differs from run to run and means nothing.
+
+Only what carries its meaning on its face is left out: an address in a repr, the notes of %time and %timeit, the names
+of temporary files. A bare number is never touched: one that differs is a difference.
+"""
+
+import re
+
+_TIME = r"[\d.]+ ?(?:ns|[µμu]s|ms|s|min|h)(?: [\d.]+ ?s)?"
+_RULES = [
+    (re.compile(pattern, re.MULTILINE), replacement)
+    for pattern, replacement in (
+        (r"\bat 0x[0-9a-fA-F]{6,16}\b", "at 0x…"),
+        (r"/tmp/ipykernel_\d+/\d+\.py", "/tmp/ipykernel/cell.py"),
+        (r"/tmp/tmp[a-z0-9_]{8}(?![a-z0-9_])", "/tmp/tmp…"),
+        (r"/workspace/\.cellblock/cell\d+\.", "/workspace/.cellblock/cell."),
+        (rf"{_TIME} ± {_TIME} per loop \(mean ± std\. dev\. of (\d+) runs?, [\d,]+ loops? each\)", r"… per loop (\1)"),
+        (r"^The slowest run took [\d.]+ times longer than the fastest\..*\n.*\n", ""),
+        (r"^CPU times: .*$", "CPU times: …"),
+        (rf"^Wall time: {_TIME}$", "Wall time: …"),
+        (r"\bT_[0-9a-f]{5}(?=[_\W])", "T_…"),  # the ids of a styled frame of pandas
+    )
+]
+
+
+def normalised(text: str, day: str = "") -> str:
+    """The text with each of these in one form; `day` is the ISO date on which it came out, which may stand in it."""
+    for pattern, replacement in _RULES:
+        text = pattern.sub(replacement, text)
+    return text.replace(day, "<today>") if day else text

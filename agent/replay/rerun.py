@@ -1,0 +1,156 @@
+"""Does the steps of a recorded run again, in fresh sandboxes like those of the record."""
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Self
+
+from agent.errors import TranscriptError
+from agent.record.events import Environment, GivenFile, RunStarted
+from agent.record.transcript import Recorded
+from agent.replay.steps import Collect, GiveFiles, PassOver, RunCell, Step
+from sandbox import Change, Execution, FileInfo, ImageError, Launcher, Policy, SandboxError, Session
+from sandbox.session import ignore
+
+FIRST_FIXED_VERSION = 2
+"""The schema version since which every sandbox has a fixed hash seed."""
+STOPS = ("interrupted", "session_timeout")
+"""What ends a cell from outside, at any time."""
+MIN_STOP_S = 0.05
+PATIENCE = 10
+"""How many times its time-out a cell may take that came to its end then: this machine may be slower, or busy."""
+MAX_READ_BYTES = 16 << 20
+
+
+def policy_of(recorded: Recorded, *, update_image: bool = False) -> Policy:
+    """The policy of the run, with its very image, or with what is now called so."""
+    environment = recorded.started.environment
+    policy = environment.policy
+    if not update_image:
+        policy = policy.model_copy(update={"image": environment.image_id})
+    if recorded.schema_version < FIRST_FIXED_VERSION:
+        variables = {"PYTHONHASHSEED": "random"} | dict(policy.environment)
+        policy = Policy.model_validate(policy.model_dump() | {"environment": variables})
+    return policy
+
+
+class Rerun:
+    """Use it as a context manager. `session` is the sandbox as the last step left it."""
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        policy: Policy,
+        recorded: Recorded,
+        *,
+        on_change: Callable[[Change], None] = ignore,
+    ) -> None:
+        self.left: dict[str, str | None] = {}
+        """SHA-256 of each file that a question left in the workspace, by name."""
+        self.contents: dict[str, bytes] = {}
+        """Of those that are not as recorded; without those of more than 16 MiB."""
+        self.before: list[FileInfo] = []
+        """What lay in the workspace when the last question was asked."""
+        self._launcher = launcher
+        self._policy = policy
+        self._recorded = recorded
+        self._on_change = on_change
+        self._given: dict[str, str] = {}
+        finished = recorded.finished
+        self._expected = {file.name: file.sha256 for file in finished.artifacts} if finished else {}
+        self.session = self._new_session()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.session.start()
+        except ImageError as error:
+            raise _missing_image(error, self._policy, self._recorded.started, self._recorded.directory) from error
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.session.close()
+
+    async def do(self, step: Step) -> Execution | None:
+        """Do one step; a cell's execution comes back. Raises SandboxError, and TranscriptError for a missing file."""
+        match step:
+            case GiveFiles(files):
+                await self._give(files)
+            case RunCell():
+                return await self._run(step)
+            case PassOver(loses_sandbox=True):
+                await self._renew()
+            case Collect():
+                await self._collect()
+        return None
+
+    def _new_session(self) -> Session:
+        return Session(self._launcher, self._policy, on_change=self._on_change)
+
+    async def _renew(self) -> None:
+        await self.session.close()
+        self.session = self._new_session()
+        self._given.clear()
+
+    async def _give(self, files: list[GivenFile]) -> None:
+        for file in files:
+            path = self._recorded.blobs.path(file.sha256)
+            if not path.is_file():
+                raise TranscriptError(f"The run {str(self._recorded.directory)!r} holds no copy of {file.name!r}.")
+            moved = await self.session.put_file(path, file.name)
+            if moved.sha256 != file.sha256:
+                raise TranscriptError(f"{str(path)!r} does not hold what its name says.")
+            self._given[file.name] = file.sha256
+        self.before = await self.session.list_files()
+
+    async def _run(self, step: RunCell) -> Execution:
+        recorded = step.recorded
+        if step.place == "new_sandbox":
+            await self._renew()
+        elif step.place == "new_kernel":
+            await self.session.restart()
+        execution = await self.session.execute(step.code, timeout_s=self._timeout_s(recorded))
+        told: dict[str, object] = {}
+        if recorded.cause in STOPS and execution.cause == "timeout":
+            told["cause"] = recorded.cause
+        if step.place != "as_it_is":
+            told |= {"state_lost": recorded.state_lost, "files_lost": recorded.files_lost}
+        return execution.model_copy(update=told)
+
+    def _timeout_s(self, recorded: Execution) -> float:
+        """A cell that was stopped is stopped again, by the same limit or after the same time."""
+        if recorded.cause in STOPS:
+            return max(recorded.duration_s, MIN_STOP_S)
+        limit_s = self._policy.cell_timeout_s
+        return limit_s if recorded.status == "timeout" else limit_s * PATIENCE
+
+    async def _collect(self) -> None:
+        try:
+            files = await self.session.list_files(hashed=True)
+        except SandboxError:  # the record has nothing from a lost sandbox either
+            return
+        for file in files:
+            if file.sha256 is not None and self._given.get(file.name) == file.sha256:
+                continue
+            self.left[file.name] = file.sha256
+            if self._expected.get(file.name) != file.sha256 and file.size_bytes <= MAX_READ_BYTES:
+                self.contents[file.name] = await self._read(file.name)
+
+    async def _read(self, name: str) -> bytes:
+        with TemporaryDirectory(prefix="cellblock-") as folder:
+            target = Path(folder) / "file"
+            await self.session.get_file(name, target)
+            return target.read_bytes()
+
+
+def _missing_image(error: ImageError, policy: Policy, run: RunStarted, directory: Path) -> ImageError:
+    """Where the very image is missing, how to get that one, and how to do without."""
+    environment: Environment = run.environment
+    if policy.image != environment.image_id:
+        return error
+    return ImageError(
+        f"The image of this run is not there: {environment.image} with the digest {environment.image_id}.",
+        mend=f"docker load or docker pull it, or see what another changes: cellblock replay {directory} --update-image",
+    )

@@ -1,0 +1,132 @@
+"""Same, same after normalisation, or different; and when a difference is explained."""
+
+import base64
+import struct
+import zlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.replay.comparing import NOT_STOPPED, STOPPED_ELSEWHERE, Comparison, compare, compare_cells, is_chance
+from agent.replay.normalising import normalised
+from agent.replay.showing import Shown, shown_file
+from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
+
+DAYS = ("2026-01-31", "2026-02-01")
+
+
+def cell(*outputs: Output, status: str = "ok", **values: object) -> Execution:
+    return Execution.model_validate({"status": status, "outputs": outputs, **values})
+
+
+def out(text: str) -> StreamOutput:
+    return StreamOutput(name="stdout", text=text)
+
+
+def err(text: str) -> StreamOutput:
+    return StreamOutput(name="stderr", text=text)
+
+
+def stopped(text: str, line: int = 1, **values: object) -> Execution:
+    error = ErrorOutput(ename="KeyboardInterrupt", evalue="", traceback=[f"line {line}"])
+    return cell(out(text), error, status="timeout", cause="timeout", **values)
+
+
+def verdict(recorded: Execution, replayed: Execution) -> str:
+    return compare_cells(recorded, replayed, DAYS).verdict
+
+
+def test_the_same_output_is_the_same_whatever_time_it_took() -> None:
+    assert compare_cells(cell(out("1\n"), duration_s=1), cell(out("1\n"), duration_s=2), DAYS) == Comparison("same")
+
+
+def test_a_difference_comes_with_a_readable_diff() -> None:
+    compared = compare_cells(cell(out("x\n1\n")), cell(out("x\n2\n")), DAYS)
+    assert compared.diff == (
+        "--- recorded", "+++ replayed", "@@ -1,3 +1,3 @@", " stdout| x", "-stdout| 1", "+stdout| 2", " stdout| ",
+    )  # fmt: skip
+    assert not compared.is_explained
+
+
+def test_an_address_is_the_same_after_normalisation() -> None:
+    one, other = [ExecuteResult(data={"text/plain": f"<object at 0x7f00000000{n}>"}) for n in ("aa", "bb")]
+    assert verdict(cell(one), cell(other)) == "same_after_normalisation"
+
+
+def test_the_clock_explains_a_cell_that_was_stopped_and_now_comes_to_its_end() -> None:
+    compared = compare_cells(stopped("1\n2\n"), cell(out("1\n2\n3\n")), DAYS)
+    assert (compared.verdict, compared.why) == ("different", NOT_STOPPED)
+    assert not compare_cells(stopped("1\n2\n"), cell(out("1\n3\n")), DAYS).is_explained
+    assert not compare_cells(cell(out("1\n2\n")), stopped("1\n"), DAYS).is_explained
+
+
+def test_another_ending_is_different() -> None:
+    assert verdict(cell(out("1")), cell(out("1"), status="error")) == "different"
+    assert verdict(cell(status="died", cause="exit"), cell(status="died", cause="signal SIGSEGV")) == "different"
+    assert verdict(cell(out("1")), cell(out("1"), state_lost=True)) == "different"
+
+
+def test_text_in_another_stream_or_without_its_last_newline_is_different() -> None:
+    assert verdict(cell(out("1")), cell(err("1"))) == "different"
+    assert verdict(cell(out("1")), cell(out("1\n"))) == "different"
+
+
+def test_both_streams_may_come_in_another_order_but_each_in_its_own() -> None:
+    one = cell(out("a\n"), err("b\n"), out("c\n"))
+    assert verdict(one, cell(out("a\n"), out("c\n"), err("b\n"))) == "same_after_normalisation"
+    assert verdict(one, cell(out("c\n"), err("b\n"), out("a\n"))) == "different"
+
+
+def test_a_cell_that_was_stopped_is_the_same_when_one_text_begins_with_the_other() -> None:
+    compared = compare_cells(stopped("1\n2\n3\n", line=2), stopped("1\n2\n", line=3), DAYS)
+    assert compared == Comparison("same_after_normalisation", STOPPED_ELSEWHERE)
+    assert verdict(stopped("1\n2\n"), stopped("1\n3\n")) == "different"
+    assert verdict(stopped("1\n2\n"), stopped("1\n2\n3\n", state_lost=True)) == "different"
+
+
+def test_of_an_output_too_long_to_keep_what_comes_before_the_gap_decides() -> None:
+    tail = [StreamOutput(name="stdout", text=f"{n}\n", omitted_bytes=n) for n in (5, 6)]
+    one, other = [cell(out("1\n2\n"), gap, status="timeout", cause="timeout") for gap in tail]
+    assert verdict(one, other) == "same_after_normalisation"
+    assert verdict(cell(out("1"), tail[0]), cell(out("1"), tail[1])) == "different"
+
+
+def png(pixels: bytes, note: bytes) -> bytes:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", len(pixels), 1, 8, 0, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"tEXt", note), (b"IDAT", zlib.compress(b"\0" + pixels)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, body) for kind, body in parts)
+
+
+def plot(data: bytes) -> Execution:
+    return cell(DisplayData(data={"image/png": base64.b64encode(data).decode()}))
+
+
+def test_a_picture_is_what_is_seen_of_it() -> None:
+    assert verdict(plot(png(b"\1\2", b"a")), plot(png(b"\1\2", b"b"))) == "same_after_normalisation"
+    assert verdict(plot(png(b"\1\2", b"a")), plot(png(b"\1\3", b"a"))) == "different"
+    assert compare(shown_file(png(b"\1", b"a"), ""), shown_file(png(b"\1", b"b"), "")).verdict != "different"
+
+
+def text(*lines: str) -> Shown:
+    return Shown(list(lines), list(lines))
+
+
+def test_a_difference_is_explained_when_the_replays_differ_too_and_share_only_what_was_recorded() -> None:
+    assert is_chance(text("a", "0.1"), [text("a", "0.2"), text("a", "0.3")])
+    assert not is_chance(text("a", "0.1"), [text("a", "0.2"), text("a", "0.2")])
+    assert not is_chance(text("a", "0.1"), [text("b", "0.2"), text("b", "0.3")])
+
+
+@given(st.binary(max_size=300))
+def test_any_file_is_the_same_as_itself(data: bytes) -> None:
+    for content in (data, b"\x89PNG\r\n\x1a\n" + data):
+        assert compare(shown_file(content, ""), shown_file(content, "")) == Comparison("same")
+
+
+@given(st.text(max_size=80), st.text(max_size=80))
+def test_texts_that_differ_in_more_than_the_rules_know_are_different(one: str, other: str) -> None:
+    if normalised(one, DAYS[0]) != normalised(other, DAYS[1]):
+        assert verdict(cell(out(one)), cell(out(other))) == "different"
