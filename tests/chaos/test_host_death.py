@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from agent import transcript
 from agent.errors import TranscriptError
-from agent.events import ModelReplied, ToolRan
+from agent.record import transcript
+from agent.record.events import ModelReplied, ToolRan
 from agent.testing import Hang, Reply, ScriptedEndpoint, calls, says
 from tests.chaos.harness import SLEEPER, children_of, containers_of, orphans_of, remove_all, wait_for
 

@@ -1,0 +1,232 @@
+"""Whether an answer in a model's words says what was expected, and whether an output showed it.
+
+An answer is taken at its word: a number counts where it is the first or the last that is claimed, numbers of the
+question and of code aside; in an output it may stand anywhere. A text counts where it stands as words of its own; an
+exact text only where the answer is nothing else.
+"""
+
+import re
+from abc import abstractmethod
+from datetime import date
+from fractions import Fraction
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+_CODE_FENCE = re.compile(r"```[ \t]*(?:python|py|json|tool_call)\b.*?(?:```|\Z)", re.DOTALL | re.IGNORECASE)
+_LIST_MARK = re.compile(r"^[ \t]*\d{1,2}[.)][ \t]+", re.MULTILINE)
+_SPACES_IN_NUMBER = re.compile(r"(?<=\d)(?:\\[,;! ]|\{,\}|[\u00a0\u2009\u202f])(?=\d{3})")
+_COMMANDS = re.compile(r"\\(?:boxed|text|mathrm|mathbf|textbf|left|right|displaystyle)\b")
+_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
+_POWER_OF_TEN = re.compile(r"\s*(?:\\times|\\cdot|[\u00d7\u00b7*x])\s*10\s*(?:\^|\*\*)\s*\{?\s*([-+]?\d{1,4})\s*\}?")
+_POWER = re.compile(r"(?<=[\w)])(?:\*\*| \*\* )(?=[\w(])")
+_MARKS = re.compile(r"\*\*|\\[()\[\]]|[`$]")
+_NUMBER = re.compile(
+    r"(?<![\w.])(?:(?<![)\]])(?P<sign>[-+]))?(?P<digits>\d+(?:[,'_]\d{3})*(?:\.\d+)?(?:[eE][-+]?\d{1,4})?)"
+)
+_SPACED = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d])")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+_PLAIN_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d{1,3})?", re.ASCII)
+_WORDS = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9}
+"""The numbers that English spells out in a sentence."""
+
+
+def _check_number(text: str) -> str:
+    if not _PLAIN_NUMBER.fullmatch(text):
+        raise PydanticCustomError("number", "it must be a number like 42, -0.5 or 1.5e3")
+    return text
+
+
+def _check_pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise PydanticCustomError("pattern", "it must be a regular expression: {why}", {"why": str(error)}) from error
+    return text
+
+
+class _Expected(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def is_answered(self, answer: str, question: str) -> bool:
+        """Whether the answer claims what was expected."""
+        return self.claimed_in(without_code(answer), question)
+
+    @abstractmethod
+    def claimed_in(self, text: str, question: str) -> bool:
+        """Whether a text without code claims it."""
+
+    @abstractmethod
+    def is_shown(self, output: str) -> bool:
+        """Whether it stands anywhere in an output."""
+
+
+class Number(_Expected):
+    """A number, exact or within a tolerance."""
+
+    kind: Literal["number"] = "number"
+    value: Annotated[str, AfterValidator(_check_number)]
+    tolerance: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """The largest difference that is right."""
+
+    def claimed_in(self, text: str, question: str) -> bool:
+        asked = numbers(question)
+        if any(map(self._is_right, asked)):  # then it may be said, and the others tell nothing
+            asked = []
+        for reading in (text, _SPACED.sub(lambda match: match[0].replace(" ", ""), text)):
+            said = [number for number in numbers(reading) or number_words(reading) if number not in asked]
+            if any(self._is_right(number) for number in (*said[:1], *said[-1:])):
+                return True
+        return any(self._is_right(number / 100) for number in percentages(text)[-1:]) if self.tolerance else False
+
+    def is_shown(self, output: str) -> bool:
+        return any(self._is_right(number) for number in numbers(output))
+
+    def _is_right(self, number: Fraction) -> bool:
+        return abs(number - Fraction(self.value)) <= Fraction(self.tolerance)
+
+
+class Text(_Expected):
+    """One of several spellings of a word or a text, whatever its case."""
+
+    kind: Literal["text"] = "text"
+    any_of: list[str] = Field(min_length=1)
+    none_of: list[str] = []
+    """The wrong choices: one of them counts as the answer where it comes first."""
+    case: bool = False
+    """Whether upper and lower case make a difference."""
+
+    def claimed_in(self, text: str, question: str) -> bool:
+        text = readable(text)
+        right, wrong = self._first(text, self.any_of), self._first(text, self.none_of)
+        if right is None or wrong is None or right < wrong:
+            return right is not None
+        last = [sentence for sentence in _SENTENCE.split(text) if sentence.strip()][-1]
+        return self._first(last, self.any_of) is not None and self._first(last, self.none_of) is None
+
+    def is_shown(self, output: str) -> bool:
+        return self._first(readable(output), self.any_of) is not None
+
+    def _first(self, text: str, choices: list[str]) -> int | None:
+        flags = re.NOFLAG if self.case else re.IGNORECASE
+        places = (re.search(rf"(?<!\w){re.escape(choice)}(?!\w)", text, flags) for choice in choices)
+        return min((place.start() for place in places if place), default=None)
+
+
+class Date(_Expected):
+    """A day, in any of the ways in which it is written in English."""
+
+    kind: Literal["date"] = "date"
+    value: date
+
+    def claimed_in(self, text: str, question: str) -> bool:
+        return self.is_shown(text)
+
+    def is_shown(self, output: str) -> bool:
+        day, year = self.value.day, self.value.year
+        month = rf"{self.value:%B}|{self.value:%b}\.?"
+        spellings = (
+            rf"{self.value.isoformat()}",
+            rf"0?{day}(?:st|nd|rd|th)?(?: of)? (?:{month}),? {year}",
+            rf"(?:{month}) 0?{day}(?:st|nd|rd|th)?,? {year}",
+            rf"0?{self.value.month}/0?{day}/{year}",
+            rf"0?{day}\.0?{self.value.month}\.{year}",
+        )
+        return any(re.search(rf"(?<!\w){one}(?!\w)", readable(output), re.IGNORECASE) for one in spellings)
+
+
+class Pattern(_Expected):
+    """What a sensible answer contains, as a regular expression."""
+
+    kind: Literal["pattern"] = "pattern"
+    value: Annotated[str, AfterValidator(_check_pattern)]
+    case: bool = False
+    """Whether upper and lower case make a difference."""
+
+    def is_answered(self, answer: str, question: str) -> bool:
+        outside = without_code(answer)
+        return self.claimed_in(outside if outside.strip() else answer, question)
+
+    def claimed_in(self, text: str, question: str) -> bool:
+        return self.is_shown(text)
+
+    def is_shown(self, output: str) -> bool:
+        flags = re.NOFLAG if self.case else re.IGNORECASE
+        return any(re.search(self.value, text, flags) for text in (output, readable(output)))
+
+
+class Exact(_Expected):
+    """A text that is the whole answer, but for space, marks of Markdown, quotes and a full stop around it."""
+
+    kind: Literal["exact"] = "exact"
+    value: str
+
+    def is_answered(self, answer: str, question: str) -> bool:
+        return self.claimed_in(answer, question)
+
+    def claimed_in(self, text: str, question: str) -> bool:
+        return _bare(text) == _bare(self.value)
+
+    def is_shown(self, output: str) -> bool:
+        return self.value in output
+
+
+class AnyOf(_Expected):
+    """Whatever one of several takes for right."""
+
+    kind: Literal["any"] = "any"
+    choices: list["Expected"] = Field(min_length=1)
+
+    def is_answered(self, answer: str, question: str) -> bool:
+        return any(choice.is_answered(answer, question) for choice in self.choices)
+
+    def claimed_in(self, text: str, question: str) -> bool:
+        return any(choice.claimed_in(text, question) for choice in self.choices)
+
+    def is_shown(self, output: str) -> bool:
+        return any(choice.is_shown(output) for choice in self.choices)
+
+
+Expected = Annotated[Number | Text | Date | Pattern | Exact | AnyOf, Field(discriminator="kind")]
+AnyOf.model_rebuild()
+
+
+def _bare(text: str) -> str:
+    return text.strip().strip("*_`\"' \n").removesuffix(".").strip("*_`\"' \n")
+
+
+def without_code(text: str) -> str:
+    """The text without its fences of code, which claim nothing."""
+    return _CODE_FENCE.sub(" ", text)
+
+
+def readable(text: str) -> str:
+    """The text without the marks of Markdown and LaTeX."""
+    text = text.replace("\u2212", "-")
+    text = _FRACTION.sub(r"\1/\2", _SPACES_IN_NUMBER.sub("", text))
+    text = _POWER_OF_TEN.sub(r"e\1", _COMMANDS.sub("", text))
+    return _MARKS.sub("", _POWER.sub("^", text))
+
+
+def numbers(text: str) -> list[Fraction]:
+    """The numbers of a text in their order; marks between thousands are read over."""
+    text = _LIST_MARK.sub("", readable(text))
+    return [_number(match) for match in _NUMBER.finditer(text)]
+
+
+def _number(match: re.Match[str]) -> Fraction:
+    value = Fraction(re.sub(r"[,'_]", "", match["digits"]))
+    return -value if match["sign"] == "-" else value
+
+
+def number_words(text: str) -> list[Fraction]:
+    """The numbers that a text spells out."""
+    words = re.findall(r"[a-z]+", text.casefold())
+    return [Fraction(_WORDS[word]) for word in words if word in _WORDS]
+
+
+def percentages(text: str) -> list[Fraction]:
+    """The numbers that are followed by a per cent sign."""
+    text = readable(text)
+    return [_number(match) for match in _NUMBER.finditer(text) if re.match(r"\s?\\?%", text[match.end() :])]

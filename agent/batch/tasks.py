@@ -1,0 +1,139 @@
+"""A task of a batch: what is asked, over which files, in which other way than the rest, and what is expected."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic_core import PydanticCustomError
+
+from agent.agent import Agent
+from agent.batch.matching import Expected
+from agent.conversation import check_task
+from agent.endpoint.config import Sampling
+from agent.errors import UsageError
+from agent.limits import Limits
+from sandbox import Policy
+
+MAX_ID_CHARS = 100
+_ID = re.compile(r"\w(?:[\w.+=@-]*[\w+=@-])?")
+_NUMERAL = re.compile(r"[-+]?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d{1,3})?", re.ASCII)
+FORMS = "a number, a text, a list of either, or one of number, exact, text, regex, date, any as a key"
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def _numbered(name: Any) -> Any:
+    return str(name) if isinstance(name, int) and not isinstance(name, bool) else name
+
+
+def _check_id(name: str) -> str:
+    if not _ID.fullmatch(name) or len(name) > MAX_ID_CHARS or len(name.encode()) > 2 * MAX_ID_CHARS:
+        raise PydanticCustomError(
+            "id", f"an id names a directory: at most {MAX_ID_CHARS} letters, digits and any of . _ + = @ - between them"
+        )
+    return name
+
+
+def _check_question(text: str) -> str:
+    try:
+        check_task(text)
+    except UsageError as error:
+        raise PydanticCustomError("task", "{said}", {"said": error.message.rstrip(".")}) from error
+    return text
+
+
+def expected_of(value: Any) -> Any:
+    """What a tasks file says in short, as `Expected` takes it. Raises ValueError where it says nothing."""
+    match value:
+        case None | BaseModel():
+            return value
+        case str() if value.strip():
+            numeral = _NUMERAL.fullmatch(value.strip())
+            return _in_full({"number": numeral[0]} if numeral else {"text": value.strip()})
+        case int() | float() if not isinstance(value, bool):
+            return _in_full({"number": value})
+        case list():
+            return _in_full({"any": value})
+        case dict():
+            return _in_full(value)
+    raise ValueError(f"it must be {FORMS}")
+
+
+def _in_full(value: dict[str, Any]) -> dict[str, Any]:
+    match value:
+        case {"number": int() | float() | str() as number, **rest} if not rest.keys() - {"tolerance"}:
+            return {"kind": "number", "value": str(number), **rest}
+        case {"text": text, **rest} if not rest.keys() - {"not", "case"}:
+            others = {"none_of": _several(rest.pop("not"))} if "not" in rest else {}
+            return {"kind": "text", "any_of": _several(text), **others, **rest}
+        case {"exact": exact, **rest} if not rest:
+            return {"kind": "exact", "value": exact}
+        case {"regex": pattern, **rest} if not rest:
+            return {"kind": "pattern", "value": pattern, "case": True}
+        case {"date": day, **rest} if not rest:
+            return {"kind": "date", "value": day}
+        case {"any": list() as choices, **rest} if not rest:
+            return {"kind": "any", "choices": [expected_of(choice) for choice in choices]}
+    raise ValueError(f"it must be {FORMS}")
+
+
+def _several(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class BatchTask(BaseModel):
+    """One task. `sampling`, `limits` and `policy` name only what is to be otherwise than for the whole batch."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Annotated[str, BeforeValidator(_numbered), AfterValidator(_check_id)]
+    task: Annotated[str, AfterValidator(_check_question)]
+    files: tuple[Path, ...] = ()
+    """Host files, copied into the sandbox's /workspace."""
+    expect: Annotated[Expected | None, BeforeValidator(expected_of)] = None
+    sampling: Sampling = Sampling()
+    limits: Limits = Limits()
+    policy: Policy = Policy()
+
+    def matches(self, answer: str | None) -> bool | None:
+        """Whether the answer is what was expected; None where nothing was."""
+        if self.expect is None:
+            return None
+        return answer is not None and self.expect.is_answered(answer, self.task)
+
+    def agent(self, agent: Agent) -> Agent:
+        """The agent that answers this task. Raises UsageError where it cannot be had so."""
+        if not (self.sampling.model_fields_set or self.limits.model_fields_set or self.policy.model_fields_set):
+            return agent
+        return agent.varied(
+            sampling=_over(agent.sampling, self.sampling),
+            limits=_over(agent.limits, self.limits),
+            policy=_over(agent.policy, self.policy),
+        )
+
+    def fingerprint(self, known: dict[Path, str]) -> str:
+        """SHA-256 of what is asked and over which files. Raises OSError where a file cannot be read.
+
+        `known` are the SHA-256 of files; it gets those of this task.
+        """
+        digest = hashlib.sha256(self.task.encode())
+        for path in self.files:
+            if path not in known:
+                with path.open("rb") as file:
+                    known[path] = hashlib.file_digest(file, "sha256").hexdigest()
+            digest.update(f"\0{path.name}\0{known[path]}".encode())
+        return digest.hexdigest()
+
+
+def settings_fingerprint(agent: Agent) -> str:
+    """SHA-256 of how an agent answers: model, sampling, limits and sandbox."""
+    parts = (agent.settings(), agent.limits, agent.policy)
+    said = json.dumps([part.model_dump(mode="json") for part in parts], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+def _over(base: ModelT, given: ModelT) -> ModelT:
+    return base.model_copy(update={name: getattr(given, name) for name in given.model_fields_set})

@@ -1,0 +1,203 @@
+"""Runs one task and says what came of it. The seam between a batch and the machines that work for it.
+
+A batch knows its workers by the protocol alone, and it alone writes results: a worker may be on another machine.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from agent.agent import Agent
+from agent.batch.activity import Activity
+from agent.batch.tasks import BatchTask
+from agent.conversation import Conversation
+from agent.endpoint.config import RecordedModel
+from agent.endpoint.model import Model
+from agent.errors import AgentError, UnreachableError, UsageError
+from agent.limits import LimitName, Limits
+from agent.messages import Cost, Usage
+from agent.progress import Progress
+from agent.record.artifacts import check_files
+from agent.record.events import Outcome
+from agent.result import RunResult
+from sandbox import CellblockError, Change, Policy, Pool
+from sandbox.docker import DockerLauncher, connect, default_image, find_orphans, remove_container, require_image
+
+CHECK_S = 15.0
+MARGIN_S = 30.0
+"""Beyond its limit on time, for what is around a task: its files, a cell that is stopped, its last turn's end."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a worker made of a task."""
+
+    outcome: Outcome
+    duration_s: float
+    answer: str | None = None
+    limit: LimitName | None = None
+    failure: CellblockError | None = None
+    """Why it could not be answered, where the outcome is "error"."""
+    usage: Usage = field(default_factory=Usage)
+    cost: Cost | None = None
+    turns: int = 0
+    retries: int = 0
+
+
+class Worker(Protocol):
+    """Whatever runs tasks; used as an async context manager by one batch."""
+
+    jobs: int
+    """Tasks that it takes at once."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def run(self, task: BatchTask, directory: Path, on_progress: Callable[[Progress], None]) -> Ran:
+        """Run a task, its run directory at `directory`. What goes wrong with it is in the `Ran`.
+
+        Cancelled, it ends the task and leaves no sandbox.
+        """
+
+    async def check(self) -> None:
+        """Look whether the engine and the endpoint answer at all. Raises CellblockError."""
+
+    async def tidy(self, pid: int) -> None:
+        """Remove the sandboxes that a batch in that process has left, if it is over. Raises EngineError."""
+
+    def foresee(self, tasks: int) -> None:
+        """So many tasks are still to come: no more sandboxes are to be kept warm."""
+
+
+class LocalWorker:
+    """Runs tasks in this process: one model for all, and a fresh sandbox for each from a warm pool."""
+
+    def __init__(self, agent: Agent, *, jobs: int, max_starting: int) -> None:
+        """At most `max_starting` sandboxes start at a time; a local model answers `jobs` requests at a time.
+
+        Raises UsageError where the agent's model is a recorded run.
+        """
+        if isinstance(agent.model, RecordedModel):
+            raise UsageError(
+                "A recorded run answers its own task, and no batch.", mend="cellblock batch --model NAME ..."
+            )
+        self.jobs = jobs
+        self._agent = agent
+        self._max_starting = max_starting
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._launcher = await self._stack.enter_async_context(DockerLauncher())
+            pool = Pool(self._launcher, self._agent.policy, size=0, max_starting=self._max_starting)
+            self._pool = await self._stack.enter_async_context(pool)
+            opening = self._agent.open_model(lambda _: None, slots=self.jobs)
+            model, self._context_tokens = await self._stack.enter_async_context(opening)
+            assert isinstance(model, Model)
+            self._model = model
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def run(self, task: BatchTask, directory: Path, on_progress: Callable[[Progress], None]) -> Ran:
+        """As the protocol says."""
+        activity = Activity(task.id, self._agent.cost)
+
+        def heard(item: Progress) -> None:
+            activity.note(item)
+            on_progress(item)
+
+        failure: CellblockError | None = None
+        result: RunResult | None = None
+        try:
+            result = await self._answered(task, directory, heard)
+        except CellblockError as error:
+            failure = error
+        except Exception as error:  # a fault of ours in one task is not to end the others
+            failure = AgentError(f"{type(error).__name__}: {error}")
+        return Ran(
+            outcome=result.outcome if result else "error",
+            duration_s=round(time.monotonic() - activity.begun_s, 3),
+            answer=result.answer if result else None,
+            limit=result.limit if result else None,
+            failure=failure,
+            usage=activity.usage,
+            cost=activity.cost,
+            turns=activity.turns,
+            retries=activity.retries,
+        )
+
+    async def _answered(self, task: BatchTask, directory: Path, on_progress: Callable[[Progress], None]) -> RunResult:
+        agent = task.agent(self._agent)
+        changes: list[Change] = []
+        most_s = _most_s(agent.limits, agent.policy)
+        try:
+            async with (
+                asyncio.timeout(most_s) as deadline,
+                self._pool.session(policy=agent.policy, on_change=changes.append) as sandbox,
+                Conversation(
+                    agent.setup(self._context_tokens),
+                    self._model.resampled(agent.sampling),
+                    sandbox,
+                    directory,
+                    on_progress,
+                    changes=changes,
+                ) as conversation,
+            ):
+                return await conversation.ask(task.task, files=check_files(task.files))
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise AgentError(f"The task did not end by itself, and was ended after {most_s:g} s.") from None
+
+    async def check(self) -> None:
+        """As the protocol says; an endpoint that says anything at all, or listens and thinks, is there."""
+        await asyncio.to_thread(_check_engine, self._agent.policy)
+        try:
+            async with asyncio.timeout(CHECK_S):
+                await self._model.names()
+        except UnreachableError:
+            raise
+        except (AgentError, TimeoutError):
+            pass
+
+    async def tidy(self, pid: int) -> None:
+        """As the protocol says: killed between making a container and starting it, a process leaves it."""
+        await asyncio.to_thread(_remove_orphans, pid)
+
+    def foresee(self, tasks: int) -> None:
+        """As the protocol says."""
+        self._pool.resize(min(tasks, self.jobs))
+
+
+def _most_s(limits: Limits, policy: Policy) -> float | None:
+    """When a task is ended that its own limit has not ended; None where it has none."""
+    if limits.max_seconds is None:
+        return None
+    return limits.max_seconds + policy.start_timeout_s + policy.interrupt_grace_s + policy.restart_grace_s + MARGIN_S
+
+
+def _check_engine(policy: Policy) -> None:
+    with closing(connect()) as client:
+        require_image(client, policy.image or default_image())
+
+
+def _remove_orphans(pid: int) -> None:
+    with closing(connect()) as client:
+        for orphan in find_orphans(client):
+            if orphan.owner_pid == pid:
+                remove_container(client, orphan.id)

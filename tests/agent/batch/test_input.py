@@ -1,0 +1,212 @@
+"""What may come in: every bad line is told of at once, and nothing that is good is refused."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent import UsageError
+from agent.batch.input import MAX_LINE_BYTES, read_tasks
+from agent.batch.matching import AnyOf, Date, Exact, Number, Pattern, Text
+
+
+def from_stdin(*lines: str | bytes) -> list[str]:
+    data = b"\n".join(line if isinstance(line, bytes) else line.encode() for line in lines)
+    return [task.id for task in read_tasks("-", data)]
+
+
+def complaint(*lines: str | bytes) -> str:
+    with pytest.raises(UsageError) as caught:
+        from_stdin('{"id": "good", "task": "x"}', *lines)
+    return str(caught.value)
+
+
+BAD: dict[str, tuple[str | bytes, str]] = {
+    "not JSON": ("nope", "it is not JSON: Expecting value: line 1 column 1 (char 0)"),
+    "no object": ("[]", 'it is not an object like {"id": "a", "task": "What is 2 ** 100?"}'),
+    "deep": ("[" * 100_000, "it is not JSON: maximum recursion depth exceeded while decoding a JSON array from a "
+        "unicode string"),
+    "no id": ('{"task": "x"}', "it has no 'id'"),
+    "no task": ('{"id": "a"}', "it has no 'task'"),
+    "an empty task": ('{"id": "a", "task": " "}', "task: the task is empty, not ' '"),
+    "a taken id": ('{"id": "GOOD", "task": "x"}', "id 'GOOD' is taken by line 1; upper and lower case are one"),
+    "an unknown key": ('{"id": "a", "task": "x", "expext": 1}', "there is no key 'expext'"),
+    "no such file": ('{"id": "a", "task": "x", "files": ["/nowhere/a.csv"]}', "'/nowhere/a.csv' is not a file."),
+    "a limit": ('{"id": "a", "task": "x", "limits": {"max_turns": 0}}',
+        "limits.max_turns: input should be greater than or equal to 1, not 0"),
+    "no such limit": ('{"id": "a", "task": "x", "limits": {"turns": 1}}', "there is no key 'limits.turns'"),
+    "a policy": ('{"id": "a", "task": "x", "policy": {"network": "host"}}',
+        "policy.network: a sandbox shares no network namespace with the host or a container, not 'host'"),
+    "a sampling": ('{"id": "a", "task": "x", "sampling": {"temperature": 9}}',
+        "sampling.temperature: input should be less than or equal to 2, not 9"),
+    "an expectation": ('{"id": "a", "task": "x", "expect": true}',
+        "expect: it must be a number, a text, a list of either, or one of number, exact, text, regex, date, any as a "
+        "key, not True"),
+    "a regular expression": ('{"id": "a", "task": "x", "expect": {"regex": "["}}',
+        "expect.pattern.value: it must be a regular expression: unterminated character set at position 0, not '['"),
+    "a number that is none": ('{"id": "a", "task": "x", "expect": NaN}',
+        "expect.number.value: it must be a number like 42, -0.5 or 1.5e3, not 'nan'"),
+    "a tolerance": ('{"id": "a", "task": "x", "expect": {"number": 1, "tolerance": -1}}',
+        "expect.number.tolerance: input should be greater than or equal to 0, not -1"),
+    "a surrogate": (r'{"id": "a", "task": "\ud800"}', r"task: the task is not valid UTF-8: '\ud800', not '\ud800'"),
+    "not UTF-8": (b'{"id": "a", "task": "\xff"}', "it is not UTF-8: byte 0xff at column 22"),
+    "a giant": (b"{" * (MAX_LINE_BYTES + 1), f"it is {MAX_LINE_BYTES + 1} bytes long, over the limit of "
+        f"{MAX_LINE_BYTES}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_line_is_told_of_with_its_number(case: str) -> None:
+    line, why = BAD[case]
+    assert complaint("", line) == f"stdin has 1 bad line, and nothing was started:\n  line 3: {why}"
+
+
+def test_all_bad_lines_are_told_of_at_once() -> None:
+    said = complaint("nope", '{"id": "ok", "task": "x"}', "{}")
+    assert said == (
+        "stdin has 2 bad lines, and nothing was started:\n"
+        "  line 2: it is not JSON: Expecting value: line 1 column 1 (char 0)\n"
+        "  line 4: it has no 'id'"
+    )
+
+
+def test_of_many_bad_lines_the_first_are_shown() -> None:
+    lines = complaint(*["nope"] * 500).splitlines()
+    assert lines[0] == "stdin has 500 bad lines, and nothing was started:"
+    assert lines[-1] == "  and 480 more"
+    assert len(lines) == 22
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../up", "a/b", "/a", "a\\b", ".hidden", "end.", "a b", "a\n", "x" * 101]
+)
+def test_an_id_that_is_no_name_of_a_directory_is_refused(name: str) -> None:
+    said = complaint(json.dumps({"id": name, "task": "x"}))
+    assert "line 2: id: an id names a directory: at most 100 letters, digits and any of . _ + = @ - between" in said
+
+
+@pytest.mark.parametrize("name", ["a", "7", "geo-01", "v1.2_x", "größe", "a+b=c@d"])
+def test_an_id_that_is_one_is_taken(name: str) -> None:
+    assert from_stdin(json.dumps({"id": name, "task": "x"})) == [name]
+
+
+def test_a_number_is_an_id() -> None:
+    assert from_stdin('{"id": 17, "task": "x"}') == ["17"]
+
+
+@given(st.lists(st.binary(max_size=60), max_size=6))
+def test_whatever_comes_in_is_tasks_or_a_clear_complaint(lines: list[bytes]) -> None:
+    with suppress(UsageError):
+        assert from_stdin(*lines)
+
+
+def test_marks_of_other_systems_are_read_over() -> None:
+    lines = ['\ufeff{"id": "a", "task": "x"}\r', "\r", "  ", '{"id": "b", "task": "y"}\r', ""]
+    assert from_stdin(*lines) == ["a", "b"]
+
+
+def test_utf_16_is_told_of() -> None:
+    with pytest.raises(UsageError, match=r"^stdin is UTF-16, and must be UTF-8\. Try: iconv -f UTF-16 -t UTF-8 FILE$"):
+        read_tasks("-", "What?".encode("utf-16"))
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\n", b"\xef\xbb\xbf"])
+def test_an_input_without_tasks_is_refused(data: bytes) -> None:
+    with pytest.raises(UsageError, match=r"^stdin holds no task\."):
+        read_tasks("-", data)
+
+
+def test_a_file_that_cannot_be_read_is_told_of() -> None:
+    with pytest.raises(UsageError, match=r"^Cannot read the tasks '/nowhere/t.jsonl': No such file or directory\."):
+        read_tasks("/nowhere/t.jsonl")
+
+
+def test_a_text_has_a_task_a_line_with_ids_that_stay_when_others_come_before(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.txt"
+    path.write_text("What is 2 ** 100?\n\nWhat is 2 ** 100?\n最大的质数?\n")
+    ids = [task.id for task in read_tasks(str(path))]
+    assert ids[0].startswith("what-is-2-100-")
+    assert ids[1] == f"{ids[0]}-2"
+    assert ids[2].startswith("task-")
+    path.write_text("Another?\n最大的质数?\n")
+    assert read_tasks(str(path))[1].id == ids[2]
+
+
+def test_stdin_that_does_not_begin_with_a_brace_is_text() -> None:
+    assert len(from_stdin("What is 1?", '{"id": "a"}')) == 2
+
+
+def test_files_are_looked_for_beside_the_tasks(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a")
+    path = tmp_path / "tasks.jsonl"
+    path.write_text('{"id": "a", "task": "x", "files": ["a.csv"]}')
+    assert read_tasks(str(path))[0].files == (tmp_path / "a.csv",)
+
+
+HEAD = "id,task,files,expect,tolerance,limits.max_turns,policy.memory_bytes\r\n"
+CSV = HEAD + '"a","Two\r\nlines?",a.csv; b.csv,4.5,0.1,3,1g\r\n'
+
+
+def test_a_csv_has_a_column_for_each_field(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text(name)
+    path = tmp_path / "tasks.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + CSV.encode() + b"b,plain,,,,,\r\n")
+    first, second = read_tasks(str(path))
+    assert first.task == "Two\nlines?"
+    assert [file.name for file in first.files] == ["a.csv", "b.csv"]
+    assert first.expect == Number(value="4.5", tolerance=0.1)
+    assert (first.limits.max_turns, first.policy.memory_bytes) == (3, 1 << 30)
+    assert second.expect is None
+    assert second.limits.model_fields_set == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("question\nx\n", "line 1: there is no column 'question'; there are id, task, files, expect, tolerance and"),
+        ("task,task\nx,y\n", "line 1: a column named task is needed, and each only once; there are id, task"),
+        ("id,task\na,x\nb\n", "line 3: it has 1 cells, and the head has 2"),
+        ('id,task\na,x\n\nb,"x\n', "line 4: it is not CSV: unexpected end of data"),
+        ("id,task\na,x\na,y\n", "line 3: id 'a' is taken by line 2"),
+    ],
+)
+def test_a_bad_csv_is_told_of_by_line(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "tasks.csv"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        read_tasks(str(path))
+    assert why in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        (42, Number(value="42")),
+        (2.5, Number(value="2.5")),
+        ("42", Number(value="42")),
+        ("007", Text(any_of=["007"])),
+        ("Paris", Text(any_of=["Paris"])),
+        ({"number": "1e3", "tolerance": 1}, Number(value="1e3", tolerance=1)),
+        ({"exact": "Paris"}, Exact(value="Paris")),
+        ({"text": ["a", "b"], "not": "c"}, Text(any_of=["a", "b"], none_of=["c"])),
+        ({"text": "aGk", "case": True}, Text(any_of=["aGk"], case=True)),
+        ({"regex": "^a"}, Pattern(value="^a", case=True)),
+        ({"date": "2026-02-10"}, Date.model_validate({"value": "2026-02-10"})),
+        ([42, "forty-two"], AnyOf(choices=[Number(value="42"), Text(any_of=["forty-two"])])),
+        ({"any": [42]}, AnyOf(choices=[Number(value="42")])),
+    ],
+)
+def test_what_is_expected_is_said_in_short_or_in_full(said: object, meant: object) -> None:
+    (task,) = read_tasks("-", json.dumps({"id": "a", "task": "x", "expect": said}).encode())
+    assert task.expect == meant
+
+
+def test_a_hundred_thousand_lines_are_read() -> None:
+    assert (
+        len(from_stdin(*(f'{{"id": "t{n}", "task": "What is {n}?", "expect": {n}}}' for n in range(100_000))))
+        == 100_000
+    )

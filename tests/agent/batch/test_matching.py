@@ -1,0 +1,197 @@
+"""What counts as the right answer, in whichever words it is given, and what does not."""
+
+from datetime import date
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from agent.batch.matching import AnyOf, Date, Exact, Number, Pattern, Text, numbers
+
+BIG = Number(value="885235703693468016844358")
+QUESTION = "What is 7 to the power of 123?"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "885235703693468016844358",
+        "The result is 885,235,703,693,468,016,844,358.",
+        "It is **885235703693468016844358**.",
+        r"\( 7^{123} = 885\,235\,703\,693\,468\,016\,844\,358 \)",
+        r"\[ \boxed{885{,}235{,}703{,}693{,}468{,}016{,}844{,}358} \]",
+        "7**123 = 885 235 703 693 468 016 844 358",
+        "7^123 is `885_235_703_693_468_016_844_358`",
+        "The number 885235703693468016844358 is what 7 to the power of 123 gives.",
+        "1. I ran the code.\n2. It printed 885235703693468016844358.",
+        "```\n885235703693468016844358\n```",
+    ],
+)
+def test_a_number_is_found_however_it_is_written(answer: str) -> None:
+    assert BIG.is_answered(answer, QUESTION)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "7 to the power of 123",
+        "8.852357036934680e+23",
+        "88523570369346801684435",
+        "8852357036934680168443581",
+        "-885235703693468016844358",
+        "885235703693468016844358.5",
+        "```python\nprint(885235703693468016844358)\n```",
+        "Either 1, 885235703693468016844358, or 3.",
+    ],
+)
+def test_another_number_is_not_taken_for_it(answer: str) -> None:
+    assert not BIG.is_answered(answer, QUESTION)
+
+
+@pytest.mark.parametrize(
+    ("value", "tolerance", "answer", "right"),
+    [
+        ("0.0284", 1e-4, "The probability is about 0.0284.", True),
+        ("0.0284", 1e-4, "That is 2.84%.", True),
+        ("0.0284", 1e-4, r"That is 2.84\%.", True),
+        ("0.0284", 1e-4, "That is 2.9 %.", False),
+        ("0.0284", 1e-4, "0.02", False),
+        ("62824.07", 0.005, "It is $62,824.07 in total.", True),
+        ("62824.07", 0.005, "It is 62824.1.", False),
+        ("1500", 0, r"1.5 \times 10^{3}", True),
+        ("1500", 0, "1.5e3", True),
+        ("9", 0, "The distance is nine.", True),
+        ("9", 0, "The distance is 9edits.", True),
+        ("1", 0, "One answer is 7.", False),
+        ("9", 0, "10.0.0.9", False),
+        ("263", 1e-6, "263.00000000000006", True),
+        ("-4", 0, "x = -4", True),
+        ("-4", 0, "x = \u22124", True),
+        ("4", 0, "the range 2-4", True),
+    ],
+)
+def test_a_number_is_right_within_its_tolerance(value: str, tolerance: float, answer: str, right: bool) -> None:
+    assert Number(value=value, tolerance=tolerance).is_answered(answer, "?") is right
+
+
+def test_the_numbers_of_the_question_claim_nothing() -> None:
+    question = "How many of the 1296 outcomes have the sum 15?"
+    assert Number(value="140").is_answered("Of the 1296 outcomes, 140 have the sum 15.", question)
+
+
+def test_a_number_between_others_is_shown_but_not_claimed() -> None:
+    text = "12\n34\n56"
+    assert Number(value="34").is_shown(text)
+    assert not Number(value="34").is_answered(text, "?")
+
+
+@given(st.integers(min_value=0, max_value=10**40))
+def test_marks_between_thousands_change_no_number(value: int) -> None:
+    assert numbers(f"= {value:,}.") == numbers(f"= {value:_}.") == numbers(f"= {value}.") == [Fraction(value)]
+
+
+@given(st.text(max_size=200))
+def test_no_text_is_beyond_reading(text: str) -> None:
+    assert isinstance(Number(value="1").is_answered(text, text), bool)
+    assert isinstance(Text(any_of=["a"], none_of=["b"]).is_answered(text, text), bool)
+
+
+REGION = Text(any_of=["North"], none_of=["South", "East", "West"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("North", True),
+        ("The **North** region.", True),
+        ("North is first, followed by South.", True),
+        ("East has 3, North has 9.\nThe best is North.", True),
+        ("South is first, followed by North.", False),
+        ("Northern", False),
+        ("South", False),
+        ("", False),
+    ],
+)
+def test_the_right_choice_comes_first_or_stands_alone_at_the_end(answer: str, right: bool) -> None:
+    assert REGION.is_answered(answer, "?") is right
+
+
+def test_case_matters_only_where_it_is_asked_for() -> None:
+    assert Text(any_of=["aGk"]).is_answered("AGK", "?")
+    assert not Text(any_of=["aGk"], case=True).is_answered("AGK", "?")
+
+
+def test_a_fraction_of_latex_is_read() -> None:
+    assert Text(any_of=["55/16"]).is_answered(r"\( \frac{55}{16} \)", "?")
+    assert not Text(any_of=["55/16"]).is_answered("155/16", "?")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("2026-02-10", "10 February 2026", "the 10th of February, 2026", "February 10, 2026", "Feb 10th, 2026"),
+        *("02/10/2026", "10.02.2026", "It is **Tuesday, February 10, 2026**.", "2026-02-10 00:00:00"),
+    ],
+)
+def test_a_date_is_read_in_all_its_spellings(answer: str) -> None:
+    assert Date(value=date(2026, 2, 10)).is_answered(answer, "?")
+
+
+@pytest.mark.parametrize("answer", ["2026-02-11", "February 1, 2026", "10 February 2025", "2026", "12026-02-10"])
+def test_another_date_is_not_taken_for_it(answer: str) -> None:
+    assert not Date(value=date(2026, 2, 10)).is_answered(answer, "?")
+
+
+def test_a_pattern_is_searched_outside_code() -> None:
+    assert Pattern(value="hello").is_answered("Hello there", "?")
+    assert not Pattern(value="hello").is_answered("It prints:\n```python\nprint('hello')\n```", "?")
+    assert Pattern(value='"a": 1').is_answered('```json\n{"a": 1}\n```', "?")
+
+
+def test_a_pattern_sees_what_was_written_and_what_is_read() -> None:
+    assert Pattern(value=r"\$5\.00").is_answered("It costs $5.00.", "?")
+    assert Pattern(value="is Paris").is_answered("It is **Paris**.", "?")
+    assert not Pattern(value="paris", case=True).is_answered("It is Paris.", "?")
+
+
+@pytest.mark.parametrize("answer", ["Paris", " Paris.\n", "**Paris**", "`Paris`", '"Paris".'])
+def test_an_exact_text_is_the_whole_answer(answer: str) -> None:
+    assert Exact(value="Paris").is_answered(answer, "?")
+
+
+@pytest.mark.parametrize("answer", ["paris", "It is Paris.", "Paris, France", ""])
+def test_more_than_the_exact_text_is_another_answer(answer: str) -> None:
+    assert not Exact(value="Paris").is_answered(answer, "?")
+
+
+@pytest.mark.parametrize(("answer", "right"), [("It is 42.", True), ("It is forty-two.", True), ("It is 43.", False)])
+def test_any_of_several_is_right(answer: str, right: bool) -> None:
+    assert AnyOf(choices=[Number(value="42"), Text(any_of=["forty-two"])]).is_answered(answer, "?") is right
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("The largest is 42.", True),
+        ("42", True),
+        ("The largest of 3, 42 and 7 is 42.", True),
+        ("The largest of 3, 42 and 7 is 7.", False),
+        ("The largest is 7.", False),
+    ],
+)
+def test_an_answer_that_the_question_names_may_be_said(answer: str, right: bool) -> None:
+    assert Number(value="42").is_answered(answer, "What is the largest of 3, 42 and 7?") is right
+
+
+@pytest.mark.parametrize("value", ["", "a", "1/0", "nan", "1e9999", "1 2"])
+def test_only_a_number_is_expected_as_one(value: str) -> None:
+    with pytest.raises(ValidationError, match="it must be a number like 42"):
+        Number(value=value)
+
+
+def test_a_pattern_that_is_none_is_refused() -> None:
+    with pytest.raises(ValidationError, match="it must be a regular expression: unterminated character set"):
+        Pattern(value="[")

@@ -1,0 +1,110 @@
+"""The directory of a batch: each task finished once, whatever moment it is killed at."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent import TaskResult, TranscriptError, UsageError, read_results
+from agent.batch.results import REPLACED, RESULTS, BatchDirectory
+
+
+def result(name: str, answer: str = "42") -> TaskResult:
+    return TaskResult(id=name, outcome="answered", answer=answer, duration_s=1, run_directory=f"tasks/{name}")
+
+
+def ids(directory: Path) -> list[str]:
+    return [each.id for each in read_results(directory)]
+
+
+def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
+    with BatchDirectory(tmp_path) as directory:
+        directory.add(result("a"))
+        directory.add(result("b", "line\nbreak \u2028"))
+    assert list(read_results(tmp_path)) == [result("a"), result("b", "line\nbreak \u2028")]
+
+
+@pytest.mark.parametrize("torn", [1, 10, 100])
+def test_a_torn_last_line_is_no_result_and_is_cut_off(tmp_path: Path, torn: int) -> None:
+    with BatchDirectory(tmp_path) as directory:
+        directory.add(result("a"))
+        directory.add(result("b", "x" * 200_000))
+    os.truncate(tmp_path / RESULTS, (tmp_path / RESULTS).stat().st_size - torn)
+    assert ids(tmp_path) == ["a"]
+    with BatchDirectory(tmp_path) as directory:
+        directory.add(result("c"))
+    assert ids(tmp_path) == ["a", "c"]
+
+
+def test_a_file_that_is_one_torn_line_is_empty(tmp_path: Path) -> None:
+    (tmp_path / RESULTS).write_bytes(b"{" * 100_000)
+    with BatchDirectory(tmp_path) as directory:
+        directory.add(result("a"))
+    assert ids(tmp_path) == ["a"]
+
+
+def test_a_line_that_is_no_result_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / RESULTS).write_text("{}\n")
+    with pytest.raises(TranscriptError) as caught:
+        ids(tmp_path)
+    path = tmp_path / RESULTS
+    assert str(caught.value) == f"{str(path)!r}, line 1, is no result of a task. Try: sed -i 1d {path}"
+
+
+def test_replaced_results_are_kept_apart(tmp_path: Path) -> None:
+    with BatchDirectory(tmp_path) as directory:
+        for name in ("a", "b"):
+            directory.add(result(name))
+        directory.keep([result("b")], [result("a")])
+        directory.add(result("a", "43"))
+    assert ids(tmp_path) == ["b", "a"]
+    assert TaskResult.model_validate_json((tmp_path / REPLACED).read_text()) == result("a")
+
+
+def test_a_second_batch_is_refused_while_one_is_at_work(tmp_path: Path) -> None:
+    with BatchDirectory(tmp_path), pytest.raises(UsageError) as caught, BatchDirectory(tmp_path):
+        pass
+    assert str(caught.value) == (
+        f"Another batch is at work in {str(tmp_path)!r}: process {os.getpid()}. Try: -o DIR, with another one"
+    )
+    with BatchDirectory(tmp_path):
+        pass
+
+
+def test_the_lock_ends_with_the_process_that_holds_it(tmp_path: Path) -> None:
+    program = (
+        "import sys, pathlib, time; from agent.batch.results import BatchDirectory\n"
+        "with BatchDirectory(pathlib.Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE)
+    with holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(UsageError, match=f"process {holder.pid}"), BatchDirectory(tmp_path):
+            pass
+        holder.kill()
+    with BatchDirectory(tmp_path):
+        pass
+
+
+def test_what_an_earlier_run_has_left_is_set_aside(tmp_path: Path) -> None:
+    with BatchDirectory(tmp_path / "out") as directory:
+        for text in ("first", "second"):
+            place = directory.run_directory("a")
+            place.mkdir(parents=True)
+            (place / "kept").write_text(text)
+        assert not directory.run_directory("a").exists()
+        left = directory.unfinished_runs([])
+    assert sorted((run / "kept").read_text() for run in left) == ["first", "second"]
+
+
+def test_a_directory_that_cannot_be_made_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(TranscriptError) as caught, BatchDirectory(tmp_path / "file" / "out"):
+        pass
+    where = str(tmp_path / "file" / "out")
+    assert str(caught.value) == (
+        f"Cannot write the batch's directory {where!r}: Not a directory. Try: df -h {tmp_path / 'file'}"
+    )

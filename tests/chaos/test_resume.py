@@ -1,0 +1,64 @@
+"""A run that was killed at any moment is gone on with, to the same answer."""
+
+import asyncio
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from agent import Agent
+from agent.record.events import ModelReplied, ToolRan
+from agent.record.transcript import FILE_NAME, read
+from agent.record.verification import verify
+from agent.testing import calls, says
+from agent.testing.script import Reply, Slow
+from tests.agent.refillable import RefillableEndpoint
+from tests.chaos.harness import wait_for
+
+pytestmark = pytest.mark.docker
+
+KILLS = 8
+RUN_S = 1.6
+"""About how long a run takes from its first event to its end."""
+CELLS = [
+    "x = 0\nprint('y' * 200_000)",
+    "import time\nfor n in range(100): x += n + 1; time.sleep(0.004)\nopen('x.txt', 'w').write(str(x))",
+    "print(x)",
+]
+
+
+def script() -> list[Reply]:
+    replies = [*(calls(code, call_id=f"call_{place}") for place, code in enumerate(CELLS)), says("It is 5050.")]
+    return [Slow(reply, pause_s=0.02) for reply in replies]
+
+
+def kill_a_run(endpoint: RefillableEndpoint, run: Path, after_s: float) -> None:
+    """Start a run, and kill it so long after its first event."""
+    command = [sys.executable, "-m", "agent", "run", "Count.", "--model", "m", "--base-url", endpoint.base_url]
+    with subprocess.Popen([*command, "-o", str(run)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        wait_for((run / FILE_NAME).exists, 30, "the first event")
+        time.sleep(after_s)
+        process.kill()
+
+
+@pytest.mark.parametrize("number", range(KILLS))
+def test_a_killed_run_goes_on_to_the_same_answer(number: int, dice: random.Random, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with RefillableEndpoint() as endpoint:
+        endpoint.refill(script())
+        kill_a_run(endpoint, run, RUN_S * (number + dice.random()) / KILLS)
+        if not (run / FILE_NAME).read_bytes().count(b"\n"):
+            pytest.skip("it was killed before its first event")
+        recorded = read(run)
+        endpoint.refill(script()[sum(isinstance(event, ModelReplied) for event in recorded.events) :])
+        if recorded.finished is None:
+            assert asyncio.run(Agent.resume(run)).answer == "It is 5050."
+        endpoint.refill([])
+    after = read(run)
+    said = [event.execution.text for event in after.events if isinstance(event, ToolRan) and event.execution]
+    assert (said[-1], len(said)) == ("5050\n", len(CELLS))
+    assert (run / "files" / "x.txt").read_text() == "5050"
+    assert verify(run).state == "whole"
