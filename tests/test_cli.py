@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent import transcript
+from agent.record import transcript
 from agent.testing import ScriptedEndpoint, calls, says
 
 pytestmark = pytest.mark.usefixtures("clean_environ")
@@ -84,7 +84,7 @@ def test_a_task_of_a_megabyte_is_refused_with_the_way_to_pass_it() -> None:
     assert done.stderr.endswith('Try: put the data into a file: cellblock run "TASK" -f FILE\n')
 
 
-@pytest.mark.parametrize("arguments", [["run"], ["nonsense"], ["run", "x", "--seed", "many"]])
+@pytest.mark.parametrize("arguments", [["run"], ["nonsense"], ["run", "x", "--top-p", "many"]])
 def test_usage_errors_exit_with_2_and_point_to_help(arguments: list[str]) -> None:
     done = cellblock(*arguments)
     assert done.returncode == 2
@@ -181,7 +181,7 @@ def test_show_tells_the_run_again(asked: tuple[subprocess.CompletedProcess[str],
     _, run = asked
     done = cellblock("show", str(run))
     assert done.returncode == 0
-    for part in ("Multiply.", "math.prod", "42", "six times seven", "── answered", "It is 42.", "files/out.txt"):
+    for part in ("Multiply.", "math.prod", "42", "six times seven", "answered · 2 turns", "It is 42.", "files/out.txt"):
         assert part in done.stdout
     assert "\x1b" not in done.stdout
     assert [json.loads(line)["seq"] for line in cellblock("show", str(run), "--json").stdout.splitlines()] == list(

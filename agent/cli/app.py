@@ -1,0 +1,58 @@
+"""The application that the commands register with, and what they share: where they write, and which agent they ask."""
+
+import sys
+from typing import Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from agent.agent import Agent
+from agent.cli.options import ModelOptions
+from agent.errors import InterruptedRunError
+from agent.limits import Limits
+from sandbox import Policy
+
+
+class _Commands(TyperGroup):
+    """Typer itself would answer Ctrl-C with exit code 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise InterruptedRunError("interrupted") from error
+
+
+app = typer.Typer(
+    cls=_Commands,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A self-hosted, sandboxed code interpreter: a Qwen coder writes Python, a locked container runs it.",
+)
+
+
+def story() -> Console:
+    """Where the story goes: stderr."""
+    return Console(stderr=True, highlight=False)
+
+
+def result(text: str) -> None:
+    """Write a line of the result to stdout, at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def agent_for(asked: ModelOptions, policy: Policy, limits: Limits | None = None) -> Agent:
+    """The agent that the options ask for."""
+    return Agent(
+        model=asked.model,
+        base_url=asked.base_url,
+        provider=asked.provider,
+        sampling=asked.sampling,
+        prices=asked.prices,
+        policy=policy,
+        limits=limits,
+    )

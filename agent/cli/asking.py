@@ -1,0 +1,132 @@
+"""The commands that ask a model: run, resume and chat."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from agent.agent import Agent
+from agent.cli.app import agent_for, app, result, story
+from agent.cli.chat import Chat
+from agent.cli.limit_options import with_limits
+from agent.cli.options import ModelOptions, SectionedCommand, with_model, with_policy
+from agent.cli.showing import outcome_words
+from agent.cli.view import RunView
+from agent.limits import Limits
+from agent.messages import Cost
+from agent.record import transcript
+from agent.result import RunResult
+from agent.text import plain
+from sandbox import Policy
+
+
+@app.command(cls=SectionedCommand)
+@with_policy
+@with_limits
+@with_model
+def run(
+    task: Annotated[str, typer.Argument(help="What to find out; - reads it from stdin.")],
+    file: Annotated[
+        list[Path] | None, typer.Option("-f", "--file", metavar="FILE", help="File to put into /workspace.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="Run directory to make.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    *,
+    asked: ModelOptions,
+    policy: Policy,
+    limits: Limits,
+) -> None:
+    """Answer TASK: the model writes Python, the sandbox runs it, the answer is printed."""
+    task = sys.stdin.read() if task == "-" else task
+    agent = agent_for(asked, policy, limits)
+    console = story()
+    with RunView(console) as view:
+        answered = agent.run_sync(task, files=file or [], run_directory=output, on_progress=view)
+    _tell(answered, console, as_json=as_json)
+
+
+@app.command(cls=SectionedCommand)
+@with_limits
+def resume(
+    run: Annotated[Path, typer.Argument(help="Run directory.")],
+    force: Annotated[bool, typer.Option("--force", help="Go on although a cell gives something else now.")] = False,
+    prices: Annotated[
+        Path | None, typer.Option("--prices", metavar="FILE", help="Another table of prices than the run had (TOML).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    *,
+    limits: Limits,
+) -> None:
+    """Go on with RUN, which crashed, was stopped, failed or came to a limit: run its cells again, then ask its model.
+
+    Model and settings are those of the run, and so are the limits that are not given here; they count anew.
+    """
+    recorded = transcript.read(run)
+    changed = {name: getattr(limits, name) for name in limits.model_fields_set}
+    console = story()
+    with RunView(console) as view:
+        answered = asyncio.run(
+            Agent.resume(
+                run,
+                prices=prices,
+                limits=recorded.started.limits.model_copy(update=changed),
+                force=force,
+                on_progress=view,
+            )
+        )
+    _tell(answered, console, as_json=as_json)
+
+
+@app.command(cls=SectionedCommand)
+@with_policy
+@with_limits
+@with_model
+def chat(
+    file: Annotated[
+        list[Path] | None, typer.Option("-f", "--file", metavar="FILE", help="File for the first question.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="Run directory to make.")] = None,
+    *,
+    asked: ModelOptions,
+    policy: Policy,
+    limits: Limits,
+) -> None:
+    """Ask one question after the other over one sandbox; piped, one question a line."""
+    agent = agent_for(asked, policy, limits)
+    Chat(agent, story(), result, files=file or [], run_directory=output).run()
+
+
+def _price(cost: Cost | None) -> str:
+    return "" if cost is None else f", {cost}"
+
+
+def _tell(answered: RunResult, console: Console, *, as_json: bool) -> None:
+    """Print what an answer came to, and leave with the exit code for it."""
+    console.print(
+        f"[dim]{escape(str(answered.run_directory))}: {outcome_words(answered.outcome, answered.limit)}, "
+        f"{answered.usage.input_tokens} + {answered.usage.output_tokens} tokens{escape(_price(answered.cost))}[/dim]",
+        soft_wrap=True,
+    )
+    if as_json:
+        result(
+            json.dumps(
+                {
+                    "outcome": answered.outcome,
+                    "limit": answered.limit,
+                    "answer": answered.answer,
+                    "run_directory": str(answered.run_directory),
+                    "usage": answered.usage.model_dump(),
+                    "cost": answered.cost and answered.cost.model_dump(mode="json"),
+                    "artifacts": [artifact.model_dump() for artifact in answered.artifacts],
+                },
+                ensure_ascii=False,
+            )
+        )
+    else:
+        result(plain(answered.answer or ""))
+    raise typer.Exit(0 if answered.outcome == "answered" else 1)

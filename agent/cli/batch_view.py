@@ -1,0 +1,134 @@
+"""Shows a batch while it goes on: live in a terminal, one plain line a task where it is piped."""
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from agent.batch.activity import Activity
+from agent.batch.batch import Batch
+from agent.batch.results import TaskResult
+from agent.batch.summary import error_lines, table_rows
+from agent.text import cut_middle, plain
+
+REFRESH_PER_S = 4
+BAR_CHARS = 30
+WORDS = {
+    "running": "Ctrl-C: finish what runs; twice: stop it",
+    "interrupted": "finishing what runs; Ctrl-C: stop it",
+}
+
+
+class BatchView:
+    """Use it as a context manager around the batch, and give it each result."""
+
+    def __init__(self, batch: Batch, console: Console) -> None:
+        self._batch = batch
+        self._console = console
+        self._live = Live(
+            console=console, get_renderable=self._render, refresh_per_second=REFRESH_PER_S, transient=True
+        )
+
+    def __enter__(self) -> "BatchView":
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def note(self, lines: Sequence[str]) -> None:
+        """Say something about the batch."""
+        for line in lines:
+            self._console.print(Text(plain(line), style="dim"), soft_wrap=True)
+
+    def show(self, result: TaskResult) -> None:
+        """One line for a finished task; in a terminal, only where it went wrong."""
+        if not self._console.is_terminal:
+            done = self._batch.tally.all.tasks
+            self._console.print(escape(f"{done}/{self._batch.total}  {result_line(result)}"), soft_wrap=True)
+        elif result.outcome != "answered" or result.match is False:
+            style = "red" if result.outcome == "error" else "yellow"
+            self._console.print(Text(result_line(result), style=style, overflow="ellipsis"), no_wrap=True)
+
+    def _render(self) -> Group:
+        rows = max(3, self._console.height - 6)
+        at_work = sorted(self._batch.spending.at_work.values(), key=lambda activity: activity.begun_s)
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(no_wrap=True, max_width=32, style="cyan")
+        grid.add_column(justify="right", no_wrap=True)
+        grid.add_column(no_wrap=True, overflow="ellipsis", style="dim")
+        for activity in at_work[:rows]:
+            grid.add_row(*_cells(activity))
+        if len(at_work) > rows:
+            grid.add_row(f"and {len(at_work) - rows} more", "", "")
+        return Group(self._progress(), Text(self._counts()), grid, Text(WORDS.get(self._batch.end, ""), style="dim"))
+
+    def _progress(self) -> Table:
+        batch, done = self._batch, self._batch.tally.all.tasks
+        grid = Table.grid(padding=(0, 2))
+        grid.add_row(
+            ProgressBar(total=max(1, batch.total), completed=done, width=BAR_CHARS),
+            f"{done}/{batch.total}",
+            *pace(batch.run_here, batch.missing, time.monotonic() - batch.begun_s),
+        )
+        return grid
+
+    def _counts(self) -> str:
+        batch, (usage, cost) = self._batch, self._batch.spending.total()
+        retries = batch.tally.all.retries + sum(activity.retries for activity in batch.spending.at_work.values())
+        groups = sorted(batch.tally.by_outcome.items())
+        counts = [f"{group.tasks} {outcome}" for outcome, group in groups]
+        if batch.tally.all.expected:
+            counts.append(f"{batch.tally.all.matched} of {batch.tally.all.expected} match")
+        counts += [f"{usage.input_tokens:,} + {usage.output_tokens:,} tokens", f"{retries} retries"]
+        return "  ".join([*counts, str(cost)] if cost else counts)
+
+
+def pace(run_here: int, missing: int, seconds: float) -> tuple[str, str]:
+    """Tasks a minute and the time left, as far as they can be told."""
+    if not run_here or not seconds:
+        return "", ""
+    rate = run_here / seconds
+    return f"{60 * rate:.1f} a minute", f"{duration(missing / rate)} left" if missing else ""
+
+
+def duration(seconds: float) -> str:
+    """Hours, minutes and seconds, such as 1:02:03 or 2:03."""
+    minutes, left = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+def result_line(result: TaskResult) -> str:
+    """A finished task on one line."""
+    outcome = f"{result.outcome} ({result.limit})" if result.limit else result.outcome
+    match = {True: ", match", False: ", no match", None: ""}[result.match]
+    said = " ".join(plain(result.error or result.answer or "").split())
+    return f"{result.id}: {outcome}{match}, {result.duration_s:.1f} s: {cut_middle(said, 160, ' … ')}"
+
+
+def _cells(activity: Activity) -> tuple[Text, str, Text]:
+    doing = " ".join(plain(activity.doing).split())
+    return Text(activity.id), duration(time.monotonic() - activity.begun_s), Text(doing)
+
+
+def table_lines(batch: Batch) -> list[str]:
+    """The table at the end, in Markdown with even columns, and the errors that were most frequent."""
+    rows = table_rows(batch.tally, batch.missing)
+    filled = [column for column in range(len(rows[0])) if column < 2 or any(row[column] for row in rows[1:])]
+    widths = {column: max(len(row[column]) for row in rows) for column in filled}
+    lines = []
+    for row in rows:
+        cells = [
+            row[column].ljust(widths[column]) if not column else row[column].rjust(widths[column]) for column in filled
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    rule = ["-" * widths[column] if not column else "-" * (widths[column] - 1) + ":" for column in filled]
+    lines.insert(1, f"| {' | '.join(rule)} |")
+    return [*lines, *(plain(line) for line in error_lines(batch.tally))]

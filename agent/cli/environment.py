@@ -1,0 +1,113 @@
+"""The commands that look after what a run needs: doctor, gc, image and model."""
+
+import asyncio
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from agent import local
+from agent.cli.app import agent_for, app, result, story
+from agent.cli.options import ModelOptions, SectionedCommand, with_model, with_policy
+from agent.doctor import check_all
+from agent.text import plain
+from sandbox import Policy
+from sandbox.docker import build_image, connect, default_image, find_orphans, list_images, remove_container
+
+image_app = typer.Typer(no_args_is_help=True, help="The sandbox image.")
+model_app = typer.Typer(no_args_is_help=True, help="The built-in local models.")
+app.add_typer(image_app, name="image")
+app.add_typer(model_app, name="model")
+
+
+@app.command(cls=SectionedCommand)
+@with_policy
+@with_model
+def doctor(*, asked: ModelOptions, policy: Policy) -> None:
+    """Check engine, image, model, disk, memory and one real sandbox, and say what mends each line that fails."""
+    agent = agent_for(asked, policy)
+    checks = asyncio.run(check_all(agent.model, agent.policy, agent.sampling))
+    for check in checks:
+        mend = f"\n       mend: {check.mend}" if check.mend and check.level != "ok" else ""
+        result(f"{check.level:<4}  {check.name}: {plain(check.detail)}{mend}")
+    raise typer.Exit(3 if any(check.level == "FAIL" for check in checks) else 0)
+
+
+@app.command()
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+) -> None:
+    """Remove sandboxes whose owner no longer lives; prints one line for each.
+
+    Sandboxes of a process on another machine that shares this engine are left alone: run gc there.
+    """
+    with closing(connect()) as client:
+        for orphan in find_orphans(client):
+            if not dry_run:
+                remove_container(client, orphan.id)
+            verb = "would remove" if dry_run else "removed"
+            result(f"{verb} {orphan.id[:12]}  {orphan.status}  {orphan.image}  {orphan.created:%Y-%m-%d %H:%M} UTC")
+
+
+@image_app.command("build")
+def image_build(
+    base: Annotated[str | None, typer.Option(help="Base image, instead of debian:trixie-slim.")] = None,
+) -> None:
+    """Build the sandbox image, or do nothing where it is there. Prints its name and size."""
+    console = story()
+    with closing(connect()) as client:
+        info = build_image(client, base=base, progress=lambda line: console.print(escape(line), style="dim"))
+    result(f"{info.tag}  {info.size_bytes / 1e6:.0f} MB")
+
+
+@image_app.command("ls")
+def image_list() -> None:
+    """List the sandbox images of this engine; the one that runs use is marked."""
+    with closing(connect()) as client:
+        for info in list_images(client):
+            mark = "*" if info.tag == default_image() else " "
+            result(f"{mark} {info.tag}  {info.size_bytes / 1e6:.0f} MB  {info.created:%Y-%m-%d %H:%M}")
+
+
+@model_app.command("pull")
+def model_pull(
+    name: Annotated[str, typer.Argument(help="Which built-in model.")] = local.DEFAULT_MODEL.name,
+) -> None:
+    """Download a built-in model; an interrupted download goes on where it stopped. Prints its path."""
+    model = local.model_named(name)
+    result(str(local.find(model) or _download(model)))
+
+
+@model_app.command("ls")
+def model_list() -> None:
+    """List the built-in models and where they lie."""
+    for model in local.MODELS.values():
+        path = local.find(model)
+        result(f"{model.name}  {model.size_bytes / 1e6:.0f} MB  {path or 'not downloaded'}")
+
+
+def _download(model: local.ModelFile) -> Path:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=story()) as bar:
+        shown = bar.add_task(model.name, total=model.size_bytes)
+
+        def progress(done_bytes: int, total_bytes: int, source: str) -> None:
+            bar.update(shown, completed=done_bytes, total=total_bytes, description=f"{model.name} from {source}")
+
+        return local.pull(model, progress=progress)

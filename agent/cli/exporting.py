@@ -1,0 +1,67 @@
+"""The command that writes a recorded run in another format."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from agent.cli.app import app, story
+from agent.errors import UsageError
+from agent.export.formats import FORMATS, check_format, exported
+from agent.record import transcript
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Run directory or transcript.")],
+    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help=f"One of {', '.join(FORMATS)}.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write it; else to stdout.")
+    ] = None,
+    normalize: Annotated[
+        bool, typer.Option("--normalize", help="Blank times, durations and ids, so that equal runs compare equal.")
+    ] = False,
+) -> None:
+    """Export a recorded RUN as a notebook, a page, a script, training messages or API items."""
+    check_format(to)
+    recorded = transcript.read(run)
+    if recorded.torn:
+        _warn(f"The last line of {str(run)!r} is torn: {len(recorded.torn)} bytes were left out.")
+    data = exported(recorded.events, to, normalize=normalize).encode()
+    if output is None:
+        _print(data)
+    else:
+        _write(output, data)
+
+
+def _warn(text: str) -> None:
+    story().print(escape(text), style="yellow", soft_wrap=True)
+
+
+def _print(data: bytes) -> None:
+    """Write to stdout, whatever the locale; a reader who has read enough is no error."""
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_stdout()
+    except OSError as error:
+        _forget_stdout()
+        raise UsageError(
+            f"Cannot write to stdout: {error.strerror}.", mend="cellblock export RUN --to FORMAT -o FILE"
+        ) from error
+
+
+def _forget_stdout() -> None:
+    """What is left in its buffer goes nowhere, without a word at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise UsageError(f"Cannot write {str(path)!r}: {error.strerror}.", mend=f"ls -ld {path.parent}") from error

@@ -1,0 +1,228 @@
+"""The options that commands share: those of the model, and one for each field of the sandbox's policy."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from typer.core import TyperCommand
+
+from agent.endpoint.config import Sampling
+from agent.endpoint.providers import PROVIDERS
+from agent.errors import UsageError
+from agent.text import cut_middle
+from sandbox import Policy, format_size
+
+PANEL = "Sandbox"
+MODEL_PANEL = "Model"
+OTHER_FLAGS = {
+    "environment": "--env",
+    "rich_bytes": "--rich-output",
+    "max_consecutive_failures": "--max-failures",
+    **{name: f"--budget-{name}" for name in ("tokens", "cost", "seconds")},
+}
+"""Where a field's own name would not say enough."""
+METAVARS = {"environment": "NAME=VALUE", "user": "UID:GID", "seed": "NUMBER"}
+BOUNDS = {"gt": "more than", "ge": "at least", "le": "at most"}
+MAX_SHOWN_CHARS = 80
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which model the command line asks for, and how it is sampled."""
+
+    model: str | None
+    base_url: str | None
+    provider: str | None
+    sampling: Sampling
+    prices: Path | None
+
+
+def _model_option(kind: Any, flag: str, metavar: str | None, told: str) -> Any:
+    return Annotated[kind, typer.Option(flag, metavar=metavar, help=told, rich_help_panel=MODEL_PANEL)]
+
+
+MODEL_OPTIONS: dict[str, Any] = {
+    "model": _model_option(
+        str | None,
+        "--model",
+        "NAME",
+        "Model to ask; a built-in name runs locally, and recorded:RUN answers from a record.",
+    ),
+    "base_url": _model_option(str | None, "--base-url", "URL", "OpenAI-compatible endpoint, ending in /v1."),
+    "provider": _model_option(
+        str | None, "--provider", "NAME", f"What kind of server it is: {', '.join(PROVIDERS)}; else its host tells."
+    ),
+    "temperature": _model_option(
+        float | None, "--temperature", "NUMBER", "0 to 2; without it, the model's preset, mostly 0.2."
+    ),
+    "top_p": _model_option(float | None, "--top-p", "NUMBER", "Up to 1; the share of likely tokens to choose from."),
+    "max_output_tokens": _model_option(int | None, "--max-output-tokens", "NUMBER", "What one turn may write."),
+    "thinking": _model_option(
+        bool | None, "--thinking/--no-thinking", None, "Whether a model that may think first does so."
+    ),
+    "thinking_budget": _model_option(int | None, "--thinking-budget", "NUMBER", "Tokens that a turn may think."),
+    "prices": _model_option(Path | None, "--prices", "FILE", "Table of prices, to tell what a run costs (TOML)."),
+}
+
+
+def with_model(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of the model; it is called with the `asked` that they make."""
+
+    @wraps(command)
+    def wrapped(**values: Any) -> None:
+        given = {name: values.pop(name) for name in MODEL_OPTIONS}
+        command(**values, asked=read_model_options(given))
+
+    own = inspect.signature(command).parameters.values()
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in MODEL_OPTIONS.items()
+    ]
+    parameters = [*(parameter for parameter in own if parameter.name != "asked"), *added]
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return wrapped
+
+
+def read_model_options(given: Mapping[str, Any]) -> ModelOptions:
+    """What the options make; None is not given. Raises UsageError for the first bad value."""
+    with flag_errors(given):
+        sampling = Sampling(**{name: given[name] for name in Sampling.model_fields if name in given})
+    others = {name: given[name] for name in ("model", "base_url", "provider", "prices")}
+    return ModelOptions(sampling=sampling, **others)
+
+
+@dataclass(frozen=True)
+class PolicyOption:
+    """One field of the policy as an option."""
+
+    field: str
+    flag: str
+    metavar: str
+    default: str
+    """Empty where there is none."""
+    bounds: str
+    """Empty where there are none."""
+    help: str
+
+
+def policy_options() -> list[PolicyOption]:
+    """All of them, in the order of the fields."""
+    return [_policy_option(name, field) for name, field in Policy.model_fields.items()]
+
+
+def with_policy(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command these options; it is called with the `policy` that they make."""
+
+    @wraps(command)
+    def wrapped(**values: Any) -> None:
+        texts = {name: values.pop(name) for name in Policy.model_fields}
+        command(**values, policy=read_policy(texts))
+
+    own = inspect.signature(command).parameters.values()
+    parameters = [*(parameter for parameter in own if parameter.name != "policy"), *map(_parameter, policy_options())]
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return wrapped
+
+
+def read_policy(texts: Mapping[str, Any]) -> Policy:
+    """The policy of what was given for each field; None is not given. Raises UsageError for the first bad value."""
+    given = {name: text for name, text in texts.items() if text is not None}
+    values = given | {"environment": dict(_variable(text) for text in given.get("environment", ()))}
+    with flag_errors(given):
+        return Policy.model_validate(values)
+
+
+@contextmanager
+def flag_errors(given: Mapping[str, Any]) -> Iterator[None]:
+    """One line, with the option's name and what was `given` for it, for a value that a field does not take."""
+    try:
+        yield
+    except ValidationError as error:
+        detail = error.errors()[0]
+        name = str(detail["loc"][0])
+        shown = detail["input"] if len(detail["loc"]) > 1 else given.get(name, detail["input"])
+        what = cut_middle(repr(shown), MAX_SHOWN_CHARS, "…")
+        reasons = [
+            f"it must be {BOUNDS[key]} {_shown(name, limit)}"
+            for key, limit in detail.get("ctx", {}).items()
+            if key in BOUNDS
+        ]
+        reason = reasons[0] if reasons else detail["msg"][:1].lower() + detail["msg"][1:]
+        raise UsageError(f"{_flag(name)} cannot be {what}: {reason}.") from error
+
+
+class SectionedCommand(TyperCommand):
+    """Shows its options under the titles of their panels, as plain text."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            kind = "Arguments" if parameter.param_type_name == "argument" else "Options"
+            if record := parameter.get_help_record(ctx):
+                sections.setdefault(getattr(parameter, "rich_help_panel", None) or kind, []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def _policy_option(name: str, field: FieldInfo) -> PolicyOption:
+    limits = [
+        f"{word} {_shown(name, getattr(limit, key))}"
+        for limit in field.metadata
+        for key, word in BOUNDS.items()
+        if hasattr(limit, key)
+    ]
+    default = field.get_default(call_default_factory=True)
+    return PolicyOption(
+        field=name,
+        flag=_flag(name),
+        metavar=_metavar(name, field),
+        default=_shown(name, default) if default else "",
+        bounds=", ".join(limits),
+        help=field.description or "",
+    )
+
+
+def _parameter(option: PolicyOption) -> inspect.Parameter:
+    told = f"{option.help}  [default: {option.default}]" if option.default else option.help
+    info = typer.Option(option.flag, metavar=option.metavar, help=told, rich_help_panel=PANEL, show_default=False)
+    kind = list[str] if option.field == "environment" else str
+    return inspect.Parameter(
+        option.field,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[kind | None, info],
+    )
+
+
+def _flag(name: str) -> str:
+    return OTHER_FLAGS.get(name) or "--" + name.removesuffix("_bytes").removesuffix("_s").replace("_", "-")
+
+
+def _metavar(name: str, field: FieldInfo) -> str:
+    if name.endswith("_bytes"):
+        return "SIZE"
+    if name.endswith("_s"):
+        return "SECONDS"
+    return METAVARS.get(name) or ("NUMBER" if field.annotation in (int, float) else name.upper())
+
+
+def _shown(name: str, value: Any) -> str:
+    if name.endswith("_bytes"):
+        return format_size(value)
+    number = f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{number} s" if name.endswith("_s") else number
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"--env cannot be {text!r}: nothing is taken from the host.", mend=f"--env {text}=VALUE")
+    return name, value

@@ -1,0 +1,53 @@
+"""The commands that take a recorded run."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from agent.cli.app import app, result
+from agent.cli.showing import Shower, show_state, turn_of
+from agent.errors import UsageError
+from agent.record import reading, verification
+from agent.record.events import Event
+
+
+@app.command()
+def verify(
+    run: Annotated[Path, typer.Argument(help="Run directory.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
+) -> None:
+    """Check that RUN holds what was recorded. Exits with 0 where it does, to its end, and with 1 where it does not."""
+    verdict = verification.verify(run)
+    if as_json:
+        result(json.dumps({"run": str(run), "state": verdict.state} | asdict(verdict)))
+    else:
+        counts = f"{verdict.events} events, {verdict.blobs} blobs, {verdict.artifacts} artifacts"
+        result("\n".join([f"{run}: {verdict.state}: {counts}", *verdict.problems, *verdict.notes]))
+    raise typer.Exit(0 if verdict.state == "whole" else 1)
+
+
+@app.command()
+def show(
+    run: Annotated[Path, typer.Argument(help="Run directory or transcript.")],
+    turn: Annotated[int | None, typer.Option("--turn", metavar="N", help="Show this turn alone, and in full.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the events as JSON, one a line.")] = False,
+    go_on: Annotated[bool, typer.Option("--follow", help="Show a run as it goes on, until it ends.")] = False,
+) -> None:
+    """Show a recorded RUN: what was asked, thought, run, seen and answered, and what each turn took."""
+    if turn is not None and go_on:
+        raise UsageError("--follow shows all turns: it takes no --turn.", mend=f"cellblock show {run} --turn {turn}")
+    console = Console(highlight=False, soft_wrap=True)
+    events: Iterable[Event] = reading.follow(run) if go_on else reading.read(run).events
+    shower: Callable[[Event], None] = Shower(console)
+    if turn is not None:
+        first, *_ = events = list(events)
+        events, shower = turn_of(events, turn), Shower(console, first, in_full=True)
+    for event in events:
+        result(event.model_dump_json()) if as_json else shower(event)
+    if not as_json and turn is None:
+        show_state(reading.read(run), console)

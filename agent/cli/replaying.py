@@ -1,0 +1,121 @@
+"""The commands that do a recorded run again: replay."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from agent.cli.app import app, result
+from agent.replay.replaying import Item, Replay, replay
+from agent.text import cut_middle, plain
+from sandbox.docker import DockerLauncher
+
+WORDS = {
+    "same": "same",
+    "same_after_normalisation": "same after normalisation",
+    "different": "different",
+    "not_run": "not run",
+}
+STYLES = {"different": "red", "not_run": "yellow"}
+MAX_CODE_CHARS = 60
+
+
+@app.command(name="replay")
+def replay_run(
+    run: Annotated[Path, typer.Argument(help="Run directory or transcript.")],
+    update_image: Annotated[
+        bool, typer.Option("--update-image", help="Use what the image's name now means, and see what that changes.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+) -> None:
+    """Run the cells of RUN again, without a model, and compare what comes out; exit code 1 for a difference."""
+    console = Console(highlight=False, soft_wrap=True)
+
+    async def work() -> Replay:
+        async with DockerLauncher() as launcher:
+            return await replay(
+                run,
+                launcher,
+                update_image=update_image,
+                on_item=_ignore if as_json else lambda item: _show(item, console),
+            )
+
+    done = asyncio.run(work())
+    if as_json:
+        result(json.dumps(as_value(done), ensure_ascii=False))
+    else:
+        _show_end(done, console)
+    raise typer.Exit(0 if done.is_same else 1)
+
+
+def as_value(done: Replay) -> dict[str, object]:
+    """A replay as JSON has it."""
+    items = [
+        {
+            "kind": item.kind,
+            "name": item.name,
+            "verdict": item.comparison.verdict,
+            "why": item.comparison.why,
+            "diff": list(item.comparison.diff),
+            "duration_s": round(item.duration_s, 3),
+        }
+        for item in done.items
+    ]
+    return {"same": done.is_same, "explained": done.is_explained, "items": items, "changes": done.changes}
+
+
+def summary(items: list[Item]) -> str:
+    """How many there are of each verdict, in one line."""
+    verdicts = [item.comparison.verdict for item in items]
+    counted = ", ".join(f"{verdicts.count(name)} {word}" for name, word in WORDS.items() if name in verdicts)
+    explained = sum(item.comparison.is_explained for item in items)
+    cells = sum(item.kind == "cell" for item in items)
+    of_what = f"{_counted(cells, 'cell')}, {_counted(len(items) - cells, 'file')}"
+    return f"{of_what}: {counted or 'nothing to compare'}" + (f" ({explained} explained)" if explained else "")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _ignore(_: Item) -> None:
+    """JSON comes at the end, as a whole."""
+
+
+def _show(item: Item, console: Console) -> None:
+    """One line."""
+    verdict, why = item.comparison.verdict, item.comparison.why
+    what = _first_line(item.code) if item.kind == "cell" else ""
+    console.print(
+        Text(f"{item.kind + ' ' + plain(item.name):<9} "),
+        Text(f"{WORDS[verdict]:<24}", style=STYLES.get(verdict, "green")),
+        Text(f" {what}" + (f"  ({why})" if why else ""), style="dim"),
+        sep="",
+    )
+
+
+def _show_end(done: Replay, console: Console) -> None:
+    for item in done.items:
+        if item.comparison.verdict == "different":
+            console.print(Text(f"\n── {item.kind} {plain(item.name)}", style="cyan"))
+            if item.comparison.why:
+                console.print(Text(item.comparison.why, style="yellow"))
+            for line in item.comparison.diff:
+                console.print(Text(plain(line), style=_diff_style(line)))
+    for change in done.changes:
+        console.print(Text(plain(change), style="yellow"))
+    console.print(Text(summary(done.items), style="bold"))
+
+
+def _first_line(code: str) -> str:
+    lines = [line for line in plain(code).strip().splitlines() if line.strip()]
+    more = " …" if len(lines) > 1 else ""
+    return cut_middle(lines[0], MAX_CODE_CHARS, "…") + more if lines else ""
+
+
+def _diff_style(line: str) -> str:
+    return "green" if line.startswith("+") else "red" if line.startswith("-") else "dim"

@@ -1,0 +1,185 @@
+"""Shows a recorded run in the terminal, event by event. All that a run holds is untrusted, and shown as plain text."""
+
+from collections.abc import Sequence
+from itertools import takewhile
+
+from rich.console import Console
+from rich.text import Text
+
+from agent.calls.toolcalls import RUN_PYTHON
+from agent.cli.view import RunView
+from agent.endpoint.pricing import cost_of
+from agent.errors import UsageError
+from agent.limits import LimitName
+from agent.messages import Cost, Usage
+from agent.record.events import (
+    Asked,
+    Event,
+    FileRecord,
+    HistoryShortened,
+    Instructed,
+    ModelFailed,
+    ModelReplied,
+    Outcome,
+    Resumed,
+    RunFinished,
+    RunStarted,
+    SandboxChanged,
+    ToolRan,
+)
+from agent.record.reading import Recorded
+from agent.text import cut_middle, plain
+from sandbox import Output, StreamOutput
+
+MAX_CHARS = 2_000
+"""Of a stretch of output, where a turn is not shown in full."""
+CUT = "\n[... {count} characters, which --turn shows ...]\n"
+
+
+class Shower:
+    """Shows a run: call it with each event in turn."""
+
+    def __init__(self, console: Console, started: Event | None = None, *, in_full: bool = False) -> None:
+        """`started` is the run's first event where it is not shown. `in_full` shows also what lies behind a turn."""
+        self._console = console
+        self._view = RunView(console)
+        self._started = started if isinstance(started, RunStarted) else None
+        self._in_full = in_full
+        self._turns = 0
+        self._last_text = ""
+        """What the model said last without a call: its answer, where a further question or nothing follows."""
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case RunStarted() | Asked():
+                self._show_question(event)
+            case ModelReplied():
+                self._show_turn(event)
+            case ToolRan():
+                self._show_call(event)
+            case RunFinished():
+                self._show_end(event)
+            case _:
+                self._show_between(event)
+
+    def _show_question(self, event: RunStarted | Asked) -> None:
+        if isinstance(event, RunStarted):
+            self._started = event
+        else:
+            self._print(f"{self._last_text}\n", "bold")
+        self._print(event.task, "bold")
+        if isinstance(event, RunStarted):
+            where = event.environment
+            self._print(
+                f"{event.settings.model} · {where.image} · Python {where.python} · {event.time[:19]} UTC", "dim"
+            )
+        for file in event.files:
+            self._print(_file(file), "dim")
+
+    def _show_turn(self, event: ModelReplied) -> None:
+        self._turns += 1
+        self._print(f"\nturn {event.turn} · {_figures(event.usage, event.duration_s, self._cost(event))}", "cyan")
+        for attempt in event.attempts:
+            self._print(f"tried again after {attempt.error}", "yellow")
+        if self._in_full:
+            self._show_request(event)
+        self._view.show_thinking(event.reasoning)
+        self._last_text = "" if event.tool_calls else event.content.strip()
+        if self._in_full:
+            self._print(event.raw_content or event.content, "")
+        elif event.tool_calls:
+            self._view.show_thinking(event.content)
+
+    def _cost(self, event: ModelReplied) -> Cost | None:
+        if self._started is None:
+            return None
+        model, prices = self._started.settings.model, self._started.prices
+        return cost_of(model, event.usage, prices, thought=bool(event.reasoning))
+
+    def _show_request(self, event: ModelReplied) -> None:
+        offered = "not recorded" if event.tools is None else ", ".join(event.tools) or "none"
+        self._print(f"request {event.request_sha256} · tools: {offered}", "dim")
+        recovered = f" · its call was written as: {event.recovered_as}" if event.recovered_as else ""
+        self._print(f"finish reason: {event.finish_reason}{recovered}", "dim")
+
+    def _show_call(self, event: ToolRan) -> None:
+        if event.tool != RUN_PYTHON:
+            self._view.show_call(event.tool, event.arguments)
+            self._view.show_returned(event.observation)
+        elif event.execution is None:
+            self._view.show_ending(None, event.observation)
+        else:
+            self._view.show_code(event.code or "")
+            for output in event.execution.outputs:
+                self._view.show_output(output if self._in_full else _shortened(output))
+            self._view.show_ending(event.execution, event.observation)
+            if self._in_full:
+                self._print("── what the model read", "cyan")
+                self._print(event.observation, "")
+
+    def _show_between(self, event: Event) -> None:
+        match event:
+            case Instructed():
+                self._view.show_thinking(self._last_text)
+                self._print(f"({event.text})", "yellow")
+            case ModelFailed():
+                self._print(f"{event.error} (attempts: {len(event.attempts)})", "yellow")
+            case HistoryShortened():
+                self._print(f"{len(event.observations)} old outputs were shortened for the model", "dim")
+            case Resumed():
+                self._print(f"\ngone on with · {event.time[:19]} UTC", "cyan")
+            case SandboxChanged(kind="interrupted" | "restarted"):
+                self._print(f"sandbox {event.kind}: {event.reason}", "dim")
+
+    def _show_end(self, event: RunFinished) -> None:
+        words = outcome_words(event.outcome, event.limit)
+        turns = f"{self._turns} turn{'s' * (self._turns != 1)}"
+        self._print(f"\n{words} · {turns} · {_figures(event.usage, event.duration_s, event.cost)}", "cyan")
+        self._print(event.answer or event.error or "", "bold")
+        for artifact in event.artifacts:
+            self._print(f"files/{_file(artifact)}", "dim")
+        if event.artifacts_omitted:
+            self._print(f"{event.artifacts_omitted} more files were not copied", "yellow")
+
+    def _print(self, text: str, style: str) -> None:
+        self._console.print(Text(plain(text), style=style), soft_wrap=True)
+
+
+def show_state(recorded: Recorded, console: Console) -> None:
+    """Print what is wrong with a run: that it has no end, or a torn one."""
+    goes_on = recorded.is_being_written
+    if recorded.finished is None:
+        why = "The run still goes on." if goes_on else "The run has no end: its process is gone."
+        console.print(Text(why, style="yellow"))
+    if recorded.torn and not goes_on:
+        console.print(Text(f"The last line is torn: {len(recorded.torn)} bytes were left out.", style="yellow"))
+
+
+def turn_of(events: Sequence[Event], number: int) -> list[Event]:
+    """A reply of the model and what came of it, up to the next. Raises UsageError where there is no such turn."""
+    places = {event.turn: place for place, event in enumerate(events) if isinstance(event, ModelReplied)}
+    if number not in places:
+        there = f"it has turns 1 to {max(places)}" if places else "it has none"
+        raise UsageError(f"The run has no turn {number}; {there}.", mend="cellblock show RUN")
+    replied, *rest = events[places[number] :]
+    return [replied, *takewhile(lambda event: not isinstance(event, ModelReplied | Asked | RunFinished), rest)]
+
+
+def outcome_words(outcome: Outcome, limit: LimitName | None) -> str:
+    """How a run ended, in a word or two."""
+    return f"{outcome} ({limit})" if limit else outcome
+
+
+def _shortened(output: Output) -> Output:
+    if not isinstance(output, StreamOutput):
+        return output
+    return output.model_copy(update={"text": cut_middle(output.text, MAX_CHARS, CUT)})
+
+
+def _figures(usage: Usage, seconds: float, cost: Cost | None) -> str:
+    parts = [f"{usage.input_tokens} + {usage.output_tokens} tokens", f"{seconds:.1f} s", *([str(cost)] if cost else [])]
+    return " · ".join(parts)
+
+
+def _file(file: FileRecord) -> str:
+    return f"{file.name}  {file.size_bytes} bytes"

@@ -1,0 +1,124 @@
+"""Shows a run while it goes on: live in a terminal, plainly when piped. Writes to one console only."""
+
+from rich.console import Console
+from rich.live import Live
+from rich.syntax import Syntax
+from rich.text import Text
+
+from agent import progress
+from agent.progress import Progress
+from agent.prompting.observation import observe
+from agent.text import plain
+from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
+
+TAIL_LINES = 6
+"""Of what the model is writing, shown while it writes."""
+
+
+class RunView:
+    """Call it with each piece of progress; use it as a context manager, so that the live region ends."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._writing = ""
+
+    def __enter__(self) -> "RunView":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end_live()
+
+    def pause(self) -> None:
+        """End the live region, so that others can write; the next piece of progress begins a new one."""
+        self._end_live()
+
+    def __call__(self, item: Progress) -> None:
+        match item:
+            case progress.Waiting(what):
+                self._show_live(what)
+            case progress.ReasoningDelta(text) | progress.TextDelta(text):
+                self._writing = (self._writing + text)[-2000:]
+                self._show_live(self._writing)
+            case progress.TurnRestarted(error):
+                self._writing = ""
+                self._show_live(f"trying again after {error}")
+            case progress.TurnEnded(reasoning, text, is_answer, _):
+                self._end_live()
+                self.show_thinking(reasoning if is_answer else f"{reasoning}\n{text}")
+            case progress.CodeStarted(code):
+                self.show_code(code)
+            case progress.OutputPiece(output):
+                self.show_output(output)
+            case progress.CodeEnded(execution, observation):
+                self.show_ending(execution, observation)
+            case progress.ToolStarted(name, arguments):
+                self.show_call(name, arguments)
+            case progress.ToolEnded(_, observation):
+                self.show_returned(observation)
+
+    def show_thinking(self, text: str) -> None:
+        """What the model thought or said before its calls."""
+        if text.strip():
+            self._print(Text(plain(text).strip(), style="dim italic"))
+
+    def show_code(self, code: str) -> None:
+        """A cell's code, highlighted where there is colour."""
+        self._print(Text("── run_python", style="cyan"))
+        self._print(Syntax(plain(code).strip("\n"), "python", theme="ansi_dark", background_color="default"))
+        self._print(Text("── output", style="cyan"))
+
+    def show_call(self, name: str, arguments: str) -> None:
+        """A call of one of the caller's functions."""
+        self._print(Text(f"── {name} {plain(arguments)}", style="cyan"))
+
+    def show_returned(self, observation: str) -> None:
+        """What such a function returned."""
+        self._print(Text(plain(observation)))
+
+    def show_output(self, output: Output) -> None:
+        """One piece of output."""
+        text = Text(plain(output_text(output)), style="red" if _is_bad(output) else "")
+        self._console.print(text, end="", soft_wrap=True)
+
+    def show_ending(self, execution: Execution | None, observation: str) -> None:
+        """What a cell's output does not say itself: that it was stopped, died or could not be run."""
+        if execution is None:
+            self._print(Text(plain(observation), style="yellow"))
+        elif execution.status in ("timeout", "died"):
+            self._print(Text(observe(execution.model_copy(update={"outputs": []})), style="yellow"))
+
+    def _print(self, renderable: Text | Syntax) -> None:
+        self._console.print(renderable, soft_wrap=True)
+
+    def _show_live(self, text: str) -> None:
+        """The last lines of what is being written; only a terminal has a place for them."""
+        if not self._console.is_terminal:
+            return
+        if self._live is None:
+            self._live = Live(console=self._console, transient=True, refresh_per_second=8)
+            self._live.start()
+        lines = plain(text).strip().splitlines()[-TAIL_LINES:]
+        self._live.update(Text("\n".join(lines), style="dim", overflow="ellipsis", no_wrap=True))
+
+    def _end_live(self) -> None:
+        self._writing = ""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+def output_text(output: Output) -> str:
+    """An output as text; an image as a word about it."""
+    match output:
+        case StreamOutput(text=text, omitted_bytes=omitted):
+            return f"\n[... {omitted} bytes left out ...]\n{text}" if omitted else text
+        case ErrorOutput(traceback=lines):
+            return "\n".join(lines) + "\n"
+        case DisplayData(data=data) | ExecuteResult(data=data):
+            images = [kind for kind in data if kind.startswith("image/")]
+            return f"[{images[0]}]\n" if images else f"{data.get('text/plain', '')}\n"
+
+
+def _is_bad(output: Output) -> bool:
+    return isinstance(output, ErrorOutput) or (isinstance(output, StreamOutput) and output.name == "stderr")

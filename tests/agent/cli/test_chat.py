@@ -1,0 +1,242 @@
+"""`cellblock chat` as a person meets it: in a terminal of its own, and piped."""
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.cli.chat import with_files
+from agent.record import transcript
+from agent.record.events import Asked, RunStarted
+from agent.testing import Hang, Refusal, ScriptedEndpoint, calls, says
+
+pytestmark = pytest.mark.usefixtures("clean_environ")
+WAIT_S = 30
+
+
+class Terminal:
+    """A chat on a pty: type, and wait for what it shows."""
+
+    def __init__(self, endpoint: ScriptedEndpoint, directory: Path) -> None:
+        command = [sys.executable, "-m", "agent", "chat", "--model", "m", "--base-url", endpoint.base_url, "-o", "run"]
+        environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "TERM": "xterm"}
+        self._pid, self._fd = pty.fork()
+        if self._pid == 0:
+            os.chdir(directory)
+            os.execve(sys.executable, command, environ)
+        self._shown = ""
+        self._seen = 0
+
+    def type(self, text: str) -> None:
+        os.write(self._fd, text.encode())
+
+    def expect(self, text: str) -> None:
+        """Wait until `text` is shown, after what was expected before."""
+        deadline = time.monotonic() + WAIT_S
+        while (place := self._shown.find(text, self._seen)) < 0:
+            if not self._read(deadline - time.monotonic()):
+                raise AssertionError(f"{text!r} is not shown after {self._shown[self._seen :]!r}")
+        self._seen = place + len(text)
+
+    def interrupt_prompt(self) -> None:
+        """Ctrl-C, a moment after the prompt: readline shows it just before it listens."""
+        self.expect("> ")
+        time.sleep(0.5)
+        self.type("\x03")
+
+    def exit_code(self) -> int:
+        while self._read(WAIT_S):
+            pass
+        pid, status = os.waitpid(self._pid, os.WNOHANG)
+        if not pid:
+            time.sleep(1)  # the terminal is let go of a moment before the process ends
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+        assert pid, f"the chat goes on after {self._shown[self._seen :]!r}"
+        return os.waitstatus_to_exitcode(status)
+
+    def close(self) -> None:
+        os.close(self._fd)
+        try:
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+
+    def _read(self, wait_s: float) -> bool:
+        if wait_s <= 0 or not select.select([self._fd], [], [], wait_s)[0]:
+            return False
+        try:
+            data = os.read(self._fd, 65536)
+        except OSError:  # the other end is closed
+            return False
+        self._shown += re.sub(r"\x1b(?:\[[0-9;?]*[a-zA-Z]|[=>])", "", data.decode(errors="replace"))
+        return bool(data)
+
+
+@pytest.fixture
+def endpoint() -> Iterator[ScriptedEndpoint]:
+    with ScriptedEndpoint(
+        [
+            calls("x = 6\nprint(x * 7)"),
+            says("It is 42."),
+            calls("import time\nprint('begun', flush=True)\ntime.sleep(60)", call_id="b"),
+            calls("print(x, open('n.txt').read())", call_id="c"),
+            says("They are 6 and 7."),
+        ]
+    ) as endpoint:
+        yield endpoint
+
+
+@pytest.mark.docker
+def test_a_chat_goes_on_after_ctrl_c_with_its_variables_and_takes_files(
+    endpoint: ScriptedEndpoint, tmp_path: Path
+) -> None:
+    (tmp_path / "n.txt").write_text("7")
+    terminal = Terminal(endpoint, tmp_path)
+    try:
+        terminal.expect("m; /help says what there is, Ctrl-D leaves.")
+        terminal.expect("> ")
+        terminal.type("What is 6*7?\r")
+        terminal.expect("── output")
+        terminal.expect("It is 42.")
+        terminal.expect("> ")
+        terminal.type("/help\r")
+        terminal.expect("stop the answer or its code; variables and files are kept")
+        terminal.type("/nonsense\r")
+        terminal.expect("There is no '/nonsense'. Try: /help")
+        terminal.type("/file nowhere.txt\r")
+        terminal.expect("'nowhere.txt' is not a file. Try: ls -l .")
+        terminal.type("Wait a minute.\r")
+        terminal.expect("── output")
+        terminal.expect("begun")
+        terminal.type("\x03")
+        terminal.expect("KeyboardInterrupt")
+        terminal.expect("stopped")
+        terminal.expect("Ctrl-C again leaves.")
+        terminal.expect("> ")
+        terminal.type("What is x, and what is in @n.txt?\r")
+        terminal.expect("6 7")
+        terminal.expect("They are 6 and 7.")
+        terminal.expect("> ")
+        terminal.type("/exit\r")
+        assert terminal.exit_code() == 0
+    finally:
+        terminal.close()
+    asked = [event for event in transcript.read(tmp_path / "run").events if isinstance(event, RunStarted | Asked)]
+    assert [event.task for event in asked] == ["What is 6*7?", "Wait a minute.", "What is x, and what is in n.txt?"]
+    assert [file.name for file in asked[-1].files] == ["n.txt"]
+
+
+@pytest.mark.docker
+def test_ctrl_c_stops_a_generation_and_twice_at_the_prompt_leaves(tmp_path: Path) -> None:
+    with ScriptedEndpoint([Hang(3), says("Hello!")]) as endpoint:
+        terminal = Terminal(endpoint, tmp_path)
+        try:
+            terminal.expect("> ")
+            terminal.type("Hi\r")
+            while not endpoint.requests:
+                time.sleep(0.05)
+            terminal.type("\x03")
+            terminal.expect("stopped")
+            terminal.expect("> ")
+            terminal.type("Hi\r")
+            terminal.expect("Hello!")
+            terminal.interrupt_prompt()
+            terminal.expect("Ctrl-C again leaves.")
+            terminal.interrupt_prompt()
+            terminal.expect("cellblock: interrupted")
+            assert terminal.exit_code() == 130
+        finally:
+            terminal.close()
+    assert transcript.read(tmp_path / "run").finished is not None
+
+
+@pytest.mark.docker
+def test_ctrl_d_leaves(tmp_path: Path) -> None:
+    with ScriptedEndpoint([]) as endpoint:
+        terminal = Terminal(endpoint, tmp_path)
+        try:
+            terminal.expect("> ")
+            terminal.type("\x04")
+            assert terminal.exit_code() == 0
+        finally:
+            terminal.close()
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.docker
+def test_an_error_is_shown_and_the_person_asks_again(tmp_path: Path) -> None:
+    with ScriptedEndpoint([Refusal(400), says("Hello!")]) as endpoint:
+        terminal = Terminal(endpoint, tmp_path)
+        try:
+            terminal.expect("> ")
+            terminal.type("Hi\r")
+            terminal.expect("answered 400")
+            terminal.expect("> ")
+            terminal.type("Hi\r")
+            terminal.expect("Hello!")
+            terminal.expect("> ")
+            terminal.type("\x04")
+            assert terminal.exit_code() == 0
+        finally:
+            terminal.close()
+
+
+def piped(endpoint: ScriptedEndpoint, text: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "agent", "chat", "--model", "m", "--base-url", endpoint.base_url, "-o", directory],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.docker
+def test_piped_each_line_is_a_question_and_stdout_holds_the_answers_alone(tmp_path: Path) -> None:
+    script = [calls("x = 6\nprint(x)"), says("6."), calls("print(x * 7)", call_id="b"), says("42.\x1b[2J")]
+    with ScriptedEndpoint(script) as endpoint:
+        done = piped(endpoint, "What is x?\n\nAnd x times 7?\n", tmp_path / "run")
+    assert (done.returncode, done.stdout) == (0, "6.\n42.\n")
+    assert done.stderr.splitlines()[-1] == str(tmp_path / "run")
+    shown = subprocess.run(
+        [sys.executable, "-m", "agent", "show", tmp_path / "run"], capture_output=True, text=True, check=False
+    ).stdout
+    assert re.findall(r"What is x\?|^6\.$|And x times 7\?|^42\.$", shown, re.MULTILINE) == [
+        "What is x?",
+        "6.",
+        "And x times 7?",
+        "42.",
+    ]
+
+
+@pytest.mark.docker
+def test_piped_an_error_ends_the_chat_with_its_exit_code(tmp_path: Path) -> None:
+    with ScriptedEndpoint([Refusal(401)]) as endpoint:
+        done = piped(endpoint, "Hi\nHi\n", tmp_path / "run")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "refused the API key (401)" in done.stderr
+
+
+def test_a_file_is_mentioned_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").touch()
+    (tmp_path / "b c.csv").touch()
+    assert with_files("Join @a.csv, please.") == ("Join a.csv, please.", [Path("a.csv")])
+    assert with_files('Join @"b c.csv" with @a.csv') == ("Join b c.csv with a.csv", [Path("b c.csv"), Path("a.csv")])
+    assert with_files(f"@{tmp_path}/a.csv twice: @{tmp_path}/a.csv") == ("a.csv twice: a.csv", [tmp_path / "a.csv"])
+
+
+@pytest.mark.parametrize("line", ["me@a.csv", "@nowhere.csv", "What does @property do?", "a @ b"])
+def test_what_only_looks_like_a_file_is_left_alone(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").touch()
+    assert with_files(line) == (line, [])
