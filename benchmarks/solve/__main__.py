@@ -13,11 +13,11 @@ from pydantic import SecretStr
 
 from agent import Agent, Endpoint, Limits, Sampling
 from agent.agent import find_local_file
-from agent.artifacts import put_files
-from agent.config import LocalModel
+from agent.endpoint.config import LocalModel
+from agent.endpoint.model import Model
+from agent.endpoint.providers import ProviderName
 from agent.local import LocalServer, serve
-from agent.model import Model
-from agent.providers import ProviderName
+from agent.record.artifacts import put_files
 from benchmarks.solve.baselines import BASELINES, PlainLoop
 from benchmarks.solve.causes import cause_of
 from benchmarks.solve.files import write
@@ -29,7 +29,7 @@ from sandbox.docker import DockerLauncher
 
 MAX_TURNS = 6
 PROVIDER: ProviderName = "llama_cpp"
-POLICY = Policy(cell_timeout_s=10)
+POLICY = Policy()
 CELLBLOCK = "cellblock"
 VARIANTS = (CELLBLOCK, *BASELINES)
 
@@ -56,6 +56,8 @@ class Asked:
     limit_s: float
     """Wall clock of one task."""
     sampling: Sampling
+    jobs: int
+    """Tasks at once."""
 
 
 async def run_cellblock(job: Job, server: LocalServer) -> Trace:
@@ -108,22 +110,28 @@ async def measure(asked: Asked, variant: str, server: LocalServer) -> None:
     """Run what is not in the variant's file yet."""
     path = asked.out / f"{variant}.jsonl"
     finished = {result.task for result in kept(path)}
-    with tempfile.TemporaryDirectory() as directory:
-        for task in asked.tasks:
-            if task.id in finished:
-                continue
-            files = [write(name, Path(directory)) for name in task.files]
-            job = Job(task, files, asked.out / "runs" / variant / task.id, asked.limit_s, asked.sampling)
+    places = asyncio.Semaphore(asked.jobs)
+
+    async def run(task: Task, files: list[Path]) -> None:
+        job = Job(task, files, asked.out / "runs" / variant / task.id, asked.limit_s, asked.sampling)
+        async with places:
             trace = await (run_cellblock(job, server) if variant == CELLBLOCK else run_baseline(variant, job, server))
-            cause = cause_of(task, trace)
-            keep(path, Result(task=task.id, category=task.category, variant=variant, cause=cause, trace=trace))
-            sys.stderr.write(f"{variant}  {task.id}  {cause}  {trace.duration_s:.0f} s\n")
+        cause = cause_of(task, trace)
+        keep(path, Result(task=task.id, category=task.category, variant=variant, cause=cause, trace=trace))
+        sys.stderr.write(f"{variant}  {task.id}  {cause}  {trace.duration_s:.0f} s\n")
+
+    with tempfile.TemporaryDirectory() as directory:
+        written = {name: write(name, Path(directory)) for task in asked.tasks for name in task.files}
+        async with asyncio.TaskGroup() as group:
+            for task in asked.tasks:
+                if task.id not in finished:
+                    group.create_task(run(task, [written[name] for name in task.files]))
 
 
 async def measure_all(asked: Asked) -> None:
     """All variants, one after the other, on a model that is loaded once."""
     model = LocalModel()
-    async with serve(find_local_file(model), name=model.name) as server:
+    async with serve(find_local_file(model), name=model.name, slots=asked.jobs) as server:
         for variant in asked.variants:
             await measure(asked, variant, server)
 
@@ -153,6 +161,7 @@ def asked_for() -> Asked:
     parser.add_argument("--limit", type=int, metavar="N", help="the first N tasks only")
     parser.add_argument("--seed", type=int, default=1, help="of the sampling; give each seed an --out of its own")
     parser.add_argument("--task-timeout", type=float, default=120, metavar="SECONDS", help="wall clock of one task")
+    parser.add_argument("--jobs", type=int, default=1, help="tasks at once, on as many slots of one model")
     parser.add_argument("--out", type=Path, default=Path("runs/solve"), help="what is finished there is not run again")
     given = parser.parse_args()
     return Asked(
@@ -161,6 +170,7 @@ def asked_for() -> Asked:
         out=given.out,
         limit_s=given.task_timeout,
         sampling=Sampling(seed=given.seed),
+        jobs=given.jobs,
     )
 
 

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 from importlib.resources import files as package_files
 
+from agent.calls.toolcalls import TOOL
 from agent.cells import CodeRunner
+from agent.endpoint.model import Model
 from agent.messages import Message, Reply, Usage
-from agent.model import Model
-from agent.observation import observe
-from agent.toolcalls import TOOL
+from agent.prompting.observation import observe
 from benchmarks.solve.trace import Cell, Ending, Trace, Turn
 
 _PYTHON_FENCE = re.compile(r"```python\n(.*?)```", re.DOTALL)
@@ -55,7 +55,7 @@ class PlainLoop:
         """At most so many turns; the files lie in the workspace already."""
         names = [f"- /workspace/{name}" for name in file_names]
         messages: list[Message] = [
-            {"role": "system", "content": package_files("agent").joinpath("prompt.md").read_text()},
+            {"role": "system", "content": package_files("agent.prompting").joinpath("native.md").read_text()},
             {"role": "user", "content": "\n".join([task, *names])},
         ]
         for _ in range(max_turns):

@@ -6,8 +6,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from agent.batch.matching import Expected
 from benchmarks.solve.files import MAKERS
-from benchmarks.solve.matching import Expected
 
 NO_CODE = "no code"
 """The category of what can be answered without running anything."""

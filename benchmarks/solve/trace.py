@@ -5,9 +5,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from agent.events import Instructed, ModelReplied, RunFinished, ToolRan
 from agent.messages import Usage
-from agent.transcript import read
+from agent.record.events import Instructed, ModelReplied, RunFinished, ToolRan
+from agent.record.transcript import read
 from sandbox import Execution
 
 Ending = Literal["answered", "limit", "time", "error"]

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.batch.matching import Number, Pattern
 from agent.messages import Usage
 from benchmarks.solve.baselines import codes_in_text
 from benchmarks.solve.causes import Cause, cause_of
-from benchmarks.solve.matching import Number, Pattern
 from benchmarks.solve.report import Result, keep, kept, report
 from benchmarks.solve.tasks import NO_CODE, Task
 from benchmarks.solve.trace import Cell, Ending, Trace, Turn

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from agent import Endpoint, Sampling
-from agent.events import Instructed, ModelReplied, RunFinished, ToolRan
+from agent.endpoint.model import Model
 from agent.messages import ToolCall, Usage
-from agent.model import Model
+from agent.record.events import Instructed, ModelReplied, RunFinished, ToolRan
+from agent.record.transcript import Transcript
 from agent.testing import Reply, ScriptedEndpoint, calls, says, when
-from agent.transcript import Transcript
 from benchmarks.solve.baselines import BASELINES, PlainLoop
 from benchmarks.solve.trace import Cell, Trace, Turn, trace_of
 from sandbox.testing import ScriptedSandbox, Step, printed

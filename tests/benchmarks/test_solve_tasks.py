@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.batch.matching import Pattern
 from benchmarks.solve.files import MAKERS, write
-from benchmarks.solve.matching import Pattern
 from benchmarks.solve.tasks import NO_CODE, Task, load_tasks
 
 TASKS = {task.id: task for task in load_tasks()}

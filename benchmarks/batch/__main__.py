@@ -1,0 +1,29 @@
+"""Measure and print."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.batch import chaos, speed
+from benchmarks.batch.tasks import made
+
+
+def main() -> None:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.batch", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=("speed", "chaos"), default="speed")
+    parser.add_argument("--tasks", type=int, default=1000, help="of the chaos")
+    parser.add_argument("--jobs", type=int, default=8)
+    given = parser.parse_args()
+    if given.what == "speed":
+        table = asyncio.run(speed.measure())
+    else:
+        with tempfile.TemporaryDirectory() as directory:
+            table = chaos.table(chaos.endure(made(given.tasks), Path(directory), jobs=given.jobs, kills=3))
+    sys.stdout.write(table + "\n")
+
+
+if __name__ == "__main__":
+    main()
