@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine image model demo test test-unit fuzz lint format lock readme bench clean
+.PHONY: help setup engine image model browser demo test test-unit fuzz lint format lock readme golden bench clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
@@ -25,18 +25,21 @@ image: setup engine ## Build the sandbox image, unless it is there
 model: setup ## Download the built-in model, unless it is there
 	$(BIN)/cellblock model pull
 
+browser: ## Install chromium for the tests of exported pages, unless it is there
+	bash images/browser.sh
+
 demo: image model ## Ask the built-in model a question that needs the sandbox
 	$(BIN)/cellblock run "What is 123 to the power of 21?"
 
-test: image model lint ## Run every check and test
+test: image model browser lint ## Run every check and test
 	$(BIN)/pytest
 
 test-unit: setup ## Run the tests that need neither Docker nor the model
-	$(BIN)/pytest -m "not docker and not model"
+	$(BIN)/pytest -m "not docker and not model and not browser"
 
 fuzz: setup ## Put 100,000 generated cases through each property of what models write
 	$(BIN)/pytest -m hypothesis --hypothesis-profile=fuzz --timeout=0 \
-	    tests/agent/test_assembly.py tests/agent/test_recovery.py tests/agent/test_testing.py tests/agent/test_toolcalls.py
+	    tests/agent/endpoint/test_assembly.py tests/agent/calls tests/agent/test_testing.py tests/agent/prompting
 
 lint: setup ## Check style and types
 	$(BIN)/ruff check .
@@ -57,9 +60,14 @@ lock: ## Choose the newest allowed dependencies anew (needs uv)
 readme: setup ## Write the table of sandbox options into the README anew
 	$(BIN)/python -m tests.policy_table
 
+golden: setup ## Record the golden runs and their exports anew
+	$(BIN)/python -m tests.golden.writing
+
 bench: image ## Measure, and print tables with their baselines
 	$(BIN)/python -m benchmarks.session
 	$(BIN)/python -m benchmarks.loop
+	$(BIN)/python -m benchmarks.batch
+	$(BIN)/python -m benchmarks.record
 
 clean: ## Remove .venv and caches; the engine, the image and the model stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

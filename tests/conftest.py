@@ -12,6 +12,7 @@ import pytest
 from agent.local import DEFAULT_MODEL, find
 from sandbox import CellblockError, Session
 from sandbox.docker import DockerLauncher, connect, default_image, require_image
+from tests.agent.export.chromium import find_chromium
 from tests.chaos.harness import missing_for_private_engine
 
 IN_CI = bool(os.environ.get("CI"))
@@ -37,7 +38,13 @@ def missing_for_model() -> str | None:
     return missing_for_docker()
 
 
+def missing_for_browser() -> str | None:
+    """Why tests with the marker `browser` cannot run here, in one line."""
+    return None if find_chromium() else "chromium is not installed: make browser"
+
+
 MISSING: dict[str, Callable[[], str | None]] = {
+    "browser": missing_for_browser,
     "docker": missing_for_docker,
     "engine": missing_for_private_engine,
     "model": missing_for_model,

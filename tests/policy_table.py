@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from agent.options import PolicyOption, policy_options
+from agent.cli.options import PolicyOption, policy_options
 
 README = Path(__file__).parents[1] / "README.md"
 PLACE = re.compile(r"(<!-- policy: .*? -->\n).*?(<!-- /policy -->)", re.DOTALL)

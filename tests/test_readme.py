@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from agent import read_results
 from tests.policy_table import README as README_PATH
 from tests.policy_table import with_table
 
@@ -39,7 +40,11 @@ RUN_HERE = {
     "make test": "this very run: the target calls pytest",
     'cellblock run "How many rows have a price above 100?" -f prices.csv -o runs/prices': "test_the_commands_in_turn",
     "cellblock show runs/prices": "test_the_commands_in_turn",
-    "cellblock chat": "tests/agent/test_chat.py, in a terminal",
+    "cellblock verify runs/prices": "test_the_commands_in_turn",
+    "cellblock export runs/prices --to html -o prices.html": "test_the_commands_in_turn",
+    "cellblock replay runs/prices": "test_the_commands_in_turn",
+    "cellblock batch questions.jsonl -o runs/questions": "test_an_evaluation_ends_with_the_table_that_is_shown",
+    "cellblock chat": "tests/agent/cli/test_chat.py, in a terminal",
     "cellblock doctor": "test_a_command_succeeds",
     "cellblock gc --dry-run": "test_a_sweep_succeeds",
     "cellblock image build": "test_a_command_succeeds",
@@ -83,11 +88,32 @@ def test_a_sweep_succeeds(tmp_path: Path) -> None:
 @pytest.mark.model
 def test_the_commands_in_turn(tmp_path: Path) -> None:
     (tmp_path / "prices.csv").write_text("name,price\na,50\nb,150\nc,250\n")
-    asked, shown = [command for command, test in RUN_HERE.items() if test == "test_the_commands_in_turn"]
+    asked, shown, verified, exported, replayed = [
+        command for command, test in RUN_HERE.items() if test == "test_the_commands_in_turn"
+    ]
     done = run(shlex.split(asked), tmp_path)
     assert done.returncode in (0, 1), done.stderr  # whether a small model finds the answer is not the README's promise
     assert (tmp_path / "runs" / "prices" / "transcript.jsonl").exists()
     assert "How many rows" in run(shlex.split(shown), tmp_path).stdout
+    assert run(shlex.split(verified), tmp_path).stdout.startswith("runs/prices: whole: ")
+    assert run(shlex.split(exported), tmp_path).stderr == ""
+    assert "How many rows" in (tmp_path / "prices.html").read_text()
+    again = run(shlex.split(replayed), tmp_path)
+    assert again.returncode == 0, again.stdout + again.stderr
+
+
+@pytest.mark.model
+def test_an_evaluation_ends_with_the_table_that_is_shown(tmp_path: Path) -> None:
+    name = "test_an_evaluation_ends_with_the_table_that_is_shown"
+    asked = next(command for command, test in RUN_HERE.items() if test == name)
+    questions = re.findall(r"```json\n(.*?)```", README, re.DOTALL)[0]
+    (tmp_path / "questions.jsonl").write_text(questions)
+    (tmp_path / "prices.csv").write_text("name,price\nbolt,50\nnut,150\ngear,250\n")
+    done = run([*shlex.split(asked), "--max-seconds", "50"], tmp_path)
+    assert done.returncode in (0, 1), done.stderr  # how many a small model gets right is not the README's promise
+    shown = README[README.index(f"$ {asked}") :].splitlines()
+    assert done.stdout.splitlines()[0].split() == shown[1].split()
+    assert len(list(read_results(tmp_path / "runs" / "questions"))) == len(questions.splitlines()) == 5
 
 
 @pytest.mark.model

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from agent import Agent, Sampling, transcript
-from agent.events import RunStarted, ToolRan
+from agent import Agent, Sampling
+from agent.record import transcript
+from agent.record.events import RunStarted, ToolRan
 
 pytestmark = [pytest.mark.model, pytest.mark.usefixtures("clean_environ")]
 POWER = "77269364466549865653073473388030061522211723"
