@@ -81,7 +81,7 @@ def _tool_call(found: Found, call_id: str, may_be_cut: bool, others: Collection[
     elif code is not None:
         arguments = json.dumps({"code": code}, ensure_ascii=False)
     else:
-        arguments = json.dumps(found.arguments if isinstance(found.arguments, dict) else {}, ensure_ascii=False)
+        arguments = json.dumps(found.arguments if isinstance(found.arguments, dict | str) else {}, ensure_ascii=False)
     return ToolCall(id=call_id, name=name, arguments=encodable(arguments))
 
 

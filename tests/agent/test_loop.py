@@ -378,6 +378,7 @@ LEAKED = {
     "tag": says('<tool_call>\n{"name": "weather", "arguments": {"city": "Paris"}}\n</tool_call>'),
     "function tag": says("<function=weather>\n<parameter=city>\nParis\n</parameter>\n</function>"),
     "fence": says('```json\n{"name": "weather", "arguments": {"city": "Paris"}}\n```'),
+    "json in json": says('{"name": "weather", "arguments": "{\\"city\\": \\"Paris\\"}"}'),
     "bare": says('{"name": "weather", "arguments": {"city": "Paris"}}'),
 }
 
