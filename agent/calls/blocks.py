@@ -14,7 +14,11 @@ MAX_CANDIDATES = 64
 PYTHON = ("python", "py", "python3", "py3", "ipython", "ipython3", "tool_code", RUN_PYTHON)
 """What a fence with Python says that it holds."""
 
-_FENCE = re.compile(r"```[ \t]*+([\w+-]*+)[ \t]*+(?:\r?\n|(?=\{))")
+_FENCE = re.compile(
+    r"```[ \t]*+([\w+-]*+)[ \t]*+(?:\r?\n|(?=\{(?!\.?\w*+\})))"
+    r"|^[ \t]*+```[ \t]*+(?:\{\.?)?+(\w++)[^\n`]*+\n",  # more than the language behind it
+    re.MULTILINE,
+)
 _FENCE_END = re.compile(r"(?<!`)`{3,}+(?=[\s<]|\Z)")
 
 
@@ -56,4 +60,5 @@ def _all_blocks(text: str) -> Iterator[Block]:
     while opening := _FENCE.search(text, place):
         closing = _FENCE_END.search(text, opening.end())
         close, place = closing.span() if closing else (len(text), len(text))
-        yield Block(opening.start(), opening.end(), close, place, opening[1].lower(), closing is not None)
+        language = (opening[1] or opening[2] or "").lower()
+        yield Block(opening.start(), opening.end(), close, place, language, closing is not None)

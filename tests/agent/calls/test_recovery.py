@@ -131,6 +131,16 @@ def test_the_prose_before_a_call_is_kept_and_what_follows_is_not() -> None:
     assert recovered.prose == "Let me see."
 
 
+AROUND = [f"```xml\n<tool_call>{call('a()')}</tool_call>\n```", "<tool_call>\n```python\na()\n```"]
+
+
+@pytest.mark.parametrize("text", AROUND)
+def test_the_fence_or_the_tag_around_a_call_is_no_prose(text: str) -> None:
+    recovered = found(f"```sh\nls\n```\nI will.\n{text}")
+    assert recovered is not None
+    assert (recovered.prose, codes(text)) == ("```sh\nls\n```\nI will.", ["a()"])
+
+
 def test_tokens_that_leak_into_the_prose_are_not_kept() -> None:
     recovered = found(f"<tool_response>\nI will.<|im_end|>\n<tool_call>{call('a()')}</tool_call>")
     assert recovered is not None
@@ -189,6 +199,12 @@ PROSE = {
     "a list of people": '[{"name": "Ada"}, {"name": "Bob"}]',
     "another tool": '{"name": "another_tool", "arguments": {"code": "f()"}}',
     "the tool's schema": '{"name": "run_python", "parameters": {"properties": {"code": {"type": "string"}}}}',
+    "another format in a fence": (
+        'Hermes writes a call so:\n```xml\n<tool_call>\n{"name": "search", "arguments": {"q": "x"}}\n</tool_call>\n```'
+    ),
+    "another format in a fence of no language": (
+        "Coders write a call so:\n```\n<function=search>\n<parameter=q>\nx\n</parameter>\n</function>\n```\nDone."
+    ),
     "plain text in a fence": "```\nplain text\n```",
     "an output in a fence": "The output is:\n```\n42\n```",
     "a word in a fence": "```\nTrue\n```",
@@ -216,6 +232,7 @@ WRITTEN = {
     "a fence that prints": '```python\nprice = price_of("bolt", 30)\nprint(price)\n```\nThis prints the price.',
     "a fence without a language": '```\nprice_of("bolt", pieces=30)\n```',
     "the last line": 'I need the price.\n\nprice_of(product="bolt", pieces=30)',
+    "a tag": '<tool_call>\nprice_of("bolt", pieces=30)\n</tool_call>',
     "the last line in backticks": '`price_of("bolt", 30)`\n',
 }
 
@@ -224,7 +241,7 @@ WRITTEN = {
 def test_a_function_of_the_caller_is_called_where_python_calls_nothing_else(kind: str) -> None:
     recovered = found(WRITTEN[kind], others=OTHERS)
     assert recovered is not None
-    assert recovered.shape == "function call"
+    assert recovered.shape == ("tool_call tag" if kind == "a tag" else "function call")
     assert [(made.name, json.loads(made.arguments)) for made in recovered.calls] == [("price_of", PRICE)]
 
 
@@ -489,6 +506,7 @@ ADVERSARIES: dict[str, Callable[[int], str]] = {
             "````",
             ": {",
             "<tool_call>\n```json\n{'a': '",
+            *("<function = f ", "<parameter=a b", "]]>", "<![CDATA[", "```a b\n", "```{a}"),
         ),
         *(
             "<function=run_python>",
@@ -532,6 +550,7 @@ ADVERSARIES: dict[str, Callable[[int], str]] = {
             '"""}',
             "a = ",
             "\t",
+            *('"/*', "'#'", '{"a": "//', '"a", b: ', "{/**/", "'a' + "),
             "&lt;",
             "\n<tool_response>",
             "<|im_end|>",
