@@ -7,7 +7,10 @@ import asyncio
 import inspect
 import re
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from contextlib import suppress
+from contextvars import copy_context
+from threading import Thread
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError, create_model
@@ -108,15 +111,25 @@ class FunctionTool:
     async def _run(self, given: dict[str, Any]) -> Any:
         if inspect.iscoroutinefunction(self._function):
             return await self._function(**given)
-        returned = await asyncio.to_thread(_called, self._function, given)
+        returned = await _in_thread(lambda: self._function(**given))
         return await returned if inspect.isawaitable(returned) else returned
 
 
-def _called(function: Callable[..., Any], given: dict[str, Any]) -> Any:
-    try:
-        return function(**given)
-    except StopIteration as error:  # no future can hold it
-        raise RuntimeError("function raised StopIteration") from error
+async def _in_thread(work: Callable[[], Any]) -> Any:
+    """What it returns. A thread that never ends keeps neither the run nor the program from ending."""
+    outcome: Future[Any] = Future()
+    outcome.set_running_or_notify_cancel()
+
+    def settle() -> None:
+        try:
+            outcome.set_result(work())
+        except StopIteration as error:  # no future of asyncio can hold it
+            outcome.set_exception(RuntimeError(f"function raised {error!r}"))
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    Thread(target=copy_context().run, args=(settle,), daemon=True).start()
+    return await asyncio.wrap_future(outcome)
 
 
 def _is_cancelled() -> bool:

@@ -6,6 +6,7 @@ import json
 import math
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any, Literal
@@ -160,7 +161,7 @@ class SpeechlessError(Exception):
 
 
 RAISED: dict[str, tuple[BaseException, str]] = {
-    "the end of an iterator": (StopIteration(), "RuntimeError: function raised StopIteration"),
+    "the end of an iterator": (StopIteration(), "RuntimeError: function raised StopIteration()"),
     "a cancellation of its own": (asyncio.CancelledError("mine"), "CancelledError: mine"),
     "a cancellation of its thread's": (concurrent.futures.CancelledError("mine"), "CancelledError: mine"),
     "an exception without words": (SpeechlessError(), "SpeechlessError"),
@@ -184,6 +185,22 @@ async def test_a_validator_that_fails_is_what_the_model_reads() -> None:
     def take(value: Annotated[int, AfterValidator(refuse)]) -> None: ...
 
     assert await FunctionTool(take).call(call('{"value": 1}')) == "take failed: TypeError: not today"
+
+
+def test_a_function_that_does_not_end_is_not_waited_for() -> None:
+    released = threading.Event()
+
+    def wait() -> None:
+        released.wait(60)
+
+    async def leave() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(FunctionTool(wait).call(call("")), 0.1)
+
+    begun = time.monotonic()
+    asyncio.run(leave())
+    released.set()
+    assert time.monotonic() - begun < 30
 
 
 async def test_a_caller_who_leaves_a_coroutine_is_let_go() -> None:
