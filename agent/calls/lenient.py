@@ -32,7 +32,7 @@ _QUOTES = {
 }
 _COMMENT = r"(?://|\#)[^\n]{0,200}+|/\*.{0,200}?\*/"
 _GAP = rf"(?:\s|{_COMMENT})*+"
-_GAPS = {mark: re.compile(rf"(?:[\s{mark}]|{_COMMENT})*+", re.DOTALL) for mark in ("", ",", ":")}
+_GAPS = {mark: re.compile(rf"(?:[\s{mark}]|{_COMMENT})*+", re.DOTALL) for mark in ("", ",", ":", '"', "'")}
 _KEY_GOES_ON = re.compile(r"\s*(?::|\Z)")
 _VALUE_GOES_ON = re.compile(rf"{_GAP}(?:[}}\]]|,{_GAP}(?:[\"'}}\]]|\w++\s*+:)|\Z)", re.DOTALL)
 _LITERALS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
@@ -93,6 +93,8 @@ class _Reader:
                 return self._object(depth)
             case "[":
                 return [self.value(key, depth + 1) for _ in self._members("]")]
+            case '"' | "'" as quote if self._text.startswith(f"{quote}{{{quote}", self._place) and key not in CODE_KEYS:
+                return self._object_in_quotes(depth)
             case '"' | "'" | "`":
                 return self.code(_VALUE_GOES_ON) if key in CODE_KEYS else self._string(_VALUE_GOES_ON)
             case _:
@@ -108,6 +110,14 @@ class _Reader:
             self._skip_space(":")
             if self._peek():
                 found[key] = self.value(key, depth + 1)
+        return found
+
+    def _object_in_quotes(self, depth: int) -> dict[str, Any]:
+        """An object written as a text, with its own quotes left unescaped."""
+        quote = self._peek()
+        self._place += 1
+        found = self._object(depth)
+        self._skip_space(quote)
         return found
 
     def _members(self, end: str) -> Iterator[None]:

@@ -108,6 +108,7 @@ LOSSY: dict[str, CallWriter] = {
         '"CODE"', " + ".join(json.dumps(line, ensure_ascii=False) for line in code.splitlines(keepends=True))
     ),
     "a fence for quotes": lambda code: call("CODE").replace('"CODE"', f"```python\n{code}\n```"),
+    "arguments in quotes left unescaped": lambda code: f'{{"name": "run_python", "arguments": "{arguments(code)}"}}',
     "no closing quote": lambda code: call(code).removesuffix('"}}') + "}}",
     "no closing braces": lambda code: call(code).removesuffix("}}"),
     "nothing closed": lambda code: call(code).removesuffix('"}}'),

@@ -120,6 +120,12 @@ def test_several_calls_are_several_calls(shape: str) -> None:
     assert [(call.id, code_of(call)) for call in recovered.calls] == [("call_1_0", "a()"), ("call_1_1", "b()")]
 
 
+def test_a_fence_within_a_string_of_a_program_does_not_end_it() -> None:
+    code = 'text = """\n```\nx\n```\n"""\nprint(text)'
+    assert codes(f"```python\n{code}\n```\nThen:\n```python\nprint(1)\n```") == [f"{code}\nprint(1)"]
+    assert codes("```python\nprint(\n```\nThen:\n```python\nprint(1)\n```") == ["print(\nprint(1)"]
+
+
 def test_several_python_fences_are_one_cell() -> None:
     text = "Load:\n```python\na = 1\n```\nthen\n```py\nprint(a)\n```\nIt prints:\n```\n1\n```"
     assert codes(text) == ["a = 1\nprint(a)"]
