@@ -23,7 +23,7 @@ from agent.prompting.words import OBSERVATION
 from agent.text import cut_middle, encodable
 
 MAX_CHARS = 8_000
-"""Of what a function returns to the model."""
+"""Of what the model reads of a function: what it returns, or what is wrong."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _ANY: TypeAdapter[Any] = TypeAdapter(Any, config=ConfigDict(ser_json_inf_nan="constants"))
@@ -92,7 +92,8 @@ class FunctionTool:
         }
 
     def _bad(self, errors: str) -> BadCallError:
-        return BadCallError(OBSERVATION["bad_arguments"].format(name=self.name, errors=errors))
+        told = cut_middle(encodable(errors), MAX_CHARS, "…")
+        return BadCallError(OBSERVATION["bad_arguments"].format(name=self.name, errors=told))
 
     def _validated(self, value: Any) -> BaseModel:
         """The arguments; what does not fit as a text is tried as the JSON in it, in which models wrap what is none."""

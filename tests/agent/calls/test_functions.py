@@ -146,6 +146,12 @@ async def test_arguments_that_do_not_fit_are_told_in_one_line(kind: str) -> None
     assert str(caught.value) == words
 
 
+async def test_arguments_that_do_not_fit_in_a_thousand_ways_are_told_shortly() -> None:
+    with pytest.raises(BadCallError) as caught:
+        await FunctionTool(weather).call(call(json.dumps(dict.fromkeys(map(str, range(5000))))))
+    assert len(str(caught.value)) < 8_200
+
+
 async def test_an_exception_is_what_the_model_reads() -> None:
     def divide(a: int, b: int) -> float:
         return a / b
