@@ -47,7 +47,7 @@ _CODE_TAG_END = re.compile(rf"</?(?:tool_call|{RUN_PYTHON})>|{INVENTED.pattern}"
 _WRAPPING_KEYS = ("function", "function_call", "tool_call")
 _NAME_KEYS = ("name", "tool", "tool_name", "function", "function_name", "action")
 _ARGUMENT_KEYS = ("arguments", "parameters", "args", "params", "input", "action_input")
-_BARE_KEYS = ({"code"}, {"code", "language"}, {"python"}, {"script"})
+_BARE_KEYS = {"code", "python_code", "python", "script", "source_code"}
 
 
 def _is_example(text: str, blocks: list[Block], start: int) -> bool:
@@ -204,7 +204,8 @@ def _our_calls(value: Any, bare: bool, is_cut: bool, others: Collection[str]) ->
 
 def _is_bare(value: Any) -> bool:
     """Whether these are arguments without a call around them, and no data that happens to have a code."""
-    return isinstance(value, dict) and set(value) in _BARE_KEYS and is_program(code_in(value) or "")
+    keys = set(value) - {"language"} if isinstance(value, dict) else set()
+    return len(keys) == 1 and keys <= _BARE_KEYS and is_program(code_in(value) or "")
 
 
 def _calls_of(value: Any, *, bare: bool) -> list[tuple[str, Any]]:

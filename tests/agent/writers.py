@@ -82,6 +82,7 @@ WRITERS: dict[str, CallWriter] = {
     "python literal": lambda code: repr({"name": "run_python", "arguments": {"code": code}}),
     "triple quotes": lambda code: f'{{"name": "run_python", "arguments": {{"code": """{code}"""}}}}',
     "triple single quotes": lambda code: f"{{'name': 'run_python', 'arguments': {{'code': '''{code}'''}}}}",
+    "bare arguments under another name": lambda code: json.dumps({"language": "python", "python_code": code}),
     "written": lambda code: f"run_python(code={code!r})",
     "written without a name": lambda code: f"I will.\nrun_python({json.dumps(code)})",
     "written and assigned": lambda code: f"result = run_python({code!r})",
