@@ -80,16 +80,15 @@ def _prose(text: str, blocks: list[Block], end: int) -> str:
 
 
 def _tool_call(found: Found, call_id: str, may_be_cut: bool, others: Collection[str]) -> ToolCall:
-    name = found.name
-    code = None if name in others else code_in(found.arguments)
-    if may_be_cut and not found.closed:
-        name = RUN_PYTHON
-        whole = json.dumps({"code": code or ""}, ensure_ascii=False)
-        arguments = whole.removesuffix('"}')  # without an end, as it came
-    elif code is not None:
-        arguments = json.dumps({"code": code}, ensure_ascii=False)
-    else:
-        arguments = json.dumps(found.arguments if isinstance(found.arguments, dict | str) else {}, ensure_ascii=False)
+    is_other, is_cut = found.name in others, may_be_cut and not found.closed
+    code = None if is_other else code_in(found.arguments)
+    given = found.arguments if isinstance(found.arguments, dict | str) else {}
+    if code is not None or (is_cut and not is_other):
+        given = {"code": code or ""}
+    arguments = json.dumps(given, ensure_ascii=False)
+    if is_cut:
+        arguments = arguments.removesuffix("}").removesuffix('"')  # without an end, as it came
+    name = RUN_PYTHON if is_cut and not is_other else found.name
     return ToolCall(id=call_id, name=name, arguments=encodable(arguments))
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agent.calls.pycode import is_program, parsed, tidy
 from agent.calls.recovery import Recovered, recover
-from agent.calls.toolcalls import CUT, BadCallError, code_of
+from agent.calls.toolcalls import CUT, BadCallError, arguments_of, code_of
 from agent.messages import Reply, ToolCall
 from tests.agent.writers import LOSSY, WRITERS, arguments, call, xml
 
@@ -251,6 +251,21 @@ def test_a_function_of_the_caller_is_called_where_python_calls_nothing_else(kind
     assert [(made.name, json.loads(made.arguments)) for made in recovered.calls] == [("price_of", PRICE)]
 
 
+CUT_SHORT = [
+    '<tool_call>{"name": "price_of", "arguments": {"product": "bo',
+    '<tool_call>{"name": "price_of", "arguments": {"product": "bolt", "pieces": 3',
+    '<tool_call>{"name": "price_of", "arguments": "{\\"product\\": \\"bo',
+    "<function=price_of>\n<parameter=product>\nbo",
+]
+
+
+@pytest.mark.parametrize("text", CUT_SHORT)
+def test_a_function_of_the_caller_whose_call_is_cut_is_not_called(text: str) -> None:
+    recovered = recover(Reply(content=text, finish_reason="length"), turn=1, fences=True, others=OTHERS)
+    assert recovered is not None
+    assert (recovered.cut, recovered.calls[0].name, answer_to(recovered.calls[0])) == (True, "price_of", CUT)
+
+
 UNWRITTEN = {
     "a sentence": 'I would call price_of("bolt", 30) for it.',
     "a line before others": 'price_of("bolt", 30)\nreturns 12.0.',
@@ -359,9 +374,9 @@ CLOSED = [shape for shape in ALL if "closed" not in shape and "no " not in shape
 
 
 def answer_to(made: ToolCall) -> str:
-    """The code of a call, or what the model is told instead."""
+    """The code of a call, or the arguments of one to another tool, or what the model is told instead."""
     try:
-        return code_of(made)
+        return code_of(made) if made.name not in OTHERS else str(arguments_of(made.arguments))
     except BadCallError as error:
         return str(error)
 
