@@ -1,5 +1,4 @@
-"""Reads JSON as models write it: raw newlines, trailing commas, comments, any quotes, quotes left unescaped, sums of
-strings.
+"""Reads JSON as models write it: raw newlines, comments, commas too many, sums of strings, quotes left unescaped.
 
 Text that is JSON is read as JSON. Only where it is not, one pass with a bounded number of guesses follows: a quote
 ends a string where the text goes on as an object would, and for a string that holds code, where the string is then
