@@ -10,20 +10,24 @@ from typing import Any
 import pytest
 
 from agent import Limits, TranscriptError, Usage
-from agent.messages import Reply
+from agent.messages import Message, Reply
+from agent.record import requests
 from agent.record.events import (
     Blob,
     Environment,
+    Event,
     FileRecord,
     GivenFile,
+    ModelFailed,
     ModelReplied,
     ModelSettings,
+    ReplyCut,
     RunFinished,
     RunStarted,
     SandboxChanged,
     ToolRan,
 )
-from agent.record.history import messages_of, request_sha256
+from agent.record.history import messages_of, parts_of, request_sha256
 from agent.record.transcript import FILE_NAME, Transcript
 from agent.record.verification import Verdict, verify
 from sandbox import Policy
@@ -232,6 +236,32 @@ def test_a_request_that_does_not_follow_from_the_events_is_named(tmp_path: Path)
         transcript.append(reply(transcript, 1, ["run_python"]).model_copy(update={"request_sha256": "0"}))
     [problem] = verify(tmp_path / "run").problems
     assert problem.startswith("line 2: request_sha256, which follows from the events before, is '0', expected '")
+
+
+@pytest.mark.parametrize("kind", [ModelFailed, ReplyCut])
+def test_so_is_one_that_brought_no_whole_reply(kind: type[ModelFailed | ReplyCut], tmp_path: Path) -> None:
+    with Transcript(tmp_path / "run") as transcript:
+        transcript.append(started([]))
+        told = reply(transcript, 1, []).model_dump() | {"error": "None.", "request_sha256": "0"}
+        transcript.append(kind.model_validate({name: told[name] for name in kind.model_fields.keys() - {"type"}}))
+    [problem] = verify(tmp_path / "run").problems
+    assert problem.startswith("line 2: request_sha256, which follows from the events before, is '0', expected '")
+
+
+def test_each_event_is_read_once_for_all_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Transcript(tmp_path / "run") as transcript:
+        transcript.append(started([]))
+        for turn in range(1, 20):
+            transcript.append(reply(transcript, turn, []))
+    read: list[int] = []
+
+    def noted(event: Event, settings: ModelSettings | None) -> list[Message]:
+        read.append(event.seq)
+        return parts_of(event, settings)
+
+    monkeypatch.setattr(requests, "parts_of", noted)
+    assert verify(tmp_path / "run").problems == []
+    assert read == list(range(19))
 
 
 def test_a_run_that_goes_on_is_incomplete(tmp_path: Path) -> None:
