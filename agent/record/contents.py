@@ -25,6 +25,9 @@ class Contents:
 def check_contents(recorded: Recorded) -> Contents:
     """Check every blob and every file of a run whose events are sound."""
     contents = Contents()
+    for name in (FILE_NAME, BLOBS, ARTIFACTS):
+        if (recorded.directory / name).is_symlink():
+            contents.problems.append(f"{name}: It is a link: what it leads to is not of the run.")
     _check_blobs(recorded, contents)
     _check_artifacts(recorded, contents)
     known = {FILE_NAME, BLOBS, ARTIFACTS}

@@ -183,6 +183,12 @@ def link(path: Path) -> None:
     path.symlink_to("/etc/passwd")
 
 
+def move_out(path: Path) -> None:
+    elsewhere = path.parent.parent / f"elsewhere-{path.name}"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+
+
 def swap_lines(run: Path) -> None:
     lines = (run / FILE_NAME).read_bytes().splitlines(keepends=True)
     (run / FILE_NAME).write_bytes(b"".join([lines[0], lines[2], lines[1], *lines[3:]]))
@@ -214,6 +220,9 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda run: link(run / "files/in/made.txt"),
         "files/in/made.txt: It is not a regular file.",
     ),
+    "a transcript elsewhere": (lambda run: move_out(run / FILE_NAME), f"{FILE_NAME}: It is a link: "),
+    "blobs elsewhere": (lambda run: move_out(run / "blobs"), "blobs: It is a link: "),
+    "artifacts elsewhere": (lambda run: move_out(run / "files"), "files: It is a link: "),
     "a file too many": (lambda run: (run / "files/more").write_text(""), "files/more: No event speaks of it."),
     "a blob too many": (lambda run: (run / "blobs/more").write_text(""), "blobs/more: No event speaks of it."),
 }
