@@ -29,7 +29,7 @@ class Past:
     different: list[str]
     """Numbers of the cells that gave something else than recorded."""
     before: list[FileInfo]
-    """What lay in the workspace when the last question was asked."""
+    """What lay there when the first question was asked whose artifacts are not on record, or the last one."""
 
 
 @asynccontextmanager
