@@ -3,7 +3,7 @@
 import gzip
 import json
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -70,10 +70,16 @@ def test_the_secrets_of_an_address_and_of_variables_are_known() -> None:
     assert secrets_among(variables) == {"t", "u:pw", "pw"}
 
 
+def escaped(secret: str) -> str:
+    return json.dumps(secret)[1:-1]
+
+
 @given(st.text(min_size=8, max_size=20), st.text(), st.text())
-def test_a_secret_is_found_in_any_text_in_json_and_in_addresses(secret: str, before: str, after: str) -> None:
+def test_a_secret_is_found_in_any_text_in_json_in_python_and_in_addresses(secret: str, before: str, after: str) -> None:
     redactor = Redactor([secret])
-    for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe="")):
+    in_json = (escaped(secret), escaped(escaped(secret)), escaped(repr(secret)))
+    in_python = (repr(secret)[1:-1], ascii(secret)[1:-1], repr(secret.encode())[2:-1], repr(f"{secret}'\"")[1:-4])
+    for form in (secret, *in_json, *in_python, quote(secret, safe=""), quote_plus(secret)):
         assert form not in redactor.text(f"{before}{form}{after}")
 
 
