@@ -83,7 +83,7 @@ def _drop_uncounted(recorded: Recorded) -> None:
     ends = [event for event in recorded.events if isinstance(event, RunFinished)]
     counted = {folder / file.name for end in ends for file in end.artifacts}
     for path in folder.rglob("*"):
-        if path.is_file() and path not in counted:
+        if path.is_symlink() or (path.is_file() and path not in counted):
             path.unlink()
 
 

@@ -25,7 +25,7 @@ class Contents:
 def check_contents(recorded: Recorded) -> Contents:
     """Check every blob and every file of a run whose events are sound."""
     contents = Contents()
-    for name in (FILE_NAME, BLOBS, ARTIFACTS):
+    for name in (FILE_NAME, BLOBS):
         if (recorded.directory / name).is_symlink():
             contents.problems.append(f"{name}: It is a link: what it leads to is not of the run.")
     _check_blobs(recorded, contents)
@@ -60,7 +60,7 @@ def _check_artifacts(recorded: Recorded, contents: Contents) -> None:
     contents.artifacts = len(there & set(records))
     for name, record in sorted(records.items()):
         path = inside(folder, name)
-        misfit = _misfit(path, record.sha256, record.size_bytes) if path else "The name leads out of the folder."
+        misfit = _misfit(path, record.sha256, record.size_bytes) if path else "It leads out of the folder."
         if misfit:
             contents.problems.append(f"{ARTIFACTS}/{name}: {misfit}")
     _check_extra(there - set(records), ARTIFACTS, recorded, contents)

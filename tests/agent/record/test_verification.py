@@ -222,7 +222,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a transcript elsewhere": (lambda run: move_out(run / FILE_NAME), f"{FILE_NAME}: It is a link: "),
     "blobs elsewhere": (lambda run: move_out(run / "blobs"), "blobs: It is a link: "),
-    "artifacts elsewhere": (lambda run: move_out(run / "files"), "files: It is a link: "),
+    "artifacts elsewhere": (lambda run: move_out(run / "files"), "files/in/made.txt: It leads out "),
     "a file too many": (lambda run: (run / "files/more").write_text(""), "files/more: No event speaks of it."),
     "a blob too many": (lambda run: (run / "blobs/more").write_text(""), "blobs/more: No event speaks of it."),
 }
