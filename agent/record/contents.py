@@ -58,11 +58,12 @@ def _check_artifacts(recorded: Recorded, contents: Contents) -> None:
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()
     }
     contents.artifacts = len(there & set(records))
+    changed = contents.notes if recorded.finished is None else contents.problems  # a run that goes on writes anew
     for name, record in sorted(records.items()):
         path = inside(folder, name)
         misfit = _misfit(path, record.sha256, record.size_bytes) if path else "It leads out of the folder."
         if misfit:
-            contents.problems.append(f"{ARTIFACTS}/{name}: {misfit}")
+            changed.append(f"{ARTIFACTS}/{name}: {misfit}")
     _check_extra(there - set(records), ARTIFACTS, recorded, contents)
 
 

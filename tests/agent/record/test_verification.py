@@ -18,6 +18,7 @@ from agent.record.events import (
     Event,
     FileRecord,
     GivenFile,
+    Instructed,
     ModelFailed,
     ModelReplied,
     ModelSettings,
@@ -271,6 +272,15 @@ def test_each_event_is_read_once_for_all_requests(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(requests, "parts_of", noted)
     assert verify(tmp_path / "run").problems == []
     assert read == list(range(19))
+
+
+def test_a_run_that_is_gone_on_with_may_write_its_artifacts_anew(run: Path) -> None:
+    with Transcript.reopen(run) as transcript:
+        transcript.append(Instructed(reason="resumed", text="Go on."))
+    (run / "files/in/made.txt").write_text("anew")
+    verdict = verify(run)
+    assert without_notes(verdict) == ("incomplete", [])
+    assert [note.partition(":")[0] for note in verdict.notes] == ["The run has no end.", "files/in/made.txt"]
 
 
 def test_a_run_that_goes_on_is_incomplete(tmp_path: Path) -> None:
