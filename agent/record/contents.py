@@ -8,7 +8,8 @@ from pathlib import Path
 from agent.record.artifacts import FOLDER as ARTIFACTS
 from agent.record.artifacts import inside
 from agent.record.blobs import FOLDER as BLOBS
-from agent.record.events import SCHEMA_VERSION, Asked, ModelReplied, RunFinished, RunStarted
+from agent.record.events import SCHEMA_VERSION, RunFinished
+from agent.record.lines import named_blobs
 from agent.record.reading import FILE_NAME, Recorded
 
 
@@ -79,14 +80,8 @@ def _check_extra(names: set[str], folder: str, recorded: Recorded, contents: Con
 def _sizes(recorded: Recorded) -> dict[str, int]:
     """The sizes of blobs that events tell."""
     sizes: dict[str, int] = {}
-    if recorded.schema_version < SCHEMA_VERSION:
-        return sizes
-    for event in recorded.events:
-        match event:
-            case RunStarted() | Asked():
-                sizes |= {file.sha256: file.size_bytes for file in event.files}
-            case ModelReplied() if event.raw:
-                sizes[event.raw.sha256] = event.raw.size_bytes
+    for event in recorded.events if recorded.schema_version == SCHEMA_VERSION else []:
+        sizes |= named_blobs(event)
     return sizes
 
 

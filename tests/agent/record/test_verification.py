@@ -240,6 +240,11 @@ def test_what_does_not_fit_is_named(run: Path, case: str) -> None:
     assert problem.startswith(words.format(given=given))
 
 
+def as_other(kind: type[ModelFailed | ReplyCut], replied: ModelReplied, **others: object) -> ModelFailed | ReplyCut:
+    told = replied.model_dump() | {"error": "None."} | others
+    return kind.model_validate({name: told[name] for name in kind.model_fields.keys() - {"type"}})
+
+
 def test_a_request_that_does_not_follow_from_the_events_is_named(tmp_path: Path) -> None:
     with Transcript(tmp_path / "run") as transcript:
         transcript.append(started([]))
@@ -252,10 +257,21 @@ def test_a_request_that_does_not_follow_from_the_events_is_named(tmp_path: Path)
 def test_so_is_one_that_brought_no_whole_reply(kind: type[ModelFailed | ReplyCut], tmp_path: Path) -> None:
     with Transcript(tmp_path / "run") as transcript:
         transcript.append(started([]))
-        told = reply(transcript, 1, []).model_dump() | {"error": "None.", "request_sha256": "0"}
-        transcript.append(kind.model_validate({name: told[name] for name in kind.model_fields.keys() - {"type"}}))
+        transcript.append(as_other(kind, reply(transcript, 1, []), request_sha256="0"))
     [problem] = verify(tmp_path / "run").problems
     assert problem.startswith("line 2: request_sha256, which follows from the events before, is '0', expected '")
+
+
+def test_what_the_endpoint_sent_of_a_reply_that_was_cut_belongs_to_the_run(tmp_path: Path) -> None:
+    with Transcript(tmp_path / "run") as transcript:
+        transcript.append(started([]))
+        transcript.append(as_other(ReplyCut, reply(transcript, 1, [])))
+    verdict = verify(tmp_path / "run")
+    assert (verdict.blobs, verdict.problems, verdict.notes) == (1, [], ["The run has no end."])
+    with Transcript.reopen(tmp_path / "run"):
+        [blob] = (tmp_path / "run" / "blobs").iterdir()
+    blob.unlink()
+    assert verify(tmp_path / "run").problems == [f"blobs/{blob.name}: No such file or directory."]
 
 
 def test_each_event_is_read_once_for_all_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
