@@ -60,7 +60,9 @@ class Redactor:
 
         It may be spread over them, and then in none of them.
         """
-        return None if self.clean(reply) is not reply else [self.text(chunk) for chunk in chunks]
+        dumped = reply.model_dump()
+        is_clean = self._value(dumped) == _each_text(dumped, encodable)
+        return [self.text(chunk) for chunk in chunks] if is_clean else None
 
     def is_in_file(self, path: Path) -> bool:
         """Whether a file holds a secret. Raises OSError."""

@@ -99,6 +99,7 @@ def test_a_secret_that_may_be_spread_over_chunks_keeps_them_out() -> None:
     redactor = Redactor(["abcdefghij"])
     assert redactor.chunks([chunk("abcde"), chunk("fghij")], Reply(content="abcdefghij")) is None
     assert redactor.chunks([chunk("abcdefghij"), chunk("abc")], Reply(content="abc")) == [chunk(REDACTED), chunk("abc")]
+    assert redactor.chunks([chunk("\ud83d")], Reply(content="\ud83d")) == [chunk("\ud83d")]
 
 
 def contents(run: Path) -> dict[str, bytes]:
