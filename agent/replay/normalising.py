@@ -6,7 +6,7 @@ of `ls -l`, the names of temporary files. A bare number is never touched: one th
 
 import re
 
-_TIME = r"[\d.]+ ?(?:ns|[µμu]s|ms|s|min|h)(?: [\d.]+ ?s)?"
+_TIME = r"(?<![\d.])[\d.]++ ?(?:ns|[µμu]s|ms|s|min|h)(?: [\d.]++ ?s)?"
 _RULES = [
     (re.compile(pattern, re.MULTILINE), replacement)
     for pattern, replacement in (

@@ -58,6 +58,12 @@ def test_what_only_sounds_like_one_stays(text: str) -> None:
     assert without_credentials(text) == text
 
 
+@pytest.mark.parametrize("piece", ["a.", "a-", "eyJ-", "?key", "1.5+"])
+def test_a_long_text_is_looked_through_in_time(piece: str) -> None:
+    text = piece * (500_000 // len(piece))
+    assert without_credentials(text) == text
+
+
 def test_the_secrets_of_an_address_and_of_variables_are_known() -> None:
     assert secrets_in_url("http://bob:p%40ss@h/v1?api_key=k1&page=2") == {
         "bob:p%40ss",

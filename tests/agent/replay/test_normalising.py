@@ -80,6 +80,12 @@ def test_numbers_alone_are_never_touched(text: str) -> None:
     assert normalised(text) == text
 
 
+@pytest.mark.parametrize("piece", ["1", "1.5 ms ", "-rw-r--r-- 1 ", "/tmp/tmp", "T_abcde", "at 0x"])
+def test_a_long_text_is_looked_through_in_time(piece: str) -> None:
+    text = piece * (500_000 // len(piece))
+    assert normalised(text) == text
+
+
 @given(st.text(max_size=200))
 def test_normal_text_stays_as_it_is(text: str) -> None:
     once = normalised(text)
