@@ -111,6 +111,8 @@ class Conversation:
         if finished := past.finished:
             self._last = Finish(finished.outcome, finished.answer, finished.error, finished.limit)
             self._omitted = finished.artifacts_omitted
+        if self._last.outcome in ("cancelled", "error"):  # what the last question left was not collected
+            self._seen = past.before
 
     async def __aenter__(self) -> Self:
         return self

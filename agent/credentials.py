@@ -10,7 +10,7 @@ _SECRET_NAME = re.compile(r"(?:key|token|password|passwd|passphrase|secret|crede
 _CREDENTIALS = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        r"(\b[a-z][a-z0-9+.-]*://)(?:[^\s/?#@:]*:[^\s/?#@]*|[^\s/?#@]{20,})(?=@)",
+        r"(\b[a-z][a-z0-9+.-]{0,40}://)(?:[^\s/?#@:]*:[^\s/?#@]*|[^\s/?#@]{20,})(?=@)",
         r"([?&][\w.-]*(?:key|token|secret|password|passwd|signature|credential|auth|sig)=)[^\s\"'&#]+",
         r"(\bauthorization[\"']?\s*[:=]\s*[\"']?(?:(?:bearer|basic|digest|token|apikey)\s+)?)[^\s\"',;]+",
         r"(\b(?:bearer|basic)\s+)[\w.~+/=-]{16,}",
@@ -19,7 +19,7 @@ _CREDENTIALS = [
         r"()\b(?:gh[opsur]|github_pat|glpat|hf|xox[abprs])[_-][\w-]{16,}",
         r"()\b(?:AKIA|ASIA|LTAI)[A-Z0-9]{12,}",
         r"()\bAIza[\w-]{30,}",
-        r"()\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+",
+        r"()\beyJ[\w-]{8,1000}\.[\w-]{8,}\.[\w-]+",
     )
 ]
 

@@ -29,7 +29,7 @@ class Past:
     different: list[str]
     """Numbers of the cells that gave something else than recorded."""
     before: list[FileInfo]
-    """What lay in the workspace when the last question was asked."""
+    """What lay there when the first question was asked whose artifacts are not on record, or the last one."""
 
 
 @asynccontextmanager
@@ -83,7 +83,7 @@ def _drop_uncounted(recorded: Recorded) -> None:
     ends = [event for event in recorded.events if isinstance(event, RunFinished)]
     counted = {folder / file.name for end in ends for file in end.artifacts}
     for path in folder.rglob("*"):
-        if path.is_file() and path not in counted:
+        if path.is_symlink() or (path.is_file() and path not in counted):
             path.unlink()
 
 

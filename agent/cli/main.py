@@ -1,5 +1,8 @@
 """The command line as a whole. Exit codes are in `sandbox.errors`."""
 
+import io
+import sys
+
 from rich.markup import escape
 
 from agent.cli import asking, batch, environment, exporting, recorded, replaying  # noqa: F401  (they register their commands)
@@ -10,6 +13,9 @@ from sandbox import CellblockError
 
 def command_line(arguments: list[str]) -> int:
     """Run one command. Every foreseen failure is one line on stderr; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not every locale can write what a model says
+            stream.reconfigure(errors="replace")
     try:
         app(arguments)
     except SystemExit as ended:

@@ -14,6 +14,7 @@ from agent.cli.showing import Shower, show_state, turn_of
 from agent.errors import UsageError
 from agent.record import reading, verification
 from agent.record.events import Event
+from agent.text import plain
 
 
 @app.command()
@@ -27,7 +28,8 @@ def verify(
         result(json.dumps({"run": str(run), "state": verdict.state} | asdict(verdict)))
     else:
         counts = f"{verdict.events} events, {verdict.blobs} blobs, {verdict.artifacts} artifacts"
-        result("\n".join([f"{run}: {verdict.state}: {counts}", *verdict.problems, *verdict.notes]))
+        found = [" ".join(plain(text).split()) for text in (*verdict.problems, *verdict.notes)]
+        result("\n".join([f"{run}: {verdict.state}: {counts}", *found]))
     raise typer.Exit(0 if verdict.state == "whole" else 1)
 
 

@@ -6,7 +6,7 @@ GitHub shows it as it is but for the pictures: it takes none from `data:` URLs, 
 from collections.abc import Iterator
 
 from agent.export.markdown import contained, escaped, fenced, in_code, quoted
-from agent.export.outputs import image_in, mime_text, stream_text, text_in
+from agent.export.outputs import as_json, image_in, mime_text, stream_text, text_in
 from agent.export.story import Answer, Called, Cell, Ending, Piece, Question, Remark, Said, Thinking, started_of, story
 from agent.export.words import ending_line, facts, file_table
 from agent.record.events import Event
@@ -80,5 +80,6 @@ def _bundle(output: DisplayData | ExecuteResult) -> str:
         return fenced(plain(mime_text(data["text/latex"])).strip().strip("$").strip(), "math")
     if "text/markdown" in data:
         return contained(plain(mime_text(data["text/markdown"])))
-    is_json = "application/json" in data and "text/plain" not in data
-    return fenced(plain(text_in(data)), "json" if is_json else "text")
+    text = text_in(data)
+    is_json = "application/json" in data and text == as_json(data["application/json"])
+    return fenced(plain(text), "json" if is_json else "text")

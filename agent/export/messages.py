@@ -18,7 +18,7 @@ def export(events: list[Event]) -> str:
     """The run as one line of a JSONL file."""
     events = [_canonical(event) if isinstance(event, RunStarted) else event for event in events]
     tools = [tool for event in events if isinstance(event, RunStarted) for tool in event.tools]
-    line = {"messages": _answered(messages_of(events)), "tools": tools}
+    line = {"messages": _answered(messages_of(events, with_prefix=False)), "tools": tools}
     return json.dumps(line, ensure_ascii=False, sort_keys=True) + "\n"
 
 

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,9 @@ _SIGNATURES = {
     "image/webp": b"RIFF",
 }
 _SVG = "image/svg+xml"
+_TEXTS = ("text/plain", "text/latex", "text/markdown", "text/html", "application/json")
+_TYPE_ALONE = re.compile(r"<IPython\.core\.display\.\w+ object>")
+"""What IPython gives as the plain text of its own display objects."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +71,14 @@ def mime_text(value: Any) -> str:
 
 
 def text_in(data: Mapping[str, Any]) -> str:
-    """A bundle as text, in the plainest representation that it has."""
-    for mime in ("text/plain", "text/latex", "text/markdown", "text/html"):
-        if mime in data:
-            return mime_text(data[mime])
-    return as_json(data.get("application/json", dict(data)))
+    """A bundle as text, in the plainest representation that says something."""
+    kinds = [mime for mime in _TEXTS if mime in data]
+    if len(kinds) > 1 and _TYPE_ALONE.fullmatch(mime_text(data[kinds[0]])):
+        kinds = kinds[1:]
+    if not kinds:
+        return as_json(dict(data))
+    value = data[kinds[0]]
+    return as_json(value) if kinds[0] == "application/json" else mime_text(value)
 
 
 def as_json(value: Any) -> str:

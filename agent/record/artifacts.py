@@ -107,8 +107,9 @@ async def _collect(session: Session, name: str, transcript: Transcript) -> FileR
 
 
 def inside(target: Path, name: str) -> Path | None:
-    """Where an artifact goes; None where its name would lead out of `target`."""
+    """Where an artifact goes; None where its name, or a link on its way, would lead out of `target`."""
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or any(part in ("..", ".") or "\0" in part for part in parts):
         return None
-    return target.joinpath(*parts)
+    path = target.joinpath(*parts)
+    return path if path.parent.resolve().is_relative_to(target.parent.resolve() / target.name) else None

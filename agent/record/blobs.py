@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Collection
 from pathlib import Path
 
@@ -85,7 +86,11 @@ class Blobs:
     def keep_only(self, names: Collection[str]) -> None:
         """Remove everything else."""
         for path in self.folder.iterdir() if self.folder.is_dir() else []:
-            if path.name not in names:
+            if path.name in names:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
                 path.unlink()
 
     def sync(self) -> None:

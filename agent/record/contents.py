@@ -8,7 +8,8 @@ from pathlib import Path
 from agent.record.artifacts import FOLDER as ARTIFACTS
 from agent.record.artifacts import inside
 from agent.record.blobs import FOLDER as BLOBS
-from agent.record.events import SCHEMA_VERSION, Asked, ModelReplied, RunFinished, RunStarted
+from agent.record.events import SCHEMA_VERSION, RunFinished
+from agent.record.lines import named_blobs
 from agent.record.reading import FILE_NAME, Recorded
 
 
@@ -25,6 +26,9 @@ class Contents:
 def check_contents(recorded: Recorded) -> Contents:
     """Check every blob and every file of a run whose events are sound."""
     contents = Contents()
+    for name in (FILE_NAME, BLOBS):
+        if (recorded.directory / name).is_symlink():
+            contents.problems.append(f"{name}: It is a link: what it leads to is not of the run.")
     _check_blobs(recorded, contents)
     _check_artifacts(recorded, contents)
     known = {FILE_NAME, BLOBS, ARTIFACTS}
@@ -55,11 +59,12 @@ def _check_artifacts(recorded: Recorded, contents: Contents) -> None:
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()
     }
     contents.artifacts = len(there & set(records))
+    changed = contents.notes if recorded.finished is None else contents.problems  # a run that goes on writes anew
     for name, record in sorted(records.items()):
         path = inside(folder, name)
-        misfit = _misfit(path, record.sha256, record.size_bytes) if path else "The name leads out of the folder."
+        misfit = _misfit(path, record.sha256, record.size_bytes) if path else "It leads out of the folder."
         if misfit:
-            contents.problems.append(f"{ARTIFACTS}/{name}: {misfit}")
+            changed.append(f"{ARTIFACTS}/{name}: {misfit}")
     _check_extra(there - set(records), ARTIFACTS, recorded, contents)
 
 
@@ -75,14 +80,8 @@ def _check_extra(names: set[str], folder: str, recorded: Recorded, contents: Con
 def _sizes(recorded: Recorded) -> dict[str, int]:
     """The sizes of blobs that events tell."""
     sizes: dict[str, int] = {}
-    if recorded.schema_version < SCHEMA_VERSION:
-        return sizes
-    for event in recorded.events:
-        match event:
-            case RunStarted() | Asked():
-                sizes |= {file.sha256: file.size_bytes for file in event.files}
-            case ModelReplied() if event.raw:
-                sizes[event.raw.sha256] = event.raw.size_bytes
+    for event in recorded.events if recorded.schema_version == SCHEMA_VERSION else []:
+        sizes |= named_blobs(event)
     return sizes
 
 

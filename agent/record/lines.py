@@ -14,7 +14,7 @@ from pydantic_core import from_json, to_json
 
 from agent.errors import TranscriptError
 from agent.record.blobs import Blobs
-from agent.record.events import EVENT, SCHEMA_VERSION, Asked, Blob, Event, ModelReplied, RunStarted
+from agent.record.events import EVENT, SCHEMA_VERSION, Asked, Blob, Event, ModelReplied, ReplyCut, RunStarted
 from agent.record.migration import upgraded
 
 LARGE_TEXT_CHARS = 4_096
@@ -69,18 +69,18 @@ def parse(line: bytes, version: int, blobs: Blobs) -> Parsed:
         raise TranscriptError(f"{place}: {detail['msg']}." if place else f"{detail['msg']}.") from error
     except (ValueError, RecursionError) as error:
         raise TranscriptError(f"not JSON: {error}.") from error
-    return Parsed(event, frozenset(names if version < SCHEMA_VERSION else names | _named(event)))
+    return Parsed(event, frozenset(names if version < SCHEMA_VERSION else names | named_blobs(event).keys()))
 
 
-def _named(event: Event) -> set[str]:
-    """The blobs that an event names itself."""
+def named_blobs(event: Event) -> dict[str, int]:
+    """The blobs that an event names itself, and their sizes in bytes."""
     match event:
         case RunStarted() | Asked():
-            return {file.sha256 for file in event.files}
-        case ModelReplied(raw=Blob(sha256=sha256)):
-            return {sha256}
+            return {file.sha256: file.size_bytes for file in event.files}
+        case ModelReplied(raw=Blob() as raw) | ReplyCut(raw=Blob() as raw):
+            return {raw.sha256: raw.size_bytes}
         case _:
-            return set()
+            return {}
 
 
 class _Resolver:

@@ -8,10 +8,10 @@ a program that deals in addresses must run as it was written.
 
 import base64
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from pydantic import BaseModel
 
@@ -60,7 +60,9 @@ class Redactor:
 
         It may be spread over them, and then in none of them.
         """
-        return None if self.clean(reply) is not reply else [self.text(chunk) for chunk in chunks]
+        dumped = reply.model_dump()
+        is_clean = self._value(dumped) == _each_text(dumped, encodable)
+        return [self.text(chunk) for chunk in chunks] if is_clean else None
 
     def is_in_file(self, path: Path) -> bool:
         """Whether a file holds a secret. Raises OSError."""
@@ -80,15 +82,21 @@ class Redactor:
 
 
 def _forms(secret: str) -> set[str]:
-    """A secret as it stands in plain text, in JSON, in an address, and in the header of HTTP's basic authentication."""
-    return {
-        secret,
-        json.dumps(secret)[1:-1],
-        json.dumps(secret, ensure_ascii=False)[1:-1],
-        quote(secret, safe=""),
-        quote(secret),
-        base64.b64encode(secret.encode()).decode().rstrip("="),
-    }
+    """A secret as it stands in text, Python, JSON, an address, and the header of HTTP's basic authentication."""
+    forms = {secret, *_literals(secret)}
+    for _ in range(2):  # JSON often holds JSON
+        forms |= {json.dumps(form, ensure_ascii=is_ascii)[1:-1] for form in forms for is_ascii in (False, True)}
+    basic = base64.b64encode(secret.encode()).decode().rstrip("=")
+    return forms | {quote(secret, safe=""), quote(secret), quote_plus(secret), basic}
+
+
+def _literals(secret: str) -> Iterator[str]:
+    """A secret within Python's literals, which escape a quote where the text has one of the other kind as well."""
+    for end in ("", '"'):
+        last = -1 - len(end)
+        yield repr(secret + end)[1:last]
+        yield ascii(secret + end)[1:last]
+        yield repr((secret + end).encode())[2:last]
 
 
 def _from_outside(event: dict[str, Any]) -> list[str]:

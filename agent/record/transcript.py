@@ -78,8 +78,9 @@ class Transcript:
                 raise TranscriptError(
                     f"{str(directory)!r} has an old schema version: it is read, but not gone on with."
                 )
-            file.truncate(file.seek(-len(recorded.torn), os.SEEK_END))
-            transcript.blobs.keep_only(recorded.blob_names)
+            with transcript._writing():
+                file.truncate(file.seek(-len(recorded.torn), os.SEEK_END))
+                transcript.blobs.keep_only(recorded.blob_names)
         except BaseException:
             file.close()
             raise

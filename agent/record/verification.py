@@ -13,9 +13,9 @@ from typing import Literal
 from agent.errors import TranscriptError
 from agent.record import lines
 from agent.record.contents import check_contents
-from agent.record.events import Event, ModelReplied, RunStarted
-from agent.record.history import messages_of, request_sha256
+from agent.record.events import Event, ModelFailed, ModelReplied, ReplyCut, RunStarted
 from agent.record.reading import Recorded, Source
+from agent.record.requests import Requests
 
 State = Literal["whole", "incomplete", "damaged"]
 
@@ -82,6 +82,8 @@ class _Chain:
     def __init__(self, source: Source) -> None:
         self.events: list[Event] = []
         self._source = source
+        self._requests: Requests | None = None
+        """Those that follow from the events; None before the first."""
         self._previous_sha256 = ""
         """What the next event must hold."""
 
@@ -95,7 +97,7 @@ class _Chain:
         _expect("previous_sha256", self._previous_sha256, event.previous_sha256)
         if (number == 1) != isinstance(event, RunStarted):
             raise TranscriptError(f"A run begins with one run_started; this is {event.type}.")
-        if isinstance(event, ModelReplied):
+        if isinstance(event, ModelReplied | ReplyCut | ModelFailed):
             self._check_request(event)
         self._previous_sha256 = sha256
         self.events.append(event)
@@ -111,15 +113,15 @@ class _Chain:
         _expect("The SHA-256 of the line", said, found)
         return found
 
-    def _check_request(self, event: ModelReplied) -> None:
+    def _check_request(self, event: ModelReplied | ReplyCut | ModelFailed) -> None:
         """The request that a turn answered must follow from the events before it."""
         started = self.events[0]
         assert isinstance(started, RunStarted)
-        messages = messages_of(self.events)
+        self._requests = self._requests or Requests(self.events)
         offered = [[tool for tool in started.tools if event.tools is None or tool["function"]["name"] in event.tools]]
         if event.tools is None:  # not recorded: all, or none in the last turn
             offered.append([])
-        hashes = [request_sha256(messages, tools) for tools in offered]
+        hashes = [self._requests.sha256(tools) for tools in offered]
         if event.request_sha256 not in hashes:
             _expect("request_sha256, which follows from the events before,", hashes[0], event.request_sha256)
 

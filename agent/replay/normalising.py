@@ -1,12 +1,12 @@
 """Text without what differs from run to run and means nothing.
 
-Only what carries its meaning on its face is left out: an address in a repr, the notes of %time and %timeit, the names
-of temporary files. A bare number is never touched: one that differs is a difference.
+Only what carries its meaning on its face is left out: an address in a repr, the notes of %time and %timeit, the times
+of `ls -l`, the names of temporary files. A bare number is never touched: one that differs is a difference.
 """
 
 import re
 
-_TIME = r"[\d.]+ ?(?:ns|[µμu]s|ms|s|min|h)(?: [\d.]+ ?s)?"
+_TIME = r"(?<![\d.])[\d.]++ ?(?:ns|[µμu]s|ms|s|min|h)(?: [\d.]++ ?s)?"
 _RULES = [
     (re.compile(pattern, re.MULTILINE), replacement)
     for pattern, replacement in (
@@ -18,6 +18,7 @@ _RULES = [
         (r"^The slowest run took [\d.]+ times longer than the fastest\..*\n.*\n", ""),
         (r"^CPU times: .*$", "CPU times: …"),
         (rf"^Wall time: {_TIME}$", "Wall time: …"),
+        (r"^([-bcdlps][-rwxsStT]{9}[.+]? +\d+ \S+ +\S+ +\d+) [A-Z][a-z]{2} [ \d]\d (?:\d\d:\d\d| \d{4})\b", r"\1 …"),
         (r"\bT_[0-9a-f]{5}(?=[_\W])", "T_…"),  # the ids of a styled frame of pandas
     )
 ]

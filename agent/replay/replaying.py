@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from agent.record.artifacts import FOLDER
+from agent.record.artifacts import FOLDER, inside
 from agent.record.events import Instructed
 from agent.record.transcript import Recorded, read, utc_now
 from agent.replay.comparing import CHANCE, Comparison, compare, compare_cells, is_chance
@@ -146,10 +146,10 @@ def _shown_now(rerun: Rerun, name: str, expected: str, day: str) -> Shown:
 
 def _shown_then(recorded: Recorded, name: str, sha256: str) -> Shown:
     day = recorded.events[-1].time[:10]
-    try:
-        return shown_file(recorded.directory.joinpath(FOLDER, name).read_bytes(), day)
-    except OSError:
+    path = inside(recorded.directory / FOLDER, name)
+    if path is None or path.is_symlink() or not path.is_file():
         return _shown_hash(sha256)
+    return shown_file(path.read_bytes(), day)
 
 
 def _shown_hash(sha256: str | None) -> Shown:

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from agent.errors import TranscriptError
-from agent.record.events import Environment, GivenFile, RunStarted
+from agent.record.events import Environment, RunStarted
 from agent.record.transcript import Recorded
 from agent.replay.steps import Collect, GiveFiles, PassOver, RunCell, Step
 from sandbox import Change, Execution, FileInfo, ImageError, Launcher, Policy, SandboxError, Session
@@ -51,7 +51,7 @@ class Rerun:
         self.contents: dict[str, bytes] = {}
         """Of those that are not as recorded; without those of more than 16 MiB."""
         self.before: list[FileInfo] = []
-        """What lay in the workspace when the last question was asked."""
+        """What lay there when the first question was asked whose artifacts are not on record, or the last one."""
         self._launcher = launcher
         self._policy = policy
         self._recorded = recorded
@@ -76,8 +76,8 @@ class Rerun:
     async def do(self, step: Step) -> Execution | None:
         """Do one step; a cell's execution comes back. Raises SandboxError, and TranscriptError for a missing file."""
         match step:
-            case GiveFiles(files):
-                await self._give(files)
+            case GiveFiles():
+                await self._give(step)
             case RunCell():
                 return await self._run(step)
             case PassOver(loses_sandbox=True):
@@ -94,8 +94,8 @@ class Rerun:
         self.session = self._new_session()
         self._given.clear()
 
-    async def _give(self, files: list[GivenFile]) -> None:
-        for file in files:
+    async def _give(self, step: GiveFiles) -> None:
+        for file in step.files:
             path = self._recorded.blobs.path(file.sha256)
             if not path.is_file():
                 raise TranscriptError(f"The run {str(self._recorded.directory)!r} holds no copy of {file.name!r}.")
@@ -103,7 +103,10 @@ class Rerun:
             if moved.sha256 != file.sha256:
                 raise TranscriptError(f"{str(path)!r} does not hold what its name says.")
             self._given[file.name] = file.sha256
-        self.before = await self.session.list_files()
+        there = await self.session.list_files()
+        is_on_record = step.is_after_end or self._recorded.finished is not None
+        given = {file.name for file in step.files}
+        self.before = [file for file in there if is_on_record or file in self.before or file.name in given]
 
     async def _run(self, step: RunCell) -> Execution:
         recorded = step.recorded

@@ -29,7 +29,7 @@ def shown(execution: Execution, day: str) -> Shown:
     ending = _ending(execution)
     return Shown(
         [*_lines(execution.outputs), ending],
-        [*normalised("\n".join(_lines(execution.outputs, is_normal=True)), day).split("\n"), ending],
+        [*_lines(execution.outputs, day), ending],
     )
 
 
@@ -41,7 +41,7 @@ def shown_said(execution: Execution, day: str) -> str:
             break
         if not (isinstance(output, ErrorOutput) and output.ename == "KeyboardInterrupt"):
             kept.append(output)
-    return normalised("\n".join(_lines(kept, is_normal=True)), day)
+    return "\n".join(_lines(kept, day))
 
 
 def shown_file(data: bytes, day: str) -> Shown:
@@ -86,30 +86,35 @@ def _ending(execution: Execution) -> str:
     return "ended: " + ", ".join(filter(None, (execution.status, execution.cause, lost, killed, left_out)))
 
 
-def _lines(outputs: Iterable[Output], *, is_normal: bool = False) -> list[str]:
-    return [line for output in outputs for line in _output_lines(output, is_normal)]
+def _lines(outputs: Iterable[Output], day: str | None = None) -> list[str]:
+    """With a day, each text without what means nothing: it is told by how a line begins."""
+    return [line for output in outputs for line in _output_lines(output, day)]
 
 
-def _output_lines(output: Output, is_normal: bool) -> Iterator[str]:
+def _output_lines(output: Output, day: str | None) -> Iterator[str]:
     if output.omitted_bytes:
         yield f"[{output.omitted_bytes} bytes left out]"
     match output:
         case StreamOutput(name=name, text=text):
-            yield from (f"{name}| {line}" for line in text.split("\n"))
+            yield from (f"{name}| {line}" for line in _split(text, day))
         case ErrorOutput(traceback=lines):
-            yield from (f"error| {line}" for text in lines for line in text.split("\n"))
+            yield from (f"error| {line}" for line in _split("\n".join(lines), day))
         case DisplayData(data=data) | ExecuteResult(data=data):
             for kind in sorted(data):
-                yield from (f"{kind}| {line}" for line in _bundle_lines(kind, data[kind], is_normal))
+                yield from (f"{kind}| {line}" for line in _bundle_lines(kind, data[kind], day))
 
 
-def _bundle_lines(kind: str, value: object, is_normal: bool) -> list[str]:
+def _bundle_lines(kind: str, value: object, day: str | None) -> list[str]:
     if not isinstance(value, str):
-        return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).split("\n")
+        return _split(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False), day)
     if kind.startswith("text/") or kind.endswith(("+xml", "+json", "javascript")):
-        return value.split("\n")
+        return _split(value, day)
     try:
         data = base64.b64decode(value)
     except (binascii.Error, ValueError):
         data = value.encode("utf-8", "replace")
-    return [_about(picture(data) if is_normal else data)]
+    return [_about(data if day is None else picture(data))]
+
+
+def _split(text: str, day: str | None) -> list[str]:
+    return (text if day is None else normalised(text, day)).split("\n")

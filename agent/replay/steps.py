@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agent.calls.toolcalls import RUN_PYTHON
-from agent.record.events import Asked, Event, GivenFile, ModelReplied, RunStarted, ToolRan
+from agent.record.events import Asked, Event, GivenFile, ModelReplied, RunFinished, RunStarted, ToolRan
 from sandbox import Execution
 
 Place = Literal["as_it_is", "new_kernel", "new_sandbox"]
@@ -13,9 +13,11 @@ Place = Literal["as_it_is", "new_kernel", "new_sandbox"]
 
 @dataclass(frozen=True)
 class GiveFiles:
-    """Files that came with a question."""
+    """A question was asked; these files came with it."""
 
     files: list[GivenFile]
+    is_after_end: bool = True
+    """Whether what was there before is on record as artifacts, or nothing was there."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,17 @@ Step = GiveFiles | RunCell | PassOver | Collect
 def steps_of(events: list[Event]) -> Iterator[Step]:
     """What a run did to its sandbox."""
     number = turn = 0
+    is_after_end = False
     for event in events:
         match event:
             case RunStarted():
                 yield GiveFiles(event.files)
+            case RunFinished():
+                is_after_end = True
             case Asked():
                 yield Collect()
-                yield GiveFiles(event.files)
+                yield GiveFiles(event.files, is_after_end=is_after_end)
+                is_after_end = False
             case ModelReplied():
                 turn = event.turn
             case ToolRan() if event.code is not None or event.tool != RUN_PYTHON:

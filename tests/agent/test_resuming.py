@@ -79,6 +79,28 @@ async def test_a_run_goes_on_from_wherever_it_crashed(endpoint: RefillableEndpoi
         assert (crashed / "files" / "made.txt").read_text() == "made"
 
 
+@pytest.mark.parametrize("is_asked_anew", [False, True])
+async def test_files_that_earlier_questions_left_before_a_crash_are_collected_again(
+    endpoint: RefillableEndpoint, tmp_path: Path, is_asked_anew: bool
+) -> None:
+    first, second = ("open('first.txt', 'w').write('1');", "open('second.txt', 'w').write('2');")
+    given = tmp_path / "given.txt"
+    given.write_text("given")
+    script(endpoint, calls(first), says("one"), calls(second, call_id="call_b"), says("two"), says("three"))
+    agent = Agent(model="m", base_url=endpoint.base_url)
+    async with agent.session(run_directory=tmp_path / "run") as session:
+        await session.ask("First?")
+        await session.ask("Second?", files=[given])
+    kinds = [event.type for event in read(tmp_path / "run").events]
+    directory = cut(tmp_path / "run", len(kinds) - 2)
+    async with Agent.recorded_in(directory).session(resume=directory) as session:
+        await (session.ask("Third?") if is_asked_anew else session.go_on())
+    finished = read(directory).finished
+    assert finished is not None
+    assert sorted(file.name for file in finished.artifacts) == ["first.txt", "second.txt"]
+    assert is_well_formed(directory)
+
+
 async def test_a_run_at_its_limit_goes_on_and_its_last_end_counts(endpoint: RefillableEndpoint, tmp_path: Path) -> None:
     script(endpoint, calls(CELLS[0]), says("I need more turns."), calls(CELLS[1]), says("21"))
     directory = await run(endpoint, tmp_path / "run", limits=Limits(max_turns=1))

@@ -1,6 +1,7 @@
 """A recorded run in the terminal: at a glance, turn by turn, as JSON, and while it goes on."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -149,6 +150,15 @@ def test_a_run_without_end_is_told_from_one_that_goes_on(tmp_path: Path) -> None
     assert (
         state(tmp_path) == "The run has no end: its process is gone.\nThe last line is torn: 5 bytes were left out.\n"
     )
+
+
+def test_what_the_locale_cannot_write_is_replaced(tmp_path: Path) -> None:
+    with Transcript(tmp_path / "run") as transcript:
+        transcript.append(started([]).model_copy(update={"task": "How many \U0001f980?"}))
+    command = [sys.executable, "-m", "agent", "show", str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "gbk"}, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"How many ??\n")
 
 
 WRITER = """

@@ -8,7 +8,7 @@ import pytest
 from agent.calls.toolcalls import TOOL
 from agent.export.formats import exported
 from agent.messages import ToolCall
-from agent.record.events import Event, RunStarted
+from agent.record.events import Event, ReplyCut, RunStarted
 from agent.record.history import messages_of
 from sandbox import Execution
 from tests.agent.export.runs import cell, placed, replied, run, started
@@ -41,6 +41,12 @@ def test_a_turn_whose_calls_have_no_answer_is_left_out() -> None:
     (_, ran) = cell("x", Execution(status="ok"))
     whole = cell("1", Execution(status="ok"))
     assert len(line_of(placed([started(), *whole, two, ran]))["messages"]) == 4
+
+
+def test_the_beginning_of_a_reply_that_a_crash_cut_off_is_left_out() -> None:
+    told = replied("It is").model_dump(include=ReplyCut.model_fields.keys() - {"type"})
+    line = line_of(placed([started(), ReplyCut.model_validate(told | {"tools": []})]))
+    assert [message["role"] for message in line["messages"]] == ["system", "user"]
 
 
 def test_markers_of_a_cache_are_left_out() -> None:

@@ -68,6 +68,22 @@ def test_a_bundle_as_text_is_its_plainest_representation() -> None:
     assert text_in({"image/tiff": "x"}) == '{\n "image/tiff": "x"\n}'
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "text"),
+    [
+        ("text/latex", "$x$", "$x$"),
+        ("text/markdown", "*x*", "*x*"),
+        ("text/html", "<b>x</b>", "<b>x</b>"),
+        ("application/json", {"x": 1}, '{\n "x": 1\n}'),
+    ],
+)
+def test_a_type_alone_gives_way_to_what_the_object_holds(kind: str, value: Any, text: str) -> None:
+    plain = "<IPython.core.display.Math object>"
+    assert text_in({"text/plain": plain, kind: value}) == text
+    assert text_in({"text/plain": plain, "image/tiff": "x"}) == plain
+    assert text_in({"text/plain": f"{plain}!", kind: value}) == f"{plain}!"
+
+
 def test_json_has_one_form_that_every_parser_takes() -> None:
     value = {"b": math.nan, "a": [math.inf, "\ud800", "é"]}
     assert as_json(value) == '{\n "a": [\n  null,\n  "?",\n  "é"\n ],\n "b": null\n}'

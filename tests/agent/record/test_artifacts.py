@@ -72,3 +72,14 @@ def test_no_name_leads_out_of_the_folder(name: str) -> None:
 @pytest.mark.parametrize("name", ["", ".", "..", "a/../../b", "/etc/x", "x\0y"])
 def test_a_name_that_leads_out_is_refused(name: str) -> None:
     assert inside(Path("/run/files"), name) is None
+
+
+def test_no_link_in_the_folder_leads_out_of_it(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    target = tmp_path / "run" / "files"
+    target.mkdir(parents=True)
+    (target / "in").symlink_to(tmp_path / "elsewhere")
+    assert inside(target, "in/x") is None
+    assert inside(target, "on/x") == target / "on" / "x"
+    (tmp_path / "run" / "links").symlink_to(tmp_path / "elsewhere")
+    assert inside(tmp_path / "run" / "links", "x") is None

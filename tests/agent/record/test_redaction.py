@@ -3,7 +3,7 @@
 import gzip
 import json
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -58,6 +58,12 @@ def test_what_only_sounds_like_one_stays(text: str) -> None:
     assert without_credentials(text) == text
 
 
+@pytest.mark.parametrize("piece", ["a.", "a-", "eyJ-", "?key", "1.5+"])
+def test_a_long_text_is_looked_through_in_time(piece: str) -> None:
+    text = piece * (500_000 // len(piece))
+    assert without_credentials(text) == text
+
+
 def test_the_secrets_of_an_address_and_of_variables_are_known() -> None:
     assert secrets_in_url("http://bob:p%40ss@h/v1?api_key=k1&page=2") == {
         "bob:p%40ss",
@@ -70,10 +76,16 @@ def test_the_secrets_of_an_address_and_of_variables_are_known() -> None:
     assert secrets_among(variables) == {"t", "u:pw", "pw"}
 
 
+def escaped(secret: str) -> str:
+    return json.dumps(secret)[1:-1]
+
+
 @given(st.text(min_size=8, max_size=20), st.text(), st.text())
-def test_a_secret_is_found_in_any_text_in_json_and_in_addresses(secret: str, before: str, after: str) -> None:
+def test_a_secret_is_found_in_any_text_in_json_in_python_and_in_addresses(secret: str, before: str, after: str) -> None:
     redactor = Redactor([secret])
-    for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe="")):
+    in_json = (escaped(secret), escaped(escaped(secret)), escaped(repr(secret)))
+    in_python = (repr(secret)[1:-1], ascii(secret)[1:-1], repr(secret.encode())[2:-1], repr(f"{secret}'\"")[1:-4])
+    for form in (secret, *in_json, *in_python, quote(secret, safe=""), quote_plus(secret)):
         assert form not in redactor.text(f"{before}{form}{after}")
 
 
@@ -93,6 +105,7 @@ def test_a_secret_that_may_be_spread_over_chunks_keeps_them_out() -> None:
     redactor = Redactor(["abcdefghij"])
     assert redactor.chunks([chunk("abcde"), chunk("fghij")], Reply(content="abcdefghij")) is None
     assert redactor.chunks([chunk("abcdefghij"), chunk("abc")], Reply(content="abc")) == [chunk(REDACTED), chunk("abc")]
+    assert redactor.chunks([chunk("\ud83d")], Reply(content="\ud83d")) == [chunk("\ud83d")]
 
 
 def contents(run: Path) -> dict[str, bytes]:

@@ -143,6 +143,16 @@ def test_a_run_that_stopped_is_gone_on_with_after_its_last_whole_event(tmp_path:
     assert (tmp_path / "run" / FILE_NAME).read_bytes() == b"".join(lines)
 
 
+def test_what_is_no_blob_is_gone_when_a_run_is_gone_on_with(tmp_path: Path) -> None:
+    with Transcript(tmp_path) as transcript:
+        transcript.append(Instructed(reason="limit", text="On."))
+    (tmp_path / "blobs" / "folder").mkdir(parents=True)
+    (tmp_path / "blobs" / "link").symlink_to(tmp_path)
+    with Transcript.reopen(tmp_path):
+        assert list((tmp_path / "blobs").iterdir()) == []
+    assert len(read(tmp_path).events) == 1
+
+
 def test_a_run_is_written_by_one_at_a_time(tmp_path: Path) -> None:
     with Transcript(tmp_path / "run") as transcript:
         transcript.append(FINISHED)

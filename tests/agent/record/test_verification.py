@@ -10,20 +10,25 @@ from typing import Any
 import pytest
 
 from agent import Limits, TranscriptError, Usage
-from agent.messages import Reply
+from agent.messages import Message, Reply
+from agent.record import requests
 from agent.record.events import (
     Blob,
     Environment,
+    Event,
     FileRecord,
     GivenFile,
+    Instructed,
+    ModelFailed,
     ModelReplied,
     ModelSettings,
+    ReplyCut,
     RunFinished,
     RunStarted,
     SandboxChanged,
     ToolRan,
 )
-from agent.record.history import messages_of, request_sha256
+from agent.record.history import messages_of, parts_of, request_sha256
 from agent.record.transcript import FILE_NAME, Transcript
 from agent.record.verification import Verdict, verify
 from sandbox import Policy
@@ -179,6 +184,12 @@ def link(path: Path) -> None:
     path.symlink_to("/etc/passwd")
 
 
+def move_out(path: Path) -> None:
+    elsewhere = path.parent.parent / f"elsewhere-{path.name}"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+
+
 def swap_lines(run: Path) -> None:
     lines = (run / FILE_NAME).read_bytes().splitlines(keepends=True)
     (run / FILE_NAME).write_bytes(b"".join([lines[0], lines[2], lines[1], *lines[3:]]))
@@ -210,6 +221,9 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda run: link(run / "files/in/made.txt"),
         "files/in/made.txt: It is not a regular file.",
     ),
+    "a transcript elsewhere": (lambda run: move_out(run / FILE_NAME), f"{FILE_NAME}: It is a link: "),
+    "blobs elsewhere": (lambda run: move_out(run / "blobs"), "blobs: It is a link: "),
+    "artifacts elsewhere": (lambda run: move_out(run / "files"), "files/in/made.txt: It leads out "),
     "a file too many": (lambda run: (run / "files/more").write_text(""), "files/more: No event speaks of it."),
     "a blob too many": (lambda run: (run / "blobs/more").write_text(""), "blobs/more: No event speaks of it."),
 }
@@ -226,12 +240,63 @@ def test_what_does_not_fit_is_named(run: Path, case: str) -> None:
     assert problem.startswith(words.format(given=given))
 
 
+def as_other(kind: type[ModelFailed | ReplyCut], replied: ModelReplied, **others: object) -> ModelFailed | ReplyCut:
+    told = replied.model_dump() | {"error": "None."} | others
+    return kind.model_validate({name: told[name] for name in kind.model_fields.keys() - {"type"}})
+
+
 def test_a_request_that_does_not_follow_from_the_events_is_named(tmp_path: Path) -> None:
     with Transcript(tmp_path / "run") as transcript:
         transcript.append(started([]))
         transcript.append(reply(transcript, 1, ["run_python"]).model_copy(update={"request_sha256": "0"}))
     [problem] = verify(tmp_path / "run").problems
     assert problem.startswith("line 2: request_sha256, which follows from the events before, is '0', expected '")
+
+
+@pytest.mark.parametrize("kind", [ModelFailed, ReplyCut])
+def test_so_is_one_that_brought_no_whole_reply(kind: type[ModelFailed | ReplyCut], tmp_path: Path) -> None:
+    with Transcript(tmp_path / "run") as transcript:
+        transcript.append(started([]))
+        transcript.append(as_other(kind, reply(transcript, 1, []), request_sha256="0"))
+    [problem] = verify(tmp_path / "run").problems
+    assert problem.startswith("line 2: request_sha256, which follows from the events before, is '0', expected '")
+
+
+def test_what_the_endpoint_sent_of_a_reply_that_was_cut_belongs_to_the_run(tmp_path: Path) -> None:
+    with Transcript(tmp_path / "run") as transcript:
+        transcript.append(started([]))
+        transcript.append(as_other(ReplyCut, reply(transcript, 1, [])))
+    verdict = verify(tmp_path / "run")
+    assert (verdict.blobs, verdict.problems, verdict.notes) == (1, [], ["The run has no end."])
+    with Transcript.reopen(tmp_path / "run"):
+        [blob] = (tmp_path / "run" / "blobs").iterdir()
+    blob.unlink()
+    assert verify(tmp_path / "run").problems == [f"blobs/{blob.name}: No such file or directory."]
+
+
+def test_each_event_is_read_once_for_all_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Transcript(tmp_path / "run") as transcript:
+        transcript.append(started([]))
+        for turn in range(1, 20):
+            transcript.append(reply(transcript, turn, []))
+    read: list[int] = []
+
+    def noted(event: Event, settings: ModelSettings | None) -> list[Message]:
+        read.append(event.seq)
+        return parts_of(event, settings)
+
+    monkeypatch.setattr(requests, "parts_of", noted)
+    assert verify(tmp_path / "run").problems == []
+    assert read == list(range(19))
+
+
+def test_a_run_that_is_gone_on_with_may_write_its_artifacts_anew(run: Path) -> None:
+    with Transcript.reopen(run) as transcript:
+        transcript.append(Instructed(reason="resumed", text="Go on."))
+    (run / "files/in/made.txt").write_text("anew")
+    verdict = verify(run)
+    assert without_notes(verdict) == ("incomplete", [])
+    assert [note.partition(":")[0] for note in verdict.notes] == ["The run has no end.", "files/in/made.txt"]
 
 
 def test_a_run_that_goes_on_is_incomplete(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import base64
 import struct
 import zlib
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from agent.replay.comparing import NOT_STOPPED, STOPPED_ELSEWHERE, Comparison, c
 from agent.replay.normalising import normalised
 from agent.replay.showing import Shown, shown_file
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
+from tests.agent.replay.test_normalising import EQUAL
 
 DAYS = ("2026-01-31", "2026-02-01")
 
@@ -51,6 +53,17 @@ def test_a_difference_comes_with_a_readable_diff() -> None:
 def test_an_address_is_the_same_after_normalisation() -> None:
     one, other = [ExecuteResult(data={"text/plain": f"<object at 0x7f00000000{n}>"}) for n in ("aa", "bb")]
     assert verdict(cell(one), cell(other)) == "same_after_normalisation"
+
+
+@pytest.mark.parametrize("case", EQUAL)
+def test_what_means_nothing_is_left_out_wherever_it_comes_out(case: str) -> None:
+    one, other = EQUAL[case]
+    for kind in ("text/plain", "text/html"):
+        values = [ExecuteResult(data={kind: text}) for text in (one, other)]
+        assert verdict(cell(values[0]), cell(values[1])) == "same_after_normalisation"
+    assert verdict(cell(out(one)), cell(out(other))) == "same_after_normalisation"
+    errors = [ErrorOutput(ename="E", evalue="", traceback=text.split("\n")) for text in (one, other)]
+    assert verdict(cell(errors[0]), cell(errors[1])) == "same_after_normalisation"
 
 
 def test_the_clock_explains_a_cell_that_was_stopped_and_now_comes_to_its_end() -> None:

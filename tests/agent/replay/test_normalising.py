@@ -20,6 +20,14 @@ EQUAL = {
         "CPU times: user 2 ms, sys: 0 ns, total: 2 ms\nWall time: 2.1 ms",
         "CPU times: total: 1 s\nWall time: 1min 3s",
     ),
+    "%timeit with a cache": (
+        "The slowest run took 4.2 times longer than the fastest. This could mean\nthat a result is cached.\n1",
+        "1",
+    ),
+    "ls -l": (
+        "total 4\n-rw-r--r-- 1 cellblock cellblock   12 Nov 26 07:47 a.csv\ndrwxrwxrwt. 2 0 0 40 Jan  1  2025 b",
+        "total 4\n-rw-r--r-- 1 cellblock cellblock   12 Nov 27 18:02 a.csv\ndrwxrwxrwt. 2 0 0 40 Feb 11 12:00 b",
+    ),
     "a temporary folder": ("/tmp/tmpab12_xyz/out.csv", "/tmp/tmpzz99_abc/out.csv"),
     "a warning's place": (
         "/tmp/ipykernel_7/123.py:1: FutureWarning: old",
@@ -47,6 +55,11 @@ DIFFERENT = {
         "1.23 ms ± 4.5 µs per loop (mean ± std. dev. of 3 runs, 1,000 loops each)",
     ),
     "a file": ("/tmp/tmporary.csv", "/tmp/tmpother_.csv"),
+    "the size of a file": (
+        "-rw-r--r-- 1 cellblock cellblock   12 Nov 26 07:47 a.csv",
+        "-rw-r--r-- 1 cellblock cellblock   13 Nov 26 07:47 a.csv",
+    ),
+    "a time beside a name": ("a.csv 12 Nov 26 07:47", "a.csv 12 Nov 26 07:48"),
     "a type": ("<A object at 0x7f12ab34cd56>", "<B object at 0x7f12ab34cd56>"),
 }
 
@@ -64,6 +77,12 @@ def test_the_day_of_a_run_may_stand_in_its_text() -> None:
 
 @given(st.text(alphabet="0123456789.-+e \n", max_size=60))
 def test_numbers_alone_are_never_touched(text: str) -> None:
+    assert normalised(text) == text
+
+
+@pytest.mark.parametrize("piece", ["1", "1.5 ms ", "-rw-r--r-- 1 ", "/tmp/tmp", "T_abcde", "at 0x"])
+def test_a_long_text_is_looked_through_in_time(piece: str) -> None:
+    text = piece * (500_000 // len(piece))
     assert normalised(text) == text
 
 

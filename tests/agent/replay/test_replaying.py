@@ -1,5 +1,6 @@
 """Real runs, done again in real sandboxes."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -149,3 +150,17 @@ async def test_a_run_without_its_files_says_which_is_missing(tmp_path: Path, lau
     with pytest.raises(TranscriptError) as caught:
         await replay(run, launcher)
     assert str(caught.value) == f"The run {str(run)!r} holds no copy of 'table.csv'."
+
+
+async def test_a_record_cannot_show_a_file_of_the_host(tmp_path: Path, launcher: DockerLauncher) -> None:
+    run = await record(tmp_path / "run", ["open('made.txt', 'w').write('made');"])
+    (tmp_path / "private.txt").write_text("private")
+    (run / "files" / "made.txt").unlink()
+    (run / "files" / "made.txt").symlink_to(tmp_path / "private.txt")
+    edit(run, '"artifacts":[{"name":"made.txt"', '"artifacts":[{"name":"../../private.txt"')
+    done = await replay(run, launcher)
+    edit(run, '"artifacts":[{"name":"../../private.txt"', '"artifacts":[{"name":"made.txt"')
+    edit(run, hashlib.sha256(b"made").hexdigest(), "0" * 64)
+    done = Replay([*done.items, *(await replay(run, launcher)).items], [])
+    assert [item.comparison.verdict for item in done.items if item.kind == "file"] == ["different"] * 3
+    assert not any("-private" in item.comparison.diff for item in done.items)
