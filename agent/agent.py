@@ -130,9 +130,11 @@ class Agent:
         prices: Prices | Path | str | None = None,
         limits: Limits | None = None,
         tools: Iterable[Callable[..., Any]] = (),
+        network: str = "none",
     ) -> Self:
         """The agent of a recorded run: its model, sampling, policy, prices and, unless others are given, its limits.
 
+        The network of its sandbox is `network`, whatever the run had.
         Without `api_key`, the environment has the key for the endpoint, as it would for a new run. Raises
         TranscriptError, and UsageError where `tools` are not the functions that the run had.
         """
@@ -145,7 +147,7 @@ class Agent:
             model=LocalModel(name=settings.model) if settings.base_url == "local" else endpoint,
             sampling=sampling_of(settings),
             prices=prices or started.prices,
-            policy=started.environment.policy,
+            policy=started.environment.policy.model_copy(update={"network": network}),
             limits=limits or started.limits,
             tools=tools,
             context_tokens=settings.context_tokens,
@@ -163,6 +165,7 @@ class Agent:
         prices: Prices | Path | str | None = None,
         limits: Limits | None = None,
         tools: Iterable[Callable[..., Any]] = (),
+        network: str = "none",
         force: bool = False,
         on_progress: Callable[[Progress], None] = _ignore,
     ) -> RunResult:
@@ -171,9 +174,10 @@ class Agent:
         Its cells are run again in a new sandbox and compared with the record; a call that has no answer is run, and
         the loop goes on, in the same run directory. The limits count anew. Raises what `run` and `recorded_in` raise,
         UsageError for a run that is answered, TranscriptError for one that is being written, and ResumeError where a
-        cell gives something else now, unless by `force`.
+        cell gives something else now, unless by `force`. A run that had a network needs it as `network`, or else
+        UsageError is raised: a record gives none by itself.
         """
-        agent = cls.recorded_in(run, api_key=api_key, prices=prices, limits=limits, tools=tools)
+        agent = cls.recorded_in(run, api_key=api_key, prices=prices, limits=limits, tools=tools, network=network)
         finished = read(Path(run)).finished
         if finished is not None and finished.outcome == "answered":
             raise UsageError(f"The run {str(run)!r} is answered; nothing is left to do.", mend=f"cellblock show {run}")
@@ -240,7 +244,8 @@ class Agent:
         """Several questions over one kernel, one history and one run directory; the limits are for each question.
 
         `resume` is a recorded run whose history is continued in its own directory, over a sandbox with its image and
-        policy in which its cells are run again; a cell that gives something else raises ResumeError, unless by `force`.
+        policy (with a network only where this agent has the same) in which its cells are run again; a cell that gives
+        something else raises ResumeError, unless by `force`.
         Raises what `run` raises for sandbox and model.
         """
         if resume is not None:
@@ -272,7 +277,13 @@ class Agent:
         async with (
             DockerLauncher() as launcher,
             reopened(
-                run, launcher, redactor=redactor, on_change=changes.append, on_progress=on_progress, force=force
+                run,
+                launcher,
+                redactor=redactor,
+                on_change=changes.append,
+                on_progress=on_progress,
+                network=self.policy.network,
+                force=force,
             ) as past,
             self.open_model(on_progress) as (model, context_tokens),
         ):

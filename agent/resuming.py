@@ -40,17 +40,19 @@ async def reopened(
     redactor: Redactor,
     on_change: Callable[[Change], None],
     on_progress: Callable[[Progress], None],
+    network: str,
     force: bool = False,
 ) -> AsyncIterator[Past]:
     """Open a run that has stopped, and run its cells again.
 
-    Raises TranscriptError where it is being written or cannot be, and ResumeError where a cell gives something else
-    than recorded, unless by `force`; then nothing was added to it.
+    Raises UsageError where it has a network other than `network`, TranscriptError where it is being written or cannot
+    be, and ResumeError where a cell gives something else than recorded, unless by `force`; then nothing was added.
     """
     recorded = read(run)
+    policy = policy_of(recorded, network=network)
     transcript = Transcript.reopen(recorded.directory, redactor=redactor)
     try:
-        async with Rerun(launcher, policy_of(recorded), recorded, on_change=on_change) as rerun:
+        async with Rerun(launcher, policy, recorded, on_change=on_change) as rerun:
             different = await _run_again(recorded, rerun, on_progress, force=force)
             _drop_uncounted(recorded)
             yield Past(transcript, rerun.session, recorded.finished, len(recorded.torn), different, rerun.before)

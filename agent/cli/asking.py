@@ -58,6 +58,9 @@ def resume(
     prices: Annotated[
         Path | None, typer.Option("--prices", metavar="FILE", help="Another table of prices than the run had (TOML).")
     ] = None,
+    network: Annotated[
+        str, typer.Option("--network", metavar="NETWORK", help="The network of the run, if its cells may have it.")
+    ] = "none",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     *,
     limits: Limits,
@@ -75,6 +78,7 @@ def resume(
                 run,
                 prices=prices,
                 limits=recorded.started.limits.model_copy(update=changed),
+                network=network,
                 force=force,
                 on_progress=view,
             )

@@ -30,6 +30,9 @@ def replay_run(
     update_image: Annotated[
         bool, typer.Option("--update-image", help="Use what the image's name now means, and see what that changes.")
     ] = False,
+    network: Annotated[
+        str, typer.Option("--network", metavar="NETWORK", help="The network of the run, if its cells may have it.")
+    ] = "none",
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
     """Run the cells of RUN again, without a model, and compare what comes out; exit code 1 for a difference."""
@@ -40,6 +43,7 @@ def replay_run(
             return await replay(
                 run,
                 launcher,
+                network=network,
                 update_image=update_image,
                 on_item=_ignore if as_json else lambda item: _show(item, console),
             )

@@ -12,7 +12,7 @@ from agent.replay.comparing import CHANCE, Comparison, compare, compare_cells, i
 from agent.replay.rerun import Rerun, policy_of
 from agent.replay.showing import Shown, shown, shown_file
 from agent.replay.steps import PassOver, RunCell, steps_of
-from sandbox import Description, Execution, Launcher, SandboxInfo
+from sandbox import Description, Execution, Launcher, Policy, SandboxInfo
 
 MAX_REPLAYS = 3
 """How often a run with a difference is replayed before that difference counts as one of substance."""
@@ -67,19 +67,27 @@ def ignore(_: Item) -> None:
 
 
 async def replay(
-    run: Path | str, launcher: Launcher, *, update_image: bool = False, on_item: Callable[[Item], None] = ignore
+    run: Path | str,
+    launcher: Launcher,
+    *,
+    network: str = "none",
+    update_image: bool = False,
+    on_item: Callable[[Item], None] = ignore,
 ) -> Replay:
     """Run the cells of a recorded run again and compare each output and file with the record.
 
+    `network` is the one that the run had, where its cells may have it again; else UsageError is raised.
     `on_item` hears each as it comes, before a difference is looked into: then the run is replayed again, to see
     whether it differs from itself. Raises TranscriptError, and SandboxError where no sandbox like the recorded one can
     be had.
     """
     recorded = read(Path(run))
-    first = await _pass(recorded, launcher, update_image, on_item)
+    policy = policy_of(recorded, network=network, update_image=update_image)
+    policy = policy.model_copy(update={"session_timeout_s": SESSION_S})
+    first = await _pass(recorded, launcher, policy, on_item)
     passes, items = [first], first.items
     while any(_is_open(item) for item in items) and len(passes) < MAX_REPLAYS:
-        passes.append(await _pass(recorded, launcher, update_image, ignore))
+        passes.append(await _pass(recorded, launcher, policy, ignore))
         items = [_looked_into(item, recorded, passes) for item in items]
     return Replay(items, _changes(recorded, first))
 
@@ -88,7 +96,7 @@ def _is_open(item: Item) -> bool:
     return item.comparison.verdict == "different" and item.comparison.why is None
 
 
-async def _pass(recorded: Recorded, launcher: Launcher, update_image: bool, on_item: Callable[[Item], None]) -> _Pass:
+async def _pass(recorded: Recorded, launcher: Launcher, policy: Policy, on_item: Callable[[Item], None]) -> _Pass:
     items: list[Item] = []
     seen: dict[tuple[str, str], Shown] = {}
     day = utc_now().date().isoformat()
@@ -97,7 +105,6 @@ async def _pass(recorded: Recorded, launcher: Launcher, update_image: bool, on_i
         items.append(item)
         on_item(item)
 
-    policy = policy_of(recorded, update_image=update_image).model_copy(update={"session_timeout_s": SESSION_S})
     async with Rerun(launcher, policy, recorded) as rerun:
         info, description = rerun.session.info, await rerun.session.describe()
         for step in steps_of(recorded.events):

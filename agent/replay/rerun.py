@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
-from agent.errors import TranscriptError
+from agent.errors import TranscriptError, UsageError
 from agent.record.events import Environment, RunStarted
 from agent.record.transcript import Recorded
 from agent.replay.steps import Collect, GiveFiles, PassOver, RunCell, Step
@@ -23,10 +23,18 @@ PATIENCE = 10
 MAX_READ_BYTES = 16 << 20
 
 
-def policy_of(recorded: Recorded, *, update_image: bool = False) -> Policy:
-    """The policy of the run, with its very image, or with what is now called so."""
+def policy_of(recorded: Recorded, *, network: str = "none", update_image: bool = False) -> Policy:
+    """The policy of the run, with its very image, or with what is now called so.
+
+    Raises UsageError where it has a network other than `network`: a record, which may be a stranger's, gives none.
+    """
     environment = recorded.started.environment
     policy = environment.policy
+    if policy.network not in ("none", network):
+        raise UsageError(
+            f"The run {str(recorded.directory)!r} had the network {policy.network!r}; its code would have it again.",
+            mend=f"the same command with --network {policy.network}, if it may",
+        )
     if not update_image:
         policy = policy.model_copy(update={"image": environment.image_id})
     if recorded.schema_version < FIRST_FIXED_VERSION:

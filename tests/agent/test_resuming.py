@@ -226,3 +226,14 @@ async def test_a_question_after_a_crash_in_a_call_finds_that_call_answered(
     ran = [event for event in read(directory).events if isinstance(event, ToolRan)]
     assert [event.execution is not None for event in ran] == [True, False]
     assert is_well_formed(directory)
+
+
+async def test_a_record_gives_no_network_by_itself(endpoint: RefillableEndpoint, tmp_path: Path) -> None:
+    script(endpoint, calls("print(1)"), says("1"))
+    crashed = cut(await run(endpoint, tmp_path / "run"), 2)
+    path = crashed / FILE_NAME
+    before = path.read_text().replace('"network":"none"', '"network":"bridge"')
+    path.write_text(before)
+    with pytest.raises(UsageError, match="had the network 'bridge'; its code would have it again"):
+        await Agent.resume(crashed)
+    assert path.read_text() == before

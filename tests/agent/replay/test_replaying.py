@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent import Agent
-from agent.errors import TranscriptError
+from agent.errors import TranscriptError, UsageError
 from agent.record.transcript import FILE_NAME
 from agent.replay.comparing import CHANCE
 from agent.replay.replaying import Item, Replay, replay
@@ -45,6 +45,17 @@ async def test_a_run_gives_the_same_again_with_its_files_and_plots(tmp_path: Pat
     assert set(verdicts(done).values()) == {"same"}
     assert list(verdicts(done)) == ["cell 1", "cell 2", "cell 3", "cell 4", "file out.csv", "file plot.png"]
     assert (seen, done.is_same, done.changes) == (done.items, True, [])
+
+
+async def test_a_record_gives_no_network_by_itself(tmp_path: Path, launcher: DockerLauncher) -> None:
+    run = await record(tmp_path / "run", ["print(1)"])
+    edit(run, '"network":"none"', '"network":"bridge"')
+    with pytest.raises(UsageError) as caught:
+        await replay(run, launcher, network="other")
+    assert str(caught.value) == (
+        f"The run '{run}' had the network 'bridge'; its code would have it again. "
+        "Try: the same command with --network bridge, if it may"
+    )
 
 
 async def test_stops_and_deaths_are_replayed_as_such(tmp_path: Path, launcher: DockerLauncher) -> None:
