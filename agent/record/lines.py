@@ -24,6 +24,8 @@ LARGE_JSON_CHARS = 16_384
 MAX_HEIGHT = 64
 """And one that is nested deeper: JSON parsers read about 200 levels."""
 REFERENCE_CHARS = 80
+MAX_REFERENCES = 100_000
+"""Of one line: blobs that refer to each other make few bytes as many as one likes."""
 
 _KEY = re.compile(r"\$+(?:text|json)")
 _END = re.compile(rb'(?P<body>.*),"sha256":"(?P<sha256>[0-9a-f]{64})"\}\n', re.DOTALL)
@@ -89,6 +91,7 @@ class _Resolver:
     def __init__(self, blobs: Blobs, names: set[str]) -> None:
         self._blobs = blobs
         self._names = names
+        self._resolved = 0
 
     def resolve(self, value: Any) -> Any:
         match value:
@@ -103,17 +106,22 @@ class _Resolver:
             case _:
                 return value
 
-    def _text(self, sha256: str) -> str:
+    def _content(self, sha256: str) -> bytes:
         self._names.add(sha256)
+        self._resolved += 1
+        if self._resolved > MAX_REFERENCES:
+            raise TranscriptError(f"A line refers to more than {MAX_REFERENCES} blobs.")
+        return self._blobs.get(sha256)
+
+    def _text(self, sha256: str) -> str:
         try:
-            return self._blobs.get(sha256).decode()
+            return self._content(sha256).decode()
         except UnicodeDecodeError as error:
             raise TranscriptError(f"The blob {sha256!r} is not text.") from error
 
     def _json(self, sha256: str) -> Any:
-        self._names.add(sha256)
         try:
-            return from_json(self._blobs.get(sha256))
+            return from_json(self._content(sha256))
         except ValueError as error:
             raise TranscriptError(f"The blob {sha256!r} is not JSON.") from error
 

@@ -94,6 +94,16 @@ def test_what_is_no_hash_is_no_blob(tmp_path: Path, name: str) -> None:
         parse(json.dumps({"$text": name}).encode(), SCHEMA_VERSION, Blobs(tmp_path))
 
 
+def test_blobs_that_refer_to_each_other_again_and_again_are_an_error_at_once(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    reference: dict[str, Any] = {"text": "x"}
+    for _ in range(12):
+        reference = {"$json": blobs.put(json.dumps([reference] * 10).encode()).sha256}
+    line = encode(displayed({"a": "mark"}), blobs)[0].replace(b'"mark"', json.dumps(reference).encode())
+    with pytest.raises(TranscriptError, match="more than 100000 blobs"):
+        decoded(line, blobs)
+
+
 def test_a_blob_that_is_missing_or_changed_is_named(tmp_path: Path) -> None:
     blobs = Blobs(tmp_path)
     sha256 = blobs.put(b"x").sha256
