@@ -22,6 +22,7 @@ from agent.batch.summary import End, Summary, Tally, seconds_of
 from agent.batch.tasks import BatchTask
 from agent.batch.worker import Ran, Worker
 from agent.progress import Progress, TurnEnded
+from sandbox import ImageError
 
 
 class Batch:
@@ -169,6 +170,8 @@ class Batch:
             ran = await self._ran(task, worker)
             if ran.failure is None:
                 return [*doubts.settle(), self._result(task, ran)]
+            if isinstance(ran.failure, ImageError) and "image" in task.policy.model_fields_set:
+                return [self._result(task, ran)]  # the others have another image
             verdict = await doubts.judge(ran.failure, reruns=reruns)
             if verdict == "record":
                 return [self._result(task, ran)]

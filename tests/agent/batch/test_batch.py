@@ -20,7 +20,7 @@ from agent.errors import AccessError, AgentError, EndpointError
 from agent.limits import Limits
 from agent.messages import Usage
 from agent.progress import Progress, TurnEnded
-from sandbox import CellblockError
+from sandbox import CellblockError, ImageError, Policy
 
 pytestmark = pytest.mark.usefixtures("clean_environ")
 AGENT_OPTIONS: dict[str, Any] = {"model": "m", "base_url": "http://127.0.0.1:9/v1"}
@@ -201,6 +201,17 @@ async def test_a_refused_key_ends_the_batch_with_one_line_and_no_result(tmp_path
     assert summary(tmp_path)["end"] == "environment"
     worker.failures = {}
     assert await run(tmp_path, tasks("a", "b", "c"), worker) == ["a", "b", "c"]
+
+
+async def test_an_image_of_a_tasks_own_that_is_missing_ends_that_task_alone(tmp_path: Path) -> None:
+    worker = FakeWorker(jobs=1)
+    worker.failures = {"a": ImageError("Not there.")}
+    own = BatchTask(id="a", task="x", policy=Policy(image="nowhere:1"))
+    assert await run(tmp_path, [own, *tasks("b")], worker) == ["a", "b"]
+    assert written(tmp_path)["a"].error == "Not there."
+    worker.failures = {"c": ImageError("Not there.")}
+    with pytest.raises(ImageError):
+        await run(tmp_path / "all", tasks("c", "d"), worker)
 
 
 async def test_a_batch_without_its_engine_does_not_begin(tmp_path: Path) -> None:
