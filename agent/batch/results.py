@@ -26,6 +26,7 @@ REPLACED = "replaced.jsonl"
 SUMMARY = "summary.json"
 TASKS = "tasks"
 ABANDONED = "abandoned"
+WHAT = "the batch's directory"
 
 
 class TaskResult(BaseModel):
@@ -93,7 +94,7 @@ class BatchDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = (self.path / ".lock").open("a+")
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise TranscriptError.unwritable(WHAT, self.path, error) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -172,13 +173,7 @@ class BatchDirectory:
         try:
             yield
         except OSError as error:
-            raise self._unwritable(error) from error
-
-    def _unwritable(self, error: OSError) -> TranscriptError:
-        return TranscriptError(
-            f"Cannot write the batch's directory {str(self.path)!r}: {error.strerror}.",
-            mend=f"df -h {self.path.parent}",
-        )
+            raise TranscriptError.unwritable(WHAT, self.path, error) from error
 
 
 def turns_of(run: Path) -> list[ModelReplied]:

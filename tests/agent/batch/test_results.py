@@ -106,5 +106,5 @@ def test_a_directory_that_cannot_be_made_is_told_of(tmp_path: Path) -> None:
         pass
     where = str(tmp_path / "file" / "out")
     assert str(caught.value) == (
-        f"Cannot write the batch's directory {where!r}: Not a directory. Try: df -h {tmp_path / 'file'}"
+        f"Cannot write the batch's directory {where!r}: Not a directory. Try: ls -ld {tmp_path / 'file'}"
     )
