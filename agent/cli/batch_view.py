@@ -13,7 +13,7 @@ from rich.text import Text
 from agent.batch.activity import Activity
 from agent.batch.batch import Batch
 from agent.batch.results import TaskResult
-from agent.batch.summary import error_lines, table_rows
+from agent.batch.summary import End, error_lines, table_rows
 from agent.text import cut_middle, plain
 
 REFRESH_PER_S = 4
@@ -23,6 +23,15 @@ WORDS = {
     "interrupted": "finishing what runs; Ctrl-C: stop it",
 }
 
+ENDS: dict[End, str] = {
+    "done": "done",
+    "interrupted": "interrupted",
+    "environment": "stopped",
+    "tokens": "stopped, for the budget of tokens is spent",
+    "cost": "stopped, for the budget of cost is spent",
+    "seconds": "stopped, for the budget of time is spent",
+}
+
 
 class BatchView:
     """Use it as a context manager around the batch, and give it each result."""
@@ -30,6 +39,7 @@ class BatchView:
     def __init__(self, batch: Batch, console: Console) -> None:
         self._batch = batch
         self._console = console
+        self._shown = 0
         self._live = Live(
             console=console, get_renderable=self._render, refresh_per_second=REFRESH_PER_S, transient=True
         )
@@ -49,8 +59,9 @@ class BatchView:
 
     def show(self, result: TaskResult) -> None:
         """One line for a finished task; in a terminal, only where it went wrong."""
+        self._shown += 1
         if not self._console.is_terminal:
-            done = self._batch.tally.all.tasks
+            done = self._batch.tally.all.tasks - self._batch.run_here + self._shown
             self._console.print(escape(f"{done}/{self._batch.total}  {result_line(result)}"), soft_wrap=True)
         elif result.outcome != "answered" or result.match is False:
             style = "red" if result.outcome == "error" else "yellow"
@@ -110,7 +121,8 @@ def result_line(result: TaskResult) -> str:
     outcome = f"{result.outcome} ({result.limit})" if result.limit else result.outcome
     match = {True: ", match", False: ", no match", None: ""}[result.match]
     said = " ".join(plain(result.error or result.answer or "").split())
-    return f"{result.id}: {outcome}{match}, {result.duration_s:.1f} s: {cut_middle(said, 160, ' … ')}"
+    told = f"{result.id}: {outcome}{match}, {result.duration_s:.1f} s"
+    return f"{told}: {cut_middle(said, 160, ' … ')}" if said else told
 
 
 def _cells(activity: Activity) -> tuple[Text, str, Text]:
@@ -119,7 +131,12 @@ def _cells(activity: Activity) -> tuple[Text, str, Text]:
 
 
 def table_lines(batch: Batch) -> list[str]:
-    """The table at the end, in Markdown with even columns, and the errors that were most frequent."""
+    """The table at the end, in Markdown with even columns, and the errors that were most frequent.
+
+    There is none where nothing could be begun.
+    """
+    if batch.end == "environment" and not batch.tally.all.tasks:
+        return []
     rows = table_rows(batch.tally, batch.missing)
     filled = [column for column in range(len(rows[0])) if column < 2 or any(row[column] for row in rows[1:])]
     widths = {column: max(len(row[column]) for row in rows) for column in filled}
