@@ -70,10 +70,10 @@ class BatchView:
     def _render(self) -> Group:
         rows = max(3, self._console.height - 6)
         at_work = sorted(self._batch.spending.at_work.values(), key=lambda activity: activity.begun_s)
-        grid = Table.grid(padding=(0, 2))
+        grid = Table.grid(padding=(0, 2), expand=True)
         grid.add_column(no_wrap=True, max_width=32, style="cyan")
         grid.add_column(justify="right", no_wrap=True)
-        grid.add_column(no_wrap=True, overflow="ellipsis", style="dim")
+        grid.add_column(no_wrap=True, overflow="ellipsis", style="dim", ratio=1)  # the only one to be cut
         for activity in at_work[:rows]:
             grid.add_row(*_cells(activity))
         if len(at_work) > rows:
