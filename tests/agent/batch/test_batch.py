@@ -16,7 +16,7 @@ from agent import Agent, BatchTask, Budget, TaskResult, TranscriptError, UsageEr
 from agent.batch.batch import Batch
 from agent.batch.results import ABANDONED, REPLACED, SUMMARY
 from agent.batch.worker import Ran
-from agent.errors import AccessError, AgentError, EndpointError
+from agent.errors import AccessError, AgentError, EndpointError, UnreachableError
 from agent.limits import Limits
 from agent.messages import Usage
 from agent.progress import Progress, TurnEnded
@@ -49,10 +49,10 @@ class FakeWorker:
         return None
 
     async def run(self, task: BatchTask, directory: Path, on_progress: Callable[[Progress], None]) -> Ran:
-        await asyncio.to_thread(directory.mkdir, parents=True)
         self.ran.append(task.id)
         on_progress(TurnEnded("", "", is_answer=True, usage=USAGE))
         try:
+            await asyncio.to_thread(directory.mkdir, parents=True)
             await asyncio.sleep(60 if task.id in self.slow else 0)
         except asyncio.CancelledError:
             self.stopped.append(task.id)
@@ -220,6 +220,21 @@ async def test_a_batch_without_its_engine_does_not_begin(tmp_path: Path) -> None
     with pytest.raises(EndpointError, match="Nobody there"):
         await run(tmp_path, tasks("a"), worker)
     assert worker.ran == []
+
+
+async def test_a_task_is_seen_while_it_is_looked_what_is_wrong(tmp_path: Path) -> None:
+    worker = FakeWorker(jobs=1)
+    worker.failures = {"a": UnreachableError("Nobody there.")}
+    started = batch(tmp_path, tasks("a", "b"), worker)
+    seen: list[str] = []
+
+    async def look() -> None:
+        seen.extend(activity.doing for activity in started.spending.at_work.values())
+
+    worker.check = look  # type: ignore[method-assign]
+    async with aclosing(started.results()) as results:
+        assert [result.id async for result in results] == ["a", "b"]
+    assert seen == ["looks what is wrong: Nobody there."]
 
 
 async def test_failures_that_may_be_the_endpoints_are_written_once_another_task_is_answered(tmp_path: Path) -> None:
