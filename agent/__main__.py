@@ -2,6 +2,7 @@
 
 import os
 import sys
+from io import TextIOWrapper
 
 INTERRUPTED = 130
 STREAMS = ("stdin", "stdout", "stderr")
@@ -10,6 +11,7 @@ STREAMS = ("stdin", "stdout", "stderr")
 def main() -> None:
     """Run the command line and exit with its code."""
     open_closed_streams()
+    let_all_be_written()
     try:
         from agent.cli.main import command_line  # noqa: PLC0415
 
@@ -26,6 +28,12 @@ def open_closed_streams() -> None:
         if getattr(sys, name) is None:
             os.dup2(os.open(os.devnull, os.O_RDWR), number)
             setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
+
+
+def let_all_be_written() -> None:
+    """What the terminal's encoding does not have is escaped, as on stderr."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

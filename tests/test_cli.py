@@ -122,6 +122,14 @@ def test_a_stream_that_is_closed_is_an_empty_one(tmp_path: Path) -> None:
     assert closed("2>&-", "model", "ls").stdout
 
 
+@pytest.mark.docker
+def test_what_the_terminal_cannot_show_is_escaped(tmp_path: Path) -> None:
+    with ScriptedEndpoint([says("\u5317\u4eac")]) as endpoint:
+        there = ["--model", "m", "--base-url", endpoint.base_url, "-o", str(tmp_path / "run")]
+        done = cellblock("run", "x", *there, environ={"PYTHONIOENCODING": "latin-1"})
+    assert (done.returncode, done.stdout) == (0, "\\u5317\\u4eac\n")
+
+
 def test_a_result_that_cannot_be_written_is_one_line() -> None:
     done = closed("> /dev/full", "model", "ls")
     assert done.returncode == 3
