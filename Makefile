@@ -51,7 +51,7 @@ format: setup ## Rewrite the code in the project's style
 	$(BIN)/ruff format .
 
 lock: ## Choose the newest allowed dependencies anew (needs uv)
-	uv pip compile pyproject.toml --extra local --group dev --universal --python-version 3.11 --upgrade \
+	uv pip compile pyproject.toml --extra local --extra ray --group dev --universal --python-version 3.11 --upgrade \
 	    --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links -o .requirements.lock
 	uv pip compile images/requirements.in --python-version 3.13 --python-platform linux --only-binary :all: --upgrade \
 	    --no-emit-package debugpy --no-emit-package jedi --no-emit-package parso \

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agent.errors import (
         AccessError,
         AgentError,
+        ClusterError,
         ContentFilterError,
         ContextLengthError,
         EndpointError,
@@ -42,6 +43,7 @@ __all__ = [
     "AgentError",
     "BatchTask",
     "Budget",
+    "ClusterError",
     "ContentFilterError",
     "ContextLengthError",
     "Conversation",
@@ -81,6 +83,7 @@ _HOMES = {
     "agent.errors": (
         "AccessError",
         "AgentError",
+        "ClusterError",
         "ContentFilterError",
         "ContextLengthError",
         "EndpointError",

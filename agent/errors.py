@@ -9,6 +9,7 @@ CellblockError
     │   ├── ContextLengthError    the messages are longer than the model can read
     │   └── ContentFilterError    the provider's filter stopped what was asked or answered
     ├── LocalModelError       the built-in model is missing, damaged or cannot be served (exit code 3)
+    ├── ClusterError          no machine of a Ray cluster can be had (exit code 3)
     ├── TranscriptError       a run directory cannot be read or written (exit code 3)
     ├── PlaybackError         a recorded run was asked what it does not hold (exit code 1)
     ├── ResumeError           a run cannot be gone on with as it was (exit code 1)
@@ -59,6 +60,12 @@ class ContentFilterError(EndpointError):
 
 class LocalModelError(AgentError):
     """The built-in model is missing, damaged or cannot be served."""
+
+    exit_code = 3
+
+
+class ClusterError(AgentError):
+    """No machine of a Ray cluster can be had, or tasks are lost with theirs."""
 
     exit_code = 3
 

@@ -21,7 +21,9 @@ class Limits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_turns: int | None = Field(12, ge=1, description="Turns of the model.")
-    max_tokens: int | None = Field(None, ge=1, description="Input and output tokens of all turns together.")
+    max_tokens: int | None = Field(
+        None, ge=1, description="Input and output tokens of all turns together, where the endpoint counts them."
+    )
     max_cost: float | None = Field(None, gt=0, description="Cost of all turns together, in the price's currency.")
     max_seconds: float | None = Field(None, gt=0, description="Wall clock in seconds; what then runs is stopped.")
     max_consecutive_failures: int | None = Field(

@@ -207,15 +207,17 @@ class Loop:
 
     async def _execute(self, call: ToolCall) -> bool:
         """Run one call and record what the model is told about it; True where we were cancelled meanwhile."""
+        tool = self._functions.get(call.name.strip().rpartition(".")[2])
         try:
-            if tool := self._functions.get(call.name.strip().rpartition(".")[2]):
+            if tool:
                 await self._call(tool, call)
                 return False
             return await self._run(call, toolcalls.code_of(call, others=self._functions))
         except toolcalls.BadCallError as error:
             self.meter.count_try(failed=True)
             self._record(call, str(error))
-            self._on_progress(progress.CodeEnded(None, str(error)))
+            told = str(error)
+            self._on_progress(progress.ToolEnded(tool.name, told) if tool else progress.CodeEnded(None, told))
             return False
 
     async def _run(self, call: ToolCall, code: str) -> bool:

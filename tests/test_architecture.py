@@ -41,6 +41,8 @@ LAYERS = [  # each may import those before it
     ("agent.batch.matching", "agent.batch.activity"),
     ("agent.batch.tasks",),
     ("agent.batch.input", "agent.batch.results", "agent.batch.worker"),
+    ("agent.batch.node",),
+    ("agent.batch.cluster",),
     ("agent.batch.resuming", "agent.batch.doubts", "agent.batch.spending", "agent.batch.summary"),
     ("agent.batch.batch",),
     ("agent.batch",),
@@ -55,6 +57,7 @@ ONLY_IN = {
     "nh3": ("agent/export/rich_text.py",),
     "openai": ("agent/endpoint/",),
     "httpx2": ("agent/endpoint/",),
+    "ray": ("agent/batch/cluster.py",),
     "typer": ("agent/cli/",),
     "xllamacpp": ("agent/local/",),
 }

@@ -44,6 +44,7 @@ RUN_HERE = {
     "cellblock export runs/prices --to html -o prices.html": "test_the_commands_in_turn",
     "cellblock replay runs/prices": "test_the_commands_in_turn",
     "cellblock batch questions.jsonl -o runs/questions": "test_an_evaluation_ends_with_the_table_that_is_shown",
+    "cellblock batch questions.jsonl -o runs/questions --ray HEAD:6379": "tests/chaos/test_ray.py, on a real cluster",
     "cellblock chat": "tests/agent/cli/test_chat.py, in a terminal",
     "cellblock doctor": "test_a_command_succeeds",
     "cellblock gc --dry-run": "test_a_sweep_succeeds",

@@ -196,8 +196,7 @@ class Batch:
             return ran
         finally:
             del self.spending.at_work[task.id]
-            spent = ran or activity
-            self.spending.add(spent.usage, spent.cost, spent.turns)
+            self.spending.add(activity.usage, activity.cost, activity.turns)
             self._unfinished_runs += ran is None
 
     @contextmanager

@@ -16,6 +16,7 @@ from typing import Literal
 from agent.batch.results import TaskResult
 from agent.errors import (
     AccessError,
+    ClusterError,
     ContentFilterError,
     ContextLengthError,
     EndpointError,
@@ -34,7 +35,7 @@ from sandbox import (
 )
 
 LASTING = (AccessError, ImageError, LocalModelError, TranscriptError)
-ABSENT = (UnreachableError, EngineError, StartError, SessionClosedError)
+ABSENT = (UnreachableError, ClusterError, EngineError, StartError, SessionClosedError)
 OWN = (ContentFilterError, ContextLengthError, FileTransferError)
 LASTING_IN_A_ROW = 3
 IN_A_ROW = 10
@@ -70,7 +71,7 @@ class Doubts:
 
     async def judge(self, failure: CellblockError, *, reruns: int) -> Verdict:
         """What becomes of a task that failed. Raises the failure of the environment that ends the batch."""
-        if isinstance(failure, OWN) or not isinstance(failure, (EndpointError, SandboxError, *LASTING)):
+        if isinstance(failure, OWN) or not isinstance(failure, (EndpointError, SandboxError, ClusterError, *LASTING)):
             return "record"
         if isinstance(failure, LASTING):
             self._lasting += 1

@@ -1,9 +1,8 @@
 """The library's batch: tasks as values, and results as they are finished."""
 
-import os
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +12,41 @@ from agent.batch.input import Complaints, check_tasks
 from agent.batch.results import TaskResult
 from agent.batch.spending import Budget
 from agent.batch.tasks import BatchTask
-from agent.batch.worker import LocalWorker
-from agent.endpoint.config import LocalModel
-from agent.endpoint.limiter import Limiter, RateLimit
+from agent.batch.worker import LocalWorker, Worker
+from agent.endpoint.limiter import RateLimit
+from agent.errors import UsageError
 
-JOBS = 4
 TASK_SECONDS = 600.0
 """The limit on time of a task for which none is given: a batch is left alone, and must end."""
 
 
-def default_jobs(agent: Agent) -> int:
-    """Tasks at once. A local model has the machine to itself with one."""
-    return 1 if isinstance(agent.model, LocalModel) else JOBS
-
-
-def limited(agent: Agent, rate: RateLimit, jobs: int) -> Agent:
-    """The agent under a limit that all its tasks share, and each task under one on time."""
-    limiter = Limiter(replace(rate, requests_at_once=min(rate.requests_at_once or jobs, jobs)))
+def in_time(agent: Agent) -> Agent:
+    """The agent with a limit on the time of each task."""
     if "max_seconds" in agent.limits.model_fields_set:
-        return agent.varied(limiter=limiter)
-    return agent.varied(limiter=limiter, limits=agent.limits.model_copy(update={"max_seconds": TASK_SECONDS}))
+        return agent
+    return agent.varied(limits=agent.limits.model_copy(update={"max_seconds": TASK_SECONDS}))
+
+
+def worker_for(
+    agent: Agent,
+    *,
+    jobs: int | None,
+    rate: RateLimit | None,
+    max_starting: int | None,
+    ray: str | None,
+    note: Callable[[str], None] = lambda _: None,
+) -> Worker:
+    """Who runs the tasks: this machine, or those of the Ray cluster at an address. Raises UsageError."""
+    if ray is None:
+        return LocalWorker(agent, jobs=jobs, rate=rate, max_starting=max_starting)
+    try:
+        cluster = import_module("agent.batch.cluster")
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise UsageError("A Ray cluster needs the extra 'ray'.", mend="pip install 'cellblock[ray]'") from error
+    worker: Worker = cluster.RayWorker(agent, ray, jobs=jobs, rate=rate, max_starting=max_starting, note=note)
+    return worker
 
 
 async def run_batch(
@@ -46,6 +60,7 @@ async def run_batch(
     budget: Budget | None = None,
     retry_failed: bool = False,
     redo: bool = False,
+    ray: str | None = None,
 ) -> AsyncGenerator[TaskResult, None]:
     """Answer each task in a sandbox of its own, and yield its result as it is finished and written.
 
@@ -56,19 +71,18 @@ async def run_batch(
 
     `jobs` tasks run at once, 4 of them, or 1 with the built-in model; `rate` limits the requests of all together,
     and `max_starting` the sandboxes that start at once. Where the agent's limits say nothing of time, a task has 600 s.
+    With `ray`, the address of a Ray cluster, its machines share the tasks and the rate.
 
     To leave early, close it: `async with contextlib.aclosing(run_batch(...)) as results`; what then runs is stopped.
     Raises UsageError for bad tasks, all together, before anything starts; and SandboxError, EndpointError,
     LocalModelError or TranscriptError where no task would fare better. One task's failure is never raised.
     """
-    agent = agent or Agent()
-    jobs = jobs or default_jobs(agent)
-    agent = limited(agent, rate or RateLimit(), jobs)
+    agent = in_time(agent or Agent())
     batch = Batch(
         check_tasks(enumerate(tasks, start=1), Complaints("The batch", "task"), Path()),
         Path(output),
         agent,
-        LocalWorker(agent, jobs=jobs, max_starting=max_starting or default_starting()),
+        worker_for(agent, jobs=jobs, rate=rate, max_starting=max_starting, ray=ray),
         budget=budget,
         retry_failed=retry_failed,
         redo=redo,
@@ -76,8 +90,3 @@ async def run_batch(
     async with aclosing(batch.results()) as results:
         async for result in results:
             yield result
-
-
-def default_starting() -> int:
-    """Sandboxes that start at once: each takes a core for a moment."""
-    return max(2, os.cpu_count() or 1)

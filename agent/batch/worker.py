@@ -4,10 +4,11 @@ A batch knows its workers by the protocol alone, and it alone writes results: a 
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -16,7 +17,8 @@ from agent.agent import Agent
 from agent.batch.activity import Activity
 from agent.batch.tasks import BatchTask
 from agent.conversation import Conversation
-from agent.endpoint.config import RecordedModel
+from agent.endpoint.config import LocalModel, RecordedModel
+from agent.endpoint.limiter import Limiter, RateLimit
 from agent.endpoint.model import Model
 from agent.errors import AgentError, UnreachableError, UsageError
 from agent.limits import LimitName, Limits
@@ -28,6 +30,7 @@ from agent.result import RunResult
 from sandbox import CellblockError, Change, Policy, Pool
 from sandbox.docker import DockerLauncher, connect, default_image, find_orphans, remove_container, require_image
 
+JOBS = 4
 CHECK_S = 15.0
 MARGIN_S = 30.0
 """Beyond its limit on time, for what is around a task: its files, a cell that is stopped, its last turn's end."""
@@ -77,21 +80,47 @@ class Worker(Protocol):
         """So many tasks are still to come: no more sandboxes are to be kept warm."""
 
 
+def check_model(agent: Agent) -> None:
+    """Raises UsageError where the agent's model is a recorded run."""
+    if isinstance(agent.model, RecordedModel):
+        raise UsageError("A recorded run answers its own task, and no batch.", mend="cellblock batch --model NAME ...")
+
+
+def default_jobs(agent: Agent) -> int:
+    """Tasks at once on one machine. A local model has the machine to itself with one."""
+    return 1 if isinstance(agent.model, LocalModel) else JOBS
+
+
+def default_starting() -> int:
+    """Sandboxes that start at once on this machine: each takes a core for a moment."""
+    return max(2, os.cpu_count() or 1)
+
+
+def at_once(rate: RateLimit, jobs: int) -> RateLimit:
+    """The rate where so many tasks run: each has one request under way."""
+    return replace(rate, requests_at_once=min(rate.requests_at_once or jobs, jobs))
+
+
 class LocalWorker:
     """Runs tasks in this process: one model for all, and a fresh sandbox for each from a warm pool."""
 
-    def __init__(self, agent: Agent, *, jobs: int, max_starting: int) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        *,
+        jobs: int | None = None,
+        rate: RateLimit | None = None,
+        max_starting: int | None = None,
+    ) -> None:
         """At most `max_starting` sandboxes start at a time; a local model answers `jobs` requests at a time.
 
-        Raises UsageError where the agent's model is a recorded run.
+        The agent's own limiter is kept where no `rate` is given. Raises UsageError where its model is a recorded run.
         """
-        if isinstance(agent.model, RecordedModel):
-            raise UsageError(
-                "A recorded run answers its own task, and no batch.", mend="cellblock batch --model NAME ..."
-            )
-        self.jobs = jobs
-        self._agent = agent
-        self._max_starting = max_starting
+        check_model(agent)
+        self.jobs = jobs or default_jobs(agent)
+        has_own = agent.limiter is not None and rate is None
+        self._agent = agent if has_own else agent.varied(limiter=Limiter(at_once(rate or RateLimit(), self.jobs)))
+        self._max_starting = max_starting or default_starting()
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

@@ -7,10 +7,15 @@ import asyncio
 import inspect
 import re
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from contextlib import suppress
+from contextvars import copy_context
+from threading import Thread
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError, create_model
 
+from agent.calls import lenient
 from agent.calls.toolcalls import RUN_PYTHON, BadCallError, arguments_of
 from agent.errors import UsageError
 from agent.messages import ToolCall
@@ -18,10 +23,10 @@ from agent.prompting.words import OBSERVATION
 from agent.text import cut_middle, encodable
 
 MAX_CHARS = 8_000
-"""Of what a function returns to the model."""
+"""Of what the model reads of a function: what it returns, or what is wrong."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-_ANY: TypeAdapter[Any] = TypeAdapter(Any)
+_ANY: TypeAdapter[Any] = TypeAdapter(Any, config=ConfigDict(ser_json_inf_nan="constants"))
 _KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -57,25 +62,98 @@ class FunctionTool:
         A function that is no coroutine runs in a thread. Raises BadCallError where the arguments do not fit.
         """
         try:
-            arguments = self._arguments.model_validate(arguments_of(call.arguments or "{}"))
+            returned = await self._run(self._given(call))
+            return cut_middle(encodable(_text(returned)), MAX_CHARS, OBSERVATION["cut"])
+        except BadCallError:
+            raise
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            return self._failed(error)
+        except (Exception, SystemExit) as error:  # whatever it is, the model may do something about it
+            return self._failed(error)
+
+    def _failed(self, error: BaseException) -> str:
+        told = OBSERVATION["tool_failed"].format(name=self.name, error=encodable(_described(error)))
+        return cut_middle(told, MAX_CHARS, "…")
+
+    def _given(self, call: ToolCall) -> dict[str, Any]:
+        """The arguments by the names of the parameters."""
+        try:
+            arguments = self._validated(arguments_of(call.arguments or "{}"))
+        except BadCallError as error:
+            raise self._bad(OBSERVATION["unreadable_arguments"]) from error
         except ValidationError as error:
-            errors = "; ".join(_describe(detail["loc"], detail["msg"]) for detail in error.errors())
-            raise BadCallError(OBSERVATION["bad_arguments"].format(name=self.name, errors=errors)) from error
-        given = {
+            raise self._bad("; ".join(_wrong(detail["loc"], detail["msg"]) for detail in error.errors())) from error
+        return {
             name: getattr(arguments, field)
             for field, name in self._names.items()
             if field in arguments.model_fields_set
         }
+
+    def _bad(self, errors: str) -> BadCallError:
+        told = cut_middle(encodable(errors), MAX_CHARS, "…")
+        return BadCallError(OBSERVATION["bad_arguments"].format(name=self.name, errors=told))
+
+    def _validated(self, value: Any) -> BaseModel:
+        """The arguments; what does not fit as a text is tried as the JSON in it, in which models wrap what is none."""
         try:
-            return cut_middle(encodable(_text(await self._run(given))), MAX_CHARS, OBSERVATION["cut"])
-        except (Exception, SystemExit) as error:  # whatever it is, the model may do something about it
-            told = encodable(f"{type(error).__name__}: {error}")
-            return cut_middle(OBSERVATION["tool_failed"].format(name=self.name, error=told), MAX_CHARS, "…")
+            return self._arguments.model_validate(value)
+        except ValidationError as error:
+            wrong = {detail["loc"][0] for detail in error.errors() if detail["loc"]}
+            if not isinstance(value, dict):
+                raise
+            with suppress(ValidationError):
+                return self._arguments.model_validate(
+                    {name: _unwrapped(item) if name in wrong else item for name, item in value.items()}
+                )
+            raise
 
     async def _run(self, given: dict[str, Any]) -> Any:
         if inspect.iscoroutinefunction(self._function):
             return await self._function(**given)
-        return await asyncio.to_thread(self._function, **given)
+        returned = await _in_thread(lambda: self._function(**given))
+        return await returned if inspect.isawaitable(returned) else returned
+
+
+async def _in_thread(work: Callable[[], Any]) -> Any:
+    """What it returns. A thread that never ends keeps neither the run nor the program from ending."""
+    outcome: Future[Any] = Future()
+    outcome.set_running_or_notify_cancel()
+
+    def settle() -> None:
+        try:
+            outcome.set_result(work())
+        except StopIteration as error:  # no future of asyncio can hold it
+            outcome.set_exception(RuntimeError(f"function raised {error!r}"))
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    Thread(target=copy_context().run, args=(settle,), daemon=True).start()
+    return await asyncio.wrap_future(outcome)
+
+
+def _is_cancelled() -> bool:
+    """Whether a cancellation is meant for the run, and not something within the function."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _described(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # it cannot say what it is
+        return type(error).__name__
+
+
+def _unwrapped(value: Any) -> Any:
+    """The JSON in a text; what is none as it is."""
+    if not isinstance(value, str):
+        return value
+    if value.strip() in ("null", "None"):
+        return None
+    found = lenient.parse(value.strip())
+    return found.value if found and found.closed else value
 
 
 def function_tools(functions: Iterable[Callable[..., Any]]) -> list[FunctionTool]:
@@ -132,7 +210,7 @@ def _without_titles(schema: Any, *, names: bool = False) -> Any:
     }
 
 
-def _describe(place: tuple[int | str, ...], message: str) -> str:
+def _wrong(place: tuple[int | str, ...], message: str) -> str:
     return f"{'.'.join(map(str, place))}: {message}" if place else message
 
 

@@ -1,4 +1,4 @@
-"""Reads JSON as models write it: raw newlines, trailing commas, single and triple quotes, quotes left unescaped.
+"""Reads JSON as models write it: raw newlines, comments, commas too many, sums of strings, quotes left unescaped.
 
 Text that is JSON is read as JSON. Only where it is not, one pass with a bounded number of guesses follows: a quote
 ends a string where the text goes on as an object would, and for a string that holds code, where the string is then
@@ -24,13 +24,16 @@ CODE_KEYS = (
 
 _STRICT = json.JSONDecoder(strict=False)
 _WORD = re.compile(r"[-+\w.]+")
-_OPENING = re.compile(r"\"{3}|'{3}|[\"'`]")
+_OPENING = re.compile(r"\"{3}|'{3}|`{3}(?:\w*+\n)?+|[\"'`]")
 _QUOTES = {
     quote: re.compile(rf"\\.|{quote[0]}{{{len(quote)}{',' if len(quote) == 3 else ''}}}", re.DOTALL)
-    for quote in ('"""', "'''", '"', "'", "`")
+    for quote in ('"""', "'''", "```", '"', "'", "`")
 }
+_COMMENT = r"(?://|\#)[^\n]{0,200}+|/\*.{0,200}?\*/"
+_GAP = rf"(?:\s|{_COMMENT})*+"
+_GAPS = {mark: re.compile(rf"(?:[\s{mark}]|{_COMMENT})*+", re.DOTALL) for mark in ("", ",", ":", '"', "'")}
 _KEY_GOES_ON = re.compile(r"\s*(?::|\Z)")
-_VALUE_GOES_ON = re.compile(r"\s*(?:[}\]]|,\s*[\"'}\]]|\Z)")
+_VALUE_GOES_ON = re.compile(rf"{_GAP}(?:[}}\]]|,{_GAP}(?:[\"'}}\]]|\w++\s*+:)|\Z)", re.DOTALL)
 _LITERALS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
 
 
@@ -89,6 +92,8 @@ class _Reader:
                 return self._object(depth)
             case "[":
                 return [self.value(key, depth + 1) for _ in self._members("]")]
+            case '"' | "'" as quote if self._text.startswith(f"{quote}{{{quote}", self._place) and key not in CODE_KEYS:
+                return self._object_in_quotes(depth)
             case '"' | "'" | "`":
                 return self.code(_VALUE_GOES_ON) if key in CODE_KEYS else self._string(_VALUE_GOES_ON)
             case _:
@@ -104,6 +109,14 @@ class _Reader:
             self._skip_space(":")
             if self._peek():
                 found[key] = self.value(key, depth + 1)
+        return found
+
+    def _object_in_quotes(self, depth: int) -> dict[str, Any]:
+        """An object written as a text, with its own quotes left unescaped."""
+        quote = self._peek()
+        self._place += 1
+        found = self._object(depth)
+        self._skip_space(quote)
         return found
 
     def _members(self, end: str) -> Iterator[None]:
@@ -153,7 +166,7 @@ class _Reader:
         opening = _OPENING.match(self._text, self._place)
         if opening is None:
             raise _NoValueError
-        return opening[0], opening.end()
+        return opening[0][:3], opening.end()
 
     def _ends(self, quote: str, begin: int, goes_on: re.Pattern[str]) -> Iterator[int]:
         return (place for place in self._quotes(quote, begin) if goes_on.match(self._text, place + len(quote)))
@@ -184,12 +197,14 @@ class _Reader:
         return self._text[self._place : self._place + 1]
 
     def _skip_space(self, and_also: str = "") -> None:
-        while (here := self._peek()) and (here.isspace() or here in and_also):
-            self._place += 1
+        gap = _GAPS[and_also].match(self._text, self._place)
+        self._place = gap.end() if gap else self._place
 
 
 def _readings(content: str, quote: str) -> list[str]:
     """What the text between two quotes may mean, the likeliest first."""
+    if quote == "```":
+        return [content.removesuffix("\n")]
     if len(quote) == 3 or quote == "`":
         return [content, unescaped(content)]
     if quote == '"':

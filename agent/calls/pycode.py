@@ -58,11 +58,20 @@ def first_python(readings: Iterable[str]) -> str:
 
 
 def literal(text: str) -> str | None:
-    """The string that a Python literal stands for; None where this is none."""
+    """The string that a Python literal, or a sum of them, stands for; None where this is none."""
     match parsed(text):
-        case ast.Module(body=[ast.Expr(value=ast.Constant(value=str(value)))]):
-            return value
+        case ast.Module(body=[ast.Expr(value=value)]):
+            return _joined([node for node in ast.walk(value) if not isinstance(node, ast.BinOp | ast.Add)])
     return None
+
+
+def _joined(nodes: list[ast.AST]) -> str | None:
+    """The strings in their order; None where there is anything else."""
+    strings = [node for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    if len(strings) < len(nodes):
+        return None
+    strings.sort(key=lambda node: (node.lineno, node.col_offset))
+    return "".join(str(node.value) for node in strings)
 
 
 def unescaped(text: str) -> str:

@@ -51,7 +51,7 @@ def _written_call(text: str, place: int) -> Found | None:
 def python_fences(text: str, blocks: list[Block]) -> list[Found]:
     """The ```python fences; a call to the tool in them is taken for its code."""
     return [
-        Found(block.start, block.end, _cell(text[block.begin : block.close]), block.closed)
+        Found(block.start, block.end, cell_of(text[block.begin : block.close]), block.closed)
         for block in blocks
         if block.language in PYTHON and text[block.begin : block.close].strip()
     ]
@@ -77,14 +77,14 @@ def function_line(text: str, tools: Parameters) -> list[Found]:
 def unnamed_fences(text: str, blocks: list[Block]) -> list[Found]:
     """The fences without a language that hold a program."""
     return [
-        Found(block.start, block.end, _cell(text[block.begin : block.close]), block.closed)
+        Found(block.start, block.end, cell_of(text[block.begin : block.close]), block.closed)
         for block in blocks
         if block.language == "" and is_program(text[block.begin : block.close])
     ]
 
 
-def _cell(code: str) -> str:
-    """The code of a fence, without the newline before its end, and without a call to the tool around it."""
+def cell_of(code: str) -> str:
+    """The code of a fence or a tag, without the newline before its end and without a call to the tool around it."""
     before, _, last = tidy(code).rpartition("\n")
     code = before if not last.strip() else f"{before}\n{last}" if before else last
     if RUN_PYTHON not in code:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from agent.calls import python_shapes, shapes
 from agent.calls.blocks import Block, Found, blocks_of, limit_of
 from agent.calls.pycode import INVENTED, same_lines
-from agent.calls.toolcalls import RUN_PYTHON, code_in
+from agent.calls.toolcalls import RUN_PYTHON, code_in, is_run_python
 from agent.calls.wrapped import Parameters
 from agent.messages import Reply, ToolCall
 from agent.text import encodable
@@ -66,32 +66,39 @@ def recover(
     return Recovered(
         calls=[_tool_call(call, f"call_{turn}_{place}", may_be_cut, others) for place, call in enumerate(calls)],
         shape=f"{shape} in thinking" if thinks else shape,
-        prose=reply.content if thinks else INVENTED.sub("", text[: calls[0].start]).strip(),
+        prose=reply.content if thinks else _prose(text, blocks, calls[0].start),
         cut=may_be_cut and not calls[-1].closed,
     )
 
 
+def _prose(text: str, blocks: list[Block], end: int) -> str:
+    """What stands before a call, without the fence or the tag that begins with it."""
+    for block in blocks:
+        if block.begin <= end < block.close and not text[block.begin : end].strip():
+            end = block.start
+    return INVENTED.sub("", text[:end]).strip().removesuffix("<tool_call>").rstrip()
+
+
 def _tool_call(found: Found, call_id: str, may_be_cut: bool, others: Collection[str]) -> ToolCall:
-    name = found.name
-    code = None if name in others else code_in(found.arguments)
-    if may_be_cut and not found.closed:
-        name = RUN_PYTHON
-        whole = json.dumps({"code": code or ""}, ensure_ascii=False)
-        arguments = whole.removesuffix('"}')  # without an end, as it came
-    elif code is not None:
-        arguments = json.dumps({"code": code}, ensure_ascii=False)
-    else:
-        arguments = json.dumps(found.arguments if isinstance(found.arguments, dict) else {}, ensure_ascii=False)
+    is_other, is_cut = found.name in others, may_be_cut and not found.closed
+    code = None if is_other else code_in(found.arguments)
+    given = found.arguments if isinstance(found.arguments, dict | str) else {}
+    if code is not None or (is_cut and not is_other):
+        given = {"code": code or ""}
+    arguments = json.dumps(given, ensure_ascii=False)
+    if is_cut:
+        arguments = arguments.removesuffix("}").removesuffix('"')  # without an end, as it came
+    name = RUN_PYTHON if is_cut and not is_other else found.name
     return ToolCall(id=call_id, name=name, arguments=encodable(arguments))
 
 
 def _explicit(
-    text: str, blocks: list[Block], may_be_cut: bool, ran: Collection[str], others: Collection[str]
+    text: str, blocks: list[Block], may_be_cut: bool, ran: Collection[str], others: Parameters
 ) -> tuple[str, list[Found]] | None:
     """The calls that name the tool or can be nothing else, in the shape that begins first."""
-    tagged = shapes.tagged(text, blocks)
+    tagged = [call for call in shapes.tagged(text, blocks) if not _is_foreign(call, blocks, others)]
     candidates = {
-        "tool_call tag": [call for call in tagged if not call.is_function] or shapes.tagged_code(text, blocks),
+        "tool_call tag": [call for call in tagged if not call.is_function] or shapes.tagged_code(text, blocks, others),
         "function tag": [call for call in tagged if call.is_function],
         "json fence": [
             call for call in shapes.fenced_json(text, blocks, may_be_cut, others) if not _is_repeated(call, ran)
@@ -105,6 +112,12 @@ def _explicit(
         return ("tool_call tag", [begun]) if begun else None
     shape = min(found, key=lambda shape: found[shape][0].start)
     return shape, _before_invention(text, found[shape])
+
+
+def _is_foreign(call: Found, blocks: list[Block], others: Collection[str]) -> bool:
+    """Whether a call in a fence is to a tool that is not there: an example of how calls are written."""
+    is_ours = is_run_python(call.name) or call.name in others
+    return not is_ours and any(block.begin <= call.start < block.close for block in blocks)
 
 
 def _before_invention(text: str, calls: list[Found]) -> list[Found]:

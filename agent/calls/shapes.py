@@ -11,21 +11,30 @@ text. Whether what is found is meant as a call, `agent.calls.recovery` decides.
 
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from agent.calls import lenient
 from agent.calls.blocks import MAX_CANDIDATES, PYTHON, Block, Found, limit_of
 from agent.calls.pycode import INVENTED, is_program, parsed, without_entities
+from agent.calls.python_shapes import cell_of
 from agent.calls.toolcalls import RUN_PYTHON, code_in, is_run_python
+from agent.calls.wrapped import Parameters, function_calls
 
+_NAMED = r"(?:\s*+=|\s++name\s*+=)\s*+"
+_ATTRIBUTES = r"(?:\s[^<>\n]{0,80}+)?+>"
+"""The rest of an opening tag: some models tell the type of a parameter."""
 _TAG = re.compile(
     r"<(?:tool_call|tools|function_call)>\s*+(?:```\w*+\s*+)?(?=[{\[])"
-    r"|(?:<tool_call>\s*+)?<function(?:=|\s++name=)[\"']?(?P<name>[\w.-]{0,80})[\"']?\s*>"
+    rf"|(?:<tool_call>\s*+)?<function{_NAMED}[\"']?(?P<name>[\w.-]{{0,80}}+)[\"']?{_ATTRIBUTES}"
 )
 _TAG_END = re.compile(rf"</?(?:tool_call|tools|function_call)>|<function[ =]|{INVENTED.pattern}")
-_PARAMETER = re.compile(r"\s*<parameter(?:=|\s+name=)[\"']?(\w{1,40})[\"']?\s*>")
-_VALUE_END = re.compile(r"</(?:parameter|function|tool_call)>|<(?:parameter|function)[ =]|<tool_call>")
+_PARAMETER = re.compile(rf"\s*+<parameter{_NAMED}[\"']?(\w{{1,40}}+)[\"']?{_ATTRIBUTES}")
+_VALUE_END = re.compile(
+    r"</(?:parameter|function|tool_call)(?:=\w{0,40}+)?+\s*+>|<(?:parameter|function)[ =]|<tool_call>"
+)
+_CDATA = re.compile(r"\s*+<!\[CDATA\[(.*)\]\]>\s*+", re.DOTALL)
 _CLOSING = ("</parameter>", "</function>", "</tool_call>", "</tools>", "</function_call>")
 _BEGUN = re.compile(r"<tool_call>\s*(?:[{<].*)?\Z", re.DOTALL)
 _CLOSING_TAG = re.compile(r"\s*</\w+>")
@@ -35,9 +44,10 @@ _SEPARATOR = re.compile(r"[\s,;]*")
 _OBJECT_LINE = re.compile(r"^[ \t]*+(?=[{\[])|:[ \t]++(?=\{)", re.MULTILINE)
 _CODE_TAG = re.compile(rf"<(?:tool_call|{RUN_PYTHON})>(?!\s*+[{{\[<`])")
 _CODE_TAG_END = re.compile(rf"</?(?:tool_call|{RUN_PYTHON})>|{INVENTED.pattern}")
-_NAME_KEYS = ("name", "tool", "tool_name", "function", "action")
+_WRAPPING_KEYS = ("function", "function_call", "tool_call")
+_NAME_KEYS = ("name", "tool", "tool_name", "function", "function_name", "action")
 _ARGUMENT_KEYS = ("arguments", "parameters", "args", "params", "input", "action_input")
-_BARE_KEYS = ({"code"}, {"code", "language"}, {"python"}, {"script"})
+_BARE_KEYS = {"code", "python_code", "python", "script", "source_code"}
 
 
 def _is_example(text: str, blocks: list[Block], start: int) -> bool:
@@ -73,16 +83,17 @@ def tagged(text: str, blocks: list[Block]) -> list[Found]:
     return found
 
 
-def tagged_code(text: str, blocks: list[Block]) -> list[Found]:
-    """Programs in tags, with no call around them."""
-    found = []
+def tagged_code(text: str, blocks: list[Block], tools: Parameters) -> list[Found]:
+    """Programs in tags, with no call around them, and calls in Python."""
+    found: list[Found] = []
     for match in islice(_CODE_TAG.finditer(text), MAX_CANDIDATES):
         limit = limit_of(text, match.end(), _CODE_TAG_END)
         code = text[match.end() : limit].strip()
-        call = Found(match.start(), limit, code)
+        call = Found(match.start(), limit, cell_of(code))
         is_shown = _is_example(text, blocks, match.start()) or _is_mid_sentence(text, call)
         if text.startswith("</", limit) and not is_shown and parsed(code) and is_program(code):
-            found.append(call)
+            others = function_calls(code, tools)
+            found += [replace(call, arguments=arguments, name=name) for name, arguments in others] or [call]
     return found
 
 
@@ -126,17 +137,19 @@ def _function(text: str, match: re.Match[str]) -> Found:
         end = _VALUE_END.search(text, parameter.end()) or INVENTED.search(text, parameter.end())
         stop, mark = (end.start(), end[0]) if end else (len(text), "")
         arguments[parameter[1]] = without_entities(_between_tags(text[parameter.end() : stop]))
-        closed = mark in _CLOSING
-        place = stop + len(mark) if mark == "</parameter>" else stop
+        closed = mark.startswith("</")
+        place = stop + len(mark) if mark.startswith("</parameter") else stop
     if arguments:
         return Found(match.start(), place, arguments, closed, match["name"] or RUN_PYTHON, is_function=True)
     stop = limit_of(text, place, _VALUE_END)
     body = _between_tags(text[place:stop])
-    closed = text.startswith(_CLOSING, stop)
+    closed = text.startswith("</", stop)
     return Found(match.start(), stop, body if body.strip() else {}, closed, match["name"], is_function=True)
 
 
 def _between_tags(text: str) -> str:
+    if cdata := _CDATA.fullmatch(text):
+        text = cdata[1]
     text = text.removeprefix("\r").removeprefix("\n")
     return text.removesuffix("\n").removesuffix("\r")
 
@@ -191,7 +204,8 @@ def _our_calls(value: Any, bare: bool, is_cut: bool, others: Collection[str]) ->
 
 def _is_bare(value: Any) -> bool:
     """Whether these are arguments without a call around them, and no data that happens to have a code."""
-    return isinstance(value, dict) and set(value) in _BARE_KEYS and is_program(code_in(value) or "")
+    keys = set(value) - {"language"} if isinstance(value, dict) else set()
+    return len(keys) == 1 and keys <= _BARE_KEYS and is_program(code_in(value) or "")
 
 
 def _calls_of(value: Any, *, bare: bool) -> list[tuple[str, Any]]:
@@ -205,8 +219,7 @@ def _calls_of(value: Any, *, bare: bool) -> list[tuple[str, Any]]:
 def _call_of(value: Any, *, bare: bool) -> tuple[str, Any] | None:
     if not isinstance(value, dict):
         return None
-    if isinstance(value.get("function"), dict):
-        value = value["function"]
+    value = next((value[key] for key in _WRAPPING_KEYS if isinstance(value.get(key), dict)), value)
     if list(value) == [RUN_PYTHON]:
         return RUN_PYTHON, value[RUN_PYTHON]
     key = next((key for key in _NAME_KEYS if isinstance(value.get(key), str)), None)

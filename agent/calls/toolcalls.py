@@ -65,7 +65,7 @@ def code_of(call: ToolCall, *, others: Collection[str] = ()) -> str:
 
 
 def arguments_of(text: str) -> Any:
-    """The value of a call's arguments. Raises BadCallError where they are cut off or no JSON."""
+    """The value of a call's arguments, JSON or JSON in JSON. Raises BadCallError where they are cut off or none."""
     text = text.strip()
     if found := lenient.parse(text):
         if not found.closed:
@@ -77,7 +77,8 @@ def arguments_of(text: str) -> Any:
         value = None
     if not isinstance(value, str | dict):
         raise BadCallError(CUT if text.startswith('"') else NOT_JSON)
-    return value
+    inner = lenient.parse(value.strip()) if isinstance(value, str) else None
+    return inner.value if inner and inner.closed and isinstance(inner.value, dict) else value
 
 
 def code_in(arguments: Any, *, wrapped: bool = True) -> str | None:

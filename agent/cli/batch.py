@@ -1,10 +1,11 @@
 """The command that answers many tasks: batch."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, redirect_stdout
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
@@ -13,12 +14,11 @@ import typer
 
 from agent.batch.batch import Batch
 from agent.batch.input import read_tasks
-from agent.batch.running import default_jobs, default_starting, limited
+from agent.batch.running import in_time, worker_for
 from agent.batch.spending import Budget
 from agent.batch.tasks import BatchTask
-from agent.batch.worker import LocalWorker
 from agent.cli.app import agent_for, app, result, story
-from agent.cli.batch_view import ENDS, BatchView, table_lines
+from agent.cli.batch_view import ENDS, BatchView, note, table_lines
 from agent.cli.limit_options import with_limits
 from agent.cli.options import ModelOptions, SectionedCommand, flag_errors, with_model, with_policy
 from agent.endpoint.limiter import RateLimit
@@ -41,7 +41,8 @@ def batch(
     tasks: Annotated[str, typer.Argument(metavar="TASKS", help="File of tasks: .jsonl, .csv or .txt; - reads stdin.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where results and runs go.")],
     jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", min=1, metavar="NUMBER", help="Tasks at once; 4, built-in model 1.")
+        int | None,
+        typer.Option("-j", "--jobs", min=1, metavar="NUMBER", help="Tasks at once; 4 a machine, built-in model 1."),
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run what was not answered again.")] = False,
     redo: Annotated[bool, typer.Option("--redo", help="Run everything again.")] = False,
@@ -54,6 +55,10 @@ def batch(
     max_starting: Annotated[int | None, _whole("--max-starting", "Sandboxes that start at once; as cores.")] = None,
     requests_per_minute: Annotated[int | None, _whole("--requests-per-minute", "Of all tasks together.")] = None,
     tokens_per_minute: Annotated[int | None, _whole("--tokens-per-minute", "Of all tasks together.")] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option("--ray", metavar="ADDRESS", help="Use all machines of this Ray cluster: HOST:PORT, or auto."),
+    ] = None,
     budget_tokens: Annotated[int | None, _whole("--budget-tokens", "Tokens of all tasks, all starts together.")] = None,
     budget_cost: Annotated[
         float | None,
@@ -75,11 +80,12 @@ def batch(
     with flag_errors({}):
         budget = Budget(tokens=budget_tokens, cost=budget_cost, seconds=budget_seconds)
     given = read_tasks(tasks, sys.stdin.buffer.read() if tasks == "-" else b"")
-    agent = agent_for(asked, policy, limits)
-    at_once = jobs or default_jobs(agent)
-    agent = limited(agent, RateLimit(requests_per_minute, tokens_per_minute, requests_at_once), at_once)
-    worker = LocalWorker(agent, jobs=at_once, max_starting=max_starting or default_starting())
+    agent = in_time(agent_for(asked, policy, limits))
     console = story()
+    rate = RateLimit(requests_per_minute, tokens_per_minute, requests_at_once)
+    worker = worker_for(
+        agent, jobs=jobs, rate=rate, max_starting=max_starting, ray=ray, note=lambda said: note(console, said)
+    )
     started = Batch(
         _filtered(given, only or []),
         output,
@@ -90,12 +96,13 @@ def batch(
         redo=redo,
     )
     view = BatchView(started, console)
-    started.on_notes = view.note
+    started.on_notes = lambda lines: note(console, *lines)
     try:
-        asyncio.run(_watched(started, view))
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):  # Ray prints the logs of what it loses
+            asyncio.run(_watched(started, view))
     finally:
         if started.end != "running":
-            view.note([f"{output}: {ENDS[started.end]}"])
+            note(console, f"{output}: {ENDS[started.end]}")
             for line in table_lines(started):
                 result(line)
     if started.end == "interrupted":

@@ -1,7 +1,6 @@
 """Shows a batch while it goes on: live in a terminal, one plain line a task where it is piped."""
 
 import time
-from collections.abc import Sequence
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -33,6 +32,12 @@ ENDS: dict[End, str] = {
 }
 
 
+def note(console: Console, *lines: str) -> None:
+    """Say something about the batch."""
+    for line in lines:
+        console.print(Text(plain(line), style="dim"), soft_wrap=True)
+
+
 class BatchView:
     """Use it as a context manager around the batch, and give it each result."""
 
@@ -41,7 +46,11 @@ class BatchView:
         self._console = console
         self._shown = 0
         self._live = Live(
-            console=console, get_renderable=self._render, refresh_per_second=REFRESH_PER_S, transient=True
+            console=console,
+            get_renderable=self._render,
+            refresh_per_second=REFRESH_PER_S,
+            transient=True,
+            redirect_stdout=False,
         )
 
     def __enter__(self) -> "BatchView":
@@ -51,11 +60,6 @@ class BatchView:
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
-
-    def note(self, lines: Sequence[str]) -> None:
-        """Say something about the batch."""
-        for line in lines:
-            self._console.print(Text(plain(line), style="dim"), soft_wrap=True)
 
     def show(self, result: TaskResult) -> None:
         """One line for a finished task; in a terminal, only where it went wrong."""

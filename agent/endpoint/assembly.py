@@ -2,7 +2,7 @@
 
 What servers do to the fields of a tool call, and what is made of it:
 
-- An id decides which call a delta continues: some servers label every call index 0.
+- An id decides which call a delta continues: some servers label every call index 0. Id and index may come late.
 - An empty or missing id, or a new one without a name, continues the call with the same index, or the last call.
 - A name without an id begins another call once the arguments so far are whole.
 - A name may come in pieces until arguments come; one that begins with what is there replaces it.
@@ -21,6 +21,8 @@ from agent.text import encodable
 
 __all__ = ["Assembler", "OnDelta", "parse_usage"]
 
+_CUT_REASONS = ("max_tokens", "max_output_tokens", "model_length")
+"""What some servers say in place of "length"."""
 _JSON_MARK = re.compile(r'\\.|["{}\[\]\\]', re.DOTALL)
 
 
@@ -79,7 +81,7 @@ class Assembler:
         self._by_id: dict[str, _PartialCall] = {}
         self._by_index: dict[str, _PartialCall] = {}
         self._usage = Usage()
-        self._place: object = None
+        self._place = ""
         """The index of the choice that is read: some servers answer several times."""
 
     def add(self, chunk: object) -> None:
@@ -94,13 +96,13 @@ class Assembler:
             self._add_choice(choice)
 
     def _add_choice(self, choice: dict[str, Any]) -> None:
-        place = choice.get("index")
+        place = _label(choice.get("index")) or "0"
         if not self.heard_choice:
             self.heard_choice, self._place = True, place
         if place != self._place:
             return
         if (reason := _text(choice.get("finish_reason"))) and reason != "null":
-            self.finish_reason = encodable(reason)
+            self.finish_reason = "length" if reason.lower() in ("length", *_CUT_REASONS) else encodable(reason)
         for part in (choice.get("delta"), choice.get("message")):  # a message is what servers send that do not stream
             if isinstance(part, dict):
                 self._add_delta(part)
@@ -141,12 +143,12 @@ class Assembler:
         if known and (index is None or known.index is None or index == known.index):
             return known
         last = self._calls[-1] if self._calls else None
-        same = last if index is None else self._by_index.get(index)
-        begins = bool(name) and (bool(call_id) or (same is not None and same.is_whole()))
-        if same is None or begins:
-            same = _PartialCall(call_id, index, guessed=same is not None and not call_id)
+        same = last if index is None or (last and last.index is None) else self._by_index.get(index)
+        is_other = same is not None and bool(name) and (bool(call_id and same.id) or same.is_whole())
+        if same is None or is_other:
+            same = _PartialCall(call_id, index, guessed=is_other and not call_id)
             self._calls.append(same)
-        same.id = same.id or call_id
+        same.id, same.index = same.id or call_id, index if same.index is None else same.index
         if call_id:
             self._by_id[call_id] = same
         if index is not None:

@@ -58,6 +58,11 @@ class Limiter:
         self._blocked_until_s = 0.0
         self._throttled_at_s = -WINDOW_S
 
+    def grant(self, limit: RateLimit) -> None:
+        """Keep to another limit from now on."""
+        self._limit = limit
+        self._over.set()
+
     async def admit(self, tokens: int) -> Admission:
         """Wait until a request of about so many tokens may be sent."""
         async with self._turn:

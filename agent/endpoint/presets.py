@@ -36,7 +36,7 @@ class Preset(BaseModel):
 
 def preset_of(model: str) -> Preset:
     """The row of the first pattern that fits the name, or what holds for a model that is not known."""
-    name = model.lower().rpartition("/")[2]
+    name = model.lower().rpartition("/")[2].replace(":", "-")
     return next((row for row in _table() if any(fnmatchcase(name, pattern) for pattern in row.names)), Preset())
 
 

@@ -43,9 +43,9 @@ _DIGITS = re.compile(
 )
 _ABOUT_WORDS = re.compile(
     r"^\W*(?:hi|hello|hey|thanks|thank you|good (?:morning|evening))\b"
-    r"|(?:^|[:,])\W*(?:please )?(?:explain|define|describe)\b"
-    r"|(?:^|[:,])\W*what(?:'s| is| are)(?: the)? (?:an? |difference|meaning|definition)"
-    r"|\bwhat does\b.*\b(?:mean|do|stand for)\b|^\W*(?:who|why|when|where)\b"
+    r"|(?:^|[:,])\W{0,20}(?:please )?(?:explain|define|describe)\b"
+    r"|(?:^|[:,])\W{0,20}what(?:'s| is| are)(?: the)? (?:an? |difference|meaning|definition)"
+    r"|\bwhat does\b.{0,200}\b(?:mean|do|stand for)\b|^\W*(?:who|why|when|where)\b"
     r"|^\W*(?:can you (?:read|open|use|speak|see)|do you)\b|^\W*how (?:do|does|are you)\b"
     r"|什么是|为什么|你好",
     re.IGNORECASE,

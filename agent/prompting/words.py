@@ -26,6 +26,7 @@ OBSERVATION = {
     "output": "Output:\n{text}",
     "tool_failed": "{name} failed: {error}",
     "bad_arguments": "The arguments of {name} are wrong, so it was not called: {errors}.",
+    "unreadable_arguments": "they are cut off, or no JSON",
 }
 
 HINTS = {

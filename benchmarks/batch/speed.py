@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent import Agent, BatchTask, TaskResult, run_batch
-from agent.batch.running import default_starting
+from agent.batch.worker import default_starting
 from agent.conversation import Conversation
 from agent.record.events import ModelReplied, ToolRan
 from agent.record.transcript import read

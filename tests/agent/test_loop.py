@@ -79,9 +79,10 @@ async def run_loop(
     max_turns: int = 3,
     started: RunStarted = STARTED,
     files: Iterable[str] = (),
+    seen: list[Progress] | None = None,
     **options: Any,
 ) -> Ran:
-    seen: list[Progress] = []
+    seen = [] if seen is None else seen
     with ScriptedEndpoint(script) as endpoint, ScriptedSandbox(*steps, files=files) as sandbox:
         target = Endpoint(base_url=endpoint.base_url, model="m", api_key=SecretStr("k"))
         with Transcript(tmp_path / "run") as record:
@@ -378,6 +379,7 @@ LEAKED = {
     "tag": says('<tool_call>\n{"name": "weather", "arguments": {"city": "Paris"}}\n</tool_call>'),
     "function tag": says("<function=weather>\n<parameter=city>\nParis\n</parameter>\n</function>"),
     "fence": says('```json\n{"name": "weather", "arguments": {"city": "Paris"}}\n```'),
+    "json in json": says('{"name": "weather", "arguments": "{\\"city\\": \\"Paris\\"}"}'),
     "bare": says('{"name": "weather", "arguments": {"city": "Paris"}}'),
 }
 
@@ -400,6 +402,14 @@ async def test_bad_arguments_of_a_function_and_an_unknown_tool_are_told(tmp_path
         "city: Field required; code: Extra inputs are not permitted.",
         "There is no tool 'search'. The tools are run_python, with one argument: code; and weather.",
     ]
+
+
+async def test_the_watcher_is_told_of_each_end_what_it_was_told_of_the_beginning(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    script: list[Reply] = [calls("x", name="weather"), calls("print(6*7)", call_id="b"), says("No.")]
+    await run_loop(tmp_path, script, PRINT_42, tools=function_tools([weather]), seen=seen)
+    ends = [type(item).__name__ for item in seen if type(item).__name__.startswith(("Tool", "Code"))]
+    assert ends == ["ToolStarted", "ToolEnded", "CodeStarted", "CodeEnded"]
 
 
 WEATHER = ["weather(city='Paris')", "```python\nreport = weather('Paris')\nprint(report)\n```"]

@@ -39,6 +39,13 @@ WRITERS: dict[str, CallWriter] = {
     "xml, names as attributes": lambda code: (
         f'<function name="run_python"><parameter name="code">\n{code}\n</parameter></function>'
     ),
+    "xml, spaced": lambda code: (
+        f'<function = run_python >\n<parameter = code type="string">\n{code}\n</parameter >\n</function >'
+    ),
+    "xml, names at the ends": lambda code: (
+        f"<function=run_python>\n<parameter=code>\n{code}\n</parameter=code>\n</function=run_python>"
+    ),
+    "xml, as character data": lambda code: xml(f"<![CDATA[\n{code}\n]]>"),
     "json in a function tag": lambda code: f"<function=run_python>{arguments(code)}</function>",
     "json fence": lambda code: f"```json\n{call(code)}\n```",
     "json fence, unclosed": lambda code: f"```json\n{call(code)}",
@@ -62,6 +69,11 @@ WRITERS: dict[str, CallWriter] = {
         {"type": "function", "function": {"name": "run_python", "arguments": arguments(code)}}
     ),
     "openai, listed": lambda code: json.dumps({"tool_calls": [{"function": json.loads(call(code))}]}),
+    "openai, legacy": lambda code: json.dumps({"function_call": json.loads(call(code))}),
+    "names without quotes": lambda code: f'{{name: "run_python", arguments: {{code: {json.dumps(code)}}}}}',
+    "comments": lambda code: (
+        f'{{\n  // call\n  "name": "run_python", # "run"\n  "arguments": {{"code": {json.dumps(code)}}} /* "}} */\n}}'
+    ),
     "name as key": lambda code: json.dumps({"run_python": {"code": code}}),
     "lines": lambda code: json.dumps({"name": "run_python", "arguments": {"code": code.split("\n")}}),
     "trailing comma": lambda code: f'{{"name": "run_python", "arguments": {{"code": {json.dumps(code)},}},}}',
@@ -70,16 +82,20 @@ WRITERS: dict[str, CallWriter] = {
     "python literal": lambda code: repr({"name": "run_python", "arguments": {"code": code}}),
     "triple quotes": lambda code: f'{{"name": "run_python", "arguments": {{"code": """{code}"""}}}}',
     "triple single quotes": lambda code: f"{{'name': 'run_python', 'arguments': {{'code': '''{code}'''}}}}",
+    "bare arguments under another name": lambda code: json.dumps({"language": "python", "python_code": code}),
     "written": lambda code: f"run_python(code={code!r})",
     "written without a name": lambda code: f"I will.\nrun_python({json.dumps(code)})",
     "written and assigned": lambda code: f"result = run_python({code!r})",
     "written with an object": lambda code: f"run_python({arguments(code)})",
+    "written in a tag": lambda code: f"<tool_call>\nrun_python(code={code!r})\n</tool_call>",
     "written in a fence with an object": lambda code: f"```python\nrun_python({arguments(code)})\n```",
     "bare arguments in a python fence": lambda code: f"```python\n{arguments(code)}\n```",
     "written in a fence": lambda code: f"```python\nresult = run_python(code={code!r})\nprint(result)\n```",
     "assigned in a fence": lambda code: f"```python\ncode = {code!r}\nrun_python(code)\n```",
     "python fence": lambda code: f"```python\n{code}\n```",
     "py fence": lambda code: f"I will.\n```py\n{code}\n```",
+    "python fence with a title": lambda code: f'1. Run:\n   ```python title="run.py"\n{code}\n```',
+    "python fence in braces": lambda code: f"```{{python}}\n{code}\n```",
     "python3 fence": lambda code: f"```python3\n{code}\n```",
     "tool_code fence": lambda code: f"```tool_code\n{code}\n```",
     "python fence, unclosed": lambda code: f"```python\n{code}\n",
@@ -89,6 +105,11 @@ LOSSY: dict[str, CallWriter] = {
     "code in a tag": lambda code: f"<tool_call>\n{code}\n</tool_call>",
     "fence of four": lambda code: f"````python\n{code}\n````",
     "quotes left unescaped": lambda code: f'{{"name": "run_python", "arguments": {{"code": "{code}"}}}}',
+    "a sum of strings": lambda code: call("CODE").replace(
+        '"CODE"', " + ".join(json.dumps(line, ensure_ascii=False) for line in code.splitlines(keepends=True))
+    ),
+    "a fence for quotes": lambda code: call("CODE").replace('"CODE"', f"```python\n{code}\n```"),
+    "arguments in quotes left unescaped": lambda code: f'{{"name": "run_python", "arguments": "{arguments(code)}"}}',
     "no closing quote": lambda code: call(code).removesuffix('"}}') + "}}",
     "no closing braces": lambda code: call(code).removesuffix("}}"),
     "nothing closed": lambda code: call(code).removesuffix('"}}'),

@@ -1,12 +1,18 @@
 """A function of the caller as a tool: its schema, its arguments, and how it fails."""
 
+import asyncio
+import concurrent.futures
 import json
+import math
 import sys
 import threading
+import time
+from collections.abc import Callable
+from functools import wraps
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from agent import UsageError
 from agent.calls.functions import FunctionTool, function_tools
@@ -73,6 +79,47 @@ async def test_a_function_that_blocks_does_not_block_the_loop() -> None:
     assert await FunctionTool(where).call(call("")) == "false"
 
 
+def tagged(tags: list[str], label: str, near: Point | None = None) -> str:
+    return f"{len(tags)} {label} {near and near.x}"
+
+
+WRAPPED = {
+    "a list in a text": {"tags": '["a", "b"]', "label": "[1]"},
+    "an object in a text": {"tags": ["a", "b"], "label": "[1]", "near": '{"x": 7}'},
+    "nothing in a text": {"tags": ["a", "b"], "label": "[1]", "near": "None"},
+}
+
+
+@pytest.mark.parametrize("kind", WRAPPED)
+async def test_json_within_json_is_unwrapped_where_no_text_is_wanted(kind: str) -> None:
+    near = 7 if kind == "an object in a text" else None
+    assert await FunctionTool(tagged).call(call(json.dumps(WRAPPED[kind]))) == f"2 [1] {near}"
+    assert await FunctionTool(tagged).call(call(json.dumps(json.dumps(WRAPPED[kind])))) == f"2 [1] {near}"
+
+
+def handed_on(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def handing_on(*given: Any, **named: Any) -> Any:
+        return function(*given, **named)
+
+    return handing_on
+
+
+async def test_a_coroutine_behind_a_decorator_is_awaited() -> None:
+    @handed_on
+    async def double(number: int) -> int:
+        return 2 * number
+
+    assert await FunctionTool(double).call(call('{"number": 4}')) == "8"
+
+
+async def test_numbers_that_json_has_not_are_told_as_they_are() -> None:
+    def strange() -> list[float]:
+        return [math.nan, -math.inf]
+
+    assert await FunctionTool(strange).call(call("")) == "[NaN,-Infinity]"
+
+
 BAD = {
     "a missing argument": ("{}", "The arguments of weather are wrong, so it was not called: city: Field required."),
     "another argument": (
@@ -83,6 +130,10 @@ BAD = {
         '{"city": "Paris", "days": "many"}',
         "The arguments of weather are wrong, so it was not called: days: Input should be a valid integer, "
         "unable to parse string as an integer.",
+    ),
+    "half of them": (
+        '{"city": "Par',
+        "The arguments of weather are wrong, so it was not called: they are cut off, or no JSON.",
     ),
 }
 
@@ -95,6 +146,12 @@ async def test_arguments_that_do_not_fit_are_told_in_one_line(kind: str) -> None
     assert str(caught.value) == words
 
 
+async def test_arguments_that_do_not_fit_in_a_thousand_ways_are_told_shortly() -> None:
+    with pytest.raises(BadCallError) as caught:
+        await FunctionTool(weather).call(call(json.dumps(dict.fromkeys(map(str, range(5000))))))
+    assert len(str(caught.value)) < 8_200
+
+
 async def test_an_exception_is_what_the_model_reads() -> None:
     def divide(a: int, b: int) -> float:
         return a / b
@@ -102,6 +159,62 @@ async def test_an_exception_is_what_the_model_reads() -> None:
     assert await FunctionTool(divide).call(call('{"a": 1, "b": 0}')) == (
         "divide failed: ZeroDivisionError: division by zero"
     )
+
+
+class SpeechlessError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+RAISED: dict[str, tuple[BaseException, str]] = {
+    "the end of an iterator": (StopIteration(), "RuntimeError: function raised StopIteration()"),
+    "a cancellation of its own": (asyncio.CancelledError("mine"), "CancelledError: mine"),
+    "a cancellation of its thread's": (concurrent.futures.CancelledError("mine"), "CancelledError: mine"),
+    "an exception without words": (SpeechlessError(), "SpeechlessError"),
+}
+
+
+@pytest.mark.parametrize("kind", RAISED)
+async def test_whatever_is_raised_is_what_the_model_reads(kind: str) -> None:
+    error, words = RAISED[kind]
+
+    def fail() -> None:
+        raise error
+
+    assert await asyncio.wait_for(FunctionTool(fail).call(call("")), 5) == f"fail failed: {words}"
+
+
+async def test_a_validator_that_fails_is_what_the_model_reads() -> None:
+    def refuse(value: int) -> int:
+        raise TypeError("not today")
+
+    def take(value: Annotated[int, AfterValidator(refuse)]) -> None: ...
+
+    assert await FunctionTool(take).call(call('{"value": 1}')) == "take failed: TypeError: not today"
+
+
+def test_a_function_that_does_not_end_is_not_waited_for() -> None:
+    released = threading.Event()
+
+    def wait() -> None:
+        released.wait(60)
+
+    async def leave() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(FunctionTool(wait).call(call("")), 0.1)
+
+    begun = time.monotonic()
+    asyncio.run(leave())
+    released.set()
+    assert time.monotonic() - begun < 30
+
+
+async def test_a_caller_who_leaves_a_coroutine_is_let_go() -> None:
+    async def wait() -> None:
+        await asyncio.sleep(60)
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(FunctionTool(wait).call(call("")), 0.1)
 
 
 async def test_a_function_that_leaves_its_program_does_not_take_us_along() -> None:

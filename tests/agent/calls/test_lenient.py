@@ -21,6 +21,10 @@ READ: dict[str, tuple[str, dict[str, Any]]] = {
     "backticks": ("{`code`: `a\nb`}", {"code": "a\nb"}),
     "a template's braces": ('{{"a": 1}}', {"a": 1}),
     "quotes left unescaped": ('{"code": "print("a", {"b": "c"})"}', {"code": 'print("a", {"b": "c"})'}),
+    "an object as a text, quotes left unescaped": (
+        '{"a": "{"code": "print("b")"}", "c": "{}"}',
+        {"a": {"code": 'print("b")'}, "c": "{}"},
+    ),
     "escapes that are none": ("{'code': 're.findall(\"\\d+\", s)'}", {"code": 're.findall("\\d+", s)'}),
     "quotes escaped for no reason": ("""{"code": "print(\\'a\\')"}""", {"code": "print('a')"}),
     "constants of both languages": ("{'a': [true, False, null, None]}", {"a": [True, False, None, None]}),

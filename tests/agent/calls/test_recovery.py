@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agent.calls.pycode import is_program, parsed, tidy
 from agent.calls.recovery import Recovered, recover
-from agent.calls.toolcalls import CUT, BadCallError, code_of
+from agent.calls.toolcalls import CUT, BadCallError, arguments_of, code_of
 from agent.messages import Reply, ToolCall
 from tests.agent.writers import LOSSY, WRITERS, arguments, call, xml
 
@@ -120,6 +120,12 @@ def test_several_calls_are_several_calls(shape: str) -> None:
     assert [(call.id, code_of(call)) for call in recovered.calls] == [("call_1_0", "a()"), ("call_1_1", "b()")]
 
 
+def test_a_fence_within_a_string_of_a_program_does_not_end_it() -> None:
+    code = 'text = """\n```\nx\n```\n"""\nprint(text)'
+    assert codes(f"```python\n{code}\n```\nThen:\n```python\nprint(1)\n```") == [f"{code}\nprint(1)"]
+    assert codes("```python\nprint(\n```\nThen:\n```python\nprint(1)\n```") == ["print(\nprint(1)"]
+
+
 def test_several_python_fences_are_one_cell() -> None:
     text = "Load:\n```python\na = 1\n```\nthen\n```py\nprint(a)\n```\nIt prints:\n```\n1\n```"
     assert codes(text) == ["a = 1\nprint(a)"]
@@ -129,6 +135,16 @@ def test_the_prose_before_a_call_is_kept_and_what_follows_is_not() -> None:
     recovered = found(f"Let me see.\n```json\n{call('a()')}\n```\nThe answer is 7.")
     assert recovered is not None
     assert recovered.prose == "Let me see."
+
+
+AROUND = [f"```xml\n<tool_call>{call('a()')}</tool_call>\n```", "<tool_call>\n```python\na()\n```"]
+
+
+@pytest.mark.parametrize("text", AROUND)
+def test_the_fence_or_the_tag_around_a_call_is_no_prose(text: str) -> None:
+    recovered = found(f"```sh\nls\n```\nI will.\n{text}")
+    assert recovered is not None
+    assert (recovered.prose, codes(text)) == ("```sh\nls\n```\nI will.", ["a()"])
 
 
 def test_tokens_that_leak_into_the_prose_are_not_kept() -> None:
@@ -189,6 +205,12 @@ PROSE = {
     "a list of people": '[{"name": "Ada"}, {"name": "Bob"}]',
     "another tool": '{"name": "another_tool", "arguments": {"code": "f()"}}',
     "the tool's schema": '{"name": "run_python", "parameters": {"properties": {"code": {"type": "string"}}}}',
+    "another format in a fence": (
+        'Hermes writes a call so:\n```xml\n<tool_call>\n{"name": "search", "arguments": {"q": "x"}}\n</tool_call>\n```'
+    ),
+    "another format in a fence of no language": (
+        "Coders write a call so:\n```\n<function=search>\n<parameter=q>\nx\n</parameter>\n</function>\n```\nDone."
+    ),
     "plain text in a fence": "```\nplain text\n```",
     "an output in a fence": "The output is:\n```\n42\n```",
     "a word in a fence": "```\nTrue\n```",
@@ -216,6 +238,7 @@ WRITTEN = {
     "a fence that prints": '```python\nprice = price_of("bolt", 30)\nprint(price)\n```\nThis prints the price.',
     "a fence without a language": '```\nprice_of("bolt", pieces=30)\n```',
     "the last line": 'I need the price.\n\nprice_of(product="bolt", pieces=30)',
+    "a tag": '<tool_call>\nprice_of("bolt", pieces=30)\n</tool_call>',
     "the last line in backticks": '`price_of("bolt", 30)`\n',
 }
 
@@ -224,8 +247,23 @@ WRITTEN = {
 def test_a_function_of_the_caller_is_called_where_python_calls_nothing_else(kind: str) -> None:
     recovered = found(WRITTEN[kind], others=OTHERS)
     assert recovered is not None
-    assert recovered.shape == "function call"
+    assert recovered.shape == ("tool_call tag" if kind == "a tag" else "function call")
     assert [(made.name, json.loads(made.arguments)) for made in recovered.calls] == [("price_of", PRICE)]
+
+
+CUT_SHORT = [
+    '<tool_call>{"name": "price_of", "arguments": {"product": "bo',
+    '<tool_call>{"name": "price_of", "arguments": {"product": "bolt", "pieces": 3',
+    '<tool_call>{"name": "price_of", "arguments": "{\\"product\\": \\"bo',
+    "<function=price_of>\n<parameter=product>\nbo",
+]
+
+
+@pytest.mark.parametrize("text", CUT_SHORT)
+def test_a_function_of_the_caller_whose_call_is_cut_is_not_called(text: str) -> None:
+    recovered = recover(Reply(content=text, finish_reason="length"), turn=1, fences=True, others=OTHERS)
+    assert recovered is not None
+    assert (recovered.cut, recovered.calls[0].name, answer_to(recovered.calls[0])) == (True, "price_of", CUT)
 
 
 UNWRITTEN = {
@@ -336,9 +374,9 @@ CLOSED = [shape for shape in ALL if "closed" not in shape and "no " not in shape
 
 
 def answer_to(made: ToolCall) -> str:
-    """The code of a call, or what the model is told instead."""
+    """The code of a call, or the arguments of one to another tool, or what the model is told instead."""
     try:
-        return code_of(made)
+        return code_of(made) if made.name not in OTHERS else str(arguments_of(made.arguments))
     except BadCallError as error:
         return str(error)
 
@@ -489,6 +527,7 @@ ADVERSARIES: dict[str, Callable[[int], str]] = {
             "````",
             ": {",
             "<tool_call>\n```json\n{'a': '",
+            *("<function = f ", "<parameter=a b", "]]>", "<![CDATA[", "```a b\n", "```{a}"),
         ),
         *(
             "<function=run_python>",
@@ -532,6 +571,7 @@ ADVERSARIES: dict[str, Callable[[int], str]] = {
             '"""}',
             "a = ",
             "\t",
+            *('"/*', "'#'", '{"a": "//', '"a", b: ', "{/**/", "'a' + "),
             "&lt;",
             "\n<tool_response>",
             "<|im_end|>",

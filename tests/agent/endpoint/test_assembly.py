@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import pairwise, product
 from random import Random
 from typing import Any
 
@@ -183,11 +183,24 @@ def test_what_is_heard_while_it_streams_is_what_the_reply_says() -> None:
     assert heard == {"reasoning": reply.reasoning, "text": reply.content}
 
 
-@pytest.mark.parametrize(("reason", "kept"), [("stop", "stop"), ("null", None), ("", None), (None, None), (3, None)])
+REASONS: list[tuple[object, str | None]] = [("stop", "stop"), ("null", None), ("", None), (None, None), (3, None)]
+REASONS += [(reason, "length") for reason in ("length", "LENGTH", "max_tokens", "MAX_TOKENS", "model_length")]
+
+
+@pytest.mark.parametrize(("reason", "kept"), REASONS)
 def test_a_finish_reason_is_a_word(reason: object, kept: str | None) -> None:
     assembler = Assembler(lambda kind, text: None)
     assembler.add({"choices": [{"delta": {}, "finish_reason": reason}]})
     assert assembler.reply().finish_reason == kept
+
+
+@pytest.mark.parametrize("place", [None, "0", 0])
+def test_the_index_of_the_choice_may_be_there_or_not(place: object) -> None:
+    assembler = Assembler(lambda kind, text: None)
+    assembler.add({"choices": [{"index": place, "delta": {"content": "It is "}}]})
+    assembler.add({"choices": [{"index": 0, "delta": {"content": "42."}, "finish_reason": "stop"}]})
+    reply = assembler.reply()
+    assert (reply.content, reply.finish_reason) == ("It is 42.", "stop")
 
 
 def test_a_message_that_is_not_streamed_is_read() -> None:
@@ -288,6 +301,19 @@ SEQUENTIAL: dict[str, Callable[[int, bool], Delta]] = {
     "no labels": lambda place, first: {},
     "index 0": lambda place, first: {"index": 0},
 }
+LATE: list[Delta] = [{"index": 0}, {"id": "a"}, {"id": "a", "index": 0}, {"id": ""}, {}]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_call_is_one_whenever_its_labels_come(name: str) -> None:
+    for labels in product(LATE, repeat=3):
+        pieces = zip(labels, ("", *PIECES), (True, False, False), strict=True)
+        reply = assemble(
+            *(call_delta(**label, **NAMES[name](first), arguments=piece) for label, piece, first in pieces)
+        )
+        assert [(call.name, call.arguments) for call in reply.tool_calls] == [("run_python", "".join(PIECES))]
+
+
 codes = st.lists(st.text(min_size=1), min_size=1, max_size=3)
 
 

@@ -1,5 +1,7 @@
 """Which answers are asked to be checked with code, and which are left alone: written examples, both ways."""
 
+import time
+
 import pytest
 
 from agent.prompting.nudging import calls_for_precision, needs_check
@@ -140,3 +142,11 @@ def test_a_file_calls_for_code() -> None:
 )
 def test_a_question_for_more_digits_than_a_float_holds_is_known(task: str, expected: bool) -> None:
     assert calls_for_precision(task) == expected
+
+
+@pytest.mark.parametrize("unit", [": ", "what does ", "1+", "let me ", "≈ "])
+def test_a_long_task_and_a_long_answer_are_judged_in_no_time(unit: str) -> None:
+    text = unit * (200_000 // len(unit))
+    begun = time.perf_counter()
+    needs_check(text, text, has_files=False)
+    assert time.perf_counter() - begun < 5

@@ -1,0 +1,368 @@
+"""Runs the tasks of a batch on the machines of a Ray cluster: a `Node` on each, and the results here alone.
+
+Each machine uses an engine, a pool and, where no endpoint is named, a model of its own. Limits on requests are shared
+out evenly. A machine that is lost, or whose engine is, is left out, and its tasks are run again on the others; one that
+joins, or comes back, takes its share.
+"""
+
+import asyncio
+import logging
+import math
+import tempfile
+import time
+import uuid
+import zipfile
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+from ray.util import get_node_ip_address
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from agent.agent import Agent
+from agent.batch.node import Archived, Node
+from agent.batch.tasks import BatchTask
+from agent.batch.worker import Ran, at_once, check_model, default_jobs
+from agent.endpoint.limiter import RateLimit
+from agent.errors import AgentError, ClusterError, TranscriptError, UsageError
+from agent.progress import Progress, Waiting
+from agent.record.artifacts import check_files
+from agent.record.origin import source_sha256
+from sandbox import CellblockError, EngineError, ImageError, StartError
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+CONNECT_S = 5.0
+STOP_S = 30.0
+LOOK_EVERY_S = 5.0
+AGAIN_AFTER_S = 60.0
+"""When a machine that could not work is asked again."""
+MAX_LOST = 3
+"""Machines that one task may lose."""
+CONCURRENT_CALLS = 10_000
+"""Of one node: what it does at once is bounded by the batch."""
+
+
+class _LostError(Exception):
+    """The machine is gone, or cannot be spoken to."""
+
+
+@dataclass(eq=False)
+class _Machine:
+    """A machine that works for us."""
+
+    id: str
+    address: str
+    node: Any
+    """The handle of its `Node`."""
+    tasks: int = 0
+
+
+class RayWorker:
+    """A worker over all machines of a cluster. The process must run on one of them: Ray asks for that."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        address: str,
+        *,
+        jobs: int | None = None,
+        rate: RateLimit | None = None,
+        max_starting: int | None = None,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`address` is HOST:PORT of the head, or "auto" for the one of this machine; a Ray that is connected is used.
+
+        `jobs` and `rate` are of all machines together, `max_starting` of each; `note` is told of those that come and
+        go. Raises UsageError for an agent that cannot work elsewhere, and for an address that is none.
+        """
+        check_model(agent)
+        if agent.limiter is not None:
+            raise UsageError("A Limiter cannot be shared between machines.", mend="run_batch(..., rate=RateLimit(...))")
+        self.jobs = jobs or 1
+        self._given_jobs = jobs
+        self._agent = agent
+        self._address = _checked(address)
+        self._rate = rate or RateLimit()
+        self._max_starting = max_starting
+        self._note = note
+        self._machines: list[_Machine] = []
+        self._not_before_s: dict[str, float] = {}
+        self._failure: CellblockError | None = None
+        """Why a machine could not work, last."""
+        self._tasks_left = 0
+        self._is_ours = False
+        self._watching: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        try:
+            if not ray.is_initialized():
+                await self._connect()
+            alive = await self._alive()
+            self.jobs = self._given_jobs or default_jobs(self._agent) * len(alive)
+            await self._gather(alive)
+            if not self._machines:
+                raise self._failure or ClusterError(f"The Ray cluster {self._address!r} has no machine.")
+            self._watching = asyncio.create_task(self._watch())
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._watching:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        machines, self._machines = self._machines, []
+        await asyncio.gather(*(self._close(machine) for machine in machines))
+        if self._is_ours:
+            await asyncio.to_thread(ray.shutdown)
+
+    async def run(self, task: BatchTask, directory: Path, on_progress: Callable[[Progress], None]) -> Ran:
+        """As the protocol says; on another machine where one is lost."""
+        begun_s = time.monotonic()
+        failure: CellblockError
+        try:
+            files = await asyncio.to_thread(_stored, task.files)
+            for _ in range(MAX_LOST):
+                ran = await self._run_once(task, files, directory, on_progress)
+                if ran is not None:
+                    return ran
+                on_progress(Waiting("begins anew: its machine was lost"))
+            raise ClusterError(f"Task {task.id!r} has lost {MAX_LOST} machines.")
+        except CellblockError as error:
+            failure = error
+        except OSError as error:
+            failure = TranscriptError(f"Cannot write the run {str(directory)!r}: {error.strerror}.")
+        return Ran("error", round(time.monotonic() - begun_s, 3), failure=failure)
+
+    async def check(self) -> None:
+        """As the protocol says: some machine must find its engine and the endpoint."""
+        asked = await asyncio.gather(*(_complaint(machine) for machine in self._machines))
+        if not asked:
+            raise self._failure or self._none_left()
+        if all(asked):
+            raise next(error for error in asked if error)
+
+    async def tidy(self, pid: int) -> None:
+        """Nothing: sandboxes are owned by processes on the machines, which end with their job."""
+
+    def foresee(self, tasks: int) -> None:
+        """As the protocol says."""
+        self._tasks_left = tasks
+        self._grant()
+
+    async def _connect(self) -> None:
+        """Join the cluster. Raises ClusterError."""
+        address = self._address
+        if address != "auto":
+            address = await _reachable(address)
+        try:
+            await asyncio.to_thread(ray.init, address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except (RayError, OSError, RuntimeError, ValueError) as error:
+            raise _unreachable(self._address, str(error)) from error
+        self._is_ours = True
+
+    async def _alive(self) -> dict[str, str]:
+        """Addresses of the machines by their ids, no more than each can have a share of the limits."""
+        nodes = await asyncio.to_thread(ray.nodes)
+        alive = {node["NodeID"]: node["NodeManagerAddress"] for node in nodes if node["Alive"]}
+        rate = self._rate
+        limits = (rate.requests_per_minute, rate.tokens_per_minute, rate.requests_at_once, self._given_jobs)
+        most = min((limit for limit in limits if limit is not None), default=len(alive))
+        return dict(list(alive.items())[:most])
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            with suppress(RayError, OSError):
+                await self._gather(await self._alive())
+
+    async def _gather(self, alive: dict[str, str]) -> None:
+        """Let machines work that do not yet."""
+        working, now_s = {machine.id for machine in self._machines}, time.monotonic()
+        new = [found for found in alive if found not in working and now_s >= self._not_before_s.get(found, 0)]
+        share = self._share(len(alive))
+        joined = await asyncio.gather(*(self._join(found, alive[found], share, len(alive)) for found in new))
+        self._machines += [machine for machine in joined if machine]
+        if any(joined):
+            self._grant()
+
+    async def _join(self, found: str, address: str, share: RateLimit, count: int) -> _Machine | None:
+        """A node on that machine; None where it cannot work."""
+        here = NodeAffinitySchedulingStrategy(found, soft=False)
+        made = ray.remote(Node).options(num_cpus=0, max_concurrency=CONCURRENT_CALLS, scheduling_strategy=here)
+        node: Any = made.remote(
+            self._agent, jobs=math.ceil(self.jobs / count), rate=share, max_starting=self._max_starting
+        )
+        machine = _Machine(found, address, node)
+        try:
+            if await node.version.remote() != source_sha256():
+                failure: CellblockError | None = ClusterError(f"Machine {address} has another version of Cellblock.")
+            else:
+                failure = await node.open.remote()
+        except RayError as error:
+            failure = ClusterError(f"Machine {address} cannot run Cellblock: {_first_line(error)}")
+        except BaseException:
+            await self._close(machine)
+            raise
+        if failure is None:
+            return machine
+        await self._give_up(machine, failure)
+        return None
+
+    async def _give_up(self, machine: _Machine, failure: CellblockError) -> None:
+        """Leave a machine out for a while."""
+        if machine in self._machines:
+            self._machines.remove(machine)
+        self._not_before_s[machine.id] = time.monotonic() + AGAIN_AFTER_S
+        if str(failure) != str(self._failure):
+            self._note(f"Machine {machine.address} is left out: {failure}")
+        self._failure = failure
+        await self._close(machine)
+        self._grant()
+
+    async def _close(self, machine: _Machine) -> None:
+        with suppress(RayError, TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                await machine.node.close.remote()
+        with suppress(RayError):
+            ray.kill(machine.node)
+
+    def _share(self, count: int) -> RateLimit:
+        """What each of so many machines may ask of the endpoint."""
+        rate = self._rate
+        each = [limit and max(1, limit // count) for limit in (rate.requests_per_minute, rate.tokens_per_minute)]
+        jobs = math.ceil(self.jobs / count)
+        together = rate.requests_at_once and max(1, rate.requests_at_once // count)
+        return at_once(RateLimit(each[0], each[1], together), jobs)
+
+    def _grant(self) -> None:
+        """Tell every machine its share, of the limits and of what is still to come."""
+        count = len(self._machines)
+        for machine in self._machines:
+            machine.node.grant.remote(self._share(count), math.ceil(self._tasks_left / count))
+
+    def _none_left(self) -> ClusterError:
+        return ClusterError(f"No machine of the Ray cluster {self._address!r} is left.", mend="ray status")
+
+    async def _run_once(
+        self, task: BatchTask, files: list[Any], directory: Path, on_progress: Callable[[Progress], None]
+    ) -> Ran | None:
+        """Run a task on the machine that has least to do; None where that is lost meanwhile."""
+        if not self._machines:
+            raise self._none_left()
+        machine = min(self._machines, key=lambda each: each.tasks)
+        machine.tasks += 1
+        try:
+            ran = await self._received(machine, task, files, directory, on_progress)
+        except _LostError as error:
+            await self._give_up(machine, ClusterError(f"It is lost: {_first_line(error)}"))
+            return None
+        finally:
+            machine.tasks -= 1
+        if isinstance(ran.failure, EngineError | StartError | ImageError) and (why := await _complaint(machine)):
+            await self._give_up(machine, why)
+            return None
+        return ran
+
+    async def _received(
+        self,
+        machine: _Machine,
+        task: BatchTask,
+        files: list[Any],
+        directory: Path,
+        on_progress: Callable[[Progress], None],
+    ) -> Ran:
+        """What the machine makes of the task. Cancelled, it stops it there, and takes what it has recorded."""
+        key = uuid.uuid4().hex
+        stream = machine.node.run.options(num_returns="streaming").remote(key, task, *files)
+        receiving = asyncio.create_task(_receive(stream, directory, on_progress))
+        try:
+            ran = await asyncio.shield(receiving)
+        except asyncio.CancelledError:
+            with suppress(RayError, _LostError, CellblockError, TimeoutError):
+                async with asyncio.timeout(STOP_S):
+                    await machine.node.stop.remote(key)
+                    await receiving
+            raise
+        assert ran is not None, "only what was stopped comes to nothing"
+        return ran
+
+
+def _checked(address: str) -> str:
+    host, colon, port = address.rpartition(":")
+    is_port = port.isdecimal() and 0 < int(port) < 1 << 16
+    if address == "auto" or (colon and host and "/" not in host and is_port):
+        return address
+    raise UsageError(f"A Ray address is HOST:PORT of the head, or auto, not {address!r}.", mend="ray status")
+
+
+async def _reachable(address: str) -> str:
+    """The address as Ray takes it, for which a local one is that of this machine. Raises ClusterError."""
+    host, _, port = address.rpartition(":")
+    if host in LOOPBACK:
+        host = str(get_node_ip_address())  # type: ignore[no-untyped-call]
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    except (OSError, TimeoutError) as error:
+        raise _unreachable(address, str(error) or f"no answer in {CONNECT_S:g} s") from error
+    writer.close()
+    return f"{host}:{port}"
+
+
+def _unreachable(address: str, why: str) -> ClusterError:
+    return ClusterError(f"No Ray cluster answers at {address!r}: {_first_line(why)}", mend="ray start --head")
+
+
+def _first_line(said: object) -> str:
+    return (str(said).strip().splitlines() or [type(said).__name__])[0]
+
+
+def _stored(paths: Iterable[Path]) -> list[Any]:
+    """The contents of files in Ray's store. Raises UsageError where one cannot be read."""
+    return [ray.put(path.read_bytes()) for path in check_files(paths)]
+
+
+async def _complaint(machine: _Machine) -> CellblockError | None:
+    """Why the machine cannot work now."""
+    try:
+        failure: CellblockError | None = await machine.node.check.remote()
+    except RayError as error:
+        return ClusterError(f"It is lost: {_first_line(error)}")
+    return failure
+
+
+async def _receive(stream: Any, directory: Path, on_progress: Callable[[Progress], None]) -> Ran | None:
+    """Pass on what a node says of a task, and put its run directory in place. Raises _LostError."""
+    ran: Ran | None = None
+    with tempfile.TemporaryFile() as archive:
+        try:
+            async for reference in stream:
+                piece = await reference
+                match piece:
+                    case Archived(data):
+                        archive.write(data)
+                    case Ran():
+                        ran = piece
+                    case _:
+                        on_progress(piece)
+        except RayTaskError as error:
+            raise AgentError(_first_line(error.cause)) from error
+        except RayError as error:
+            raise _LostError(str(error)) from error
+        if archive.tell():
+            await asyncio.to_thread(_unpacked, archive, directory)
+    return ran
+
+
+def _unpacked(archive: IO[bytes], directory: Path) -> None:
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(directory)
