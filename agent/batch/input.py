@@ -226,4 +226,5 @@ def _reason(error: ValidationError) -> str:
     if detail["type"] == "extra_forbidden":
         return f"there is no key {where!r}"
     reason = KINDS.get(detail["type"], reason)
-    return f"{where}: {reason}, not {cut_middle(repr(detail['input']), 60, '…')}"
+    told = f"{reason}, not {cut_middle(repr(detail['input']), 60, '…')}"
+    return f"{where}: {told}" if where else told

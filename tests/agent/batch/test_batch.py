@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import pytest
 
-from agent import Agent, BatchTask, Budget, TaskResult, TranscriptError, UsageError, read_results
+from agent import Agent, BatchTask, Budget, TaskResult, TranscriptError, UsageError, read_results, run_batch
 from agent.batch.batch import Batch
 from agent.batch.results import ABANDONED, REPLACED, SUMMARY
 from agent.batch.worker import Ran
@@ -338,3 +338,19 @@ async def test_what_the_process_before_may_have_left_is_tidied_up(tmp_path: Path
     await run(tmp_path, tasks("a"), worker)
     await run(tmp_path, tasks("a", "b"), worker)
     assert worker.tidied == [os.getpid()]
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "said"),
+    [
+        ([], {"jobs": 0}, "jobs must be at least 1, not 0."),
+        ([], {"max_starting": -1}, "max_starting must be at least 1, not -1."),
+        ([3], {}, "The batch has 1 bad task, and nothing was started:\n  task 1: it must be an object, not 3"),
+    ],
+)
+async def test_what_no_batch_can_be_made_of_is_a_usage_error(
+    given: list[Any], options: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        await anext(run_batch(given, tmp_path, agent=Agent(**AGENT_OPTIONS), **options))
+    assert str(caught.value) == said
