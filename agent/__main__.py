@@ -1,12 +1,17 @@
 """The entry point of the command line. It loads the rest where an interrupt is already answered in one line."""
 
+import os
 import sys
+from io import TextIOWrapper
 
 INTERRUPTED = 130
+STREAMS = ("stdin", "stdout", "stderr")
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    open_closed_streams()
+    let_all_be_written()
     try:
         from agent.cli.main import command_line  # noqa: PLC0415
 
@@ -15,6 +20,20 @@ def main() -> None:
         sys.stderr.write("cellblock: interrupted\n")
         code = INTERRUPTED
     sys.exit(code)
+
+
+def open_closed_streams() -> None:
+    """Let a stream that was closed be an empty one, so that no file that is opened later gets its number."""
+    for number, name in enumerate(STREAMS):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
+
+
+def let_all_be_written() -> None:
+    """What the terminal's encoding does not have is escaped, as on stderr."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

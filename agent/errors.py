@@ -13,8 +13,12 @@ CellblockError
     ├── TranscriptError       a run directory cannot be read or written (exit code 3)
     ├── PlaybackError         a recorded run was asked what it does not hold (exit code 1)
     ├── ResumeError           a run cannot be gone on with as it was (exit code 1)
+    ├── OutputError           stdout takes no more at the command line (exit code 3)
     └── InterruptedRunError   Ctrl-C at the command line (exit code 130)
 """
+
+import errno
+from pathlib import Path
 
 from agent.messages import Attempt
 from sandbox.errors import CellblockError
@@ -71,6 +75,17 @@ class TranscriptError(AgentError):
 
     exit_code = 3
 
+    @classmethod
+    def unwritable(cls, what: str, directory: Path, error: OSError) -> "TranscriptError":
+        """One for a directory that the system does not let be written."""
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        look = (
+            f"df -h {directory.parent}"
+            if is_full
+            else f"ls -ld {directory if directory.exists() else directory.parent}"
+        )
+        return cls(f"Cannot write {what} {str(directory)!r}: {error.strerror}.", mend=look)
+
 
 class PlaybackError(AgentError):
     """A recorded run in place of a model was asked what it does not hold; below the first line, a diff."""
@@ -78,6 +93,12 @@ class PlaybackError(AgentError):
 
 class ResumeError(AgentError):
     """A run cannot be gone on with: its cells give something else now."""
+
+
+class OutputError(AgentError):
+    """The result cannot be written to stdout."""
+
+    exit_code = 3
 
 
 class InterruptedRunError(AgentError):

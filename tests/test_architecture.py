@@ -37,6 +37,7 @@ LAYERS = [  # each may import those before it
     ("agent.conversation",),
     ("agent.agent",),
     ("agent.doctor", "agent.testing"),
+    ("agent.batch.searching",),
     ("agent.batch.matching", "agent.batch.activity"),
     ("agent.batch.tasks",),
     ("agent.batch.input", "agent.batch.results", "agent.batch.worker"),

@@ -84,11 +84,65 @@ def test_a_task_of_a_megabyte_is_refused_with_the_way_to_pass_it() -> None:
     assert done.stderr.endswith('Try: put the data into a file: cellblock run "TASK" -f FILE\n')
 
 
-@pytest.mark.parametrize("arguments", [["run"], ["nonsense"], ["run", "x", "--top-p", "many"]])
-def test_usage_errors_exit_with_2_and_point_to_help(arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["run"], "Missing argument 'TASK'. Try: cellblock run --help"),
+        (["nonsense"], "No such command 'nonsense'. Try: cellblock --help"),
+        (["image", "x"], "No such command 'x'. Try: cellblock image --help"),
+        (["gc", "--dry"], "No such option: --dry"),
+        (["run", "x", "--top-p", "many"], "Invalid value for '--top-p': "),
+    ],
+)
+def test_usage_errors_are_one_line_that_points_to_help(arguments: list[str], line: str) -> None:
     done = cellblock(*arguments)
-    assert done.returncode == 2
-    assert "--help" in done.stderr
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert done.stderr.startswith(f"cellblock: {line}")
+    assert done.stderr.endswith("--help\n")
+
+
+@pytest.mark.parametrize("arguments", [[], ["image"]])
+def test_a_command_that_is_given_nothing_shows_its_help(arguments: list[str]) -> None:
+    done = cellblock(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Usage: ")
+
+
+def closed(redirection: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command that the shell starts without one of its streams."""
+    line = f'exec "$@" {redirection}'
+    command = ["sh", "-c", line, "sh", sys.executable, "-m", "agent", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_stream_that_is_closed_is_an_empty_one(tmp_path: Path) -> None:
+    assert closed("<&-", "run", "-").stderr.startswith("cellblock: The task is empty.")
+    assert closed("<&-", "batch", "-", "-o", str(tmp_path)).stderr.startswith("cellblock: stdin holds no task.")
+    assert closed(">&-", "model", "ls").returncode == 0
+    assert closed("2>&-", "model", "ls").stdout
+
+
+@pytest.mark.docker
+def test_what_the_terminal_cannot_show_is_escaped(tmp_path: Path) -> None:
+    with ScriptedEndpoint([says("\u5317\u4eac")]) as endpoint:
+        there = ["--model", "m", "--base-url", endpoint.base_url, "-o", str(tmp_path / "run")]
+        done = cellblock("run", "x", *there, environ={"PYTHONIOENCODING": "latin-1"})
+    assert (done.returncode, done.stdout) == (0, "\\u5317\\u4eac\n")
+
+
+def test_a_result_that_cannot_be_written_is_one_line() -> None:
+    done = closed("> /dev/full", "model", "ls")
+    assert done.returncode == 3
+    assert done.stderr == "cellblock: Cannot write the result to stdout: No space left on device. Try: df -h\n"
+
+
+@pytest.mark.docker
+def test_a_file_in_the_place_of_a_run_directory_is_called_one(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    place.touch()
+    done = cellblock("run", "x", "-o", str(place), "--model", "m", "--base-url", "http://127.0.0.1:9/v1")
+    assert done.returncode == 3
+    assert done.stderr == f"cellblock: Cannot write the run directory '{place}': File exists. Try: ls -ld {place}\n"
 
 
 def test_the_doctor_says_what_mends_each_failing_line(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_an_evaluation_ends_with_the_table_that_is_shown(tmp_path: Path) -> None
     asked = next(command for command, test in RUN_HERE.items() if test == name)
     questions = re.findall(r"```json\n(.*?)```", README, re.DOTALL)[0]
     (tmp_path / "questions.jsonl").write_text(questions)
-    (tmp_path / "prices.csv").write_text("name,price\nbolt,50\nnut,150\ngear,250\n")
+    (tmp_path / "prices.csv").write_text(re.findall(r"```csv\n(.*?)```", README, re.DOTALL)[0])
     done = run([*shlex.split(asked), "--max-seconds", "50"], tmp_path)
     assert done.returncode in (0, 1), done.stderr  # how many a small model gets right is not the README's promise
     shown = README[README.index(f"$ {asked}") :].splitlines()

@@ -9,7 +9,8 @@ that no other task would fare better. What runs then is stopped, has no result, 
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from agent.agent import Agent
@@ -22,6 +23,7 @@ from agent.batch.summary import End, Summary, Tally, seconds_of
 from agent.batch.tasks import BatchTask
 from agent.batch.worker import Ran, Worker
 from agent.progress import Progress, TurnEnded
+from sandbox import ImageError
 
 
 class Batch:
@@ -169,7 +171,10 @@ class Batch:
             ran = await self._ran(task, worker)
             if ran.failure is None:
                 return [*doubts.settle(), self._result(task, ran)]
-            verdict = await doubts.judge(ran.failure, reruns=reruns)
+            if isinstance(ran.failure, ImageError) and "image" in task.policy.model_fields_set:
+                return [self._result(task, ran)]  # the others have another image
+            with self._shown(task, f"looks what is wrong: {ran.failure.message}"):
+                verdict = await doubts.judge(ran.failure, reruns=reruns)
             if verdict == "record":
                 return [self._result(task, ran)]
             if verdict == "hold":
@@ -193,6 +198,15 @@ class Batch:
             del self.spending.at_work[task.id]
             self.spending.add(activity.usage, activity.cost, activity.turns)
             self._unfinished_runs += ran is None
+
+    @contextmanager
+    def _shown(self, task: BatchTask, doing: str) -> Iterator[None]:
+        """Let the task be seen meanwhile: it may take half a minute."""
+        self.spending.at_work[task.id] = Activity(task.id, self._agent.cost, doing)
+        try:
+            yield
+        finally:
+            del self.spending.at_work[task.id]
 
     def _result(self, task: BatchTask, ran: Ran) -> TaskResult:
         prints = self._prints[task.id]

@@ -25,6 +25,15 @@ MAX_SHOWN = 20
 COLUMNS = ("id", "task", "files", "expect", "tolerance")
 """Of a CSV; beside them `limits.max_turns` and the like."""
 
+KINDS = {
+    "string_type": "it must be a text",
+    "tuple_type": "it must be a list",
+    "list_type": "it must be a list",
+    "model_type": "it must be an object",
+    "model_attributes_type": "it must be an object",
+}
+"""What is said of a value of another kind."""
+
 Row = tuple[int, Mapping[str, Any]]
 Entry = tuple[int, BatchTask | Mapping[str, Any]]
 """A line's number, and the task that it describes."""
@@ -64,7 +73,10 @@ def read_tasks(source: str, stdin: bytes = b"") -> list[BatchTask]:
     data = stdin if source == "-" else _content(Path(source))
     complaints = Complaints(name)
     lines = list(_lines(data, name, complaints))
-    suffix = ".txt" if source == "-" and lines and not lines[0][1].startswith("{") else Path(source).suffix.lower()
+    filled = [(number, line) for number, line in lines if line.strip()]
+    suffix = ".txt" if source == "-" and filled and not filled[0][1].startswith("{") else Path(source).suffix.lower()
+    if suffix != ".csv":  # there, a text between quotes may hold blank lines
+        lines = filled
     entries = {".csv": _from_csv, ".txt": _from_text}.get(suffix, _from_jsonl)(lines, complaints)
     tasks = check_tasks(entries, complaints, folder)
     if not tasks:
@@ -106,7 +118,7 @@ def _content(path: Path) -> bytes:
 
 
 def _lines(data: bytes, name: str, complaints: Complaints) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank; those that no line can be like are complained about."""
+    """The lines; those that no line can be like are complained about."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UsageError(f"{name} is UTF-16, and must be UTF-8.", mend="iconv -f UTF-16 -t UTF-8 FILE")
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
@@ -118,8 +130,7 @@ def _lines(data: bytes, name: str, complaints: Complaints) -> Iterator[tuple[int
         except UnicodeDecodeError as error:
             complaints.add(number, f"it is not UTF-8: byte 0x{line[error.start]:02x} at column {error.start + 1}")
             continue
-        if text.strip():
-            yield number, text.removesuffix("\r")
+        yield number, text.removesuffix("\r")
 
 
 def _from_jsonl(lines: list[tuple[int, str]], complaints: Complaints) -> Iterator[Row]:
@@ -165,7 +176,8 @@ def _rows(lines: list[tuple[int, str]], complaints: Complaints) -> Iterator[tupl
         except csv.Error as error:
             complaints.add(lines[min(place, len(lines) - 1)][0], f"it is not CSV: {error}")
             return
-        yield lines[place][0], row
+        if any(cell.strip() for cell in row):
+            yield lines[place][0], row
 
 
 def _cells(columns: list[str], rows: Iterator[tuple[int, list[str]]], complaints: Complaints) -> Iterator[Row]:
@@ -213,4 +225,6 @@ def _reason(error: ValidationError) -> str:
         return f"it has no {where!r}"
     if detail["type"] == "extra_forbidden":
         return f"there is no key {where!r}"
-    return f"{where}: {reason}, not {cut_middle(repr(detail['input']), 60, '…')}"
+    reason = KINDS.get(detail["type"], reason)
+    told = f"{reason}, not {cut_middle(repr(detail['input']), 60, '…')}"
+    return f"{where}: {told}" if where else told

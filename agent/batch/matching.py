@@ -6,24 +6,37 @@ exact text only where the answer is nothing else.
 """
 
 import re
+import unicodedata
 from abc import abstractmethod
 from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from agent.batch.searching import is_found
+
 _CODE_FENCE = re.compile(r"```[ \t]*(?:python|py|json|tool_call)\b.*?(?:```|\Z)", re.DOTALL | re.IGNORECASE)
 _LIST_MARK = re.compile(r"^[ \t]*\d{1,2}[.)][ \t]+", re.MULTILINE)
 _SPACES_IN_NUMBER = re.compile(r"(?<=\d)(?:\\[,;! ]|\{,\}|[\u00a0\u2009\u202f])(?=\d{3})")
 _COMMANDS = re.compile(r"\\(?:boxed|text|mathrm|mathbf|textbf|left|right|displaystyle)\b")
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
-_POWER_OF_TEN = re.compile(r"\s*(?:\\times|\\cdot|[\u00d7\u00b7*x])\s*10\s*(?:\^|\*\*)\s*\{?\s*([-+]?\d{1,4})\s*\}?")
+_POWER_OF_TEN = re.compile(
+    r"(?<!\s)\s*(?:\\times|\\cdot|[\u00d7\u00b7*x])\s*10\s*(?:\^|\*\*)\s*\{?\s*([-+]?\d{1,4})\s*\}?"
+)
 _POWER = re.compile(r"(?<=[\w)])(?:\*\*| \*\* )(?=[\w(])")
 _MARKS = re.compile(r"\*\*|\\[()\[\]]|[`$]")
+_SUPERSCRIPT = re.compile("(?<=10)[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_TYPOGRAPHY = str.maketrans("\u2010\u2011\u2013\u2212\u2019", "----'")
+"""Hyphens, dash and minus, and the apostrophe."""
+_LETTER = r"[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+"""What goes on with a word. Chinese, Japanese and Korean begin and end a word without a space."""
 _NUMBER = re.compile(
-    r"(?<![\w.])(?:(?<![)\]])(?P<sign>[-+]))?(?P<digits>\d+(?:[,'_]\d{3})*(?:\.\d+)?(?:[eE][-+]?\d{1,4})?)"
+    rf"(?<!{_LETTER})(?<!\.)(?:(?<![)\]])(?P<sign>[-+]))?"
+    r"(?P<digits>(?:\d+(?:[,'_]\d{3})*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,4})?)"
 )
 _SPACED = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d])")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -35,6 +48,12 @@ _WORDS = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six"
 def _check_number(text: str) -> str:
     if not _PLAIN_NUMBER.fullmatch(text):
         raise PydanticCustomError("number", "it must be a number like 42, -0.5 or 1.5e3")
+    return text
+
+
+def _check_words(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("words", "it must say something")
     return text
 
 
@@ -84,21 +103,26 @@ class Number(_Expected):
         return any(self._is_right(number) for number in numbers(output))
 
     def _is_right(self, number: Fraction) -> bool:
-        return abs(number - Fraction(self.value)) <= Fraction(self.tolerance)
+        return abs(number - Fraction(Decimal(self.value))) <= Fraction(self.tolerance)
+
+
+Words = Annotated[str, AfterValidator(_check_words)]
 
 
 class Text(_Expected):
     """One of several spellings of a word or a text, whatever its case."""
 
     kind: Literal["text"] = "text"
-    any_of: list[str] = Field(min_length=1)
-    none_of: list[str] = []
+    any_of: list[Words] = Field(min_length=1)
+    none_of: list[Words] = []
     """The wrong choices: one of them counts as the answer where it comes first."""
     case: bool = False
     """Whether upper and lower case make a difference."""
 
     def claimed_in(self, text: str, question: str) -> bool:
-        text = readable(text)
+        return any(self._is_claimed(reading) for reading in (text, readable(text)))
+
+    def _is_claimed(self, text: str) -> bool:
         right, wrong = self._first(text, self.any_of), self._first(text, self.none_of)
         if right is None or wrong is None or right < wrong:
             return right is not None
@@ -106,11 +130,13 @@ class Text(_Expected):
         return self._first(last, self.any_of) is not None and self._first(last, self.none_of) is None
 
     def is_shown(self, output: str) -> bool:
-        return self._first(readable(output), self.any_of) is not None
+        return any(self._first(reading, self.any_of) is not None for reading in (output, readable(output)))
 
     def _first(self, text: str, choices: list[str]) -> int | None:
         flags = re.NOFLAG if self.case else re.IGNORECASE
-        places = (re.search(rf"(?<!\w){re.escape(choice)}(?!\w)", text, flags) for choice in choices)
+        text = unicodedata.normalize("NFC", text)
+        words = (r"\s+".join(map(re.escape, unicodedata.normalize("NFC", choice).split())) for choice in choices)
+        places = (re.search(_as_words(one), text, flags) for one in words)
         return min((place.start() for place in places if place), default=None)
 
 
@@ -133,7 +159,8 @@ class Date(_Expected):
             rf"0?{self.value.month}/0?{day}/{year}",
             rf"0?{day}\.0?{self.value.month}\.{year}",
         )
-        return any(re.search(rf"(?<!\w){one}(?!\w)", readable(output), re.IGNORECASE) for one in spellings)
+        text = readable(output)
+        return any(re.search(_as_words(one), text, re.IGNORECASE) for one in spellings)
 
 
 class Pattern(_Expected):
@@ -153,7 +180,7 @@ class Pattern(_Expected):
 
     def is_shown(self, output: str) -> bool:
         flags = re.NOFLAG if self.case else re.IGNORECASE
-        return any(re.search(self.value, text, flags) for text in (output, readable(output)))
+        return any(is_found(self.value, text, flags) for text in {output, readable(output)})
 
 
 class Exact(_Expected):
@@ -192,6 +219,10 @@ Expected = Annotated[Number | Text | Date | Pattern | Exact | AnyOf, Field(discr
 AnyOf.model_rebuild()
 
 
+def _as_words(pattern: str) -> str:
+    return rf"(?<!{_LETTER})(?:{pattern})(?!{_LETTER})"
+
+
 def _bare(text: str) -> str:
     return text.strip().strip("*_`\"' \n").removesuffix(".").strip("*_`\"' \n")
 
@@ -203,7 +234,8 @@ def without_code(text: str) -> str:
 
 def readable(text: str) -> str:
     """The text without the marks of Markdown and LaTeX."""
-    text = text.replace("\u2212", "-")
+    text = text.translate(_TYPOGRAPHY)
+    text = _SUPERSCRIPT.sub(lambda power: "^" + power[0].translate(_SUPERSCRIPTS), text)
     text = _FRACTION.sub(r"\1/\2", _SPACES_IN_NUMBER.sub("", text))
     text = _POWER_OF_TEN.sub(r"e\1", _COMMANDS.sub("", text))
     return _MARKS.sub("", _POWER.sub("^", text))
@@ -216,7 +248,7 @@ def numbers(text: str) -> list[Fraction]:
 
 
 def _number(match: re.Match[str]) -> Fraction:
-    value = Fraction(re.sub(r"[,'_]", "", match["digits"]))
+    value = Fraction(Decimal(re.sub(r"[,'_]", "", match["digits"])))  # unlike an int, of any length
     return -value if match["sign"] == "-" else value
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import BinaryIO, Self
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
@@ -26,6 +26,7 @@ REPLACED = "replaced.jsonl"
 SUMMARY = "summary.json"
 TASKS = "tasks"
 ABANDONED = "abandoned"
+WHAT = "the batch's directory"
 
 
 class TaskResult(BaseModel):
@@ -89,58 +90,56 @@ class BatchDirectory:
         """The process that held it last, and may have left sandboxes; None where that is not known."""
 
     def __enter__(self) -> Self:
-        try:
+        with self._errors():
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.path / ".lock").open("a+")
-        except OSError as error:
-            raise self._unwritable(error) from error
+            self._lock = (self.path / ".lock").open("a+b", buffering=0)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._lock.seek(0)
-            holder = self._lock.read().strip()
+            self._hold()
+            with self._errors():
+                self._file = _appendable(self.path / RESULTS)
+        except BaseException:
             self._lock.close()
-            raise UsageError(
-                f"Another batch is at work in {str(self.path)!r}: process {holder}.", mend="-o DIR, with another one"
-            ) from error
-        self._lock.seek(0)
-        last = self._lock.read().strip()
-        self.predecessor = int(last) if last.isdecimal() else None
-        self._lock.truncate(0)
-        self._lock.write(str(os.getpid()))
-        self._lock.flush()
-        self._file = self._opened()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with suppress(OSError):  # of what has been told of when it could not be written
+            self._file.close()
         self._lock.close()
 
-    def _opened(self) -> Any:
-        """The results, without a torn last line, to be added to."""
+    def _hold(self) -> None:
+        """Take the lock, and leave the number of this process in it."""
+        self._lock.seek(0)
+        holder = self._lock.read().decode().strip()
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UsageError(
+                f"Another batch is at work in {str(self.path)!r}: process {holder}.", mend="-o DIR, with another one"
+            ) from error
+        self.predecessor = int(holder) if holder.isdecimal() else None
         with self._errors():
-            file = (self.path / RESULTS).open("a+b")
-            file.truncate(_whole_bytes(self.path / RESULTS))
-            return file
+            self._lock.truncate(0)
+            self._lock.write(str(os.getpid()).encode())
 
     def add(self, result: TaskResult) -> None:
         """Write a result, for good. Raises TranscriptError."""
         with self._errors():
-            self._file.write(result.model_dump_json().encode() + b"\n")
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            _write_through(self._file, [result])
 
     def keep(self, kept: Iterable[TaskResult], replaced: list[TaskResult]) -> None:
         """Leave only `kept` in the results; what they replace goes into `replaced.jsonl`, and is safe there first."""
         with self._errors():
-            _write_through(self.path / REPLACED, "ab", replaced)
+            with _appendable(self.path / REPLACED) as file:
+                _write_through(file, replaced)
             fresh = self.path / f".{RESULTS}.new"
-            _write_through(fresh, "wb", kept)
+            with fresh.open("wb") as file:
+                _write_through(file, kept)
             self._file.close()
             fresh.replace(self.path / RESULTS)
-            self._file = self._opened()
+            self._file = _appendable(self.path / RESULTS)
 
     def write_summary(self, summary: BaseModel) -> None:
         """Replace `summary.json`."""
@@ -172,13 +171,7 @@ class BatchDirectory:
         try:
             yield
         except OSError as error:
-            raise self._unwritable(error) from error
-
-    def _unwritable(self, error: OSError) -> TranscriptError:
-        return TranscriptError(
-            f"Cannot write the batch's directory {str(self.path)!r}: {error.strerror}.",
-            mend=f"df -h {self.path.parent}",
-        )
+            raise TranscriptError.unwritable(WHAT, self.path, error) from error
 
 
 def turns_of(run: Path) -> list[ModelReplied]:
@@ -201,9 +194,15 @@ def _whole_bytes(path: Path) -> int:
     return 0
 
 
-def _write_through(path: Path, mode: str, results: Iterable[TaskResult]) -> None:
-    with path.open(mode) as file:
-        for result in results:
-            file.write(result.model_dump_json().encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+def _appendable(path: Path) -> BinaryIO:
+    """A file of results, without a torn last line, to be added to."""
+    file = path.open("a+b")
+    file.truncate(_whole_bytes(path))
+    return file
+
+
+def _write_through(file: BinaryIO, results: Iterable[TaskResult]) -> None:
+    for result in results:
+        file.write(result.model_dump_json().encode() + b"\n")
+    file.flush()
+    os.fsync(file.fileno())

@@ -37,6 +37,9 @@ def worker_for(
     note: Callable[[str], None] = lambda _: None,
 ) -> Worker:
     """Who runs the tasks: this machine, or those of the Ray cluster at an address. Raises UsageError."""
+    for name, number in (("jobs", jobs), ("max_starting", max_starting)):
+        if number is not None and number < 1:
+            raise UsageError(f"{name} must be at least 1, not {number}.")
     if ray is None:
         return LocalWorker(agent, jobs=jobs, rate=rate, max_starting=max_starting)
     try:

@@ -157,6 +157,6 @@ def _row(name: str, group: Group, missing: int = 0) -> tuple[str, ...]:
 
 def error_lines(tally: Tally) -> list[str]:
     """The errors that were most frequent, a line each."""
-    lines = [f"{count} times: {said}" for said, count in tally.errors.most_common(SHOWN_ERRORS)]
+    lines = [f"{count} time{'s' * (count > 1)}: {said}" for said, count in tally.errors.most_common(SHOWN_ERRORS)]
     rest = len(tally.errors) - SHOWN_ERRORS
     return [*lines, f"and {rest} others; see the results"] if rest > 0 else lines

@@ -1,5 +1,6 @@
 """The application that the commands register with, and what they share: where they write, and which agent they ask."""
 
+import os
 import sys
 from typing import Any
 
@@ -9,7 +10,7 @@ from typer.core import TyperGroup
 
 from agent.agent import Agent
 from agent.cli.options import ModelOptions
-from agent.errors import InterruptedRunError
+from agent.errors import InterruptedRunError, OutputError
 from agent.limits import Limits
 from sandbox import Policy
 
@@ -40,9 +41,15 @@ def story() -> Console:
 
 
 def result(text: str) -> None:
-    """Write a line of the result to stdout, at once."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    """Write a line of the result to stdout, at once. Raises OutputError, but BrokenPipeError for a reader who left."""
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is buffered, and is written at exit
+        raise OutputError(f"Cannot write the result to stdout: {error.strerror}.", mend="df -h") from error
 
 
 def agent_for(asked: ModelOptions, policy: Policy, limits: Limits | None = None) -> Agent:

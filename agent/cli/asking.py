@@ -30,7 +30,7 @@ from sandbox import Policy
 @with_limits
 @with_model
 def run(
-    task: Annotated[str, typer.Argument(help="What to find out; - reads it from stdin.")],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="What to find out; - reads it from stdin.")],
     file: Annotated[
         list[Path] | None, typer.Option("-f", "--file", metavar="FILE", help="File to put into /workspace.")
     ] = None,
@@ -53,7 +53,7 @@ def run(
 @app.command(cls=SectionedCommand)
 @with_limits
 def resume(
-    run: Annotated[Path, typer.Argument(help="Run directory.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
     force: Annotated[bool, typer.Option("--force", help="Go on although a cell gives something else now.")] = False,
     prices: Annotated[
         Path | None, typer.Option("--prices", metavar="FILE", help="Another table of prices than the run had (TOML).")

@@ -18,7 +18,7 @@ from agent.batch.running import in_time, worker_for
 from agent.batch.spending import Budget
 from agent.batch.tasks import BatchTask
 from agent.cli.app import agent_for, app, result, story
-from agent.cli.batch_view import BatchView, note, table_lines
+from agent.cli.batch_view import ENDS, BatchView, note, table_lines
 from agent.cli.limit_options import with_limits
 from agent.cli.options import ModelOptions, SectionedCommand, flag_errors, with_model, with_policy
 from agent.endpoint.limiter import RateLimit
@@ -38,7 +38,7 @@ def _whole(flag: str, told: str) -> object:
 @with_limits
 @with_model
 def batch(
-    tasks: Annotated[str, typer.Argument(help="File of tasks: .jsonl, .csv or .txt; - reads stdin.")],
+    tasks: Annotated[str, typer.Argument(metavar="TASKS", help="File of tasks: .jsonl, .csv or .txt; - reads stdin.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where results and runs go.")],
     jobs: Annotated[
         int | None,
@@ -102,7 +102,7 @@ def batch(
             asyncio.run(_watched(started, view))
     finally:
         if started.end != "running":
-            note(console, f"{output}: {started.end}")
+            note(console, f"{output}: {ENDS[started.end]}")
             for line in table_lines(started):
                 result(line)
     if started.end == "interrupted":
@@ -137,7 +137,7 @@ async def _run(started: Batch, view: BatchView) -> None:
 
 @contextmanager
 def _signals(drain: Callable[[], object], stop: Callable[[], object]) -> Iterator[None]:
-    """Ctrl-C drains, and stops the second time; SIGTERM and SIGHUP stop."""
+    """Ctrl-C drains, and stops the second time; SIGTERM stops, and so does SIGHUP, but not under nohup."""
     loop = asyncio.get_running_loop()
     pressed = 0
 
@@ -149,7 +149,9 @@ def _signals(drain: Callable[[], object], stop: Callable[[], object]) -> Iterato
         else:
             stop()
 
-    handlers = {signal.SIGINT: interrupted, signal.SIGTERM: stop, signal.SIGHUP: stop}
+    handlers = {signal.SIGINT: interrupted, signal.SIGTERM: stop}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        handlers[signal.SIGHUP] = stop
     for number, handler in handlers.items():
         loop.add_signal_handler(number, handler)
     try:

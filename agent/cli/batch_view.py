@@ -12,7 +12,7 @@ from rich.text import Text
 from agent.batch.activity import Activity
 from agent.batch.batch import Batch
 from agent.batch.results import TaskResult
-from agent.batch.summary import error_lines, table_rows
+from agent.batch.summary import End, error_lines, table_rows
 from agent.text import cut_middle, plain
 
 REFRESH_PER_S = 4
@@ -20,6 +20,15 @@ BAR_CHARS = 30
 WORDS = {
     "running": "Ctrl-C: finish what runs; twice: stop it",
     "interrupted": "finishing what runs; Ctrl-C: stop it",
+}
+
+ENDS: dict[End, str] = {
+    "done": "done",
+    "interrupted": "interrupted",
+    "environment": "stopped",
+    "tokens": "stopped, for the budget of tokens is spent",
+    "cost": "stopped, for the budget of cost is spent",
+    "seconds": "stopped, for the budget of time is spent",
 }
 
 
@@ -35,6 +44,7 @@ class BatchView:
     def __init__(self, batch: Batch, console: Console) -> None:
         self._batch = batch
         self._console = console
+        self._shown = 0
         self._live = Live(
             console=console,
             get_renderable=self._render,
@@ -53,8 +63,9 @@ class BatchView:
 
     def show(self, result: TaskResult) -> None:
         """One line for a finished task; in a terminal, only where it went wrong."""
+        self._shown += 1
         if not self._console.is_terminal:
-            done = self._batch.tally.all.tasks
+            done = self._batch.tally.all.tasks - self._batch.run_here + self._shown
             self._console.print(escape(f"{done}/{self._batch.total}  {result_line(result)}"), soft_wrap=True)
         elif result.outcome != "answered" or result.match is False:
             style = "red" if result.outcome == "error" else "yellow"
@@ -63,10 +74,10 @@ class BatchView:
     def _render(self) -> Group:
         rows = max(3, self._console.height - 6)
         at_work = sorted(self._batch.spending.at_work.values(), key=lambda activity: activity.begun_s)
-        grid = Table.grid(padding=(0, 2))
+        grid = Table.grid(padding=(0, 2), expand=True)
         grid.add_column(no_wrap=True, max_width=32, style="cyan")
         grid.add_column(justify="right", no_wrap=True)
-        grid.add_column(no_wrap=True, overflow="ellipsis", style="dim")
+        grid.add_column(no_wrap=True, overflow="ellipsis", style="dim", ratio=1)  # the only one to be cut
         for activity in at_work[:rows]:
             grid.add_row(*_cells(activity))
         if len(at_work) > rows:
@@ -114,7 +125,8 @@ def result_line(result: TaskResult) -> str:
     outcome = f"{result.outcome} ({result.limit})" if result.limit else result.outcome
     match = {True: ", match", False: ", no match", None: ""}[result.match]
     said = " ".join(plain(result.error or result.answer or "").split())
-    return f"{result.id}: {outcome}{match}, {result.duration_s:.1f} s: {cut_middle(said, 160, ' … ')}"
+    told = f"{result.id}: {outcome}{match}, {result.duration_s:.1f} s"
+    return f"{told}: {cut_middle(said, 160, ' … ')}" if said else told
 
 
 def _cells(activity: Activity) -> tuple[Text, str, Text]:
@@ -123,7 +135,12 @@ def _cells(activity: Activity) -> tuple[Text, str, Text]:
 
 
 def table_lines(batch: Batch) -> list[str]:
-    """The table at the end, in Markdown with even columns, and the errors that were most frequent."""
+    """The table at the end, in Markdown with even columns, and the errors that were most frequent.
+
+    There is none where nothing could be begun.
+    """
+    if batch.end == "environment" and not batch.tally.all.tasks:
+        return []
     rows = table_rows(batch.tally, batch.missing)
     filled = [column for column in range(len(rows[0])) if column < 2 or any(row[column] for row in rows[1:])]
     widths = {column: max(len(row[column]) for row in rows) for column in filled}

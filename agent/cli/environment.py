@@ -81,7 +81,7 @@ def image_list() -> None:
 
 @model_app.command("pull")
 def model_pull(
-    name: Annotated[str, typer.Argument(help="Which built-in model.")] = local.DEFAULT_MODEL.name,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Which built-in model.")] = local.DEFAULT_MODEL.name,
 ) -> None:
     """Download a built-in model; an interrupted download goes on where it stopped. Prints its path."""
     model = local.model_named(name)

@@ -16,7 +16,7 @@ from agent.record import transcript
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="Run directory or transcript.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory or transcript.")],
     to: Annotated[str, typer.Option("--to", metavar="FORMAT", help=f"One of {', '.join(FORMATS)}.")],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write it; else to stdout.")

@@ -1,8 +1,8 @@
 """The command line as a whole. Exit codes are in `sandbox.errors`."""
 
-import io
-import sys
+from typing import Any
 
+import typer
 from rich.markup import escape
 
 from agent.cli import asking, batch, environment, exporting, recorded, replaying  # noqa: F401  (they register their commands)
@@ -10,17 +10,28 @@ from agent.cli.app import app, story
 from agent.text import plain
 from sandbox import CellblockError
 
+_Misused: Any = typer.BadParameter.__mro__[1]
+"""All that typer finds wrong with a command line; it has no public name."""
+
 
 def command_line(arguments: list[str]) -> int:
     """Run one command. Every foreseen failure is one line on stderr; returns the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # not every locale can write what a model says
-            stream.reconfigure(errors="replace")
     try:
-        app(arguments)
+        code = app(arguments, prog_name="cellblock", standalone_mode=False)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 1
     except CellblockError as error:
-        story().print(f"cellblock: {escape(plain(str(error)))}", style="red", soft_wrap=True)
-        return error.exit_code
-    return 0
+        return _told(str(error), error.exit_code)
+    except _Misused as error:
+        said = error.format_message()
+        if not arguments or "\n" in said:  # it is the help of a command that was given nothing
+            story().print(escape(said), soft_wrap=True)
+            return int(error.exit_code)
+        mend = f"{error.ctx.command_path} --help" if error.ctx else "cellblock --help"
+        return _told(f"{said.rstrip('.')}. Try: {mend}", error.exit_code)
+    return code if isinstance(code, int) else 0
+
+
+def _told(what: str, code: int) -> int:
+    story().print(f"cellblock: {escape(plain(what))}", style="red", soft_wrap=True)
+    return code

@@ -19,7 +19,7 @@ from agent.text import plain
 
 @app.command()
 def verify(
-    run: Annotated[Path, typer.Argument(help="Run directory.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
     """Check that RUN holds what was recorded. Exits with 0 where it does, to its end, and with 1 where it does not."""
@@ -35,7 +35,7 @@ def verify(
 
 @app.command()
 def show(
-    run: Annotated[Path, typer.Argument(help="Run directory or transcript.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory or transcript.")],
     turn: Annotated[int | None, typer.Option("--turn", metavar="N", help="Show this turn alone, and in full.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the events as JSON, one a line.")] = False,
     go_on: Annotated[bool, typer.Option("--follow", help="Show a run as it goes on, until it ends.")] = False,

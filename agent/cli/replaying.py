@@ -26,7 +26,7 @@ MAX_CODE_CHARS = 60
 
 @app.command(name="replay")
 def replay_run(
-    run: Annotated[Path, typer.Argument(help="Run directory or transcript.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory or transcript.")],
     update_image: Annotated[
         bool, typer.Option("--update-image", help="Use what the image's name now means, and see what that changes.")
     ] = False,

@@ -28,6 +28,7 @@ __all__ = ["FILE_NAME", "Recorded", "Transcript", "read", "utc_now"]
 
 EventT = TypeVar("EventT", bound=Event)
 
+WHAT = "the run directory"
 GZIP_LEVEL = 1
 """The fastest: the chunks of a stream repeat their frame, and shrink to a tenth even so."""
 
@@ -50,12 +51,12 @@ class Transcript:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             file = (directory / FILE_NAME).open("xb", buffering=0)
-        except FileExistsError as error:
+        except OSError as error:
+            if not directory.is_dir() or not isinstance(error, FileExistsError):
+                raise TranscriptError.unwritable(WHAT, directory, error) from error
             raise TranscriptError(
                 f"{str(directory)!r} already holds a run.", mend=f"cellblock show {directory}"
             ) from error
-        except OSError as error:
-            raise _unwritable(directory, error) from error
         self._open(directory, file, clock, redactor)
 
     @classmethod
@@ -70,7 +71,7 @@ class Transcript:
         try:
             file = (directory / FILE_NAME).open("r+b", buffering=0)
         except OSError as error:
-            raise _unwritable(directory, error) from error
+            raise TranscriptError.unwritable(WHAT, directory, error) from error
         transcript._open(directory, file, clock, redactor)
         try:
             recorded = read(directory)
@@ -172,11 +173,4 @@ class Transcript:
         except OSError as error:
             with suppress(OSError):
                 self.blobs.take_back()
-            raise _unwritable(self.directory, error) from error
-
-
-def _unwritable(directory: Path, error: OSError) -> TranscriptError:
-    return TranscriptError(
-        f"Cannot write the run directory {str(directory)!r}: {error.strerror}.",
-        mend=f"df -h {directory.parent}",
-    )
+            raise TranscriptError.unwritable(WHAT, self.directory, error) from error

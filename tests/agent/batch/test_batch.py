@@ -12,15 +12,15 @@ from typing import Any, Self
 
 import pytest
 
-from agent import Agent, BatchTask, Budget, TaskResult, TranscriptError, UsageError, read_results
+from agent import Agent, BatchTask, Budget, TaskResult, TranscriptError, UsageError, read_results, run_batch
 from agent.batch.batch import Batch
 from agent.batch.results import ABANDONED, REPLACED, SUMMARY
 from agent.batch.worker import Ran
-from agent.errors import AccessError, AgentError, EndpointError
+from agent.errors import AccessError, AgentError, EndpointError, UnreachableError
 from agent.limits import Limits
 from agent.messages import Usage
 from agent.progress import Progress, TurnEnded
-from sandbox import CellblockError
+from sandbox import CellblockError, ImageError, Policy
 
 pytestmark = pytest.mark.usefixtures("clean_environ")
 AGENT_OPTIONS: dict[str, Any] = {"model": "m", "base_url": "http://127.0.0.1:9/v1"}
@@ -49,10 +49,10 @@ class FakeWorker:
         return None
 
     async def run(self, task: BatchTask, directory: Path, on_progress: Callable[[Progress], None]) -> Ran:
-        await asyncio.to_thread(directory.mkdir, parents=True)
         self.ran.append(task.id)
         on_progress(TurnEnded("", "", is_answer=True, usage=USAGE))
         try:
+            await asyncio.to_thread(directory.mkdir, parents=True)
             await asyncio.sleep(60 if task.id in self.slow else 0)
         except asyncio.CancelledError:
             self.stopped.append(task.id)
@@ -203,12 +203,38 @@ async def test_a_refused_key_ends_the_batch_with_one_line_and_no_result(tmp_path
     assert await run(tmp_path, tasks("a", "b", "c"), worker) == ["a", "b", "c"]
 
 
+async def test_an_image_of_a_tasks_own_that_is_missing_ends_that_task_alone(tmp_path: Path) -> None:
+    worker = FakeWorker(jobs=1)
+    worker.failures = {"a": ImageError("Not there.")}
+    own = BatchTask(id="a", task="x", policy=Policy(image="nowhere:1"))
+    assert await run(tmp_path, [own, *tasks("b")], worker) == ["a", "b"]
+    assert written(tmp_path)["a"].error == "Not there."
+    worker.failures = {"c": ImageError("Not there.")}
+    with pytest.raises(ImageError):
+        await run(tmp_path / "all", tasks("c", "d"), worker)
+
+
 async def test_a_batch_without_its_engine_does_not_begin(tmp_path: Path) -> None:
     worker = FakeWorker()
     worker.missing = EndpointError("Nobody there.")
     with pytest.raises(EndpointError, match="Nobody there"):
         await run(tmp_path, tasks("a"), worker)
     assert worker.ran == []
+
+
+async def test_a_task_is_seen_while_it_is_looked_what_is_wrong(tmp_path: Path) -> None:
+    worker = FakeWorker(jobs=1)
+    worker.failures = {"a": UnreachableError("Nobody there.")}
+    started = batch(tmp_path, tasks("a", "b"), worker)
+    seen: list[str] = []
+
+    async def look() -> None:
+        seen.extend(activity.doing for activity in started.spending.at_work.values())
+
+    worker.check = look  # type: ignore[method-assign]
+    async with aclosing(started.results()) as results:
+        assert [result.id async for result in results] == ["a", "b"]
+    assert seen == ["looks what is wrong: Nobody there."]
 
 
 async def test_failures_that_may_be_the_endpoints_are_written_once_another_task_is_answered(tmp_path: Path) -> None:
@@ -312,3 +338,19 @@ async def test_what_the_process_before_may_have_left_is_tidied_up(tmp_path: Path
     await run(tmp_path, tasks("a"), worker)
     await run(tmp_path, tasks("a", "b"), worker)
     assert worker.tidied == [os.getpid()]
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "said"),
+    [
+        ([], {"jobs": 0}, "jobs must be at least 1, not 0."),
+        ([], {"max_starting": -1}, "max_starting must be at least 1, not -1."),
+        ([3], {}, "The batch has 1 bad task, and nothing was started:\n  task 1: it must be an object, not 3"),
+    ],
+)
+async def test_what_no_batch_can_be_made_of_is_a_usage_error(
+    given: list[Any], options: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        await anext(run_batch(given, tmp_path, agent=Agent(**AGENT_OPTIONS), **options))
+    assert str(caught.value) == said

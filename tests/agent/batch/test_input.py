@@ -35,6 +35,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "a taken id": ('{"id": "GOOD", "task": "x"}', "id 'GOOD' is taken by line 1; upper and lower case are one"),
     "an unknown key": ('{"id": "a", "task": "x", "expext": 1}', "there is no key 'expext'"),
     "no such file": ('{"id": "a", "task": "x", "files": ["/nowhere/a.csv"]}', "'/nowhere/a.csv' is not a file."),
+    "one file": ('{"id": "a", "task": "x", "files": "a.csv"}', "files: it must be a list, not 'a.csv'"),
+    "a limit alone": ('{"id": "a", "task": "x", "limits": 3}', "limits: it must be an object, not 3"),
     "a limit": ('{"id": "a", "task": "x", "limits": {"max_turns": 0}}',
         "limits.max_turns: input should be greater than or equal to 1, not 0"),
     "no such limit": ('{"id": "a", "task": "x", "limits": {"turns": 1}}', "there is no key 'limits.turns'"),
@@ -162,6 +164,12 @@ def test_a_csv_has_a_column_for_each_field(tmp_path: Path) -> None:
     assert (first.limits.max_turns, first.policy.memory_bytes) == (3, 1 << 30)
     assert second.expect is None
     assert second.limits.model_fields_set == set()
+
+
+def test_blank_lines_are_kept_in_the_text_of_a_csv_and_skipped_between_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.csv"
+    path.write_text('\nid,task\n\n1,"One.\n\nTwo."\n,\n2,x\n\n')
+    assert [(task.id, task.task) for task in read_tasks(str(path))] == [("1", "One.\n\nTwo."), ("2", "x")]
 
 
 @pytest.mark.parametrize(

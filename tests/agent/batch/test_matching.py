@@ -1,5 +1,6 @@
 """What counts as the right answer, in whichever words it is given, and what does not."""
 
+import time
 from datetime import date
 from fractions import Fraction
 
@@ -71,6 +72,13 @@ def test_another_number_is_not_taken_for_it(answer: str) -> None:
         ("-4", 0, "x = -4", True),
         ("-4", 0, "x = \u22124", True),
         ("4", 0, "the range 2-4", True),
+        ("4", 0, "the range 2\u20134", True),
+        ("-4", 0, "x = \u20134", True),
+        ("0.5", 0, "That is .5", True),
+        ("5", 0, "That is .5", False),
+        ("1500", 0, "1.5 \u00d7 10\u00b3", True),
+        ("0.015", 0, "1.5 \u00b7 10\u207b\u00b2", True),
+        ("42", 0, "\u7ed3\u679c\u662f42\u4e2a\u3002", True),
     ],
 )
 def test_a_number_is_right_within_its_tolerance(value: str, tolerance: float, answer: str, right: bool) -> None:
@@ -99,6 +107,20 @@ def test_no_text_is_beyond_reading(text: str) -> None:
     assert isinstance(Text(any_of=["a"], none_of=["b"]).is_answered(text, text), bool)
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_a_number_may_have_more_digits_than_python_reads_as_an_int(right: bool) -> None:
+    value = "7" * 5_000
+    assert Number(value=value).is_answered(f"It is {value if right else value[1:]}.", "?") is right
+
+
+@pytest.mark.parametrize("filler", [" ", "\n", "\t", "1 ", "1,", "```", "\\frac{1}", "\\times"])
+def test_a_reply_that_repeats_itself_is_judged_at_once(filler: str) -> None:
+    begun_s = time.process_time()
+    assert not Number(value="5").is_answered(filler * 20_000, "?")
+    assert not Text(any_of=["a"], none_of=["b"]).is_answered(filler * 20_000, "?")
+    assert time.process_time() - begun_s < 3
+
+
 REGION = Text(any_of=["North"], none_of=["South", "East", "West"])
 
 
@@ -124,6 +146,23 @@ def test_case_matters_only_where_it_is_asked_for() -> None:
     assert not Text(any_of=["aGk"], case=True).is_answered("AGK", "?")
 
 
+@pytest.mark.parametrize(
+    ("choice", "answer"),
+    [
+        ("$5", "It is $5."),
+        ("2**10", "That is `2**10`."),
+        ("New York", "It is New\nYork."),
+        ("don't", "They don\u2019t."),
+        ("1914\u20131918", "From 1914\u20131918."),
+        ("caf\u00e9", "the cafe\u0301"),
+        ("\u5317\u4eac", "\u9996\u90fd\u662f\u5317\u4eac\u3002"),
+        ("North", "\u7b54\u6848\u662fNorth\u3002"),
+    ],
+)
+def test_a_text_is_found_as_it_is_written_and_as_it_is_read(choice: str, answer: str) -> None:
+    assert Text(any_of=[choice]).is_answered(answer, "?")
+
+
 def test_a_fraction_of_latex_is_read() -> None:
     assert Text(any_of=["55/16"]).is_answered(r"\( \frac{55}{16} \)", "?")
     assert not Text(any_of=["55/16"]).is_answered("155/16", "?")
@@ -143,6 +182,11 @@ def test_a_date_is_read_in_all_its_spellings(answer: str) -> None:
 @pytest.mark.parametrize("answer", ["2026-02-11", "February 1, 2026", "10 February 2025", "2026", "12026-02-10"])
 def test_another_date_is_not_taken_for_it(answer: str) -> None:
     assert not Date(value=date(2026, 2, 10)).is_answered(answer, "?")
+
+
+def test_a_pattern_that_never_ends_is_not_found_and_the_next_one_is() -> None:
+    assert not Pattern(value="(a+)+$").is_answered("a" * 60 + "b", "?")
+    assert Pattern(value="a+b").is_answered("a" * 60 + "b", "?")
 
 
 def test_a_pattern_is_searched_outside_code() -> None:

@@ -100,11 +100,39 @@ def test_what_an_earlier_run_has_left_is_set_aside(tmp_path: Path) -> None:
     assert sorted((run / "kept").read_text() for run in left) == ["first", "second"]
 
 
+def fill(where: Path) -> None:
+    with BatchDirectory(where) as directory:
+        for number in range(1000):
+            directory.add(result(f"t{number}", "x" * 1000))
+
+
+def test_on_a_full_disk_a_result_is_refused_in_one_line_and_the_lock_let_go(small_disk: Path) -> None:
+    where = small_disk / "out"
+    with pytest.raises(TranscriptError) as caught:
+        fill(where)
+    assert str(caught.value) == (
+        f"Cannot write the batch's directory {str(where)!r}: No space left on device. Try: df -h {small_disk}"
+    )
+    written = ids(where)
+    assert written == [f"t{number}" for number in range(len(written))]
+    (where / RESULTS).unlink()
+    with BatchDirectory(where) as directory:
+        directory.add(result("a"))
+
+
+def test_what_was_torn_while_it_was_replaced_spoils_no_other_line(tmp_path: Path) -> None:
+    (tmp_path / REPLACED).write_text('{"id": "torn')
+    with BatchDirectory(tmp_path) as directory:
+        directory.add(result("a"))
+        directory.keep([], [result("a")])
+    assert TaskResult.model_validate_json((tmp_path / REPLACED).read_text()) == result("a")
+
+
 def test_a_directory_that_cannot_be_made_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(TranscriptError) as caught, BatchDirectory(tmp_path / "file" / "out"):
         pass
     where = str(tmp_path / "file" / "out")
     assert str(caught.value) == (
-        f"Cannot write the batch's directory {where!r}: Not a directory. Try: df -h {tmp_path / 'file'}"
+        f"Cannot write the batch's directory {where!r}: Not a directory. Try: ls -ld {tmp_path / 'file'}"
     )

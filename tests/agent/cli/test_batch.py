@@ -113,6 +113,7 @@ def test_a_missing_engine_is_one_line_before_anything_starts(tmp_path: Path) -> 
         done = cellblock(*command(path, endpoint), environ=NO_ENGINE)
     assert done.returncode == 3
     assert done.stderr.splitlines()[-1].startswith("cellblock: No engine at 'unix:///nowhere.sock': the socket does")
+    assert done.stdout == ""
 
 
 def test_an_endpoint_that_is_not_there_is_one_line_at_once(tmp_path: Path) -> None:
@@ -172,6 +173,18 @@ def test_the_first_interrupt_finishes_what_runs_and_begins_nothing(tmp_path: Pat
     results = in_results(running.path)
     assert set(results.values()) == {"answered"}
     assert set(results) == {run.name for run in (tmp_path / "out" / "tasks").iterdir()}
+
+
+@pytest.mark.docker
+def test_under_nohup_the_batch_outlives_its_terminal(tmp_path: Path) -> None:
+    path = written(tmp_path, *["sleep"] * 2)
+    with ScriptedEndpoint(answer) as endpoint:
+        line = ["nohup", sys.executable, "-m", "agent", *command(path, endpoint, "-j", "2")]
+        with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            wait_for(lambda: list((tmp_path / "out" / "tasks").glob("*/transcript.jsonl")), 60, "a task")
+            process.send_signal(signal.SIGHUP)
+            assert process.wait(60) == 0
+    assert in_results(path) == {"t0": "answered", "t1": "answered"}
 
 
 @pytest.mark.docker

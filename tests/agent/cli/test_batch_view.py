@@ -1,6 +1,7 @@
 """What is seen of a batch."""
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ def test_a_terminal_shows_the_bar_the_counts_and_who_is_at_work(tmp_path: Path) 
     batch.tally.add(result)
     for number in range(1, 9):
         batch.spending.at_work[f"t{number}"] = Activity(f"t{number}", agent.cost, doing="runs [bold]")
+    batch.spending.at_work["t1"].doing = "runs " + "x" * 80
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, color_system=None, width=80, height=10)
     with BatchView(batch, console):
@@ -68,3 +70,19 @@ def test_a_terminal_shows_the_bar_the_counts_and_who_is_at_work(tmp_path: Path) 
     for said in ("1/9", "1 answered  1 of 1 match  0 + 0 tokens  0 retries", "0:00  runs [bold]", "t4", "and 4 more"):
         assert said in shown
     assert "t5" not in shown
+    assert re.search(r"t1 +0:00  runs x+…", shown)
+
+
+@pytest.mark.usefixtures("clean_environ")
+def test_piped_each_task_has_the_next_number_however_many_are_done(tmp_path: Path) -> None:
+    agent = Agent(model="m", base_url="http://127.0.0.1:9/v1")
+    batch = Batch([BatchTask(id=f"t{n}", task="x") for n in range(3)], tmp_path, agent, FakeWorker())
+    results = [TaskResult(id=f"t{n}", outcome="limit", answer=None, duration_s=1, run_directory="t") for n in range(3)]
+    for result in results:
+        batch.tally.add(result)
+    batch.run_here = 2
+    told = io.StringIO()
+    view = BatchView(batch, Console(file=told))
+    for result in results[1:]:
+        view.show(result)
+    assert told.getvalue() == "2/3  t1: limit, 1.0 s\n3/3  t2: limit, 1.0 s\n"

@@ -4,7 +4,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import repeat
 from pathlib import Path
 
@@ -60,20 +60,6 @@ def test_a_run_that_is_killed_at_any_moment_reads_up_to_its_last_whole_event(tmp
             transcript.append(Instructed(reason="stopped", text="On."))
         assert read(run).events[:-1] == events
         assert verify(run).problems == []
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk of 256 KiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"no disk can be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
 
 
 def test_on_a_full_disk_what_is_written_stays_readable(small_disk: Path) -> None:
