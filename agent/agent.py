@@ -302,7 +302,7 @@ class Agent:
 
     @asynccontextmanager
     async def open_model(
-        self, on_progress: Callable[[Progress], None], *, slots: int = 1
+        self, on_waiting: Callable[[Waiting], None], *, slots: int = 1
     ) -> AsyncIterator[tuple[Generator, int | None]]:
         """The model behind its endpoint and its context; the local one is served for as long as this lasts.
 
@@ -316,7 +316,7 @@ class Agent:
                 yield model, self._context_tokens or self._endpoint.preset.context_tokens
             return
         assert isinstance(self.model, LocalModel)
-        on_progress(Waiting(f"loading {self.model.name}"))
+        on_waiting(Waiting(f"loading {self.model.name}"))
         path = await asyncio.to_thread(find_local_file, self.model)
         async with serve(path, name=self.model.name, slots=slots) as server:
             endpoint = self.model.endpoint(server.base_url, server.api_key)

@@ -13,8 +13,9 @@ from agent.endpoint.generator import Generator
 from agent.limits import LimitName, Limits, Meter
 from agent.messages import Cost, ToolCall
 from agent.progress import Progress
-from agent.prompting.hints import Scene
+from agent.prompting.hints import Scene, installs
 from agent.prompting.nudging import needs_check
+from agent.prompting.reporting import gives, sole_output
 from agent.prompting.words import INSTRUCTION, OBSERVATION
 from agent.record.events import Asked, Event, Instructed, ModelReplied, Outcome, ReplyCut, RunStarted, ToolRan
 from agent.record.transcript import Transcript
@@ -24,7 +25,7 @@ from sandbox import Execution
 E = TypeVar("E")
 CostOf = Callable[[ModelReplied | ReplyCut], Cost | None]
 """What one request cost; None where the model has no price."""
-Reason = Literal["limit", "nudge", "failed", "unseen", "cut", "empty", "resumed"]
+Reason = Literal["limit", "nudge", "failed", "no_install", "unseen", "unsaid", "cut", "empty", "resumed"]
 
 
 @dataclass(frozen=True)
@@ -168,11 +169,23 @@ class Loop:
         return None if replied.content.strip() and reason in self._said else reason
 
     def _doubt(self, replied: ModelReplied) -> Reason | None:
-        """Whether an answer rests on nothing that was run, on code that failed, or on output that is not there."""
+        """Whether an answer rests on nothing that was run or that was seen to work, or is not what was put out."""
         ran = [event for event in self._all(ToolRan, self._first) if event.execution or event.tool in self._functions]
         if not ran:
             return "nudge" if self._needs_check(replied) else None
-        return doubt_about(ran)
+        doubt = doubt_about(ran)
+        if doubt == "failed" and doubt in self._said and installs(replied.content):
+            return "no_install"
+        return doubt or ("unsaid" if self._leaves_unsaid(replied) else None)
+
+    def _leaves_unsaid(self, replied: ModelReplied) -> bool:
+        output = self._sole_output()
+        return output is not None and not gives(replied.content, output)
+
+    def _sole_output(self) -> str | None:
+        """What the last cell put out, where it can only be said as it is."""
+        last = self._all(ToolRan, self._first)[-1:]
+        return sole_output(last[0].execution) if last and last[0].execution else None
 
     def _needs_check(self, replied: ModelReplied) -> bool:
         asked = [event for event in self._transcript.events if isinstance(event, RunStarted | Asked)][-1]
@@ -180,7 +193,8 @@ class Loop:
 
     def _instruct(self, reason: Reason) -> None:
         self._said.add(reason)
-        self._transcript.append(Instructed(reason=reason, text=INSTRUCTION[reason]))
+        text = INSTRUCTION[reason].format(output=self._sole_output())
+        self._transcript.append(Instructed(reason=reason, text=text))
 
     def _best_text(self) -> str | None:
         replies = [

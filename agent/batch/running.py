@@ -41,7 +41,7 @@ def worker_for(
         if number is not None and number < 1:
             raise UsageError(f"{name} must be at least 1, not {number}.")
     if ray is None:
-        return LocalWorker(agent, jobs=jobs, rate=rate, max_starting=max_starting)
+        return LocalWorker(agent, jobs=jobs, rate=rate, max_starting=max_starting, note=note)
     try:
         cluster = import_module("agent.batch.cluster")
     except ModuleNotFoundError as error:

@@ -111,9 +111,11 @@ class LocalWorker:
         jobs: int | None = None,
         rate: RateLimit | None = None,
         max_starting: int | None = None,
+        note: Callable[[str], None] = lambda _: None,
     ) -> None:
         """At most `max_starting` sandboxes start at a time; a local model answers `jobs` requests at a time.
 
+        `note` is told what takes long before the first task, such as loading the local model.
         The agent's own limiter is kept where no `rate` is given. Raises UsageError where its model is a recorded run.
         """
         check_model(agent)
@@ -121,6 +123,7 @@ class LocalWorker:
         has_own = agent.limiter is not None and rate is None
         self._agent = agent if has_own else agent.varied(limiter=Limiter(at_once(rate or RateLimit(), self.jobs)))
         self._max_starting = max_starting or default_starting()
+        self._note = note
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -128,7 +131,7 @@ class LocalWorker:
             self._launcher = await self._stack.enter_async_context(DockerLauncher())
             pool = Pool(self._launcher, self._agent.policy, size=0, max_starting=self._max_starting)
             self._pool = await self._stack.enter_async_context(pool)
-            opening = self._agent.open_model(lambda _: None, slots=self.jobs)
+            opening = self._agent.open_model(lambda waiting: self._note(waiting.what), slots=self.jobs)
             model, self._context_tokens = await self._stack.enter_async_context(opening)
             assert isinstance(model, Model)
             self._model = model

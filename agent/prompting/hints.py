@@ -18,6 +18,14 @@ USEFUL = {
 }  # fmt: skip
 """Packages that a model should think of where they are installed, and the names they are imported by."""
 
+STAND_INS = {
+    "pytz": "zoneinfo", "tzlocal": "zoneinfo", "arrow": "datetime", "pendulum": "datetime", "dateparser": "datetime",
+    "simplejson": "json", "ujson": "json", "orjson": "json", "unicodecsv": "csv", "gmpy2": "math",
+    "primesieve": "sympy", "toml": "tomllib", "tomli": "tomllib", "mock": "unittest", "Crypto": "hashlib", "xlrd": "openpyxl",
+}  # fmt: skip
+"""Modules that models think of, and which does the same where they are not installed."""
+
+_CLASS_NOT_MODULE = re.compile(r"type object '(\w+)\.\1' has no attribute '(\w+)'")
 _MODULE = re.compile(r"No module named '([\w.]+)'")
 _PIP = re.compile(r"\bpip3?\b['\",\s]+install\b")
 _NO_PIP = re.compile(r"\bpip3?: not found|No module named (?:'pip'|pip)\b")
@@ -78,6 +86,8 @@ def _about_error(error: ErrorOutput, scene: Scene) -> Iterator[str]:
             yield from _about_module(named[1].partition(".")[0], scene)
         case "FileNotFoundError":
             yield _files(scene)
+        case "AttributeError" if named := _CLASS_NOT_MODULE.search(error.evalue):
+            yield HINTS["class_not_module"].format(name=named[1], attribute=named[2])
         case "StdinNotImplementedError":
             yield HINTS["no_input"]
         case "NameError" if (named := _NAME.search(error.evalue)) and named[1] in scene.tools:
@@ -89,6 +99,8 @@ def _about_module(name: str, scene: Scene) -> Iterator[str]:
     importable = [USEFUL.get(package.lower(), package) for package in scene.packages]
     if close := get_close_matches(name, importable, n=2, cutoff=0.75):
         yield HINTS["other_name"].format(names=" or ".join(map(repr, close)))
+    if own := STAND_INS.get(name):
+        yield HINTS["own_module"].format(own=own)
     yield _installed(scene)
 
 

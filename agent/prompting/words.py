@@ -34,6 +34,9 @@ HINTS = {
     "missing_module_online": "{name!r} is not installed.",
     "installed": "Installed are {packages} and Python's own modules. Write the program with these.",
     "other_name": "Did you mean {names}?",
+    "own_module": "The module {own} does the same.",
+    "class_not_module": "{name} is here the class {name}.{name}, and not its module: "
+    "write from {name} import {attribute}.",
     "no_pip": "Nothing can be installed: there is no network and no pip.",
     "no_pip_online": "There is no pip here.",
     "files": "The files in /workspace are: {files}.",
@@ -55,6 +58,10 @@ INSTRUCTION = {
     "help, say your answer again.",
     "failed": "The last program failed, so there is no result. Mend it, and write the whole program again in a "
     "```python block. Only if the error itself is the answer, say your answer again.",
+    "no_install": "Nothing can be installed here. Write the whole program again in a ```python block, with Python's "
+    "own modules and what is installed. Only if the error itself is the answer, say your answer again.",
+    "unsaid": "That is not what the program printed, which is {output}\nSay your answer again with exactly that, in "
+    "one short sentence.",
     "unseen": "Nothing was printed, so there is no result. Write the whole program in a ```python block, and print the "
     "result. Only if nothing is to be printed, say your answer again.",
     "cut": "Your reply was cut off at the limit on output tokens. Say it again in fewer words.",

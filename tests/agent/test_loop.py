@@ -499,6 +499,26 @@ async def test_an_attempt_to_install_something_mends_no_failure(tmp_path: Path) 
     assert [event.reason for event in ran.of(Instructed)] == ["failed"]
 
 
+async def test_a_failure_that_is_to_be_mended_by_an_installation_is_asked_to_do_without(tmp_path: Path) -> None:
+    answers = [says("Run pip install f."), says("First pip install f."), says("```python\nprint(6*7)\n```"), says("42")]
+    ran = await run_loop(tmp_path, [calls("f()"), *answers], Step("f()", FAILED), PRINT_42, max_turns=9)
+    assert ran.finish == Finish("answered", "42")
+    assert [event.reason for event in ran.of(Instructed)] == ["failed", "no_install"]
+
+
+async def test_an_answer_that_slips_where_it_copies_the_output_is_asked_once_to_say_it(tmp_path: Path) -> None:
+    long = Step("long()", printed("12345678901\n"))
+    ran = await run_loop(tmp_path, [calls("long()"), says("It is 12345678910."), says("It is 12345678901.")], long)
+    assert ran.finish == Finish("answered", "It is 12345678901.")
+    [instructed] = ran.of(Instructed)
+    assert instructed.text == (
+        "That is not what the program printed, which is 12345678901\n"
+        "Say your answer again with exactly that, in one short sentence."
+    )
+    ran = await run_loop(tmp_path / "b", [calls("long()"), says("Much."), says("Very much.")], long)
+    assert ran.finish == Finish("answered", "Very much.")
+
+
 async def test_a_failure_before_the_output_that_counts_is_no_doubt(tmp_path: Path) -> None:
     script: list[Reply] = [calls("f()"), calls("print(6*7)", call_id="b"), says("It is 42.")]
     ran = await run_loop(tmp_path, script, Step("f()", FAILED), PRINT_42, max_turns=9)

@@ -32,6 +32,19 @@ CASES: dict[str, tuple[str, Execution, str]] = {
         "ModuleNotFoundError: No module named 'seaborn.x'\n"
         f"'seaborn' is not installed, and nothing can be downloaded: there is no network.\n{INSTALLED}",
     ),
+    "a module of which Python has its like": (
+        "import pytz",
+        failed("ModuleNotFoundError", "No module named 'pytz'"),
+        "ModuleNotFoundError: No module named 'pytz'\n"
+        "'pytz' is not installed, and nothing can be downloaded: there is no network.\n"
+        f"The module zoneinfo does the same.\n{INSTALLED}",
+    ),
+    "a class taken for its module": (
+        "datetime.timedelta(1)",
+        failed("AttributeError", "type object 'datetime.datetime' has no attribute 'timedelta'"),
+        "AttributeError: type object 'datetime.datetime' has no attribute 'timedelta'\n"
+        "datetime is here the class datetime.datetime, and not its module: write from datetime import timedelta.",
+    ),
     "a module with a slip in its name": (
         "import panda",
         failed("ModuleNotFoundError", "No module named 'panda'"),
