@@ -21,7 +21,8 @@ USEFUL = {
 STAND_INS = {
     "pytz": "zoneinfo", "tzlocal": "zoneinfo", "arrow": "datetime", "pendulum": "datetime", "dateparser": "datetime",
     "simplejson": "json", "ujson": "json", "orjson": "json", "unicodecsv": "csv", "gmpy2": "math",
-    "primesieve": "sympy", "toml": "tomllib", "tomli": "tomllib", "mock": "unittest", "Crypto": "hashlib", "xlrd": "openpyxl",
+    "primesieve": "sympy", "toml": "tomllib", "tomli": "tomllib", "mock": "unittest", "Crypto": "hashlib",
+    "xlrd": "openpyxl",
 }  # fmt: skip
 """Modules that models think of, and which does the same where they are not installed."""
 

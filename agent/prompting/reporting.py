@@ -10,7 +10,7 @@ from sandbox import Execution
 
 MAX_CHARS = 200
 _EXACT = re.compile(r"-?\d{10,}|-?\d+\.\d{17,}|[A-Za-z0-9+/]{10,}={0,2}")
-_BETWEEN = re.compile(r"[\s,_'’`*\\$(){}]")
+_BETWEEN = re.compile(r"[\s,_'\u2019`*\\$(){}]")
 
 
 def sole_output(execution: Execution) -> str | None:
