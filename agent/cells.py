@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from agent.calls.pycode import same_lines
-from agent.prompting.hints import Scene, hints, installs, needs_files, unprinted
+from agent.prompting.hints import Scene, hints, installs, needs_files, repeated, unprinted
 from agent.prompting.observation import observe
-from agent.prompting.words import HINTS, OBSERVATION
+from agent.prompting.words import OBSERVATION
 from agent.record.events import ToolRan
 from sandbox import ErrorOutput, Execution, FileInfo, Output, SandboxError, SessionClosedError
 
@@ -74,7 +74,7 @@ class Cells:
             found = await self._hints(code, execution)
         except asyncio.CancelledError:  # what was run is on record all the same
             is_cancelled = True
-        observation = observe(execution, [*found, HINTS["repeated"] if again else ""], unprinted=unprinted(code))
+        observation = observe(execution, [*found, repeated(execution) if again else ""], unprinted=unprinted(code))
         return Cell(execution, observation, again, is_cancelled)
 
     async def _interrupted(self, running: asyncio.Future[Execution]) -> Execution | None:

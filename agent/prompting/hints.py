@@ -65,6 +65,14 @@ def hints(code: str, execution: Execution, scene: Scene) -> list[str]:
     return found
 
 
+def repeated(execution: Execution) -> str:
+    """The sentence for a cell that fails as the same code did before."""
+    error = _error(execution)
+    if error and error.ename == "ModuleNotFoundError" and (named := _MODULE.search(error.evalue)):
+        return HINTS["repeated_import"].format(name=named[1])
+    return HINTS["repeated"]
+
+
 def installs(code: str) -> bool:
     """Whether a cell tries to install something."""
     return _PIP.search(code) is not None

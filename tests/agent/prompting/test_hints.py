@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.prompting.hints import Scene, hints, needs_files, unprinted
+from agent.prompting.hints import Scene, hints, needs_files, repeated, unprinted
 from agent.prompting.observation import observe
 from sandbox import ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
 
@@ -166,3 +166,10 @@ def test_a_value_is_shown_beside_what_was_printed() -> None:
         ExecuteResult(data={"text/plain": "42"}),
     ]
     assert observe(Execution(status="ok", outputs=outputs)) == "a\n42"
+
+
+def test_a_module_that_is_imported_again_is_to_be_done_without() -> None:
+    assert repeated(failed("ModuleNotFoundError", "No module named 'Levenshtein'")) == (
+        "'Levenshtein' is still not there. Do not import it again: write what you need of it yourself, in plain Python."
+    )
+    assert repeated(failed("ValueError", "x")).startswith("This is the same code with the same error as before.")
