@@ -89,12 +89,18 @@ class Cells:
     async def _hints(self, code: str, execution: Execution) -> list[str]:
         scene = self._scene
         if needs_files(execution):
-            try:
-                names = [file.name for file in await self._sandbox.list_files()]
-            except SandboxError:
+            names = await self.file_names()
+            if names is None:
                 return []
             scene = replace(scene, files=names)
         return hints(code, execution, scene)
+
+    async def file_names(self) -> list[str] | None:
+        """What lies in the workspace; None where that cannot be known."""
+        try:
+            return [file.name for file in await self._sandbox.list_files()]
+        except SandboxError:
+            return None
 
 
 def doubt_about(ran: Sequence[ToolRan]) -> Literal["failed", "unseen"] | None:

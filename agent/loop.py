@@ -15,6 +15,7 @@ from agent.messages import Cost, ToolCall
 from agent.progress import Progress
 from agent.prompting.hints import Scene, installs
 from agent.prompting.nudging import needs_check
+from agent.prompting.products import asked_for
 from agent.prompting.reporting import gives, sole_output
 from agent.prompting.words import INSTRUCTION, OBSERVATION
 from agent.record.events import Asked, Event, Instructed, ModelReplied, Outcome, ReplyCut, RunStarted, ToolRan
@@ -25,7 +26,7 @@ from sandbox import Execution
 E = TypeVar("E")
 CostOf = Callable[[ModelReplied | ReplyCut], Cost | None]
 """What one request cost; None where the model has no price."""
-Reason = Literal["limit", "nudge", "failed", "no_install", "unseen", "unsaid", "cut", "empty", "resumed"]
+Reason = Literal["limit", "nudge", "failed", "no_install", "no_file", "unseen", "unsaid", "cut", "empty", "resumed"]
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Loop:
             replied = await self._think(self._all(RunStarted)[0].tools)
             if replied.tool_calls:
                 await self._execute_all(replied.tool_calls)
-            elif finish := self._judge(replied):
+            elif finish := await self._judge(replied):
                 return finish
         if limit == "cost":
             return Finish("limit", self._best_text(), limit=limit)
@@ -131,14 +132,17 @@ class Loop:
             is_judged = any(isinstance(event, ToolRan | Instructed) for event in since)
             if calls := unanswered(since):
                 await self._execute_all(calls)
-            elif not is_judged and (finish := self._judge(replied[-1])):
+            elif not is_judged and (finish := await self._judge(replied[-1])):
                 return finish
         return await self._take_turns()
 
-    def _judge(self, replied: ModelReplied) -> Finish | None:
+    async def _judge(self, replied: ModelReplied) -> Finish | None:
         """Take a reply without a call for the answer, or say what speaks against it."""
         if reason := self._objection(replied):
             self._instruct(reason)
+            return None
+        if not self.meter.is_last_turn() and "no_file" not in self._said and (missing := await self._missing_files()):
+            self._instruct("no_file", missing=", ".join(missing))
             return None
         return Finish("answered", replied.content.strip())
 
@@ -187,13 +191,26 @@ class Loop:
         last = self._all(ToolRan, self._first)[-1:]
         return sole_output(last[0].execution) if last and last[0].execution else None
 
+    async def _missing_files(self) -> list[str]:
+        """What the question asks to be saved and is not there; a function of the caller's may save it elsewhere."""
+        asked = self._asked()
+        names = asked_for(asked.task, [file.name for file in asked.files])
+        if not names or self._functions:
+            return []
+        there = await self._cells.file_names()
+        return [name for name in names if there is not None and name not in there]
+
+    def _asked(self) -> RunStarted | Asked:
+        """The question."""
+        return [event for event in self._transcript.events if isinstance(event, RunStarted | Asked)][-1]
+
     def _needs_check(self, replied: ModelReplied) -> bool:
-        asked = [event for event in self._transcript.events if isinstance(event, RunStarted | Asked)][-1]
+        asked = self._asked()
         return needs_check(asked.task, replied.content, has_files=bool(asked.files))
 
-    def _instruct(self, reason: Reason) -> None:
+    def _instruct(self, reason: Reason, *, missing: str = "") -> None:
         self._said.add(reason)
-        text = INSTRUCTION[reason].format(output=self._sole_output())
+        text = INSTRUCTION[reason].format(output=self._sole_output(), missing=missing)
         self._transcript.append(Instructed(reason=reason, text=text))
 
     def _best_text(self) -> str | None:

@@ -114,7 +114,7 @@ def _asks_for_code(events: list[Event]) -> bool:
     """Whether a ```python block is what we asked for last."""
     passing = (ReplyCut, ModelFailed, SandboxChanged)
     last = next(event for event in reversed(events) if not isinstance(event, passing))
-    return isinstance(last, Instructed) and last.reason in ("nudge", "failed", "no_install", "unseen")
+    return isinstance(last, Instructed) and last.reason in ("nudge", "failed", "no_install", "no_file", "unseen")
 
 
 def _was_native(event: Event) -> bool:

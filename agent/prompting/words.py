@@ -62,6 +62,8 @@ INSTRUCTION = {
     "```python block. Only if the error itself is the answer, say your answer again.",
     "no_install": "Nothing can be installed here. Write the whole program again in a ```python block, with Python's "
     "own modules and what is installed. Only if the error itself is the answer, say your answer again.",
+    "no_file": "The file {missing} was to be made, and is not there. Write the whole program again in a ```python "
+    "block, and let it save {missing}. Only if no file is wanted, say your answer again.",
     "unsaid": "That is not what the program printed, which is {output}\nSay your answer again with exactly that, in "
     "one short sentence.",
     "unseen": "Nothing was printed, so there is no result. Write the whole program in a ```python block, and print the "

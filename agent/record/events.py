@@ -226,7 +226,9 @@ class Instructed(_Event):
     """Something that we say to the model in the user's place."""
 
     type: Literal["instruction"] = "instruction"
-    reason: Literal["limit", "nudge", "failed", "no_install", "unseen", "unsaid", "cut", "empty", "stopped", "resumed"]
+    reason: Literal[
+        "limit", "nudge", "failed", "no_install", "no_file", "unseen", "unsaid", "cut", "empty", "stopped", "resumed"
+    ]
     text: str
 
 

@@ -519,6 +519,17 @@ async def test_an_answer_that_slips_where_it_copies_the_output_is_asked_once_to_
     assert ran.finish == Finish("answered", "Very much.")
 
 
+async def test_a_file_that_was_to_be_saved_and_is_not_there_is_asked_for_once(tmp_path: Path) -> None:
+    plot = STARTED.model_copy(update={"task": "Plot it, save the plot as peak.png, and say where it peaks."})
+    script: list[Reply] = [calls("print(6*7)"), says("At 42."), says("At 42, really.")]
+    ran = await run_loop(tmp_path, script, PRINT_42, started=plot)
+    assert ran.finish == Finish("answered", "At 42, really.")
+    assert [event.reason for event in ran.of(Instructed)] == ["no_file"]
+    assert "The file peak.png was to be made, and is not there." in ran.of(Instructed)[0].text
+    ran = await run_loop(tmp_path / "b", script[:2], PRINT_42, started=plot, files=["peak.png"])
+    assert ran.of(Instructed) == []
+
+
 async def test_a_failure_before_the_output_that_counts_is_no_doubt(tmp_path: Path) -> None:
     script: list[Reply] = [calls("f()"), calls("print(6*7)", call_id="b"), says("It is 42.")]
     ran = await run_loop(tmp_path, script, Step("f()", FAILED), PRINT_42, max_turns=9)
