@@ -17,6 +17,14 @@ from agent.record.transcript import Transcript
 from agent.replies import Replies, names_of
 
 
+class _ListenerError(Exception):
+    """The caller's listener has failed."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 class Turns:
     """The turns of one run, each asked for and recorded."""
 
@@ -42,7 +50,10 @@ class Turns:
         `first` is the place of the question's first event. Raises EndpointError.
         """
         turn = 1 + sum(isinstance(event, ModelReplied) for event in self._transcript.events)
-        generation, sha256 = await self._replies.next(turn, tools)
+        try:
+            generation, sha256 = await self._replies.next(turn, tools)
+        except _ListenerError as failed:
+            raise failed.error from None
         recovered = None
         if generation.reply.tool_calls:
             self._calls_natively = True
@@ -101,13 +112,15 @@ class Turns:
         )
 
     def _on_delta(self, kind: Literal["reasoning", "text", "restart"], text: str) -> None:
-        match kind:
-            case "reasoning":
-                self._on_progress(progress.ReasoningDelta(text))
-            case "text":
-                self._on_progress(progress.TextDelta(text))
-            case "restart":
-                self._on_progress(progress.TurnRestarted(text))
+        told: dict[str, Callable[[str], Progress]] = {
+            "reasoning": progress.ReasoningDelta,
+            "text": progress.TextDelta,
+            "restart": progress.TurnRestarted,
+        }
+        try:
+            self._on_progress(told[kind](text))
+        except Exception as error:  # raised while the endpoint is read, it would be taken for its own
+            raise _ListenerError(error) from error
 
 
 def _asks_for_code(events: list[Event]) -> bool:

@@ -17,7 +17,7 @@ from agent.endpoint.model import Model
 from agent.limits import Limits
 from agent.loop import Finish, Loop
 from agent.messages import Cost, Usage
-from agent.progress import Progress, TurnEnded
+from agent.progress import Progress, TextDelta, TurnEnded
 from agent.prompting.words import INSTRUCTION
 from agent.record import transcript
 from agent.record.events import (
@@ -534,6 +534,16 @@ async def test_a_failure_before_the_output_that_counts_is_no_doubt(tmp_path: Pat
     script: list[Reply] = [calls("f()"), calls("print(6*7)", call_id="b"), says("It is 42.")]
     ran = await run_loop(tmp_path, script, Step("f()", FAILED), PRINT_42, max_turns=9)
     assert ran.of(Instructed) == []
+
+
+async def test_what_a_listener_raises_is_its_own_and_not_the_endpoints(tmp_path: Path) -> None:
+    class Listener(list[Progress]):
+        def append(self, item: Progress) -> None:
+            if isinstance(item, TextDelta):
+                raise ValueError("the listener's own")
+
+    with pytest.raises(ValueError, match="the listener's own"):
+        await run_loop(tmp_path, [says("42")], seen=Listener())
 
 
 LONG = "a" * 3000 + "b" * 3000
