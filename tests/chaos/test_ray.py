@@ -14,6 +14,9 @@ from agent.batch.results import SUMMARY
 from agent.batch.summary import Summary
 from tests.chaos.ray_cluster import TASKS
 
+APART = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
+"""In namespaces of its own: no packet leaves, and no process of Ray's outlives it."""
+
 pytestmark = [pytest.mark.docker, pytest.mark.engine]
 
 
@@ -21,7 +24,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.engine]
 def test_a_batch_on_a_cluster_outlives_its_process_and_a_node(tmp_path: Path) -> None:
     program = [sys.executable, "-m", "tests.chaos.ray_cluster", str(tmp_path)]
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("CELLBLOCK_", "OPENAI_"))}
-    done = subprocess.run(["unshare", "--net", *program], env=environ, capture_output=True, text=True, check=False)
+    done = subprocess.run([*APART, *program], env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     facts = json.loads((tmp_path / "facts.json").read_text())
     killed, second = facts["killed"], facts["second"]
