@@ -1,12 +1,12 @@
 """run_python: one cell in the sandbox, and what the model reads about it."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 from agent.calls.pycode import same_lines
-from agent.prompting.hints import Scene, hints, installs, needs_files, repeated, unprinted
+from agent.prompting.hints import Scene, hints, needs_files, repeated, unprinted
 from agent.prompting.observation import observe
 from agent.prompting.words import OBSERVATION
 from agent.record.events import ToolRan
@@ -101,21 +101,6 @@ class Cells:
             return [file.name for file in await self._sandbox.list_files()]
         except SandboxError:
             return None
-
-
-def doubt_about(ran: Sequence[ToolRan]) -> Literal["failed", "unseen"] | None:
-    """Why no answer can rest on what was run: the last code failed, or after a failure none has shown anything.
-
-    Code that only tried to install something counts for nothing.
-    """
-    executions = [event.execution for event in ran if event.execution and not installs(event.code or "")]
-    if not executions or ran[-1].execution is None:  # a function of the caller's was called last
-        return None
-    if executions[-1].status != "ok":
-        return "failed"
-    has_failed = any(execution.status != "ok" for execution in executions)
-    has_shown = any(execution.status == "ok" and execution.outputs for execution in executions)
-    return "unseen" if has_failed and not has_shown else None
 
 
 def _fails_as_before(code: str, execution: Execution, earlier: Iterable[ToolRan]) -> bool:

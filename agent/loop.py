@@ -8,15 +8,13 @@ from typing import Any, Literal, TypeVar
 from agent import progress
 from agent.calls import toolcalls
 from agent.calls.functions import FunctionTool
-from agent.cells import Cells, CodeRunner, doubt_about
+from agent.cells import Cells, CodeRunner
 from agent.endpoint.generator import Generator
+from agent.judging import Judge
 from agent.limits import LimitName, Limits, Meter
 from agent.messages import Cost, ToolCall
 from agent.progress import Progress
-from agent.prompting.hints import Scene, installs
-from agent.prompting.nudging import needs_check
-from agent.prompting.products import asked_for
-from agent.prompting.reporting import gives, sole_output
+from agent.prompting.hints import Scene
 from agent.prompting.words import INSTRUCTION, OBSERVATION
 from agent.record.events import Asked, Event, Instructed, ModelReplied, Outcome, ReplyCut, RunStarted, ToolRan
 from agent.record.transcript import Transcript
@@ -26,7 +24,6 @@ from sandbox import Execution
 E = TypeVar("E")
 CostOf = Callable[[ModelReplied | ReplyCut], Cost | None]
 """What one request cost; None where the model has no price."""
-Reason = Literal["limit", "nudge", "failed", "no_install", "no_file", "unseen", "unsaid", "cut", "empty", "resumed"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +64,7 @@ class Loop:
             lambda output: on_progress(progress.OutputPiece(output)),
             scene=self._scene(),
         )
+        self._judge = Judge(transcript, self._functions, self._cells.file_names)
         self._begin()
 
     def _scene(self) -> Scene:
@@ -78,7 +76,6 @@ class Loop:
         """Forget what belongs to the question before."""
         self.meter = Meter(self._limits)
         self._first = len(self._transcript.events)
-        self._said: set[str] = set()
 
     async def answer(self) -> Finish:
         """Answer the question that the transcript holds last; what then runs at the limit on time is stopped."""
@@ -90,7 +87,6 @@ class Loop:
         events = self._transcript.events
         self._begin()
         self._first = 1 + max(place for place, event in enumerate(events) if isinstance(event, RunStarted | Asked))
-        self._said = {event.reason for event in self._all(Instructed, self._first)}
         return await self._in_time(self._catch_up())
 
     def give_up_calls(self) -> None:
@@ -113,7 +109,7 @@ class Loop:
             replied = await self._think(self._all(RunStarted)[0].tools)
             if replied.tool_calls:
                 await self._execute_all(replied.tool_calls)
-            elif finish := await self._judge(replied):
+            elif finish := await self._answered(replied):
                 return finish
         if limit == "cost":
             return Finish("limit", self._best_text(), limit=limit)
@@ -132,17 +128,17 @@ class Loop:
             is_judged = any(isinstance(event, ToolRan | Instructed) for event in since)
             if calls := unanswered(since):
                 await self._execute_all(calls)
-            elif not is_judged and (finish := await self._judge(replied[-1])):
+            elif not is_judged and (finish := await self._answered(replied[-1])):
                 return finish
         return await self._take_turns()
 
-    async def _judge(self, replied: ModelReplied) -> Finish | None:
+    async def _answered(self, replied: ModelReplied) -> Finish | None:
         """Take a reply without a call for the answer, or say what speaks against it."""
-        if reason := self._objection(replied):
-            self._instruct(reason)
-            return None
-        if not self.meter.is_last_turn() and "no_file" not in self._said and (missing := await self._missing_files()):
-            self._instruct("no_file", missing=", ".join(missing))
+        objection = await self._judge.objection(replied, self._first, is_last_turn=self.meter.is_last_turn())
+        if objection is not None:
+            if objection.reason in ("empty", "cut"):
+                self.meter.count_try(failed=True)
+            self._transcript.append(objection)
             return None
         return Finish("answered", replied.content.strip())
 
@@ -159,59 +155,8 @@ class Loop:
     def _limit(self) -> LimitName | None:
         return "session" if self._cells.is_over else self.meter.reached()
 
-    def _objection(self, replied: ModelReplied) -> Reason | None:
-        """What speaks against taking a reply without a call for the answer; said once where there is a text to take."""
-        reason: Reason | None = None
-        if replied.finish_reason == "length":
-            reason = "cut"
-        elif not replied.content.strip():
-            reason = "empty"
-        elif not self.meter.is_last_turn():
-            reason = self._doubt(replied)
-        if reason in ("empty", "cut"):
-            self.meter.count_try(failed=True)
-        return None if replied.content.strip() and reason in self._said else reason
-
-    def _doubt(self, replied: ModelReplied) -> Reason | None:
-        """Whether an answer rests on nothing that was run or that was seen to work, or is not what was put out."""
-        ran = [event for event in self._all(ToolRan, self._first) if event.execution or event.tool in self._functions]
-        if not ran:
-            return "nudge" if self._needs_check(replied) else None
-        doubt = doubt_about(ran)
-        if doubt == "failed" and doubt in self._said and installs(replied.content):
-            return "no_install"
-        return doubt or ("unsaid" if self._leaves_unsaid(replied) else None)
-
-    def _leaves_unsaid(self, replied: ModelReplied) -> bool:
-        output = self._sole_output()
-        return output is not None and not gives(replied.content, output)
-
-    def _sole_output(self) -> str | None:
-        """What the last cell put out, where it can only be said as it is."""
-        last = self._all(ToolRan, self._first)[-1:]
-        return sole_output(last[0].execution) if last and last[0].execution else None
-
-    async def _missing_files(self) -> list[str]:
-        """What the question asks to be saved and is not there; a function of the caller's may save it elsewhere."""
-        asked = self._asked()
-        names = asked_for(asked.task, [file.name for file in asked.files])
-        if not names or self._functions:
-            return []
-        there = await self._cells.file_names()
-        return [name for name in names if there is not None and name not in there]
-
-    def _asked(self) -> RunStarted | Asked:
-        """The question."""
-        return [event for event in self._transcript.events if isinstance(event, RunStarted | Asked)][-1]
-
-    def _needs_check(self, replied: ModelReplied) -> bool:
-        asked = self._asked()
-        return needs_check(asked.task, replied.content, has_files=bool(asked.files))
-
-    def _instruct(self, reason: Reason, *, missing: str = "") -> None:
-        self._said.add(reason)
-        text = INSTRUCTION[reason].format(output=self._sole_output(), missing=missing)
-        self._transcript.append(Instructed(reason=reason, text=text))
+    def _instruct(self, reason: Literal["limit", "resumed"]) -> None:
+        self._transcript.append(Instructed(reason=reason, text=INSTRUCTION[reason]))
 
     def _best_text(self) -> str | None:
         replies = [

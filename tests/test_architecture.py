@@ -33,6 +33,7 @@ LAYERS = [  # each may import those before it
     ("agent.export",),
     ("agent.replies",),
     ("agent.resuming", "agent.turns"),
+    ("agent.judging",),
     ("agent.loop",),
     ("agent.conversation",),
     ("agent.agent",),

@@ -222,13 +222,16 @@ class ToolRan(_Event):
     """The exact text that the model reads."""
 
 
+Reason = Literal[
+    "limit", "nudge", "failed", "no_install", "no_file", "unseen", "unsaid", "cut", "empty", "stopped", "resumed"
+]
+
+
 class Instructed(_Event):
     """Something that we say to the model in the user's place."""
 
     type: Literal["instruction"] = "instruction"
-    reason: Literal[
-        "limit", "nudge", "failed", "no_install", "no_file", "unseen", "unsaid", "cut", "empty", "stopped", "resumed"
-    ]
+    reason: Reason
     text: str
 
 
