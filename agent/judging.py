@@ -10,7 +10,7 @@ from typing import TypeVar
 from agent.prompting.hints import installs
 from agent.prompting.nudging import needs_check
 from agent.prompting.products import asked_for
-from agent.prompting.reporting import gives, sole_output
+from agent.prompting.reporting import slips, sole_output
 from agent.prompting.words import INSTRUCTION
 from agent.record.events import Asked, Instructed, ModelReplied, Reason, RunStarted, ToolRan
 from agent.record.transcript import Transcript
@@ -67,7 +67,7 @@ class Judge:
         if doubt == "failed" and doubt in said and installs(replied.content):
             return "no_install"
         output = _sole_output(ran)
-        return doubt or ("unsaid" if output and not gives(replied.content, output) else None)
+        return doubt or ("unsaid" if output and slips(replied.content, output) else None)
 
     async def _missing_files(self) -> list[str]:
         """What the question asks to be saved and is not there; a function of the caller's may save it elsewhere."""

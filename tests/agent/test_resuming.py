@@ -137,7 +137,7 @@ async def test_a_second_crash_after_a_limit_leaves_no_call_open(endpoint: Refill
 async def test_a_cell_that_gives_something_else_stops_unless_forced(
     endpoint: RefillableEndpoint, tmp_path: Path
 ) -> None:
-    script(endpoint, calls("import os; print(os.urandom(4).hex())"), Refusal(400), says("done"))
+    script(endpoint, calls("import os; print(os.urandom(8).hex())"), Refusal(400), says("done"))
     directory = tmp_path / "run"
     with pytest.raises(EndpointError):
         await run(endpoint, directory)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.prompting.reporting import gives, sole_output
+from agent.prompting.reporting import slips, sole_output
 from sandbox import Execution, StreamOutput
 
 
@@ -36,12 +36,22 @@ def test_what_can_be_told_in_other_words_need_not_be_said_as_it_is(output: str) 
     ],
 )
 def test_however_its_digits_are_grouped_it_is_given(answer: str, output: str) -> None:
-    assert gives(answer, output)
+    assert not slips(answer, output)
 
 
 @pytest.mark.parametrize(
     ("answer", "output"),
-    [("It is 12345678910.", "12345678901"), ("interoperability", "ytilibareporetni"), ("About 1.2e10.", "12345678901")],
+    [
+        ("It is 12345678910.", "12345678901"),
+        ("It is 12,345,678,910.", "12345678901"),
+        ("interoperability", "ytilibareporetni"),
+        ("It begins with d41d8cd98fx00b204e9800998ecf8427e.", "d41d8cd98f00b204e9800998ecf8427e"),
+    ],
 )
 def test_a_slip_is_seen(answer: str, output: str) -> None:
-    assert not gives(answer, output)
+    assert slips(answer, output)
+
+
+@pytest.mark.parametrize("answer", ["Done.", "About 1.2e10.", "The hash was calculated and printed successfully.", ""])
+def test_who_gives_nothing_in_its_place_does_not_slip(answer: str) -> None:
+    assert not slips(answer, "12345678901")
