@@ -52,10 +52,9 @@ class Node:
         """Get ready: the engine and the model. Returns why that cannot be."""
         try:
             await self._worker.__aenter__()
-            await self._worker.check()
         except CellblockError as error:
             return error
-        return None
+        return await self.check()
 
     async def check(self) -> CellblockError | None:
         """Returns why the engine or the endpoint does not answer here."""
