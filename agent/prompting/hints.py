@@ -21,10 +21,9 @@ USEFUL = {
 STAND_INS = {
     "pytz": "zoneinfo", "tzlocal": "zoneinfo", "arrow": "datetime", "pendulum": "datetime", "dateparser": "datetime",
     "simplejson": "json", "ujson": "json", "orjson": "json", "unicodecsv": "csv", "gmpy2": "math",
-    "primesieve": "sympy", "toml": "tomllib", "tomli": "tomllib", "mock": "unittest", "Crypto": "hashlib",
-    "xlrd": "openpyxl",
+    "toml": "tomllib", "tomli": "tomllib", "mock": "unittest",
 }  # fmt: skip
-"""Modules that models think of, and which does the same where they are not installed."""
+"""Modules that models think of, and which of Python's own does the same where they are not installed."""
 
 _CLASS_NOT_MODULE = re.compile(r"type object '(\w+)\.\1' has no attribute '(\w+)'")
 _MODULE = re.compile(r"No module named '([\w.]+)'")

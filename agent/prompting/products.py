@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection
 
-_KINDS = "png|jpe?g|svg|gif|pdf|csv|tsv|jsonl?|xlsx|txt|md|html|parquet|npz?|zip"
+_KINDS = "png|jpe?g|svg|gif|pdf|csv|tsv|jsonl?|xlsx|txt|md|html|parquet|np[yz]|zip"
 _NAME = rf"[`'\"\u201c]?(?P<name>[\w-][\w.-]{{0,100}}\.(?:{_KINDS}))\b"
 _SAVED = re.compile(
     r"(?:\b(?:sav|writ|stor|export|dump|output)\w*\b(?:(?!\.\s)[^?!\n]){0,100}?\b(?:as|to|into|in|named|called|file)\s+"

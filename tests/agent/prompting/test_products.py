@@ -12,6 +12,7 @@ from agent.prompting.products import asked_for
         ("Write the totals to out/../totals.csv", []),
         ("Write the totals to 'totals.csv' and export them as totals.xlsx.", ["totals.csv", "totals.xlsx"]),
         ("Draw it for 0, 1, ..., 9 and store it in a file named a-b_1.json!", ["a-b_1.json"]),
+        ("Store the array in a file called grid.npy.", ["grid.npy"]),
         ("画出直方图并保存为 图.png。", ["图.png"]),
     ],
 )
