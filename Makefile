@@ -10,9 +10,9 @@ help: ## Show this list
 
 setup: .venv/ready ## Make .venv with the locked dependencies and Cellblock itself
 
-.venv/ready: .requirements.lock pyproject.toml
+.venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv || { apt-get update -qq && apt-get install -qq -y python3-venv && $(PYTHON) -m venv .venv; }
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r .requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
@@ -52,7 +52,7 @@ format: setup ## Rewrite the code in the project's style
 
 lock: ## Choose the newest allowed dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra local --extra ray --group dev --universal --python-version 3.11 --upgrade \
-	    --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links -o .requirements.lock
+	    --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links -o requirements.lock
 	uv pip compile images/requirements.in --python-version 3.13 --python-platform linux --only-binary :all: --upgrade \
 	    --no-emit-package debugpy --no-emit-package jedi --no-emit-package parso \
 	    --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links -o images/requirements.lock
