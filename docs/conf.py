@@ -1,4 +1,4 @@
-"""How Sphinx builds the documentation: without the network, and from the root, so that README and SECURITY are pages."""
+"""How Sphinx builds the documentation: from the root, so that README and SECURITY are pages, without the network."""
 
 from importlib import metadata
 

@@ -3,7 +3,8 @@
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
@@ -12,9 +13,10 @@ import typer
 from pydantic import BaseModel
 
 import agent
+import agent.cli.main  # it registers the commands
 import sandbox
+from agent.cli.app import app
 from agent.cli.limit_options import PANEL as LIMITS
-from agent.cli.main import app
 from agent.cli.options import policy_options
 from agent.limits import Limits
 from agent.record import events
@@ -39,7 +41,16 @@ def parts_in(page: str) -> list[str]:
     return [name for _, name, _ in PLACE.findall(page)]
 
 
-def _table(head: str, rows: list[tuple[str, ...]]) -> str:
+def option_names() -> set[str]:
+    """Every long option of every command."""
+    commands = [command for command, _ in dict(_commands(typer.main.get_command(app))).values()]
+    options = [
+        name for command in commands for option in command.params for name in (*option.opts, *option.secondary_opts)
+    ]
+    return {name for name in options if name.startswith("--")} | {"--help"}
+
+
+def _table(head: str, rows: Sequence[tuple[str, ...]]) -> str:
     columns = head.count("|") + 1
     lines = [f"| {head} |", "|" + "---|" * columns]
     return "\n".join([*lines, *("| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows), ""])
@@ -124,7 +135,7 @@ def _attribute_docstrings(kind: type[BaseModel]) -> dict[str, str]:
     body = _class_body(kind)
     return {
         field.target.id: inspect.cleandoc(told.value.value)
-        for field, told in zip(body, body[1:], strict=False)
+        for field, told in pairwise(body)
         if isinstance(field, ast.AnnAssign)
         and isinstance(field.target, ast.Name)
         and isinstance(told, ast.Expr)
@@ -154,7 +165,7 @@ def cli_part() -> str:
 def _commands(command: Any, parent: Any = None, path: str = "cellblock") -> Iterator[tuple[str, tuple[Any, Any]]]:
     """Every command by its whole name; a group of commands is left out, except cellblock itself."""
     context = type(command).context_class(
-        command, info_name=path.split()[-1], parent=parent, **command.context_settings
+        command, info_name=path.rsplit(maxsplit=1)[-1], parent=parent, **command.context_settings
     )
     if hasattr(command, "commands"):
         if parent is None:

@@ -1,5 +1,6 @@
-"""The README tells the truth: each of its commands and programs is run, and gives what it shows."""
+"""The pages tell the truth: each of their commands and programs is run, and gives what it shows."""
 
+import ast
 import os
 import re
 import shlex
@@ -10,18 +11,21 @@ from pathlib import Path
 import pytest
 
 from agent import read_results
-from tests.policy_table import README as README_PATH
-from tests.policy_table import with_table
+from agent.endpoint.pricing import read_prices
+from tests.docs.pages import PAGES, ROOT, blocks, code_blocks, commands, inline_code, programs
+from tests.docs.reference import option_names
 
-ROOT = Path(__file__).parents[1]
-README = README_PATH.read_text()
 ANSWER = "77269364466549865653073473388030061522211723"
-COMMANDS = re.findall(r"^\$ (.+)$", README, re.MULTILINE)
-PROGRAMS = re.findall(r"```python\n(.*?)```\s*```text\n(.*?)```", README, re.DOTALL)
+MAX_README_BYTES = 8000
+PROGRAMS = programs()
 
 
 def needs_model(code: str) -> bool:
-    return "Agent" in code and "ScriptedEndpoint" not in code
+    return "Agent(" in code and "ScriptedEndpoint" not in code
+
+
+def needs_docker(code: str) -> bool:
+    return "Agent(" in code or "DockerLauncher" in code
 
 
 def environ() -> dict[str, str]:
@@ -35,44 +39,86 @@ def run(command: list[str], directory: Path) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=directory, env=environ(), capture_output=True, text=True, check=False)
 
 
-RUN_HERE = {
+TESTED_BY = {
     "make demo": "test_the_demo_prints_the_answer",
-    "make test": "this very run: the target calls pytest",
+    "make test": "test_make_test_runs_all_tests",
+    "pip install '.[local]'": "tests/test_release.py",
     'cellblock run "How many rows have a price above 100?" -f prices.csv -o runs/prices': "test_the_commands_in_turn",
     "cellblock show runs/prices": "test_the_commands_in_turn",
     "cellblock verify runs/prices": "test_the_commands_in_turn",
     "cellblock export runs/prices --to html -o prices.html": "test_the_commands_in_turn",
     "cellblock replay runs/prices": "test_the_commands_in_turn",
     "cellblock batch questions.jsonl -o runs/questions": "test_an_evaluation_ends_with_the_table_that_is_shown",
-    "cellblock batch questions.jsonl -o runs/questions --ray HEAD:6379": "tests/chaos/test_ray.py, on a real cluster",
-    "cellblock chat": "tests/agent/cli/test_chat.py, in a terminal",
+    "cellblock batch questions.jsonl -o runs/questions --ray HEAD:6379": "tests/chaos/test_ray.py",
+    "cellblock chat": "tests/agent/cli/test_chat.py",
     "cellblock doctor": "test_a_command_succeeds",
     "cellblock gc --dry-run": "test_a_sweep_succeeds",
     "cellblock image build": "test_a_command_succeeds",
     "cellblock image ls": "test_a_command_succeeds",
     "cellblock model pull": "test_a_command_succeeds",
     "cellblock model ls": "test_a_command_succeeds",
+    "cellblock --version": "tests/test_cli.py",
+    "cellblock --install-completion": "tests/test_cli.py",
+    "cellblock --show-completion": "tests/test_cli.py",
 }
+"""The test of each command that a page shows: one of these here, or a file."""
 
 
-def test_every_command_is_run_by_a_test_here() -> None:
-    assert set(COMMANDS) == set(RUN_HERE)
+def commands_of(test: str) -> list[str]:
+    return [command for command, name in TESTED_BY.items() if name == test]
 
 
-def test_the_table_of_sandbox_options_is_what_the_code_says() -> None:
-    assert with_table(README) == README, "make readme"
+def test_every_command_is_run_by_a_test() -> None:
+    assert commands() == set(TESTED_BY)
 
 
-def test_make_test_runs_the_tests() -> None:
+@pytest.mark.parametrize("test", sorted(set(TESTED_BY.values())))
+def test_every_test_that_is_named_exists(test: str) -> None:
+    assert test in globals() or (ROOT / test).is_file()
+
+
+def test_every_program_shows_what_it_prints() -> None:
+    assert len(PROGRAMS) == code_blocks()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_option_that_is_mentioned_exists(page: str) -> None:
+    of_others = {"--head", "--address"}  # ray start
+    mentioned = {option for code in inline_code(page) for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", code)}
+    assert mentioned - of_others - option_names() == set()
+
+
+def test_the_readme_is_short() -> None:
+    assert len(PAGES["README.md"].encode()) <= MAX_README_BYTES
+
+
+def claims() -> list[str]:
+    section = re.findall(r"## What is different\n(.*?)\n## ", PAGES["README.md"], re.DOTALL)[0]
+    return [claim for claim in re.split(r"^- ", section, flags=re.MULTILINE) if claim.strip()]
+
+
+@pytest.mark.parametrize("claim", claims())
+def test_every_number_of_a_claim_stands_in_a_page_that_it_links_to(claim: str) -> None:
+    linked = "".join(PAGES[page] for page in re.findall(r"\]\((docs/\w+\.md)", claim))
+    numbers = re.findall(r"(?<![\w.-])\d[\d,]*(?:\.\d+)?", re.sub(r"\]\([^)]*\)|`[^`]*`", "", claim))
+    assert numbers
+    assert [number for number in numbers if not re.search(rf"(?<![\d.,]){re.escape(number)}(?![\d])", linked)] == []
+
+
+def test_the_table_of_prices_is_one_that_is_read(tmp_path: Path) -> None:
+    table = tmp_path / "prices.toml"
+    table.write_text(blocks("docs/prices.md", "toml")[0])
+    assert read_prices(table).models.keys() == {"my-model", "my-tiered-model"}
+
+
+def test_make_test_runs_all_tests() -> None:
     shown = run(["make", "--dry-run", "--always-make", "test"], ROOT).stdout
     assert ".venv/bin/pytest" in shown
     assert "make test" in (ROOT / ".ci" / "run").read_text()
 
 
 @pytest.mark.model
-@pytest.mark.parametrize(
-    "command", [command for command, test in RUN_HERE.items() if test == "test_a_command_succeeds"]
-)
+@pytest.mark.parametrize("command", commands_of("test_a_command_succeeds"))
 def test_a_command_succeeds(command: str, tmp_path: Path) -> None:
     done = run(shlex.split(command), tmp_path)
     assert done.returncode == 0, done.stderr
@@ -80,20 +126,18 @@ def test_a_command_succeeds(command: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.docker
-def test_a_sweep_succeeds(tmp_path: Path) -> None:
-    command = next(command for command, test in RUN_HERE.items() if test == "test_a_sweep_succeeds")
+@pytest.mark.parametrize("command", commands_of("test_a_sweep_succeeds"))
+def test_a_sweep_succeeds(command: str, tmp_path: Path) -> None:
     done = run(shlex.split(command), tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")  # with nothing to remove, there is nothing to say
+    assert (done.returncode, done.stderr) == (0, "")  # whether there is something to remove is not for us to say
 
 
 @pytest.mark.model
 def test_the_commands_in_turn(tmp_path: Path) -> None:
     (tmp_path / "prices.csv").write_text("name,price\na,50\nb,150\nc,250\n")
-    asked, shown, verified, exported, replayed = [
-        command for command, test in RUN_HERE.items() if test == "test_the_commands_in_turn"
-    ]
+    asked, shown, verified, exported, replayed = commands_of("test_the_commands_in_turn")
     done = run(shlex.split(asked), tmp_path)
-    assert done.returncode in (0, 1), done.stderr  # whether a small model finds the answer is not the README's promise
+    assert done.returncode in (0, 1), done.stderr  # that a small model finds the answer is not promised
     assert (tmp_path / "runs" / "prices" / "transcript.jsonl").exists()
     assert "How many rows" in run(shlex.split(shown), tmp_path).stdout
     assert run(shlex.split(verified), tmp_path).stdout.startswith("runs/prices: whole: ")
@@ -105,14 +149,14 @@ def test_the_commands_in_turn(tmp_path: Path) -> None:
 
 @pytest.mark.model
 def test_an_evaluation_ends_with_the_table_that_is_shown(tmp_path: Path) -> None:
-    name = "test_an_evaluation_ends_with_the_table_that_is_shown"
-    asked = next(command for command, test in RUN_HERE.items() if test == name)
-    questions = re.findall(r"```json\n(.*?)```", README, re.DOTALL)[0]
+    (asked,) = commands_of("test_an_evaluation_ends_with_the_table_that_is_shown")
+    questions = blocks("docs/batch.md", "json")[0]
     (tmp_path / "questions.jsonl").write_text(questions)
-    (tmp_path / "prices.csv").write_text(re.findall(r"```csv\n(.*?)```", README, re.DOTALL)[0])
+    (tmp_path / "prices.csv").write_text(blocks("docs/batch.md", "text")[0])
     done = run([*shlex.split(asked), "--max-seconds", "50"], tmp_path)
-    assert done.returncode in (0, 1), done.stderr  # how many a small model gets right is not the README's promise
-    shown = README[README.index(f"$ {asked}") :].splitlines()
+    assert done.returncode in (0, 1), done.stderr  # how many a small model gets right is not promised
+    page = PAGES["docs/batch.md"]
+    shown = page[page.index(f"$ {asked}") :].splitlines()
     assert done.stdout.splitlines()[0].split() == shown[1].split()
     assert len(list(read_results(tmp_path / "runs" / "questions"))) == len(questions.splitlines()) == 5
 
@@ -122,13 +166,19 @@ def test_the_demo_prints_the_answer() -> None:
     done = run(["make", "--no-print-directory", "demo"], ROOT)
     assert done.returncode == 0, done.stderr
     assert ANSWER in done.stdout
-    assert ANSWER in README
+    assert ANSWER in PAGES["README.md"]
 
 
-@pytest.mark.docker
-@pytest.mark.parametrize("number", [number for number, (code, _) in enumerate(PROGRAMS) if not needs_model(code)])
-def test_a_program_prints_what_it_shows(number: int, tmp_path: Path) -> None:
-    code, shown = PROGRAMS[number]
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.docker if needs_docker(code) else ())
+        for name, (code, _) in PROGRAMS.items()
+        if not needs_model(code)
+    ],
+)
+def test_a_program_prints_what_it_shows(name: str, tmp_path: Path) -> None:
+    code, shown = PROGRAMS[name]
     (tmp_path / "program.py").write_text(code)
     done = run([sys.executable, "program.py"], tmp_path)
     assert done.stderr == ""
@@ -136,12 +186,20 @@ def test_a_program_prints_what_it_shows(number: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("number", [number for number, (code, _) in enumerate(PROGRAMS) if needs_model(code)])
-def test_a_program_with_a_model_prints_what_it_shows_but_for_the_words(number: int, tmp_path: Path) -> None:
-    code, shown = PROGRAMS[number]
+@pytest.mark.parametrize("name", [name for name, (code, _) in PROGRAMS.items() if needs_model(code)])
+def test_a_program_with_a_model_prints_the_number_that_it_shows(name: str, tmp_path: Path) -> None:
+    code, shown = PROGRAMS[name]
     (tmp_path / "program.py").write_text(code)
     done = run([sys.executable, "program.py"], tmp_path)
     numbers = [re.findall(r"\d{7,}", text.replace(",", "")) for text in (done.stdout, shown)]
     assert done.stderr == ""
     assert numbers[0][:1] == numbers[1][:1]
     assert done.stdout.splitlines()[-1] == shown.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_imports_public_names_alone(name: str) -> None:
+    public = {"agent", "agent.progress", "agent.testing", "sandbox", "sandbox.docker"}
+    imports = [node for node in ast.walk(ast.parse(PROGRAMS[name][0])) if isinstance(node, ast.ImportFrom)]
+    ours = {node.module or "" for node in imports if (node.module or "").startswith(("agent", "sandbox"))}
+    assert ours <= public
