@@ -5,7 +5,7 @@ from importlib import metadata
 project = "Cellblock"
 release = metadata.version("cellblock")
 root_doc = "docs/index"
-include_patterns = ["docs/*.md", "README.md", "SECURITY.md", "CHANGELOG.md", "CONTRIBUTING.md"]
+include_patterns = ["*.md", "docs/*.md"]
 exclude_patterns = [".*", "build", "dist", "tests"]
 extensions = ["myst_parser"]
 myst_heading_anchors = 3

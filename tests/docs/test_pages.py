@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from agent import read_results
-from agent.endpoint.pricing import read_prices
 from tests.docs.pages import PAGES, ROOT, blocks, code_blocks, commands, inline_code, programs
 from tests.docs.reference import option_names
 
@@ -103,12 +102,6 @@ def test_every_number_of_a_claim_stands_in_a_page_that_it_links_to(claim: str) -
     numbers = re.findall(r"(?<![\w.-])\d[\d,]*(?:\.\d+)?", re.sub(r"\]\([^)]*\)|`[^`]*`", "", claim))
     assert numbers
     assert [number for number in numbers if not re.search(rf"(?<![\d.,]){re.escape(number)}(?![\d])", linked)] == []
-
-
-def test_the_table_of_prices_is_one_that_is_read(tmp_path: Path) -> None:
-    table = tmp_path / "prices.toml"
-    table.write_text(blocks("docs/prices.md", "toml")[0])
-    assert read_prices(table).models.keys() == {"my-model", "my-tiered-model"}
 
 
 def test_make_test_runs_all_tests() -> None:
