@@ -61,7 +61,7 @@ FENCE_AGAIN_MS = 200
 IOPUB_WAITING = 1000
 """Rich outputs that wait in the guest; more of them wait in the kernel, at the cell's own expense."""
 FORK_PATIENCE_S = 2.0
-"""How long a full process table may take to empty after all in it were killed."""
+"""How long it may take until what killed processes held is free again: numbers, and descriptors in flight."""
 OOM_COUNTERS = (
     "/sys/fs/cgroup/memory.events",  # cgroup v2
     "/sys/fs/cgroup/memory/memory.oom_control",  # cgroup v1
@@ -184,6 +184,19 @@ def fork_patiently() -> int:
             return os.fork()
         except BlockingIOError:
             if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def send_fds_patiently(control: socket.socket, data: bytes, fds: list[int]) -> None:
+    """Send descriptors; those that a killed cell has put in flight may still count for a moment (unix(7))."""
+    deadline = time.monotonic() + FORK_PATIENCE_S
+    while True:
+        try:
+            socket.send_fds(control, [data], fds)
+            return
+        except OSError as error:
+            if error.errno != errno.ETOOMANYREFS or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
 
@@ -455,7 +468,7 @@ class Zygote:
     def request_kernel(self, birth: Birth) -> None:
         data = birth.key + birth.mark + birth.address.encode()
         with suppress(ConnectionError):  # it is gone, and the guest is about to notice
-            socket.send_fds(self.control, [data], [birth.stdout, birth.stderr, birth.ready])
+            send_fds_patiently(self.control, data, [birth.stdout, birth.stderr, birth.ready])
 
     def receive(self) -> dict[str, int]:
         """What it reports; nothing when it is gone."""
