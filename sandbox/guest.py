@@ -61,6 +61,8 @@ PROBE_AGAIN_MS = 50
 FENCE_AGAIN_MS = 200
 MESSAGES_WAITING = 4
 """On a channel in the guest; more of them wait in the kernel, at the cell's own expense."""
+WORKING_S = 0.25
+"""How long an answer may take before the host hears that it is worked on."""
 UNUSABLE = "kernel_unusable"
 CELL = {"silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False, "stop_on_error": False}
 """What is asked for with a cell's code; what follows an error is not to be refused for it."""
@@ -107,6 +109,10 @@ class Host:
         while view:
             view = view[os.write(self.write_fd, view) :]
 
+    def is_waiting(self) -> bool:
+        """Whether the host has sent more: it waits for no answer before."""
+        return bool(select.select([self.read_fd], [], [], 0)[0])
+
     def receive(self) -> Iterator[tuple[dict[str, Any], bytes]]:
         """The frames that one read completes. The end of the stream ends the guest."""
         data = os.read(self.read_fd, CHUNK_BYTES)
@@ -145,7 +151,8 @@ MESSAGE_ENDS_BYTES = (4096, 4096)
 """Head and tail of an exception's message, which the traceback holds as well."""
 KEY_BYTES, MARK_BYTES = 32, 16
 PORTS = {"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5}
-MARK_RICH, MARK_STDERR, MARK_WELL, MARK_UNUSABLE = b"r", b"e", b"w", b"u"
+MARK_RICH, MARK_STDERR = b"r", b"e"
+MARK_BEGUN, MARK_WELL, MARK_UNUSABLE = b"b", b"w", b"u"
 MAX_MARKED_BYTES = select.PIPE_BUF - 64  # so that a mark and what it carries are written as one
 RICH_MESSAGES = {"display_data", "update_display_data", "execute_result", "error"}
 
@@ -299,7 +306,7 @@ class Console:
 
     def on_cell_end(self, _: Any) -> None:
         """ipykernel does not come back from a cell that has closed one."""
-        if any(stream is None or stream.closed for stream in (sys.stdout, sys.stderr)):
+        if any(map(is_closed, (sys.stdout, sys.stderr))):
             self.open()
 
     def mend(self) -> None:
@@ -312,6 +319,8 @@ class Console:
         lost = [f"sys.{name}" for name in self._streams if not self._reaches_pipe(name)]
         if lost:
             self.open()
+            if not all(self._reaches_pipe(name) for name in self._streams):
+                raise OSError(errno.EBADF, "nothing reaches a pipe to the guest")
         if builtins.print is not self._builtins["print"] and not self._is_heard(lambda: print(" ", end="")):
             builtins.print = self._builtins["print"]
             lost.append("print")
@@ -321,8 +330,6 @@ class Console:
     def _reaches_pipe(self, name: str) -> bool:
         """Whether text given to a stream comes to our own. One that a cell has put in its place may pass it on."""
         stream = getattr(sys, name, None)
-        if stream is self._streams[name]:
-            return not stream.closed
         texts = ("",) if type(stream).__module__ == "_io" else ("", "\n")  # which may write to a log as well
         return any(self._is_heard(lambda text=text: stream.write(text)) for text in texts)  # type: ignore[misc, union-attr]
 
@@ -341,6 +348,14 @@ class Console:
             for stream in streams:
                 stream.muted = False
         return any(stream.was_written for stream in streams)
+
+
+def is_closed(stream: Any) -> bool:
+    """Whether nothing can be written to a stream; what a cell has put in its place may not say."""
+    try:
+        return stream is None or bool(getattr(stream, "closed", False))
+    except ValueError:  # it is detached
+        return True
 
 
 def identity_of(fd: int) -> tuple[int, int] | None:
@@ -457,26 +472,34 @@ class Checkup:
         self._birth = birth
         self._turn = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
+        self._history = (kernel.shell.push, kernel.shell.history_manager.store_inputs)
         self._execute = kernel.shell_handlers["execute_request"]
         kernel.shell_handlers["execute_request"] = self.execute
 
     async def execute(self, stream: Any, ident: Any, request: dict[str, Any]) -> None:
         """What the kernel does for an execute_request."""
+        request_id = request["header"]["msg_id"].encode()
         try:
             async with self._turn:
+                self._tell(MARK_BEGUN, request_id)
                 await self._execute(stream, ident, request)
         finally:
-            self._running = asyncio.create_task(self._tell(request["header"]["msg_id"].encode()))
+            self._running = asyncio.create_task(self._check(request_id))
 
-    async def _tell(self, request_id: bytes) -> None:
+    async def _check(self, request_id: bytes) -> None:
         async with self._turn:
             is_well = False
             with suppress(Exception):
                 is_well = await self._is_well()
-            kind = MARK_WELL if is_well else MARK_UNUSABLE
-            os.write(self._birth.stdout, self._birth.mark + kind + len(request_id).to_bytes(1, "big") + request_id)
+            self._tell(MARK_WELL if is_well else MARK_UNUSABLE, request_id)
+
+    def _tell(self, kind: bytes, request_id: bytes) -> None:
+        os.write(self._birth.stdout, self._birth.mark + kind + len(request_id).to_bytes(1, "big") + request_id)
 
     async def _is_well(self) -> bool:
+        shell = self._kernel.shell
+        if (shell.push, shell.history_manager.store_inputs) != self._history:
+            return False  # what keeps the history is all that the cell below leaves out
         self._console.mend()
         with self._own_cell() as shown:
             reply = await self._kernel.do_execute(
@@ -956,12 +979,12 @@ class Merger:
                 return 0
             self._add_rich(self._rich.popleft())
             return MARK_BYTES + 1
-        if kind in (MARK_WELL, MARK_UNUSABLE):
+        if kind in (MARK_BEGUN, MARK_WELL, MARK_UNUSABLE):
             end = MARK_BYTES + 2 + int.from_bytes(self._stdout[MARK_BYTES + 1 : MARK_BYTES + 2], "big")
             if len(self._stdout) < max(MARK_BYTES + 2, end):
                 return 0
             if self.cell is not None:
-                self.cell.on_checkup(bytes(self._stdout[MARK_BYTES + 2 : end]), well=kind == MARK_WELL)
+                self.cell.on_mark(bytes(kind), bytes(self._stdout[MARK_BYTES + 2 : end]))
             return end
         start = MARK_BYTES + 3
         end = start + int.from_bytes(self._stdout[MARK_BYTES + 1 : start], "big")
@@ -1000,7 +1023,7 @@ class Cell:
         self.message_id = ""
         self.fences: set[str] = set()
         """Requests that the kernel answers after the cell."""
-        self.busy = self.replied = self.idle = self.asked_exit = self.interrupted = False
+        self.begun = self.replied = self.idle = self.asked_exit = self.interrupted = False
         self.next_works: bool | None = None
         """Whether the next cell will work, as the kernel says; None until it does."""
         self.status = "ok"
@@ -1029,9 +1052,12 @@ class Cell:
             if isinstance(page, dict):  # what a pager would show, such as the answer to `name?`
                 self.streams["stdout"].add(str(page.get("text/plain", "")).encode("utf-8", "replace"))
 
-    def on_checkup(self, request_id: bytes, *, well: bool) -> None:
+    def on_mark(self, kind: bytes, request_id: bytes) -> None:
+        """The kernel begins a request of ours, or has looked after one whether the next will work."""
         if request_id.decode(errors="replace") in {self.message_id, *self.fences}:
-            self.next_works = well
+            self.begun = True
+            if kind != MARK_BEGUN:
+                self.next_works = kind == MARK_WELL
 
     def on_fence(self) -> None:
         """The kernel has gone on to what was asked after the cell."""
@@ -1040,9 +1066,8 @@ class Cell:
             self.status = "error"
 
     def on_iopub(self, kind: str, content: dict[str, Any]) -> None:
-        if kind == "status":
-            self.busy = True
-            self.idle = self.idle or content.get("execution_state") == "idle"
+        if kind == "status" and content.get("execution_state") == "idle":
+            self.idle = True
         elif kind == "stream":
             name = "stderr" if content.get("name") == "stderr" else "stdout"
             self.streams[name].add(str(content.get("text", "")).encode("utf-8", "backslashreplace"))
@@ -1114,7 +1139,7 @@ class Cell:
 
     def is_owed(self) -> bool:
         """Whether the kernel is to answer without running any of the cell's code."""
-        return bool(self.message_id) and (not self.busy or self.idle)
+        return bool(self.message_id) and (not self.begun or self.idle or self.next_works is not None)
 
     def open_spool(self, name: str) -> Spool:
         self.spools += 1
@@ -1196,6 +1221,29 @@ def workspace_path(name: str) -> str:
     return path
 
 
+class AbandonedError(Exception):
+    """Whoever asked for an answer has gone."""
+
+
+class Work:
+    """An answer that may take long: the host hears now and then that it is worked on."""
+
+    def __init__(self, host: Host, request: int) -> None:
+        self._host = host
+        self._request = request
+        self._told_at = time.monotonic()
+
+    def go_on(self) -> None:
+        """Raises AbandonedError where the host has asked for something else meanwhile."""
+        now = time.monotonic()
+        if now - self._told_at < WORKING_S:
+            return
+        self._told_at = now
+        if self._host.is_waiting():
+            raise AbandonedError
+        self._host.send({"type": "working", "id": self._request})
+
+
 class Upload:
     """A file on its way in: written beside its final name and renamed when it is whole."""
 
@@ -1241,9 +1289,41 @@ def read_pieces(fd: int, max_bytes: int) -> Iterator[bytes]:
         yield data
 
 
-def regular_files(root: str) -> Iterator[tuple[str, os.stat_result]]:
+def data_and_holes(fd: int, max_bytes: int) -> Iterator[bytes | int]:
+    """The same, but of a hole only its length."""
+    at, end = 0, min(os.fstat(fd).st_size, max_bytes)
+    while at < end:
+        data_at = min(next_data(fd, at, end), end)
+        if data_at > at:
+            yield data_at - at
+            at = data_at
+            continue
+        data = os.pread(fd, min(next_hole(fd, at, end) - at, CHUNK_BYTES), at)
+        if not data:
+            return
+        at += len(data)
+        yield data
+
+
+def next_data(fd: int, at: int, end: int) -> int:
+    """Where data begins; at once, where the file system does not tell (lseek(2))."""
+    try:
+        return os.lseek(fd, at, os.SEEK_DATA)
+    except OSError as error:
+        return end if error.errno == errno.ENXIO else at
+
+
+def next_hole(fd: int, at: int, end: int) -> int:
+    try:
+        return max(min(os.lseek(fd, at, os.SEEK_HOLE), end), at + 1)
+    except OSError:
+        return end
+
+
+def regular_files(root: str, on_work: Callable[[], None]) -> Iterator[tuple[str, os.stat_result]]:
     """The regular files under a folder, in the order of their names; hidden folders and what vanishes are left out."""
     for folder, folders, names in os.walk(root):
+        on_work()
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = os.path.join(folder, name)
@@ -1253,22 +1333,29 @@ def regular_files(root: str) -> Iterator[tuple[str, os.stat_result]]:
                     yield path, info
 
 
-def list_workspace(max_files: int, hashed: bool) -> list[dict[str, Any]]:
-    """The first regular files of the workspace; a name that is not UTF-8 is shown with escapes."""
+def list_workspace(max_files: int, hashed: bool, on_work: Callable[[], None]) -> list[dict[str, Any]]:
+    """The first regular files of the workspace; a name that is not UTF-8 is shown with escapes.
+
+    Calls `on_work` before each piece of work, none of which takes long.
+    """
     found: list[dict[str, Any]] = []
+    hashes: dict[tuple[int, int], str | None] = {}
     left = MAX_LIST_BYTES
-    for path, info in itertools.islice(regular_files(WORKSPACE), max_files):
+    for path, info in itertools.islice(regular_files(WORKSPACE, on_work), max_files):
         left -= 4 * len(path) + 256
         if left < 0:
             break
         name = os.path.relpath(path, WORKSPACE).encode(errors="surrogateescape").decode(errors="backslashreplace")
-        sha256 = hash_file(path) if hashed and info.st_blocks * 512 >= info.st_size else None  # and not sparse
-        entry = {"size_bytes": info.st_size, "modified_ns": info.st_mtime_ns, "sha256": sha256}
+        inode = info.st_dev, info.st_ino
+        if hashed and inode not in hashes:
+            is_sparse = info.st_blocks * 512 < info.st_size
+            hashes[inode] = None if is_sparse else hash_file(path, on_work)
+        entry = {"size_bytes": info.st_size, "modified_ns": info.st_mtime_ns, "sha256": hashes.get(inode)}
         found.append({"name": name} | entry)
     return found
 
 
-def hash_file(path: str) -> str | None:
+def hash_file(path: str, on_work: Callable[[], None]) -> str | None:
     """SHA-256 of a file as it is now; None where it cannot be read."""
     digest = hashlib.sha256()
     try:
@@ -1277,6 +1364,7 @@ def hash_file(path: str) -> str | None:
         return None
     with open(fd, "rb", buffering=0):
         for data in read_pieces(fd, sys.maxsize):
+            on_work()
             digest.update(data)
     return digest.hexdigest()
 
@@ -1442,7 +1530,7 @@ class Guest:
         """Replace a kernel that owes an answer, which takes it no time, and does nothing for it."""
         if self.cell is None or not self.cell.is_owed() or not self.quiet.lasts(self.kernel.pid):
             return
-        if self.cell.busy:
+        if self.cell.begun:
             self._on_unusable(self.cell)
         else:  # it has not begun, and can do so in another kernel
             self.host.send({"type": "kernel_died", "cause": UNUSABLE})
@@ -1625,18 +1713,22 @@ class Guest:
 
     def _host_get(self, header: dict[str, Any], payload: bytes) -> None:
         fd = open_regular(workspace_path(header["name"]))
-        digest = hashlib.sha256()
-        size_bytes = 0
         with open(fd, "rb", buffering=0):
-            for data in read_pieces(fd, header["max_bytes"]):
-                size_bytes += len(data)
-                digest.update(data)
-                self.host.send({"type": "data", "id": header["id"]}, data)
-        moved = {"size_bytes": size_bytes, "sha256": digest.hexdigest()}
-        self.host.send({"type": "file", "id": header["id"]} | moved)
+            for piece in data_and_holes(fd, header["max_bytes"]):
+                if self.host.is_waiting():
+                    return  # for something else: whoever asked for this has gone
+                if isinstance(piece, int):
+                    self.host.send({"type": "hole", "id": header["id"], "size_bytes": piece})
+                else:
+                    self.host.send({"type": "data", "id": header["id"]}, piece)
+        self.host.send({"type": "end", "id": header["id"]})
 
     def _host_list(self, header: dict[str, Any], payload: bytes) -> None:
-        files = list_workspace(header["max_files"], header["hashed"])
+        work = Work(self.host, header["id"])
+        try:
+            files = list_workspace(header["max_files"], header["hashed"], work.go_on)
+        except AbandonedError:
+            return
         self.host.send({"type": "files", "id": header["id"]}, pack_json(files))
 
 

@@ -239,17 +239,17 @@ def test_a_listing_passes_over_what_is_no_regular_file(workspace: Path) -> None:
     (workspace / "link").symlink_to("/etc/passwd")
     (workspace / "away").symlink_to("/etc")
     os.mkfifo(workspace / "fifo")
-    found = guest.list_workspace(10, hashed=True)
+    found = guest.list_workspace(10, hashed=True, on_work=list)
     assert [(file["name"], file["size_bytes"], file["sha256"]) for file in found] == [
         ("b.txt", 2, hashlib.sha256(b"12").hexdigest()),
         ("a/c.txt", 1, hashlib.sha256(b"3").hexdigest()),
     ]
-    assert len(guest.list_workspace(1, hashed=False)) == 1
+    assert len(guest.list_workspace(1, hashed=False, on_work=list)) == 1
 
 
 def test_a_name_that_is_not_utf8_is_listed_with_escapes(workspace: Path) -> None:
     Path(os.fsdecode(os.fsencode(workspace) + b"/\xff.txt")).write_text("")
-    assert [file["name"] for file in guest.list_workspace(10, hashed=True)] == ["\\xff.txt"]
+    assert [file["name"] for file in guest.list_workspace(10, hashed=True, on_work=list)] == ["\\xff.txt"]
 
 
 def test_a_folder_that_is_a_link_leads_nowhere(workspace: Path) -> None:
