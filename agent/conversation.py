@@ -46,6 +46,8 @@ from agent.text import encodable
 from sandbox import CellblockError, Change, FileInfo, SandboxError, Session
 
 MAX_TASK_CHARS = 200_000
+MIN_COLLECTING_S = 10.0
+"""For copying files after an answer that has taken all of its time."""
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
 LENGTHS = struct.Struct(">II")
@@ -72,6 +73,17 @@ QUIET_LIMIT_S = 3.0
 """How long a kernel may owe an answer and not use the processor either."""
 FORK_PATIENCE_S = 2.0
 """How long a full process table may take to empty after all in it were killed."""
+MAX_MESSAGES_AT_ONCE = 100
+"""Of one channel, before others are looked at again."""
+MAX_RICH_WAITING = 64
+"""Rich outputs that wait for their mark; what a cell sends by other ways than the kernel's never has one."""
+MAX_MESSAGE_BYTES = 1 << 26
+MESSAGE_SHARE = 32
+"""A message may be this part of the container's memory: to parse it may take twenty times its size."""
+MEMORY_LIMITS = (
+    "/sys/fs/cgroup/memory.max",  # cgroup v2
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",  # cgroup v1
+)
 OOM_COUNTERS = (
     "/sys/fs/cgroup/memory.events",  # cgroup v2
     "/sys/fs/cgroup/memory/memory.oom_control",  # cgroup v1
@@ -151,6 +163,7 @@ MESSAGE_ENDS_BYTES = (4096, 4096)
 """Head and tail of an exception's message, which the traceback holds as well."""
 KEY_BYTES, MARK_BYTES = 32, 16
 PORTS = {"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5}
+OMITTED = "cellblock_omitted_bytes"
 MARK_RICH, MARK_STDERR = b"r", b"e"
 MARK_BEGUN, MARK_WELL, MARK_UNUSABLE = b"b", b"w", b"u"
 MAX_MARKED_BYTES = select.PIPE_BUF - 64  # so that a mark and what it carries are written as one
@@ -571,22 +584,38 @@ def run_kernel(birth: Birth, late: LateThreads, console: Console) -> None:
     app.shell.events.register("pre_run_cell", late.on_cell_start)
     app.shell.events.register("post_run_cell", late.on_cell_end)
     app.shell.events.register("post_run_cell", console.on_cell_end)
-    app.session.pack = pack_message
+    app.session.pack = partial(pack_message, limit_bytes=message_limit_bytes())
     Checkup(app.kernel, console, MarkingSender(app.session, birth), birth)
     os.write(birth.ready, b"r")
     os.close(birth.ready)
     app.start()
 
 
-def pack_message(value: Any) -> bytes:
-    """A message as JSON, with lone surrogates as escapes; jupyter-client's own packer mends the rest."""
+def pack_message(value: Any, limit_bytes: int) -> bytes:
+    """A part of a message as JSON, with lone surrogates as escapes; jupyter-client's own packer mends the rest.
+
+    A part over the limit goes without its large values, and says how many bytes it had.
+    """
     from jupyter_client.jsonutil import json_default
     from jupyter_client.session import json_packer
 
     try:
-        return json.dumps(value, default=json_default, allow_nan=False).encode()
+        packed = json.dumps(value, default=json_default, allow_nan=False).encode()
     except (TypeError, ValueError):
-        return bytes(json_packer(value))
+        packed = bytes(json_packer(value))
+    if len(packed) <= limit_bytes:
+        return packed
+    shares = {name: pack_message(part, sys.maxsize) for name, part in value.items()}
+    small = {name: part if len(shares[name]) * 64 < limit_bytes else type(part)() for name, part in value.items()}
+    return pack_message(small | {OMITTED: len(packed)}, sys.maxsize)
+
+
+def message_limit_bytes() -> int:
+    """How large a part of a message may be."""
+    for path in MEMORY_LIMITS:
+        with suppress(OSError, ValueError), open(path) as file:
+            return min(int(file.read()) // MESSAGE_SHARE, MAX_MESSAGE_BYTES)
+    return MAX_MESSAGE_BYTES
 
 
 class MarkingSender:
@@ -675,10 +704,13 @@ class Kernel:
         context: Any = zmq.Context.instance()
         self.shell = context.socket(zmq.DEALER)
         self.shell.linger = 0
+        self.shell.rcvhwm = MESSAGES_WAITING
+        self.shell.maxmsgsize = 2 * message_limit_bytes()
         self.shell.connect(f"ipc://{self.address}-{PORTS['shell_port']}")
         self.iopub = context.socket(zmq.SUB)
         self.iopub.linger = 0
         self.iopub.rcvhwm = MESSAGES_WAITING
+        self.iopub.maxmsgsize = 2 * message_limit_bytes()
         self.iopub.subscribe(b"")
         self.iopub.connect(f"ipc://{self.address}-{PORTS['iopub_port']}")
 
@@ -689,15 +721,17 @@ class Kernel:
 
     def messages(self, channel: Any) -> Iterator[dict[str, Any]]:
         """The messages that wait on a channel; what is not signed by this kernel's key, or malformed, is dropped."""
-        while True:
+        import zmq
+
+        for _ in range(MAX_MESSAGES_AT_ONCE):
             try:
-                _, message = self.session.recv(channel, mode=1)
-            except Exception:
-                continue
-            if message is None:
+                parts = channel.recv_multipart(flags=1)  # NOBLOCK
+            except zmq.ZMQError:  # none waits
                 return
-            if is_well_formed(message):
-                yield message
+            with suppress(Exception):
+                message = self.session.deserialize(self.session.feed_identities(parts)[1])
+                if is_well_formed(message):
+                    yield message | {"size_bytes": sum(map(len, parts))}
 
     def close(self) -> None:
         for fd in (self.stdout_fd, self.stderr_fd, self.ready_fd):
@@ -948,6 +982,15 @@ class Merger:
     def add_rich(self, message: dict[str, Any]) -> None:
         self._rich.append(message)
         self._merge()
+        if self._has_too_many():
+            self.read("stdout")
+        while self._has_too_many():
+            self._add_rich(self._rich.popleft())
+
+    def _has_too_many(self) -> bool:
+        if len(self._rich) > MAX_RICH_WAITING:
+            return True
+        return len(self._rich) > 1 and sum(message["size_bytes"] for message in self._rich) > message_limit_bytes()
 
     def finish(self) -> None:
         """Take the rest, at the end of a cell or of the kernel; marks still open have lost their output."""
@@ -1079,6 +1122,10 @@ class Cell:
             self._send_rich("execute_result" if kind == "execute_result" else "display_data", content)
 
     def _send_rich(self, kind: str, content: dict[str, Any]) -> None:
+        if isinstance(left_out := content.get(OMITTED), int):
+            self.rich_omitted += 1
+            self.rich_omitted_bytes += max(0, left_out)
+            return
         data = self._modest(as_dict(content.get("data")))
         header: dict[str, Any] = {"type": kind}
         if kind == "execute_result" and isinstance(count := content.get("execution_count"), int):

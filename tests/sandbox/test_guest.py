@@ -152,7 +152,7 @@ def test_what_was_said_is_put_back_in_order_however_it_arrives(chunk: int) -> No
     for start in range(0, len(wire), chunk):
         merger.feed(wire[start : start + chunk])
         while merger.blocked and waiting:
-            merger.add_rich({"n": waiting.pop(0)})
+            merger.add_rich({"n": waiting.pop(0), "size_bytes": 1})
     merger.finish()
     assert merger.said == [
         ("stdout", b"a"), ("rich", b"1"), ("stdout", b"b"), ("stderr", b"oops"), ("stdout", b"c0123"), ("rich", b"2"),
