@@ -21,9 +21,7 @@ class Limits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_turns: int | None = Field(12, ge=1, description="Turns of the model.")
-    max_calls: int | None = Field(
-        100, ge=1, description="Tool calls of all turns together; further ones are not run."
-    )
+    max_calls: int | None = Field(100, ge=1, description="Tool calls of all turns together; further ones are not run.")
     max_tokens: int | None = Field(
         None, ge=1, description="Input and output tokens of all turns together, where the endpoint counts them."
     )

@@ -119,10 +119,10 @@ class Hole(Piece):
     size_bytes: PositiveInt
 
 
-class End(Piece):
+class Whole(Piece):
     """The file asked for is complete."""
 
-    type: Literal["end"]
+    type: Literal["whole"]
 
 
 class Working(AnyHeader):
@@ -175,7 +175,7 @@ Header = Annotated[
     | Pong
     | Data
     | Hole
-    | End
+    | Whole
     | Working
     | File
     | Files

@@ -334,7 +334,7 @@ class Console:
             self.open()
             if not all(self._reaches_pipe(name) for name in self._streams):
                 raise OSError(errno.EBADF, "nothing reaches a pipe to the guest")
-        if builtins.print is not self._builtins["print"] and not self._is_heard(lambda: print(" ", end="")):
+        if builtins.print is not self._builtins["print"] and not self._is_heard(lambda: print(" ", end="")):  # noqa: T201
             builtins.print = self._builtins["print"]
             lost.append("print")
         if lost:
@@ -532,7 +532,8 @@ class Checkup:
         shell.user_ns["_oh"] = {}
         shell.events = types.SimpleNamespace(trigger=lambda *_: None)
         shell.ast_node_interactivity = "last_expr"
-        self._sender.held_back = held_back = []
+        held_back: list[str] = []
+        self._sender.held_back = held_back
         try:
             yield held_back
         finally:
@@ -1056,7 +1057,7 @@ class Merger:
 
 
 class Cell:
-    """One execution: it is over when the shell has replied, iopub is idle, the pipes are empty and its kernel is well."""
+    """One execution: it is over when the shell has replied, iopub is idle, pipes are empty and the kernel is well."""
 
     def __init__(self, guest: "Guest", number: int, code: str) -> None:
         self.guest = guest
@@ -1768,7 +1769,7 @@ class Guest:
                     self.host.send({"type": "hole", "id": header["id"], "size_bytes": piece})
                 else:
                     self.host.send({"type": "data", "id": header["id"]}, piece)
-        self.host.send({"type": "end", "id": header["id"]})
+        self.host.send({"type": "whole", "id": header["id"]})
 
     def _host_list(self, header: dict[str, Any], payload: bytes) -> None:
         work = Work(self.host, header["id"])

@@ -276,7 +276,7 @@ class Session:
                 await channel.send({"type": "get", "id": request, "name": name, "max_bytes": limit})
                 while True:
                     header, data = await channel.answer(request, frames.Piece)
-                    if isinstance(header, frames.End):
+                    if isinstance(header, frames.Whole):
                         return await asyncio.to_thread(incoming.finish)
                     hole_bytes = header.size_bytes if isinstance(header, frames.Hole) else 0
                     if incoming.size_bytes + len(data) + hole_bytes > limit:

@@ -71,7 +71,8 @@ class Artifacts:
     records: list[FileRecord] = field(default_factory=list)
     """Those that were copied."""
     omitted: int = 0
-    """How many were not: too many, too large, out of time, a name that no host file can have, gone since they were listed, or with a secret."""
+    """How many were not: too many or too large, no time left, a name that no host file can have, gone since they were
+    listed, or with a secret."""
 
 
 async def collect_artifacts(

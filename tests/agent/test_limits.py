@@ -13,9 +13,7 @@ from agent.messages import Cost, Usage
 OFF = Limits(max_turns=None, max_calls=None, max_consecutive_failures=None)
 
 
-def spent(
-    limits: Limits, *, turns: int = 1, tokens: int = 10, calls: int = 0, failures: int = 0
-) -> LimitName | None:
+def spent(limits: Limits, *, turns: int = 1, tokens: int = 10, calls: int = 0, failures: int = 0) -> LimitName | None:
     meter = Meter(limits)
     for _ in range(turns):
         meter.count_turn(Usage(input_tokens=tokens), Cost(amount=Decimal(tokens) / 100, currency="USD"))

@@ -1,9 +1,13 @@
 """Attempts to leave a kernel behind in which no cell works: whatever a cell does, the next one is run and seen."""
 
-import pytest
+from collections.abc import AsyncIterator
 
-from sandbox import Execution, Session
-from tests.security.attempts import assert_well
+import pytest
+import pytest_asyncio
+
+from sandbox import Session
+from sandbox.docker import DockerLauncher
+from tests.security.attempts import POLICY, assert_well
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 
@@ -14,7 +18,6 @@ def broken(*_, **__): raise ZeroDivisionError('broken')
 def gone(*_, **__): raise SystemExit(3)
 def nothing(*_, **__): return None
 devnull = os.open('/dev/null', os.O_RDWR)
-def handler(name): return kernel.shell_handlers[name]
 """
 
 SHELL = {
@@ -108,14 +111,17 @@ LOOP = {
     "no tasks": "[task.cancel() for task in asyncio.all_tasks()]",
     "a callback that exits": "asyncio.get_event_loop().call_soon(gone)",
     "a loop without readers": (
-        "loop = asyncio.get_event_loop(); [loop.remove_reader(key.fd) for key in list(loop._selector.get_map().values())]"
+        "loop = asyncio.get_event_loop()\n"
+        "for key in list(loop._selector.get_map().values()): loop.remove_reader(key.fd)"
     ),
     "a closed selector": "asyncio.get_event_loop()._selector.close()",
     "no create_task": "asyncio.create_task = asyncio.ensure_future = None",
     "no sleep": "asyncio.sleep = None",
     "no Task": "asyncio.Task = asyncio.Future = None",
-    "no executor": "asyncio.get_event_loop().set_default_executor(__import__('concurrent.futures').futures.ThreadPoolExecutor(1));"
-    " asyncio.get_event_loop()._default_executor.shutdown()",
+    "no executor": (
+        "from concurrent.futures import ThreadPoolExecutor\nexecutor = ThreadPoolExecutor(1)\n"
+        "asyncio.get_event_loop().set_default_executor(executor); executor.shutdown()"
+    ),
 }
 PYTHON = {
     f"no builtins.{name}": f"builtins.{name} = None"
@@ -143,7 +149,7 @@ PYTHON = {
     "an import hook that raises": "sys.meta_path.insert(0, types.SimpleNamespace(find_spec=broken))",
     "no recursion": "sys.setrecursionlimit(60)",
     "no garbage collection": "gc.disable(); gc.set_threshold(1); gc.freeze()",
-    "eager garbage collection": "gc.set_threshold(1, 1, 1); gc.callbacks.append(broken)",
+    "eager garbage collection": "gc.set_threshold(1, 1, 1)",
     "an audit hook that raises": "sys.addaudithook(broken)",
     "an atexit handler": "import atexit; atexit.register(broken)",
     "another locale": "os.environ['LC_ALL'] = 'x'; os.environ.clear()",
@@ -151,44 +157,46 @@ PYTHON = {
     "no zmq": "import zmq; zmq.Socket.send_multipart = zmq.Socket.recv_multipart = None",
     "no tornado": "import tornado.ioloop; tornado.ioloop.IOLoop.add_callback = None",
 }  # fmt: skip
-STREAMS = {
-    "no sys.stdout": "sys.stdout = None",
-    "no streams": "sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = None",
-    "no names of streams": "del sys.stdout, sys.stderr",
-    "a closed sys.stdout": "sys.stdout.close()",
-    "a detached sys.stdout": "sys.stdout.detach()",
-    "closed streams": "sys.stdout.close(); sys.stderr.close()",
-    "a closed raw stream": "sys.stdout.buffer.close()",
-    "text in place of sys.stdout": "sys.stdout = io.StringIO()",
-    "bytes in place of sys.stdout": "sys.stdout = io.TextIOWrapper(io.BytesIO())",
-    "a file in place of sys.stdout": "sys.stdout = open('/dev/null', 'w')",
-    "an object in place of sys.stdout": "sys.stdout = object()",
-    "a silent class in place of sys.stdout": (
-        "sys.stdout = type('Silent', (), {'write': nothing, 'flush': nothing})()"
-    ),
-    "a broken class in place of sys.stdout": "sys.stdout = type('Bad', (), {'write': broken, 'flush': broken})()",
-    "a redirection left open": "import contextlib; contextlib.redirect_stdout(io.StringIO()).__enter__()",
-    "a sys.stdout without write": "sys.stdout.write = broken",
-    "a sys.stdout that drops": "sys.stdout.write = nothing",
-    "a raw stream that drops": "type(sys.stdout.buffer).write = nothing",
-    "a raw stream that raises": "type(sys.stdout.buffer).write = broken",
-    "pipes that do not wait": "os.set_blocking(1, False); os.set_blocking(2, False)",
-    "buffered streams": "sys.stdout.reconfigure(write_through=False)",
-    "nothing on descriptor 1": "os.dup2(devnull, 1)",
-    "nothing on descriptor 2": "os.dup2(devnull, 2)",
-    "nothing on descriptors 1 and 2": "os.dup2(devnull, 1); os.dup2(devnull, 2)",
-    "one pipe for both": "os.dup2(1, 2)",
-    "the other pipe for both": "os.dup2(2, 1)",
-    "a socket on descriptor 1": "pair = socket.socketpair(); os.dup2(pair[0].fileno(), 1)",
-    "a broken pipe on descriptor 1": "r, w = os.pipe(); os.close(r); os.dup2(w, 1)",
-    "descriptors 0 to 2 closed": "os.closerange(0, 3)",
-    "descriptors 0 to 9 closed": "os.closerange(0, 10)",
-    "all descriptors closed": "os.closerange(0, 100)",
-    "all descriptors from 3 closed": "os.closerange(3, 1000)",
-    "all descriptors are the null device": "[os.dup2(devnull, fd) for fd in range(56) if fd != devnull]",
-} | {f"descriptor {fd} is closed": f"os.close({fd})" for fd in range(56)} | {
-    f"descriptor {fd} is the null device": f"os.dup2(devnull, {fd})" for fd in range(56)
-}
+STREAMS = (
+    {
+        "no sys.stdout": "sys.stdout = None",
+        "no streams": "sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = None",
+        "no names of streams": "del sys.stdout, sys.stderr",
+        "a closed sys.stdout": "sys.stdout.close()",
+        "a detached sys.stdout": "sys.stdout.detach()",
+        "closed streams": "sys.stdout.close(); sys.stderr.close()",
+        "a closed raw stream": "sys.stdout.buffer.close()",
+        "text in place of sys.stdout": "sys.stdout = io.StringIO()",
+        "bytes in place of sys.stdout": "sys.stdout = io.TextIOWrapper(io.BytesIO())",
+        "a file in place of sys.stdout": "sys.stdout = open('/dev/null', 'w')",
+        "an object in place of sys.stdout": "sys.stdout = object()",
+        "a silent class in place of sys.stdout": (
+            "sys.stdout = type('Silent', (), {'write': nothing, 'flush': nothing})()"
+        ),
+        "a broken class in place of sys.stdout": "sys.stdout = type('Bad', (), {'write': broken, 'flush': broken})()",
+        "a redirection left open": "import contextlib; contextlib.redirect_stdout(io.StringIO()).__enter__()",
+        "a sys.stdout without write": "sys.stdout.write = broken",
+        "a sys.stdout that drops": "sys.stdout.write = nothing",
+        "a raw stream that drops": "type(sys.stdout.buffer).write = nothing",
+        "a raw stream that raises": "type(sys.stdout.buffer).write = broken",
+        "pipes that do not wait": "os.set_blocking(1, False); os.set_blocking(2, False)",
+        "buffered streams": "sys.stdout.reconfigure(write_through=False)",
+        "nothing on descriptor 1": "os.dup2(devnull, 1)",
+        "nothing on descriptor 2": "os.dup2(devnull, 2)",
+        "nothing on descriptors 1 and 2": "os.dup2(devnull, 1); os.dup2(devnull, 2)",
+        "one pipe for both": "os.dup2(1, 2)",
+        "the other pipe for both": "os.dup2(2, 1)",
+        "a socket on descriptor 1": "pair = socket.socketpair(); os.dup2(pair[0].fileno(), 1)",
+        "a broken pipe on descriptor 1": "r, w = os.pipe(); os.close(r); os.dup2(w, 1)",
+        "descriptors 0 to 2 closed": "os.closerange(0, 3)",
+        "descriptors 0 to 9 closed": "os.closerange(0, 10)",
+        "all descriptors closed": "os.closerange(0, 100)",
+        "all descriptors from 3 closed": "os.closerange(3, 1000)",
+        "all descriptors are the null device": "[os.dup2(devnull, fd) for fd in range(56) if fd != devnull]",
+    }
+    | {f"descriptor {fd} is closed": f"os.close({fd})" for fd in range(56)}
+    | {f"descriptor {fd} is the null device": f"os.dup2(devnull, {fd})" for fd in range(0, 56, 5)}
+)
 PROCESS = {
     "an ignored interrupt": "signal.signal(signal.SIGINT, signal.SIG_IGN)",
     "a blocked interrupt": "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())",
@@ -212,4 +220,59 @@ PROCESS = {
 } | {"a second of processor time": "resource.setrlimit(resource.RLIMIT_CPU, (1, 1))"}  # fmt: skip
 
 TAMPERINGS = SHELL | KERNEL | LOOP | PYTHON | STREAMS | PROCESS
-LOST_LATER = {"a deadly alarm", "a fault handler that exits", "a thread that exits"}
+QUICK = POLICY.model_copy(update={"cell_timeout_s": 4.0, "interrupt_grace_s": 0.5})
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def quick() -> AsyncIterator[Session]:
+    async with DockerLauncher() as launcher, Session(launcher, QUICK) as session:
+        yield session
+
+
+@pytest.mark.parametrize("tampering", TAMPERINGS)
+async def test_the_next_cell_works_after(quick: Session, tampering: str) -> None:
+    """At most one further cell is told that something was lost, where it shows only later."""
+    await quick.restart()
+    sandbox_id = quick.info.sandbox_id
+    await quick.execute(PRELUDE)
+    guilty = await quick.execute(TAMPERINGS[tampering])
+    assert not guilty.files_lost
+    later = [await quick.execute(code) for code in ("1 + 1", "print('x')") * 3]
+    told = [execution for execution in later if execution.state_lost]
+    assert len(told) <= 1
+    for execution, text in zip(later, ("2\n", "x\n") * 3, strict=True):
+        assert execution in told or (execution.status == "ok" and text in execution.text)
+    assert quick.info.sandbox_id == sandbox_id
+
+
+AT_ONCE = {
+    "type(get_ipython()).run_cell_async = None": "kernel_unusable",
+    "get_ipython().input_transformers_cleanup.append(lambda lines: 1 / 0)": "kernel_unusable",
+    "get_ipython().kernel.shell_handlers.clear()": "kernel_unusable",
+    "import asyncio; asyncio.get_event_loop().stop()": "exit",
+}
+
+
+@pytest.mark.parametrize("code", AT_ONCE)
+async def test_the_cell_that_breaks_its_kernel_is_the_one_that_is_told(quick: Session, code: str) -> None:
+    guilty = await quick.execute(f"print('begun')\n{code}")
+    assert (guilty.status, guilty.cause, guilty.state_lost) == ("died", AT_ONCE[code], True)
+    assert guilty.text == "begun\n"
+    await assert_well(quick)
+
+
+MENDED = ["os.close(1)", "os.dup2(os.open('/dev/null', os.O_WRONLY), 1)", "os.closerange(0, 3)", "sys.stdout.close()"]
+
+
+@pytest.mark.parametrize("code", MENDED)
+async def test_what_can_be_mended_costs_no_variable(quick: Session, code: str) -> None:
+    await quick.execute("import os, sys\nkept = 'yes'")
+    assert not (await quick.execute(code)).state_lost
+    assert (await quick.execute("print(kept)")).text == "yes\n"
+
+
+async def test_a_cell_that_could_not_begin_is_run_once_in_another_kernel(quick: Session) -> None:
+    await quick.execute("get_ipython().kernel.session.unpack = None")
+    execution = await quick.execute("print('x', file=open('ran', 'a')); print('x')")
+    assert (execution.status, execution.text, execution.state_lost) == ("ok", "x\n", True)
+    assert (await quick.execute("open('ran').read()")).text == "'x\\n'\n"
