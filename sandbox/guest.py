@@ -350,7 +350,7 @@ class Console:
         """Whether something said comes to one of our streams, which hold it back meanwhile."""
         streams = (self._stdout, self._stderr)
         for stream in streams:
-            stream.muted, stream.was_written = True, False
+            stream.tested_by, stream.was_written = threading.get_ident(), False
         try:
             say()
             for name in self._streams:
@@ -359,7 +359,7 @@ class Console:
             return False
         finally:
             for stream in streams:
-                stream.muted = False
+                stream.tested_by = 0
         return any(stream.was_written for stream in streams)
 
 
@@ -435,14 +435,18 @@ class Stdout(io.FileIO):
     def __init__(self, fd: int, late: LateThreads) -> None:
         super().__init__(fd, "w", closefd=False)
         self._late = late
-        self.muted = self.was_written = False
+        self.tested_by = 0
+        """The thread whose text is held back, and noted; 0 is none."""
+        self.was_written = False
 
     def write(self, data: Any) -> int:
         return len(data) if self.is_silent() else super().write(data)
 
     def is_silent(self) -> bool:
-        self.was_written = True
-        return self.muted or self._late.is_speaking()
+        if self.tested_by and self.tested_by == threading.get_ident():
+            self.was_written = True
+            return True
+        return self._late.is_speaking()
 
 
 class MarkedStderr(Stdout):

@@ -37,7 +37,6 @@ HONEST = {
     "a log on stdout": "import logging, sys\nlogging.basicConfig(stream=sys.stdout, force=True)",
     "a print of one's own": "import builtins\nold = print\ndef mine(*a, **k): old(*a, **k)\nbuiltins.print = mine",
     "a callback": "runs = []\nget_ipython().events.register('post_execute', lambda: runs.append(1))",
-    "a thread that prints later": "import threading\nthreading.Timer(0.01, print, ('late',)).start()",
 }
 
 
@@ -55,3 +54,21 @@ async def test_the_look_at_a_cells_end_leaves_no_trace(session: Session) -> None
     await session.execute("40 + 2")
     execution = await session.execute("print(_, Out, In[-2], len(In), len(runs))")
     assert (execution.text, execution.execution_count) == ("42 {2: 42} 40 + 2 4 2\n", 3)
+
+
+async def test_a_thread_that_prints_all_the_time_loses_no_line_to_the_look_at_a_cells_end(session: Session) -> None:
+    await session.execute("""
+import sys, threading, time
+class Tee:
+    def write(self, text): sys.__stdout__.write(text)
+    def flush(self): pass
+sys.stdout = Tee()
+said, go = [], threading.Event()
+def talk():
+    go.wait()
+    for n in range(300):
+        said.append(n); sys.__stdout__.write(f"<{n}>"); time.sleep(0.0005)
+thread = threading.Thread(target=talk); thread.start()
+""")
+    execution = await session.execute("go.set(); thread.join()")
+    assert execution.text == "".join(f"<{n}>" for n in range(300))

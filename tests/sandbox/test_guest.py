@@ -274,7 +274,12 @@ def test_links_to_one_file_are_hashed_once(workspace: Path, monkeypatch: pytest.
     for number in range(1, 2000):
         os.link(workspace / "f0", workspace / f"f{number}")
     hashed: list[str] = []
-    monkeypatch.setattr(guest, "hash_file", lambda path, on_work: hashed.append(path) or "hash")
+
+    def hash_file(path: str, on_work: object) -> str:
+        hashed.append(path)
+        return "hash"
+
+    monkeypatch.setattr(guest, "hash_file", hash_file)
     assert {file["sha256"] for file in guest.list_workspace(10_000, True, lambda: None)} == {"hash"}
     assert len(hashed) == 1
 
