@@ -28,6 +28,7 @@ _BLANK = re.compile(
     r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 """What is not seen although Python calls it printable."""
+NAMED = "<U+{:04X}>"
 MAX_MARKS = 4
 """Combining marks on one character of code; more of them cover other lines."""
 
@@ -73,7 +74,7 @@ def _seen_characters(text: str) -> Iterator[str]:
 
 
 def _named(character: str) -> str:
-    return f"<U+{ord(character):04X}>"
+    return NAMED.format(ord(character))
 
 
 def acts(text: str) -> bool:
@@ -81,9 +82,9 @@ def acts(text: str) -> bool:
     return _ACTING.search(text) is not None
 
 
-def harmless(text: str) -> str:
-    """The text with each character that a screen obeys, or that hides in it, as `<U+001B>`."""
-    return _ACTING.sub(lambda match: _named(match[0]), text)
+def harmless(text: str, named: str = NAMED) -> str:
+    """The text with each character that a screen obeys, or that hides in it, as `<U+001B>`, or `named` otherwise."""
+    return _ACTING.sub(lambda match: named.format(ord(match[0])), text)
 
 
 def harmless_json(text: str) -> str:
