@@ -14,15 +14,8 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [  # each may import those before it
     ("sandbox.errors", "sandbox.execution", "sandbox.policy"),
     ("sandbox",),
-    (
-        "agent.errors",
-        "agent.messages",
-        "agent.credentials",
-        "agent.text",
-        "agent.streams",
-        "agent.local",
-        "agent.prompting.words",
-    ),
+    ("agent.errors", "agent.messages", "agent.credentials", "agent.text", "agent.streams"),
+    ("agent.local", "agent.prompting.words"),
     ("agent.endpoint.providers", "agent.endpoint.presets", "agent.endpoint.pricing", "agent.endpoint.limiter"),
     ("agent.limits",),
     ("agent.record.events", "agent.endpoint.config", "agent.progress"),

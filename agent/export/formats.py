@@ -35,7 +35,7 @@ def check_format(to: str) -> None:
 
 
 def exported(events: list[Event], to: str, *, normalize: bool = False) -> str:
-    """The events in another format; text that every file can hold, that no screen obeys and that ends with a newline."""
+    """The events in another format; text that every file can hold and no screen obeys, and that ends with a newline."""
     module = import_module(f"agent.export.{to}")
     text: str = module.export(comparable(events) if normalize else events)
     return encodable(harmless(text))

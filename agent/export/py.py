@@ -90,9 +90,7 @@ def _blocks(piece: Piece, *, as_text: bool) -> Iterator[str]:
         case Cell() if piece.succeeded:
             yield _comment(f"── Cell {piece.number}") + _code(piece.code, as_text=as_text)
         case Cell():
-            yield _comment(f"── Cell {piece.number}, {_failure(piece)}") + _commented(
-                visible(piece.code).removesuffix("\n")
-            )
+            yield _comment(f"── Cell {piece.number}, {_failure(piece)}") + _commented(piece.code)
         case Answer():
             yield _comment(f"── Answer\n{piece.text.strip()}")
         case Ending():
@@ -125,8 +123,9 @@ def _failure(cell: Cell) -> str:
 
 
 def _comment(text: str) -> str:
-    return _commented(plain(text))
+    return "".join(f"# {line}".rstrip() + "\n" for line in plain(text).splitlines())
 
 
-def _commented(text: str) -> str:
-    return "".join(f"# {line}\n" if line else "#\n" for line in text.split("\n"))
+def _commented(code: str) -> str:
+    lines = visible(code).removesuffix("\n").split("\n")
+    return "".join(f"# {line}\n" if line else "#\n" for line in lines)

@@ -40,10 +40,6 @@ PLAIN = {
     "other ends of a line": ("a\vb\fc\x85d\u2028e\u2029f", "a\nb\nc\nd\ne\nf"),
     "directions": ("a\u202eb\u2066c\u2069\u202c\u200e\u200f\u061cd", "abcd"),
     "what is not seen": ("a\u200bb\u2060c\ufeffd\xade\U000e0041f\U000e007f", "abcdef"),
-    "Arabic and Hebrew": ("\u0645\u0631\u062d\u0628\u0627 \u05e9\u05dc\u05d5\u05dd", "\u0645\u0631\u062d\u0628\u0627 \u05e9\u05dc\u05d5\u05dd"),
-    "Persian with its joiner": ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"),
-    "a family and a heart": ("\U0001f468\u200d\U0001f469\u200d\U0001f467 \u2764\ufe0f", "\U0001f468\u200d\U0001f469\u200d\U0001f467 \u2764\ufe0f"),
-    "tabs and spaces": ("a\tb\u3000c\xa0d", "a\tb\u3000c\xa0d"),
 }  # fmt: skip
 
 
@@ -51,6 +47,19 @@ PLAIN = {
 def test_a_text_is_what_a_terminal_would_leave_of_it(case: str) -> None:
     text, left = PLAIN[case]
     assert plain(text) == left
+
+
+HONEST = {
+    "Arabic and Hebrew": "\u0645\u0631\u062d\u0628\u0627 \u05e9\u05dc\u05d5\u05dd",
+    "Persian with its joiner": "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+    "a family and a heart": "\U0001f468\u200d\U0001f469\u200d\U0001f467 \u2764\ufe0f",
+    "tabs and spaces": "a\tb\u3000c\xa0d",
+}
+
+
+@pytest.mark.parametrize("case", HONEST)
+def test_honest_text_is_left_whole(case: str) -> None:
+    assert plain(HONEST[case]) == harmless(HONEST[case]) == HONEST[case]
 
 
 @given(st.text())
@@ -79,7 +88,8 @@ VISIBLE = {
     "a null": ("a\0b", "a<U+0000>b"),
     "other ends of a line": ("\v\f\x1c\x85\u2028", "<U+000B><U+000C><U+001C><U+0085><U+2028>"),
     "a lone surrogate": ("'\ud800'", "'<U+D800>'"),
-    "what is not seen": ("\u200b\u200d\xad\ufeff\xa0\u3164\ufe0f\U000e0041", "<U+200B><U+200D><U+00AD><U+FEFF><U+00A0><U+3164><U+FE0F><U+E0041>"),
+    "what is not seen": ("\u200b\u200d\xad\ufeff\xa0\u3164\ufe0f\U000e0041",
+        "<U+200B><U+200D><U+00AD><U+FEFF><U+00A0><U+3164><U+FE0F><U+E0041>"),
     "a flood of marks": ("a" + "\u0301" * 6, "a" + "\u0301" * 4 + "<U+0301><U+0301>"),
     "what is seen": ("\tprint('\u4e2d\u6587 \u05e9 \u0301a')\n\n", "\tprint('\u4e2d\u6587 \u05e9 \u0301a')\n\n"),
 }  # fmt: skip
