@@ -57,7 +57,7 @@ def _cells(piece: Piece) -> Iterator[dict[str, Any]]:
         case Said():
             yield _markdown(contained(plain(piece.text)))
         case Cell():
-            if acts(piece.code):
+            if acts(piece.code.replace("\r\n", "\n")):
                 yield _markdown(f"{_UNSEEN}\n\n{fenced(visible(piece.code), 'python')}")
             yield _code(piece)
             if piece.notes:

@@ -98,6 +98,7 @@ def _blocks(piece: Piece, *, as_text: bool) -> Iterator[str]:
 
 
 def _code(code: str, *, as_text: bool) -> str:
+    code = code.replace("\r\n", "\n")  # as Python reads it
     if not as_text and len(code) <= MAX_PARSED_CHARS:
         code = code if is_valid(code) else as_python(code)
         if is_valid(code) and not acts(code):
