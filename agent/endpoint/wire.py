@@ -16,7 +16,7 @@ import httpx2
 from agent.endpoint.config import Endpoint
 
 MAX_ANSWER_BYTES = 128 << 20
-MAX_LIST_BYTES = 8 << 20
+MAX_LIST_BYTES = 4 << 20
 """Of a body that is read as a whole, such as the list of models."""
 MAX_REFUSAL_BYTES = 64 << 10
 """Of the body beside a status that is no success; the rest is not read."""

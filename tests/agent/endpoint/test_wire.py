@@ -112,7 +112,6 @@ PACKED: dict[str, tuple[str, Callable[[int], bytes]]] = {
     "gzip twice": ("gzip, gzip", gzipped_twice),
     "gzip three times": ("gzip, gzip, gzip", lambda size: gzip.compress(gzipped_twice(size))),
     "deflate": ("deflate", lambda size: zlib.compress(b"x" * size)),
-    "plain": ("identity", lambda size: b"x" * size),
 }
 
 
@@ -135,7 +134,8 @@ async def test_a_body_is_unpacked_no_further_than_its_bound(case: str, status: i
 
 async def test_a_list_of_models_is_read_no_further_than_its_bound() -> None:
     body = gzip.compress(b'{"data": [' + b'{"id": "m"},' * (20 << 20))
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n"
+    kind = "Content-Type: application/json\r\nContent-Encoding: gzip"
+    head = f"HTTP/1.1 200 OK\r\n{kind}\r\nContent-Length: {len(body)}\r\n\r\n"
     async with raw_endpoint([head.encode() + body]) as endpoint, model_at(endpoint.base_url) as model:
         tracemalloc.start()
         try:
