@@ -3,7 +3,8 @@
 import os
 import resource
 import sys
-from io import TextIOWrapper
+
+from agent.streams import clean_standard_streams
 
 INTERRUPTED = 130
 ENVIRONMENT = 3
@@ -17,7 +18,7 @@ def main() -> None:
     open_closed_streams()
     if not may_open_files():
         sys.exit(ENVIRONMENT)
-    let_all_be_written()
+    clean_standard_streams()
     try:
         from agent.cli.main import command_line  # noqa: PLC0415
 
@@ -46,12 +47,6 @@ def may_open_files() -> bool:
         return True
     sys.stderr.write(f"cellblock: At most {hard} files may be open, and {OPEN_FILES} are needed. Try: ulimit -n 1024\n")
     return False
-
-
-def let_all_be_written() -> None:
-    """What the terminal's encoding does not have is escaped, as on stderr."""
-    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":
