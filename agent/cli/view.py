@@ -37,6 +37,9 @@ class RunView:
         match item:
             case progress.Waiting(what):
                 self._show_live(what)
+            case progress.Noted(what):
+                self._end_live()
+                self._print(Text(plain(what), style="yellow"))
             case progress.ReasoningDelta(text) | progress.TextDelta(text):
                 self._writing = (self._writing + text)[-2000:]
                 self._show_live(self._writing)
