@@ -6,7 +6,6 @@ aside under `abandoned/` when their tasks are run again. Nobody but the holder o
 """
 
 import fcntl
-import io
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -72,8 +71,8 @@ def read_results(directory: Path | str) -> Iterator[TaskResult]:
     folder, path = Directory(Path(directory)), Path(directory) / RESULTS
     try:
         with folder.reading(RESULTS) as file:
-            reader, number = io.BufferedReader(file), 0
-            while (line := reader.readline(MAX_LINE_BYTES)).endswith(b"\n"):
+            number = 0
+            while (line := file.readline(MAX_LINE_BYTES)).endswith(b"\n"):
                 number += 1
                 yield _result(line, number, path)
     except FileNotFoundError:

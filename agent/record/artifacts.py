@@ -96,8 +96,7 @@ async def _collect(session: Session, name: str, transcript: Transcript) -> FileR
         return None
     partial = f".{secrets.token_hex(8)}.part"
     try:
-        with transcript.folder.new(partial) as file:
-            copy = io.BufferedRandom(file)
+        with io.BufferedRandom(transcript.folder.new(partial)) as copy:
             moved = await session.get_file(name, copy)
             copy.seek(0)
             if transcript.redactor.is_in(copy):

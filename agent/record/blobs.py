@@ -1,15 +1,13 @@
 """Content by its hash: `blobs/<sha256>` in the run directory. The same content is there once."""
 
 import hashlib
-import io
 import re
 import secrets
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from agent.errors import TranscriptError
 from agent.record.budget import LINE_BYTES, MIB, Budget
@@ -73,13 +71,13 @@ class Blobs:
             size_bytes = self.budget.take_file(file)
             if size_bytes > LINE_BYTES:
                 raise TranscriptError(f"The blob {sha256!r} is larger than {LINE_BYTES // MIB} MiB.")
-            data = io.BufferedReader(file).read(size_bytes)
+            data = file.read(size_bytes)
         if hashlib.sha256(data).hexdigest() != sha256:
             raise TranscriptError(f"{self._shown(sha256)} does not hold what its name says.")
         return data
 
     @contextmanager
-    def opened(self, sha256: str) -> Iterator[FileIO]:
+    def opened(self, sha256: str) -> Iterator[IO[bytes]]:
         """The file of a blob. Raises TranscriptError where it cannot be read."""
         if not _SHA256.fullmatch(sha256):
             raise TranscriptError(f"{sha256[:80]!r} is not the name of a blob.")

@@ -5,7 +5,8 @@ but seldom referred to more than a few times.
 """
 
 import os
-from io import FileIO
+from contextlib import suppress
+from typing import IO
 
 from agent.errors import TranscriptError
 
@@ -42,7 +43,7 @@ class Budget:
         """Another line is read: its own bound counts anew."""
         self._line = 0
 
-    def take_file(self, file: FileIO) -> int:
+    def take_file(self, file: IO[bytes]) -> int:
         """A file is about to be read into memory. Returns its size in bytes."""
         size_bytes, holes = os.fstat(file.fileno()).st_size, hole_bytes(file)
         self._stored += size_bytes - holes
@@ -76,7 +77,7 @@ class Budget:
         if self._unpacked > allowed:
             raise TranscriptError(f"The chunks of the run's replies unpack to more than {allowed // MIB} MiB.")
 
-    def hash(self, file: FileIO) -> None:
+    def hash(self, file: IO[bytes]) -> None:
         """A file is about to be read piece by piece, to be hashed."""
         status = os.fstat(file.fileno())
         inode = (status.st_dev, status.st_ino)
@@ -88,15 +89,14 @@ class Budget:
             )
 
 
-def hole_bytes(file: FileIO) -> int:
+def hole_bytes(file: IO[bytes]) -> int:
     """How much of a file reads as zeros and is not stored. Raises OSError."""
-    size_bytes, place, data_bytes = os.fstat(file.fileno()).st_size, 0, 0
-    for _ in range(MAX_STRETCHES):
-        try:
-            begin = file.seek(place, os.SEEK_DATA)
-        except OSError:  # no data from there on
-            break
-        place = file.seek(begin, os.SEEK_HOLE)
-        data_bytes += place - begin
-    file.seek(0)
+    descriptor, end, data_bytes = file.fileno(), 0, 0
+    size_bytes, place = os.fstat(descriptor).st_size, os.lseek(descriptor, 0, os.SEEK_CUR)
+    with suppress(OSError):  # no data from there on
+        for _ in range(MAX_STRETCHES):
+            begin = os.lseek(descriptor, end, os.SEEK_DATA)
+            end = os.lseek(descriptor, begin, os.SEEK_HOLE)
+            data_bytes += end - begin
+    os.lseek(descriptor, place, os.SEEK_SET)
     return max(0, size_bytes - data_bytes)

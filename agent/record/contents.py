@@ -3,7 +3,7 @@
 import hashlib
 import stat
 from dataclasses import dataclass, field
-from io import FileIO
+from typing import IO
 
 from agent.errors import TranscriptError
 from agent.record.blobs import CHUNK_BYTES
@@ -112,7 +112,7 @@ def _misfit(recorded: Recorded, name: str, sha256: str, size_bytes: int | None) 
     return None if found == sha256 else f"Its SHA-256 is {found!r}, expected {sha256!r}."
 
 
-def _sha256(file: FileIO, size_bytes: int) -> str:
+def _sha256(file: IO[bytes], size_bytes: int) -> str:
     """Of the file as long as it was: one that grows meanwhile has no end."""
     digest = hashlib.sha256()
     while size_bytes > 0 and (data := file.read(min(size_bytes, CHUNK_BYTES))):

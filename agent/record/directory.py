@@ -10,10 +10,12 @@ import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from io import FileIO
+from io import BufferedReader, FileIO
 from pathlib import Path
+from typing import IO
 
 MAX_NAME_BYTES = 4_096
+BUFFER_BYTES = 1 << 16
 UNKNOWN = "unknown-{number}"
 """The folder that takes what no event speaks of."""
 
@@ -104,12 +106,12 @@ class Directory:
     # --- reading
 
     @contextmanager
-    def reading(self, name: str) -> Iterator[FileIO]:
+    def reading(self, name: str) -> Iterator[IO[bytes]]:
         """A regular file, opened to be read."""
         with self._folder_of(name) as (folder, last):
             file = _file(last, folder, os.O_RDONLY)
-        with file:
-            yield file
+        with BufferedReader(file, BUFFER_BYTES) as reader:
+            yield reader
 
     # --- writing
 

@@ -1,13 +1,11 @@
 """A transcript read back, as far as it goes."""
 
 import fcntl
-import io
 import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from typing import IO
 
@@ -60,7 +58,7 @@ class Source:
         source = cls.at(run)
         with source.opened() as file:
             source.blobs.budget.take_file(file)
-            first = _line(io.BufferedReader(file), 1, MAX_FIRST_LINE_BYTES, source.path)
+            first = _line(file, 1, MAX_FIRST_LINE_BYTES, source.path)
         if not first.endswith(b"\n"):
             raise TranscriptError(f"{str(source.path)!r} holds no whole event.")
         source.schema_version = _version(first, source.path)
@@ -72,7 +70,7 @@ class Source:
         return self.directory.path / self.name
 
     @contextmanager
-    def opened(self) -> Iterator[FileIO]:
+    def opened(self) -> Iterator[IO[bytes]]:
         """The transcript itself. Raises TranscriptError where it cannot be read."""
         try:
             with self.directory.reading(self.name) as file:
@@ -84,8 +82,8 @@ class Source:
         """The whole lines with their ends, one after the other."""
         limit, self.torn, self.whole_bytes = MAX_LINE_BYTES[self.schema_version], b"", 0
         with self.opened() as file:
-            reader, number = io.BufferedReader(file, MIB), 0
-            while line := _line(reader, number + 1, limit, self.path):
+            number = 0
+            while line := _line(file, number + 1, limit, self.path):
                 if not line.endswith(b"\n"):
                     self.torn = line
                     return
@@ -201,7 +199,7 @@ def follow(run: Path) -> Iterator[Event]:
             time.sleep(PAUSE_S)
 
 
-def locked(file: FileIO, *, shared: bool = False) -> bool:
+def locked(file: IO[bytes], *, shared: bool = False) -> bool:
     """Lock the file for this process; False where another has it. The lock ends with the process, however it ends."""
     try:
         fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -210,9 +208,9 @@ def locked(file: FileIO, *, shared: bool = False) -> bool:
     return True
 
 
-def _line(reader: IO[bytes], number: int, limit: int, path: Path) -> bytes:
+def _line(file: IO[bytes], number: int, limit: int, path: Path) -> bytes:
     """The next line with its end. Raises TranscriptError where it is too long."""
-    line = reader.readline(limit + 1)
+    line = file.readline(limit + 1)
     _check_length(line, number, limit, path)
     return line
 

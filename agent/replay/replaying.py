@@ -1,6 +1,5 @@
 """Replays a recorded run: each cell again, each output and file compared, and a difference looked into."""
 
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -156,7 +155,7 @@ def _shown_then(recorded: Recorded, name: str, sha256: str) -> Shown:
     day = recorded.events[-1].time[:10]
     try:
         with recorded.folder.reading(f"{ARTIFACTS}/{name}") as file:
-            data = io.BufferedReader(file).read(MAX_READ_BYTES + 1)
+            data = file.read(MAX_READ_BYTES + 1)
     except OSError:
         return _shown_hash(sha256)
     return shown_file(data, day) if len(data) <= MAX_READ_BYTES else _shown_hash(sha256)
