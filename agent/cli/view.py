@@ -2,6 +2,7 @@
 
 from rich.console import Console
 from rich.live import Live
+from rich.style import StyleType
 from rich.syntax import Syntax
 from rich.text import Text
 
@@ -11,6 +12,7 @@ from agent.prompting.observation import observe
 from agent.text import plain
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
 
+PIECE_CHARS = 1 << 16
 TAIL_LINES = 6
 """Of what the model is writing, shown while it writes."""
 
@@ -92,7 +94,10 @@ class RunView:
             self._print(Text(observe(execution.model_copy(update={"outputs": []})), style="yellow"))
 
     def _print(self, renderable: Text | Syntax) -> None:
-        self._console.print(renderable, soft_wrap=True)
+        if isinstance(renderable, Text) and len(renderable.plain) > PIECE_CHARS:
+            print_long(self._console, renderable.plain, renderable.style)
+        else:
+            self._console.print(renderable, soft_wrap=True)
 
     def _show_live(self, text: str) -> None:
         """The last lines of what is being written; only a terminal has a place for them."""
@@ -109,6 +114,15 @@ class RunView:
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+
+def print_long(console: Console, text: str, style: StyleType) -> None:
+    """Print a text piece by piece: what Rich renders at once takes hundreds of bytes for each line."""
+    begin = 0
+    while len(text) - begin > PIECE_CHARS and (end := text.find("\n", begin + PIECE_CHARS)) >= 0:
+        console.print(Text(text[begin:end], style=style), soft_wrap=True)
+        begin = end + 1
+    console.print(Text(text[begin:], style=style), soft_wrap=True)
 
 
 def output_text(output: Output) -> str:

@@ -28,6 +28,8 @@ MAX_HEIGHT = 64
 REFERENCE_CHARS = 80
 MAX_LEVELS = 256
 """Of a whole event: what a cell gives has 200 at most, and what reads events recurses."""
+LINE_BYTES = 64
+"""What each line of a text takes where it is shown or compared line by line."""
 CONTAINER_BYTES = 128
 """What a list or an object takes in memory, at least."""
 
@@ -123,13 +125,15 @@ class _Resolver:
 
     def _text(self, sha256: str) -> str:
         budget, text = self._blobs.budget, self._blobs.texts.get(sha256)
+        is_new = text is None
         if text is None:
             text = self._blobs.texts[sha256] = self._read_text(sha256)
-        else:
-            budget.expand(sys.getsizeof(text))
+        size_bytes = sys.getsizeof(text) + LINE_BYTES * text.count("\n")
+        if not is_new:
+            budget.expand(size_bytes)
         budget.refer(sys.getsizeof(text))
         self.names.add(sha256)
-        self._size_bytes += sys.getsizeof(text)
+        self._size_bytes += size_bytes
         return text
 
     def _read_text(self, sha256: str) -> str:

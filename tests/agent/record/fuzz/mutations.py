@@ -1,5 +1,6 @@
 """Changes to a run directory: of its JSON (with the hashes made to fit again), of its bytes, and of its files."""
 
+import base64
 import copy
 import gzip
 import hashlib
@@ -88,6 +89,30 @@ def _packed(piece: bytes, mib: int) -> bytes:
 def gzip_bomb(chance: Random) -> bytes:
     """A few KB that unpack to up to a GB."""
     return _packed(chance.choice([b"\0", b"{}\n", b"\n", b"[],"]), chance.choice([1, 40, 300]))
+
+
+KINDS = ("text/plain", "text/html", "text/markdown", "image/png", "image/svg+xml", "application/json", "text/latex")
+
+
+def text_blob(run: Path, chance: Random) -> Json:
+    """A reference to a text that is hard on who shows it."""
+    png = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(600_000))
+    pieces = [
+        b"x",
+        "😀".encode(),
+        b"<div>",
+        b"\x1b[31m",
+        b"\n",
+        b"line\n",
+        b"* a\n",
+        b"| a ",
+        b"`",
+        b"$",
+        b"[",
+        b"&lt;",
+    ]
+    piece = chance.choice(pieces)
+    return {"$text": put_blob(run, chance.choice([png, b"<svg" + piece * 1000, piece * (MIB // len(piece))]))}
 
 
 def json_bomb(run: Path, chance: Random) -> Json:
@@ -240,7 +265,7 @@ def change_lines(run: Path, chance: Random) -> None:
             lines = lines[number:]
     renumbered = {}
     for place, line in enumerate(lines):
-        with suppress(ValueError, TypeError, AttributeError):
+        with suppress(ValueError, RecursionError, TypeError, AttributeError):
             event = json.loads(line)
             event.pop("sha256", None)
             renumbered[place] = dumped(event | {"seq": place, "previous_sha256": "@PREVIOUS@"})
@@ -358,7 +383,7 @@ def bomb_reply(run: Path, chance: Random) -> None:
     """Let the chunks of each reply be a bomb."""
     lines, bodies = read_lines(run), {}
     for number, line in enumerate(lines):
-        with suppress(ValueError, TypeError, AttributeError):
+        with suppress(ValueError, RecursionError, TypeError, AttributeError):
             event = json.loads(line)
             if event.get("type") in ("model", "model_cut"):
                 event.pop("sha256", None)
@@ -366,6 +391,36 @@ def bomb_reply(run: Path, chance: Random) -> None:
                 data = chance.choice([gzip_bomb(chance), good, b"", good[:-4], chance.randbytes(50)])
                 raw = {"sha256": put_blob(run, data), "size_bytes": len(data)}
                 bodies[number] = dumped(event | {"raw": raw, "previous_sha256": "@PREVIOUS@"})
+    write_lines(run, chained(lines, bodies))
+
+
+def large_outputs(run: Path, chance: Random) -> None:
+    """Let events be as an event may be, and as large as references make them."""
+    lines, bodies = read_lines(run), {}
+    text, data = text_blob(run, chance), {"$json": put_blob(run, chance.choice([b"[" + b"0," * 99_999 + b"0]", b"{}"]))}
+    times = chance.choice([1, 5, 14, 60, 1000, 30_000])
+    outputs = [
+        {"output_type": "stream", "name": "stdout", "text": text},
+        {"output_type": "display_data", "data": {chance.choice(KINDS): text}, "metadata": {}},
+        {"output_type": "display_data", "data": {chance.choice(KINDS): data}, "metadata": {}},
+        {"output_type": "error", "ename": "E", "evalue": "", "traceback": [text]},
+        {"output_type": "stream", "name": "stderr", "text": ""},
+    ]
+    for number, line in enumerate(lines):
+        with suppress(ValueError, RecursionError, TypeError, AttributeError):
+            event = json.loads(line)
+            event.pop("sha256", None)
+            match event.get("type"):
+                case "tool" if event.get("execution"):
+                    made = [chance.choice(outputs)] * times
+                    inline = chance.random() < 0.5
+                    packed = {"$json": put_blob(run, json.dumps(made).encode())}
+                    event["execution"] |= {"outputs": made if inline else packed, "omitted_bytes": 0}
+                case "model" | "model_cut":
+                    event |= chance.choice([{"content": text}, {"reasoning": text}, {}])
+                case "instruction":
+                    event["text"] = text
+            bodies[number] = dumped(event | {"previous_sha256": "@PREVIOUS@"})
     write_lines(run, chained(lines, bodies))
 
 
@@ -379,8 +434,9 @@ def mutate(run: Path, outside: Path, chance: Random) -> list[str]:
         "added": lambda: add_file(run, outside, chance),
         "swapped": lambda: swap_files(run, chance),
         "chunks": lambda: bomb_reply(run, chance),
+        "large": lambda: large_outputs(run, chance),
     }
-    names = chance.choices(list(changes), weights=[8, 3, 3, 4, 3, 1, 1], k=chance.choice([1, 1, 1, 2, 3]))
+    names = chance.choices(list(changes), weights=[8, 3, 3, 4, 3, 1, 1, 1], k=chance.choice([1, 1, 1, 2, 3]))
     for name in names:
         changes[name]()
     return names
