@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import IO
 
 MAX_NAME_BYTES = 4_096
+MAX_LEVELS = 100
+"""Of folders in each other: each level takes time whenever something below it is opened."""
 BUFFER_BYTES = 1 << 16
 UNKNOWN = "unknown-{number}"
 """The folder that takes what no event speaks of."""
@@ -38,7 +40,8 @@ def is_inside(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     parts = name.split("/")
-    return len(encoded) <= MAX_NAME_BYTES and "\0" not in name and all(part not in ("", ".", "..") for part in parts)
+    is_short = len(encoded) <= MAX_NAME_BYTES and len(parts) <= MAX_LEVELS
+    return is_short and "\0" not in name and all(part not in ("", ".", "..") for part in parts)
 
 
 def shown(name: str) -> str:
@@ -93,15 +96,16 @@ class Directory:
         return found
 
     def walk(self, folder: str) -> Iterator[tuple[str, os.stat_result]]:
-        """All that lies below a folder and is no folder itself, by its name from there."""
+        """All that lies below a folder and is no folder itself, or one that lies too deep, by its name from there."""
         waiting = [""]
         while waiting:
             below = waiting.pop()
             for name, status in self.entries(_joined(folder, below)).items():
-                if stat.S_ISDIR(status.st_mode):
-                    waiting.append(_joined(below, name))
+                inner = _joined(below, name)
+                if stat.S_ISDIR(status.st_mode) and is_inside(_joined(_joined(folder, inner), name)):
+                    waiting.append(inner)
                 else:
-                    yield _joined(below, name), status
+                    yield inner, status
 
     # --- reading
 
