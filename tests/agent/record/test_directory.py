@@ -1,24 +1,31 @@
 """Below a run directory no link is followed, only regular files are opened, and nothing unknown is removed."""
 
+import asyncio
+import contextlib
 import os
+import shutil
 import socket
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import TranscriptError
+from agent import Agent, ResumeError, TranscriptError
 from agent.batch.results import BatchDirectory, read_results
+from agent.progress import Noted
 from agent.record.directory import MAX_LEVELS, Directory, is_inside
 from agent.record.events import Instructed, SandboxChanged, ToolRan
 from agent.record.reading import FILE_NAME, read
 from agent.record.transcript import Transcript
 from agent.record.verification import verify
+from sandbox import CellblockError
 from sandbox.testing import printed
-from tests.agent.record.fuzz.running import make_outside, print_of
+from tests.agent.record.fuzz.readers import READERS, fake_model, without_engine
+from tests.agent.record.fuzz.running import make_bases, make_outside, print_of
 
 ON = Instructed(reason="stopped", text="On.")
 
@@ -226,3 +233,46 @@ def test_a_batch_writes_through_no_link_in_its_directory(tmp_path: Path, mine: P
     except TranscriptError as error:
         assert "It is a link" in error.message  # noqa: PT017
     assert print_of(mine) == before
+
+
+@pytest.fixture(scope="module")
+def crashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one cell that crashed, and whose cell gives something else in the sandbox of these tests."""
+    return next(run for run in make_bases(tmp_path_factory.mktemp("bases")) if run.name == "files-crashed")
+
+
+def planted(crashed: Path, place: Path) -> Path:
+    """A copy with things that no event speaks of."""
+    run = shutil.copytree(crashed, place)
+    (run / "blobs" / "more").mkdir(parents=True, exist_ok=True)
+    (run / "blobs" / "more" / "deep.txt").write_text("the only copy")
+    return run
+
+
+@pytest.mark.parametrize("reader", ["resume strictly", "resume", "batch"])
+@pytest.mark.parametrize("folder", ["blobs", "files"])
+def test_nothing_behind_a_link_is_changed_by_who_goes_on(
+    crashed: Path, mine: Path, tmp_path: Path, reader: str, folder: str
+) -> None:
+    run, before = planted(crashed, tmp_path / "work" / "run"), print_of(mine)
+    link_to(run / folder, mine)
+    with without_engine(), contextlib.suppress(CellblockError):
+        READERS[reader](run)
+    assert print_of(mine) == before
+
+
+def test_a_refused_resume_changes_nothing_at_all(crashed: Path, tmp_path: Path) -> None:
+    run = planted(crashed, tmp_path / "run")
+    before = print_of(run)
+    with without_engine(), pytest.raises(ResumeError):
+        READERS["resume strictly"](run)
+    assert print_of(run) == before
+
+
+def test_a_resume_says_what_it_set_aside(crashed: Path, tmp_path: Path) -> None:
+    run, told = planted(crashed, tmp_path / "run"), list[object]()
+    with without_engine(), patch.object(Agent, "open_model", fake_model):
+        asyncio.run(Agent.resume(run, force=True, on_progress=told.append))
+    words = f"What no event of the run speaks of was moved to {str(run / 'unknown-1')!r}."
+    assert Noted(words) in told
+    assert (run / "unknown-1" / "blobs" / "more" / "deep.txt").read_text() == "the only copy"
