@@ -2,7 +2,8 @@
 
 import os
 import sys
-from io import TextIOWrapper
+
+from agent.streams import clean_standard_streams
 
 INTERRUPTED = 130
 STREAMS = ("stdin", "stdout", "stderr")
@@ -11,7 +12,7 @@ STREAMS = ("stdin", "stdout", "stderr")
 def main() -> None:
     """Run the command line and exit with its code."""
     open_closed_streams()
-    let_all_be_written()
+    clean_standard_streams()
     try:
         from agent.cli.main import command_line  # noqa: PLC0415
 
@@ -28,12 +29,6 @@ def open_closed_streams() -> None:
         if getattr(sys, name) is None:
             os.dup2(os.open(os.devnull, os.O_RDWR), number)
             setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
-
-
-def let_all_be_written() -> None:
-    """What the terminal's encoding does not have is escaped, as on stderr."""
-    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -44,6 +44,13 @@ def secrets_among(variables: Mapping[str, str]) -> set[str]:
     return named.union(*(secrets_in_url(value) for value in variables.values() if "://" in value))
 
 
+def secrets_for_clients(environ: Mapping[str, str]) -> set[str]:
+    """What the environment tells OpenAI's client to send: custom headers, organisation and project."""
+    headers = environ.get("OPENAI_CUSTOM_HEADERS", "")
+    values = {line.partition(":")[2].strip() for line in headers.splitlines()}
+    return {value for value in (*values, environ.get("OPENAI_ORG_ID"), environ.get("OPENAI_PROJECT_ID")) if value}
+
+
 def without_credentials(text: str) -> str:
     """The text without what looks like a key, a token, or the credentials in an address."""
     for pattern in _CREDENTIALS:

@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [  # each may import those before it
     ("sandbox.errors", "sandbox.execution", "sandbox.policy"),
     ("sandbox",),
-    ("agent.errors", "agent.messages", "agent.credentials", "agent.text", "agent.local", "agent.prompting.words"),
+    ("agent.errors", "agent.messages", "agent.credentials", "agent.text", "agent.streams"),
+    ("agent.local", "agent.prompting.words"),
     ("agent.endpoint.providers", "agent.endpoint.presets", "agent.endpoint.pricing", "agent.endpoint.limiter"),
     ("agent.limits",),
     ("agent.record.directory",),
@@ -48,6 +49,7 @@ LAYERS = [  # each may import those before it
     ("agent.batch.resuming", "agent.batch.doubts", "agent.batch.spending", "agent.batch.summary"),
     ("agent.batch.batch",),
     ("agent.batch",),
+    ("agent.cli.console",),
     ("agent.cli.background", "agent.cli.view", "agent.cli.batch_view", "agent.cli.options"),
     ("agent.cli.showing", "agent.cli.chat", "agent.cli.limit_options"),
     ("agent.cli",),
@@ -119,6 +121,44 @@ def test_a_foreign_library_has_one_home(path: Path) -> None:
     for library, homes in ONLY_IN.items():
         if library in {name.split(".")[0] for name in imports_of(path)}:
             assert path.relative_to(ROOT).as_posix().startswith(homes), f"{dotted(path)} imports {library}"
+
+
+def printed_by(path: Path) -> set[str]:
+    """What a module does to write past the one console and the clean streams."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Call(func=ast.Name(id="print" | "input" | "Console" as name)):
+                found.add(name)
+            case ast.Call(
+                func=ast.Attribute(attr="echo" | "secho" | "Console" | "print_json" | "print_exception" as name)
+            ):
+                found.add(name)
+            case ast.Attribute(value=ast.Attribute(value=ast.Name(id="sys"), attr="stdout" | "stderr"), attr="buffer"):
+                found.add("buffer")
+            case ast.Attribute(value=ast.Attribute(value=ast.Name(id="sys"), attr="stdout" | "stderr"), attr="write"):
+                found.add("write")
+            case ast.Attribute(attr="beneath"):
+                found.add("beneath")
+            case ast.ImportFrom(module="rich.markup") | ast.ImportFrom(module="rich", names=[ast.alias(name="print")]):
+                found.add("markup")
+    return found
+
+
+MAY_PRINT = {
+    "agent.__main__": {"write"},
+    "agent.cli.app": {"write"},
+    "agent.cli.chat": {"input"},
+    "agent.cli.console": {"beneath"},
+    "agent.cli.exporting": {"buffer"},
+}
+"""`input` shows a text of ours; the bytes of an export are harmless in every format."""
+
+
+@pytest.mark.parametrize("path", modules("agent", "sandbox"), ids=dotted)
+def test_nothing_is_printed_but_by_the_clean_console_and_streams(path: Path) -> None:
+    if "guest" not in dotted(path).split("."):  # it runs in the container
+        assert printed_by(path) == MAY_PRINT.get(dotted(path), set())
 
 
 def test_the_guest_imports_nothing_of_ours() -> None:

@@ -5,13 +5,14 @@ import sys
 from typing import Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
 from agent.agent import Agent
+from agent.cli.console import CleanConsole
 from agent.cli.options import ModelOptions
 from agent.errors import InterruptedRunError, OutputError
 from agent.limits import Limits
+from agent.text import harmless_json
 from sandbox import Policy
 
 
@@ -35,9 +36,14 @@ app = typer.Typer(
 )
 
 
-def story() -> Console:
+def story() -> CleanConsole:
     """Where the story goes: stderr."""
-    return Console(stderr=True, highlight=False)
+    return CleanConsole(stderr=True)
+
+
+def page() -> CleanConsole:
+    """Where a result with colours goes: stdout."""
+    return CleanConsole(soft_wrap=True)
 
 
 def result(text: str) -> None:
@@ -50,6 +56,11 @@ def result(text: str) -> None:
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is buffered, and is written at exit
         raise OutputError(f"Cannot write the result to stdout: {error.strerror}.", mend="df -h") from error
+
+
+def result_json(text: str) -> None:
+    """Write a line of JSON to stdout: the same value, with nothing in it that a terminal obeys."""
+    result(harmless_json(text))
 
 
 def agent_for(asked: ModelOptions, policy: Policy, limits: Limits | None = None) -> Agent:

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from agent.agent import Agent
-from agent.cli.app import agent_for, app, result, story
+from agent.cli.app import agent_for, app, result, result_json, story
 from agent.cli.chat import Chat
 from agent.cli.limit_options import with_limits
 from agent.cli.options import ModelOptions, SectionedCommand, with_model, with_policy
@@ -111,13 +111,11 @@ def _price(cost: Cost | None) -> str:
 
 def _tell(answered: RunResult, console: Console, *, as_json: bool) -> None:
     """Print what an answer came to, and leave with the exit code for it."""
-    console.print(
-        f"[dim]{escape(str(answered.run_directory))}: {outcome_words(answered.outcome, answered.limit)}, "
-        f"{answered.usage.input_tokens} + {answered.usage.output_tokens} tokens{escape(_price(answered.cost))}[/dim]",
-        soft_wrap=True,
-    )
+    words, usage = outcome_words(answered.outcome, answered.limit), answered.usage
+    took = f"{usage.input_tokens} + {usage.output_tokens} tokens{_price(answered.cost)}"
+    console.print(Text(f"{answered.run_directory}: {words}, {took}", style="dim"), soft_wrap=True)
     if as_json:
-        result(
+        result_json(
             json.dumps(
                 {
                     "outcome": answered.outcome,

@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agent.cli.app import app, result
+from agent.cli.app import app, page, result_json
 from agent.replay.replaying import Item, Replay, replay
-from agent.text import cut_middle, plain
+from agent.text import cut_middle, harmless, plain, visible
 from sandbox.docker import DockerLauncher
 
 WORDS = {
@@ -36,7 +36,7 @@ def replay_run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
     """Run the cells of RUN again, without a model, and compare what comes out; exit code 1 for a difference."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = page()
 
     async def work() -> Replay:
         async with DockerLauncher() as launcher:
@@ -50,7 +50,7 @@ def replay_run(
 
     done = asyncio.run(work())
     if as_json:
-        result(json.dumps(as_value(done), ensure_ascii=False))
+        result_json(json.dumps(as_value(done), ensure_ascii=False))
     else:
         _show_end(done, console)
     raise typer.Exit(0 if done.is_same else 1)
@@ -97,7 +97,7 @@ def _show(item: Item, console: Console) -> None:
     console.print(
         Text(f"{item.kind + ' ' + plain(item.name):<9} "),
         Text(f"{WORDS[verdict]:<24}", style=STYLES.get(verdict, "green")),
-        Text(f" {what}" + (f"  ({why})" if why else ""), style="dim"),
+        Text(f" {what}" + (f"  ({plain(why)})" if why else ""), style="dim"),
         sep="",
     )
 
@@ -107,16 +107,16 @@ def _show_end(done: Replay, console: Console) -> None:
         if item.comparison.verdict == "different":
             console.print(Text(f"\n── {item.kind} {plain(item.name)}", style="cyan"))
             if item.comparison.why:
-                console.print(Text(item.comparison.why, style="yellow"))
+                console.print(Text(plain(item.comparison.why), style="yellow"))
             for line in item.comparison.diff:
-                console.print(Text(plain(line), style=_diff_style(line)))
+                console.print(Text(harmless(line), style=_diff_style(line)))
     for change in done.changes:
         console.print(Text(plain(change), style="yellow"))
     console.print(Text(summary(done.items), style="bold"))
 
 
 def _first_line(code: str) -> str:
-    lines = [line for line in plain(code).strip().splitlines() if line.strip()]
+    lines = [line for line in visible(code).strip().split("\n") if line.strip()]
     more = " …" if len(lines) > 1 else ""
     return cut_middle(lines[0], MAX_CODE_CHARS, "…") + more if lines else ""
 

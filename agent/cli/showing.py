@@ -86,7 +86,7 @@ class Shower:
         self._view.show_thinking(event.reasoning)
         self._last_text = "" if event.tool_calls else event.content.strip()
         if self._in_full:
-            self._print(event.raw_content or event.content, "")
+            self._view.show_written(event.raw_content or event.content)
         elif event.tool_calls:
             self._view.show_thinking(event.content)
 

@@ -22,6 +22,7 @@ from agent.endpoint.failures import (
     words_in,
 )
 from agent.endpoint.sse import BrokenEventError, OverlongError
+from agent.endpoint.wire import LEADS_AWAY
 from agent.errors import AccessError, ContentFilterError, ContextLengthError, EndpointError, UnreachableError
 from agent.messages import Attempt
 
@@ -100,6 +101,14 @@ def _refusal(error: openai.APIStatusError, endpoint: Endpoint, words: str) -> Co
         url = str(error.response.url.copy_with(query=None)).removesuffix("/chat/completions")
         what = f"sends us on to {url!r}, which answered {status}: {words}"
         return AccessError, what, f"cellblock run --base-url {url} ..."
+    if LEADS_AWAY in error.response.headers:
+        url = one_line(error.response.headers[LEADS_AWAY].partition("?")[0], MAX_WORDS_CHARS)
+        what = f"sends us on to {url!r}, which is another origin and was not asked"
+        return (
+            AccessError,
+            what,
+            f"cellblock run --base-url {url.removesuffix('/chat/completions')} ..., if you trust it",
+        )
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError) or _BAD_KEY.search(said):
         return AccessError, f"refused the API key ({status}): {words}", SET_KEY
     if isinstance(error, openai.NotFoundError) or _NO_MODEL.search(said):

@@ -24,6 +24,7 @@ from agent.endpoint.failures import (
     error_in,
 )
 from agent.endpoint.sse import OverlongError, ValueReader
+from agent.endpoint.wire import MAX_ANSWER_BYTES, bound_body, only_own_headers, stay_within_origin
 
 CONNECT_TIMEOUT_S = 10.0
 SILENCE_TIMEOUT_S = 300.0
@@ -37,9 +38,6 @@ DRAIN_TIMEOUT_S = 0.1
 FILTER_REASONS = ("content_filter",)
 BREAK_REASONS = ("error", "abort")
 """What servers call the end of a generation that failed."""
-MAX_ANSWER_BYTES = 128 << 20
-MAX_REFUSAL_BYTES = 64 << 10
-"""Of the body beside a status that is no success; the rest is not read."""
 
 _LOST = (httpx2.RequestError, httpx2.StreamError, ssl.SSLError, anyio.EndOfStream)
 
@@ -50,10 +48,13 @@ def open_client(endpoint: Endpoint, headers: Mapping[str, str]) -> openai.AsyncO
         base_url=endpoint.base_url,
         api_key=endpoint.api_key.get_secret_value(),
         timeout=openai.Timeout(SILENCE_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-        default_headers=headers,
         max_retries=0,
         http_client=openai.DefaultAsyncHttpxClient(
-            trust_env=not _is_loopback(endpoint.base_url), event_hooks={"response": [_bound]}
+            trust_env=not _is_loopback(endpoint.base_url),
+            event_hooks={
+                "request": [only_own_headers(endpoint, headers)],
+                "response": [stay_within_origin, bound_body],
+            },
         ),
     )
 
@@ -131,32 +132,6 @@ async def _read(pieces: AsyncIterator[bytes], reader: ValueReader) -> AsyncItera
         async with asyncio.timeout(DRAIN_TIMEOUT_S):
             async for _ in pieces:
                 pass
-
-
-async def _bound(response: httpx2.Response) -> None:
-    """Read no endless body: the client reads an error, and what is no stream, as a whole."""
-    if isinstance(response.stream, httpx2.AsyncByteStream):
-        max_bytes = 2 * MAX_ANSWER_BYTES if response.is_success else MAX_REFUSAL_BYTES
-        response.stream = _Beginning(response.stream, max_bytes)
-
-
-class _Beginning(httpx2.AsyncByteStream):
-    """The first bytes of a body."""
-
-    def __init__(self, whole: httpx2.AsyncByteStream, max_bytes: int) -> None:
-        self._whole = whole
-        self._max_bytes = max_bytes
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        left_bytes = self._max_bytes
-        async for piece in self._whole:
-            yield piece[:left_bytes]
-            left_bytes -= len(piece)
-            if left_bytes <= 0:
-                break
-
-    async def aclose(self) -> None:
-        await self._whole.aclose()
 
 
 def _is_loopback(url: str) -> bool:

@@ -12,6 +12,7 @@ from agent.calls.toolcalls import TOOL
 from agent.messages import Message
 from agent.record.events import Event, RunStarted
 from agent.record.history import messages_of
+from agent.text import harmless_json
 
 
 def export(events: list[Event]) -> str:
@@ -19,7 +20,7 @@ def export(events: list[Event]) -> str:
     events = [_canonical(event) if isinstance(event, RunStarted) else event for event in events]
     tools = [tool for event in events if isinstance(event, RunStarted) for tool in event.tools]
     line = {"messages": _answered(messages_of(events, with_prefix=False)), "tools": tools}
-    return json.dumps(line, ensure_ascii=False, sort_keys=True) + "\n"
+    return harmless_json(json.dumps(line, ensure_ascii=False, sort_keys=True)) + "\n"
 
 
 def _canonical(started: RunStarted) -> RunStarted:

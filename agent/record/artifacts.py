@@ -73,31 +73,37 @@ class Artifacts:
     records: list[FileRecord] = field(default_factory=list)
     """Those that were copied."""
     omitted: int = 0
-    """How many were not: too many, a name that no host file can have, gone since they were listed, or with a secret."""
+    """How many were not: too many or too large, no time left, a name that no host file can have, gone since they were
+    listed, or with a secret."""
 
 
 async def collect_artifacts(
     session: Session, before: list[FileInfo], transcript: Transcript, artifacts: Artifacts
 ) -> None:
-    """Copy what is new or changed in the workspace into `files/`, at most 100 files, and note each as it comes.
+    """Copy what is new or changed in the workspace into `files/`, and note each file as it comes.
 
-    Raises SandboxError where the sandbox is lost on the way.
+    At most 100 files are copied, and no more bytes than the workspace can hold: links and holes make them look like
+    more than they are. Raises SandboxError where the sandbox is lost on the way.
     """
     changed = [file for file in await session.list_files() if file not in before]
     artifacts.omitted = len(changed)
+    left_bytes = session.policy.workspace_bytes
     for file in changed[:MAX_ARTIFACTS]:
-        if record := await _collect(session, file.name, transcript):
+        if file.size_bytes > left_bytes:
+            continue
+        if record := await _collect(session, file.name, transcript, left_bytes):
             artifacts.records.append(record)
             artifacts.omitted -= 1
+            left_bytes -= record.size_bytes
 
 
-async def _collect(session: Session, name: str, transcript: Transcript) -> FileRecord | None:
+async def _collect(session: Session, name: str, transcript: Transcript, max_bytes: int) -> FileRecord | None:
     if not is_inside(name) or transcript.redactor.text(name) != name:
         return None
     partial = f".{secrets.token_hex(8)}.part"
     try:
         with io.BufferedRandom(transcript.folder.new(partial)) as copy:
-            moved = await session.get_file(name, copy)
+            moved = await session.get_file(name, copy, max_bytes=max_bytes)
             copy.seek(0)
             if transcript.redactor.is_in(copy):
                 return None

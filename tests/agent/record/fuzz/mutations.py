@@ -416,6 +416,7 @@ def large_outputs(run: Path, chance: Random) -> None:
                     inline = chance.random() < 0.5
                     packed = {"$json": put_blob(run, json.dumps(made).encode())}
                     event["execution"] |= {"outputs": made if inline else packed, "omitted_bytes": 0}
+                    event |= chance.choice([{"code": text}, {"arguments": text}, {"observation": text}, {}])
                 case "model" | "model_cut":
                     event |= chance.choice([{"content": text}, {"reasoning": text}, {}])
                 case "instruction":

@@ -90,7 +90,7 @@ class FakeSession:
         self.files[name] = hashlib.sha256(data).hexdigest()
         return TransferredFile(len(data), self.files[name])
 
-    async def get_file(self, name: str, target: Path | IO[bytes]) -> TransferredFile:
+    async def get_file(self, name: str, target: Path | IO[bytes], **_: object) -> TransferredFile:
         _write(target)
         return TransferredFile(len(LEFT), hashlib.sha256(LEFT).hexdigest())
 
