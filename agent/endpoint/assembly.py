@@ -10,7 +10,6 @@ What servers do to the fields of a tool call, and what is made of it:
 """
 
 import json
-import math
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +22,8 @@ __all__ = ["Assembler", "OnDelta", "parse_usage"]
 
 _CUT_REASONS = ("max_tokens", "max_output_tokens", "model_length")
 """What some servers say in place of "length"."""
+MAX_TOKENS = 1 << 40
+"""No generation has so many: a server that says so is mistaken."""
 _JSON_MARK = re.compile(r'\\.|["{}\[\]\\]', re.DOTALL)
 
 
@@ -218,7 +219,7 @@ def _larger(one: Usage, other: Usage) -> Usage:
 
 
 def parse_usage(usage: dict[str, Any]) -> Usage:
-    """Token counts from a `usage` object; what is missing or not a number counts as zero.
+    """Token counts from a `usage` object; what is missing or cannot be a number of tokens counts as zero.
 
     Model Studio tells hits of an explicit cache from others by `"cache_type": "ephemeral"`.
     """
@@ -227,7 +228,7 @@ def parse_usage(usage: dict[str, Any]) -> Usage:
         value = container.get(name) if isinstance(container, dict) else None
         if not isinstance(value, int | float) or isinstance(value, bool):
             return 0
-        return int(value) if 0 <= value < math.inf else 0
+        return int(value) if 0 <= value <= MAX_TOKENS else 0
 
     details = usage.get("prompt_tokens_details")
     cached, created = count(details, "cached_tokens"), count(details, "cache_creation_input_tokens")
