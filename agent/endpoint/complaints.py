@@ -1,6 +1,7 @@
 """One line about each way in which an endpoint fails: what it did, which value, and the command that mends it."""
 
 import re
+import shlex
 from collections.abc import Sequence
 
 import httpx2
@@ -22,6 +23,7 @@ from agent.endpoint.failures import (
     words_in,
 )
 from agent.endpoint.sse import BrokenEventError, OverlongError
+from agent.endpoint.wire import ElsewhereError
 from agent.errors import AccessError, ContentFilterError, ContextLengthError, EndpointError, UnreachableError
 from agent.messages import Attempt
 
@@ -70,6 +72,10 @@ def _failing(error: Exception, endpoint: Endpoint, words: str) -> Complaint:
     """The kind of error, what the endpoint did, and what mends it."""
     if isinstance(error, openai.APIStatusError):
         return _refusal(error, endpoint, words)
+    if isinstance(error, ElsewhereError):
+        url = error.url.removesuffix("/chat/completions").removesuffix("/models")
+        what = f"redirects to another origin, {url!r}; nothing was sent there"
+        return AccessError, what, f"cellblock run --base-url {shlex.quote(url)} ..., if you trust it"
     if isinstance(error, ForeignAnswerError):
         return EndpointError, f"answered with a page for people: {words!r}", _right_url(endpoint)
     if isinstance(error, EndlessAnswerError | OverlongError):
