@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from agent.calls.functions import function_tools
 from agent.conversation import Conversation, Setup, check_task
-from agent.credentials import secrets_among
+from agent.credentials import secrets_among, secrets_for_clients
 from agent.endpoint.config import Endpoint, LocalModel, RecordedModel, Sampling, choose_model, with_key
 from agent.endpoint.generator import Generator
 from agent.endpoint.limiter import Limiter
@@ -273,7 +273,7 @@ class Agent:
         self, run: Path, force: bool, on_progress: Callable[[Progress], None]
     ) -> AsyncIterator[Conversation]:
         changes: list[Change] = []
-        redactor = Redactor({*self._endpoint.secrets, *secrets_among(self.policy.environment)})
+        redactor = Redactor({*self._secrets(), *secrets_among(self.policy.environment)})
         async with (
             DockerLauncher() as launcher,
             reopened(
@@ -296,9 +296,11 @@ class Agent:
     def setup(self, context_tokens: int | None) -> Setup:
         """How this agent answers, over a model that reads and writes so much at once."""
         prices = self.prices and self.prices.only(self._endpoint.model)
-        secrets = self._endpoint.secrets
         settings = self.settings().model_copy(update={"context_tokens": context_tokens})
-        return Setup(settings, self.limits, self._tools, prices, self.cost, context_tokens, secrets)
+        return Setup(settings, self.limits, self._tools, prices, self.cost, context_tokens, self._secrets())
+
+    def _secrets(self) -> set[str]:
+        return self._endpoint.secrets | secrets_for_clients(os.environ)
 
     @asynccontextmanager
     async def open_model(

@@ -64,6 +64,10 @@ def _told(error: Exception, endpoint: Endpoint, tried: str) -> EndpointError:
         )
     if is_filtered(error):
         return ContentFilterError(f"{start} stopped the request by its content filter: {words}.")
+    if isinstance(error, ElsewhereError):
+        url = error.url.removesuffix("/chat/completions").removesuffix("/models")
+        what = f"redirects to another origin, {url!r}; nothing was sent there"
+        return AccessError(f"{start} {what}.", mend=f"cellblock run --base-url {shlex.quote(url)} ..., if you trust it")
     kind, what, mend = _failing(error, endpoint, words)
     return kind(f"{start} {what}{tried}.", mend=mend)
 
@@ -72,10 +76,6 @@ def _failing(error: Exception, endpoint: Endpoint, words: str) -> Complaint:
     """The kind of error, what the endpoint did, and what mends it."""
     if isinstance(error, openai.APIStatusError):
         return _refusal(error, endpoint, words)
-    if isinstance(error, ElsewhereError):
-        url = error.url.removesuffix("/chat/completions").removesuffix("/models")
-        what = f"redirects to another origin, {url!r}; nothing was sent there"
-        return AccessError, what, f"cellblock run --base-url {shlex.quote(url)} ..., if you trust it"
     if isinstance(error, ForeignAnswerError):
         return EndpointError, f"answered with a page for people: {words!r}", _right_url(endpoint)
     if isinstance(error, EndlessAnswerError | OverlongError):

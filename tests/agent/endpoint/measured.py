@@ -1,4 +1,4 @@
-"""Asks an endpoint in a process of its own and prints, as JSON, the line that came of it and the memory that it took."""
+"""Asks an endpoint in a process of its own; prints the line that came of it and the memory that it took, as JSON."""
 
 import asyncio
 import json

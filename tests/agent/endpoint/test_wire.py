@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import os
 import sys
 import zlib
 from collections.abc import Iterable
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from agent import AccessError, Endpoint, Sampling
+from agent import AccessError, Agent, Endpoint, Sampling
+from agent.credentials import secrets_for_clients
 from agent.endpoint.model import Model
 from tests.agent.endpoint.raw import HEAD, RawEndpoint, Step, chunk, event, raw_endpoint, said
 
@@ -158,7 +160,9 @@ CASES: dict[str, tuple[str, list[Step], bytes, str]] = {
     "a refusal packed once": ("answer", answered("400 Bad", ONCE, GZIP), b"", "answered 400: Bad"),
     "a refusal in two headers": ("answer", answered("400 Bad", TWICE, GZIP, GZIP), b"", "answered 400: Bad"),
     "a refusal without end": ("answer", [b"HTTP/1.1 400 Bad\r\n\r\n"], b"x" * MIB, "answered 400: xxx"),
-    "a refusal that breaks off": ("answer", [b"HTTP/1.1 400 Bad\r\nContent-Length: 9\r\n\r\nno"], b"", "answered 400: no"),
+    "a refusal that breaks off": (
+        "answer", [b"HTTP/1.1 400 Bad\r\nContent-Length: 9\r\n\r\nno"], b"", "answered 400: no",
+    ),
     "a refusal that is no gzip": ("answer", answered("400 Bad", b"nonsense", GZIP), b"", "answered 400: Bad"),
     "a refusal in br": ("answer", answered("400 Bad", b"nonsense", "Content-Encoding: br"), b"", "answered 400: Bad"),
     "a redirect packed twice": (
@@ -180,7 +184,9 @@ CASES: dict[str, tuple[str, list[Step], bytes, str]] = {
     "an event without end": ("answer", [HEAD], b"data: {}\n" * 9999, "without the end of an event"),
     "events without end": ("answer", [HEAD], b"data: {}\n\n" * 99999, "more than 500,000 events"),
     "long events without end": ("answer", [HEAD], event(chunk({"content": "x" * MIB})), "more than 64 MiB"),
-    "an event of empty objects": ("answer", [HEAD + b'data: {"a":[' + b"{}," * MIB + b"{}]}\n\n"], b"", "without a message"),
+    "an event of empty objects": (
+        "answer", [HEAD + b'data: {"a":[' + b"{}," * MIB + b"{}]}\n\n"], b"", "without a message",
+    ),
     "an object that is no stream": ("answer", [HEAD + b'{"choices":['], b"{},\n" * 9999, "more than 4 MiB without"),
     "tiny pieces of calls": (
         "answer", [HEAD], b"".join(calls({"index": 0, "id": f"a{n}"}) for n in range(9999)), "more than 200,000 pieces",
@@ -221,3 +227,11 @@ async def test_what_an_endpoint_sends_is_bounded_after_unpacking(case: str) -> N
 async def test_one_encoding_that_was_not_asked_for_is_read_all_the_same(packed: bytes, encoding: str) -> None:
     async with raw_endpoint(answered("200 OK", packed + b"trailing", f"Content-Encoding: {encoding}")) as endpoint:
         assert await ask(endpoint.base_url) == "It is 42."
+
+
+@pytest.mark.usefixtures("surroundings")
+def test_what_the_environment_would_send_is_a_secret_of_the_record() -> None:
+    expected = {"custom-secret-3", "Bearer custom-secret-3", "org-secret-1", "proj_secret-2", "admin-secret-4"}
+    expected |= {"hook-secret-6"}
+    assert secrets_for_clients(os.environ) >= expected
+    assert expected <= set(Agent(base_url="http://127.0.0.1:9/v1", model="m").setup(None).secrets)
