@@ -7,6 +7,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 REDACTED = "[redacted]"
 
 _SECRET_NAME = re.compile(r"(?:key|token|password|passwd|passphrase|secret|credential|auth)s?$", re.IGNORECASE)
+_CLIENT_SECRETS = (
+    *("CELLBLOCK_API_KEY", "DASHSCOPE_API_KEY", "OPENAI_API_KEY", "OPENAI_ADMIN_KEY"),
+    *("OPENAI_WEBHOOK_SECRET", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"),
+)
 _CREDENTIALS = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -45,10 +49,10 @@ def secrets_among(variables: Mapping[str, str]) -> set[str]:
 
 
 def secrets_for_clients(environ: Mapping[str, str]) -> set[str]:
-    """What the environment tells OpenAI's client to send: custom headers, organisation and project."""
+    """What the environment tells clients of an endpoint to send: keys, custom headers, organisation and project."""
     headers = environ.get("OPENAI_CUSTOM_HEADERS", "")
     values = {line.partition(":")[2].strip() for line in headers.splitlines()}
-    return {value for value in (*values, environ.get("OPENAI_ORG_ID"), environ.get("OPENAI_PROJECT_ID")) if value}
+    return {value for value in (*values, *(environ.get(name) for name in _CLIENT_SECRETS)) if value}
 
 
 def without_credentials(text: str) -> str:

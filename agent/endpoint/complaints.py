@@ -1,6 +1,7 @@
 """One line about each way in which an endpoint fails: what it did, which value, and the command that mends it."""
 
 import re
+import shlex
 from collections.abc import Sequence
 
 import httpx2
@@ -22,7 +23,7 @@ from agent.endpoint.failures import (
     words_in,
 )
 from agent.endpoint.sse import BrokenEventError, OverlongError
-from agent.endpoint.wire import LEADS_AWAY
+from agent.endpoint.wire import ElsewhereError
 from agent.errors import AccessError, ContentFilterError, ContextLengthError, EndpointError, UnreachableError
 from agent.messages import Attempt
 
@@ -63,6 +64,10 @@ def _told(error: Exception, endpoint: Endpoint, tried: str) -> EndpointError:
         )
     if is_filtered(error):
         return ContentFilterError(f"{start} stopped the request by its content filter: {words}.")
+    if isinstance(error, ElsewhereError):
+        url = error.url.removesuffix("/chat/completions").removesuffix("/models")
+        what = f"redirects to another origin, {url!r}; nothing was sent there"
+        return AccessError(f"{start} {what}.", mend=f"cellblock run --base-url {shlex.quote(url)} ..., if you trust it")
     kind, what, mend = _failing(error, endpoint, words)
     return kind(f"{start} {what}{tried}.", mend=mend)
 
@@ -101,14 +106,6 @@ def _refusal(error: openai.APIStatusError, endpoint: Endpoint, words: str) -> Co
         url = str(error.response.url.copy_with(query=None)).removesuffix("/chat/completions")
         what = f"sends us on to {url!r}, which answered {status}: {words}"
         return AccessError, what, f"cellblock run --base-url {url} ..."
-    if LEADS_AWAY in error.response.headers:
-        url = one_line(error.response.headers[LEADS_AWAY].partition("?")[0], MAX_WORDS_CHARS)
-        what = f"sends us on to {url!r}, which is another origin and was not asked"
-        return (
-            AccessError,
-            what,
-            f"cellblock run --base-url {url.removesuffix('/chat/completions')} ..., if you trust it",
-        )
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError) or _BAD_KEY.search(said):
         return AccessError, f"refused the API key ({status}): {words}", SET_KEY
     if isinstance(error, openai.NotFoundError) or _NO_MODEL.search(said):

@@ -5,7 +5,6 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 import anyio
 import httpx2
@@ -24,7 +23,7 @@ from agent.endpoint.failures import (
     error_in,
 )
 from agent.endpoint.sse import OverlongError, ValueReader
-from agent.endpoint.wire import MAX_ANSWER_BYTES, bound_body, only_own_headers, stay_within_origin
+from agent.endpoint.wire import open_http
 
 CONNECT_TIMEOUT_S = 10.0
 SILENCE_TIMEOUT_S = 300.0
@@ -44,18 +43,13 @@ _LOST = (httpx2.RequestError, httpx2.StreamError, ssl.SSLError, anyio.EndOfStrea
 
 def open_client(endpoint: Endpoint, headers: Mapping[str, str]) -> openai.AsyncOpenAI:
     """A client that tries nothing again by itself. Close it when done."""
+    timeout = openai.Timeout(SILENCE_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
     return openai.AsyncOpenAI(
         base_url=endpoint.base_url,
         api_key=endpoint.api_key.get_secret_value(),
-        timeout=openai.Timeout(SILENCE_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+        timeout=timeout,
         max_retries=0,
-        http_client=openai.DefaultAsyncHttpxClient(
-            trust_env=not _is_loopback(endpoint.base_url),
-            event_hooks={
-                "request": [only_own_headers(endpoint, headers)],
-                "response": [stay_within_origin, bound_body],
-            },
-        ),
+        http_client=open_http(endpoint, headers, timeout),
     )
 
 
@@ -117,23 +111,14 @@ async def _values(client: openai.AsyncOpenAI, body: Mapping[str, Any], reader: V
 
 
 async def _read(pieces: AsyncIterator[bytes], reader: ValueReader) -> AsyncIterator[Any]:
-    left_bytes = MAX_ANSWER_BYTES
     async for piece in pieces:
-        left_bytes -= len(piece)
-        if left_bytes < 0:
-            raise OverlongError(f"more than {MAX_ANSWER_BYTES >> 20} MiB")
         for value in reader.feed(piece):
             yield value
         if reader.is_done:
             break
     for value in reader.end():
         yield value
-    with suppress(TimeoutError, *_LOST):  # what was said is whole
+    with suppress(TimeoutError, OverlongError, *_LOST):  # what was said is whole
         async with asyncio.timeout(DRAIN_TIMEOUT_S):
             async for _ in pieces:
                 pass
-
-
-def _is_loopback(url: str) -> bool:
-    """Whether no proxy stands between us and the endpoint, whatever the environment says."""
-    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")

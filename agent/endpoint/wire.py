@@ -1,107 +1,172 @@
-"""What crosses the wire beside the messages: which headers go out, where a redirect may lead, how much comes in.
+"""What goes over the wire to an endpoint and what comes back: headers of our own making, one origin, bounded bodies.
 
-The OpenAI client sends headers that the environment names (custom headers, organisation, project) to every URL, and
-its HTTP client follows redirects and unpacks bodies without a bound. A URL may come from a stranger's record, so the
-hooks here leave nothing of that: the headers are rebuilt from a short list, a redirect stays within its origin, and
-a body is unpacked piece by piece and cut at a bound.
+The OpenAI client reads headers, an organisation and a project from its own environment variables. None of them leaves:
+each request is given the headers below and no others, whatever was put into it before, and after each redirect again.
 """
 
-from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from importlib.metadata import version
-from urllib.parse import unquote
+import base64
+import zlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+from urllib.parse import unquote, urlsplit
 
 import httpx2
+import openai
 
 from agent.endpoint.config import Endpoint
+from agent.endpoint.sse import OverlongError
 
-MAX_ANSWER_BYTES = 128 << 20
-MAX_LIST_BYTES = 4 << 20
-"""Of a body that is read as a whole, such as the list of models."""
+USER_AGENT = "cellblock"
+MAX_ANSWER_BYTES = 64 << 20
+"""Of an answer that streams, unpacked. An honest answer of 100,000 tokens takes about 30 MiB."""
+MAX_WHOLE_BYTES = 4 << 20
+"""Of an answer that the client reads as a whole, unpacked: the list of models."""
 MAX_REFUSAL_BYTES = 64 << 10
-"""Of the body beside a status that is no success; the rest is not read."""
-LEADS_AWAY = "x-cellblock-leads-away"
-"""Takes the place of `location` in a redirect that is not followed."""
-ABOUT_THE_BODY = ("content-length", "content-type", "transfer-encoding")
+"""Of the body beside a status that is no success, unpacked; the rest is not read."""
+PIECE_BYTES = 64 << 10
+ENCODINGS = ("gzip", "x-gzip", "deflate")
+"""What some servers send although we ask for no encoding. One alone: two of them hide a bomb from any bound."""
 
-Hook = Callable[[httpx2.Request], Awaitable[None]]
+_ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 
 
-def only_own_headers(endpoint: Endpoint, headers: Mapping[str, str]) -> Hook:
-    """Rebuild the headers of each request: those it needs, the key of this endpoint, and the given `headers`."""
-    authorization = _authorization(endpoint)
-    own = {
-        "accept": "application/json",
-        "accept-encoding": "identity",
-        "user-agent": f"cellblock/{version('cellblock')}",
-        "authorization": authorization,
-        **headers,
+class ElsewhereError(openai.OpenAIError):
+    """The endpoint redirects to another origin; nothing was sent there."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.url = url
+
+
+def open_http(endpoint: Endpoint, extra: Mapping[str, str], timeout: httpx2.Timeout) -> httpx2.AsyncClient:
+    """A client that reaches the endpoint's origin alone. `extra` are headers beside our own.
+
+    Proxies and certificates are those of the user's environment, but nothing stands between us and loopback.
+    """
+    home = httpx2.URL(endpoint.base_url)
+
+    async def send(request: httpx2.Request) -> None:
+        if request.url.origin != home.origin:
+            raise ElsewhereError(str(request.url.copy_with(userinfo=b"", query=None, fragment=None)))
+        request.headers = httpx2.Headers(_headers(request.url, await request.aread(), endpoint) | dict(extra))
+
+    return openai.DefaultAsyncHttpxClient(
+        timeout=timeout,
+        trust_env=not _is_loopback(endpoint.base_url),
+        event_hooks={"request": [send], "response": [_bound]},
+    )
+
+
+def _headers(url: httpx2.URL, body: bytes, endpoint: Endpoint) -> dict[str, str]:
+    """All that is told beside the body. The key goes only where `endpoint` is."""
+    headers = {
+        "Host": url.netloc.decode("ascii"),
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": USER_AGENT,
+        "Authorization": _authorization(endpoint),
     }
-
-    async def rebuild(request: httpx2.Request) -> None:
-        body = {name: request.headers[name] for name in ABOUT_THE_BODY if name in request.headers}
-        request.headers = httpx2.Headers({"host": request.url.netloc.decode("ascii")} | own | body)
-
-    return rebuild
+    if body:
+        headers |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    return headers
 
 
 def _authorization(endpoint: Endpoint) -> str:
-    """Credentials in the URL go before the key, as HTTP clients have it."""
-    url = httpx2.URL(endpoint.base_url)
-    if url.userinfo:
-        return "Basic " + b64encode(unquote(url.userinfo.decode("ascii")).encode()).decode("ascii")
-    return f"Bearer {endpoint.api_key.get_secret_value()}"
+    """The credentials in the URL go before the key, as for any client of HTTP."""
+    user_info, has_credentials, _ = urlsplit(endpoint.base_url).netloc.rpartition("@")
+    if not has_credentials:
+        return f"Bearer {endpoint.api_key.get_secret_value()}"
+    user, _, password = user_info.partition(":")
+    pair = f"{unquote(user)}:{unquote(password)}".encode()
+    return f"Basic {base64.b64encode(pair).decode()}"
 
 
-async def stay_within_origin(response: httpx2.Response) -> None:
-    """Let a redirect to another scheme, host or port be the answer, in place of a request there."""
-    if response.has_redirect_location and _origin(response.request.url) != _origin(_target(response)):
-        response.headers[LEADS_AWAY] = response.headers.pop("location")
-
-
-def _target(response: httpx2.Response) -> httpx2.URL | None:
-    try:
-        return response.request.url.join(response.headers["location"])
-    except httpx2.InvalidURL:
-        return None
-
-
-def _origin(url: httpx2.URL | None) -> tuple[str, str, int | None] | None:
-    if url is None:
-        return None
-    return url.scheme, url.host, url.port or {"http": 80, "https": 443}.get(url.scheme)
-
-
-async def bound_body(response: httpx2.Response) -> None:
-    """Unpack no more of a body than its kind may hold; the client reads refusals and lists as a whole."""
-    if isinstance(response.stream, httpx2.AsyncByteStream):
-        encodings = response.headers.pop("content-encoding", "")
-        response.headers.pop("content-length", None)  # of the packed body, or of one that is cut
-        response.stream = _Beginning(response.stream, encodings, _max_bytes(response))
-
-
-def _max_bytes(response: httpx2.Response) -> int:
+async def _bound(response: httpx2.Response) -> None:
+    """Unpack the body here and within bounds: the client reads an error, and what is no stream, as a whole."""
+    assert isinstance(response.stream, httpx2.AsyncByteStream)
+    encoding = response.headers.pop("Content-Encoding", "identity").strip().lower()
+    body = _Unpacked(response.stream, encoding)
     if not response.is_success:
-        return MAX_REFUSAL_BYTES
-    return 2 * MAX_ANSWER_BYTES if response.request.method == "POST" else MAX_LIST_BYTES
+        response.stream = _Beginning(body)
+    elif response.request.method == "GET":
+        response.stream = _Bounded(body, MAX_WHOLE_BYTES)
+    else:
+        response.stream = _Bounded(body, MAX_ANSWER_BYTES)
 
 
-class _Beginning(httpx2.AsyncByteStream):
-    """The first bytes of a body, unpacked."""
+class _Unpacked(httpx2.AsyncByteStream):
+    """A body without its encoding, in pieces that stay small whatever was packed into them."""
 
-    def __init__(self, packed: httpx2.AsyncByteStream, encodings: str, max_bytes: int) -> None:
+    def __init__(self, packed: httpx2.AsyncByteStream, encoding: str) -> None:
         self._packed = packed
-        self._encodings = encodings
+        self._encoding = encoding
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._encoding in ("identity", ""):
+            async for piece in self._packed:
+                yield piece
+            return
+        if self._encoding not in ENCODINGS:
+            raise httpx2.DecodingError(f"the body is encoded as {self._encoding[:80]!r}, which was not asked for")
+        decompressor = zlib.decompressobj(_ZLIB_OR_GZIP)
+        async for packed in self._packed:
+            for piece in _pieces(decompressor, packed):
+                yield piece
+            if decompressor.eof:
+                return
+
+    async def aclose(self) -> None:
+        await self._packed.aclose()
+
+
+def _pieces(decompressor: "zlib._Decompress", packed: bytes) -> Iterator[bytes]:
+    try:
+        while packed and not decompressor.eof:
+            yield decompressor.decompress(packed, PIECE_BYTES)
+            packed = decompressor.unconsumed_tail
+    except zlib.error as error:
+        raise httpx2.DecodingError(str(error)) from error
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """A body that may be so long and no longer. Raises OverlongError."""
+
+    def __init__(self, body: httpx2.AsyncByteStream, max_bytes: int) -> None:
+        self._body = body
         self._max_bytes = max_bytes
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         left_bytes = self._max_bytes
-        unpacked = httpx2.Response(200, headers={"content-encoding": self._encodings}, stream=self._packed)
-        async for piece in unpacked.aiter_bytes():
-            yield piece[:left_bytes]
+        async for piece in self._body:
             left_bytes -= len(piece)
-            if left_bytes <= 0:
-                break
+            if left_bytes < 0:
+                raise OverlongError(f"more than {self._max_bytes >> 20} MiB")
+            yield piece
 
     async def aclose(self) -> None:
-        await self._packed.aclose()
+        await self._body.aclose()
+
+
+class _Beginning(httpx2.AsyncByteStream):
+    """What can be read of the first bytes of a body. It never fails: the status has said what matters."""
+
+    def __init__(self, body: httpx2.AsyncByteStream) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left_bytes = MAX_REFUSAL_BYTES
+        try:
+            async for piece in self._body:
+                yield piece[:left_bytes]
+                left_bytes -= len(piece)
+                if left_bytes <= 0:
+                    return
+        except httpx2.RequestError:
+            return
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
+
+
+def _is_loopback(url: str) -> bool:
+    """Whether no proxy stands between us and the endpoint, whatever the environment says."""
+    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")

@@ -36,7 +36,6 @@ class RawEndpoint:
     requests: list[bytes] = field(default_factory=list)
     """The bodies that came."""
     heads: list[bytes] = field(default_factory=list)
-    """The request lines and headers that came before them."""
 
 
 @asynccontextmanager
@@ -52,9 +51,9 @@ async def raw_endpoint(
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            head = await reader.readuntil(b"\r\n\r\n")
+            head, body = await _request(reader)
             endpoint.heads.append(head)
-            endpoint.requests.append(await _body(head, reader))
+            endpoint.requests.append(body)
             for step in left.pop(0) if len(left) > 1 else left[0]:
                 await _take(step, writer)
             while endless:
@@ -88,6 +87,7 @@ async def _take(step: Step, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(step)
 
 
-async def _body(head: bytes, reader: asyncio.StreamReader) -> bytes:
+async def _request(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    head = await reader.readuntil(b"\r\n\r\n")
     lengths = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-    return await reader.readexactly(int(lengths[0])) if lengths else b""
+    return head, await reader.readexactly(int(lengths[0])) if lengths else b""
