@@ -45,9 +45,10 @@ test-unit: setup ## Run the tests that need neither Docker nor the model, on all
 coverage: setup ## Run the unit tests and list the lines that none of them reaches
 	$(BIN)/pytest --quiet --numprocesses auto $(UNIT) --cov --cov-report term-missing:skip-covered
 
-fuzz: setup ## Put 100,000 generated cases through each property of what models write
+fuzz: setup ## Put 100,000 cases through what models write, and 10,000 mutated runs before each reader of runs
 	$(BIN)/pytest -m hypothesis --hypothesis-profile=fuzz --timeout=0 \
 	    tests/agent/endpoint/test_assembly.py tests/agent/calls tests/agent/test_testing.py tests/agent/prompting
+	$(BIN)/python -m tests.agent.record.fuzz.running --count 10000
 
 lint: setup typecheck ## Check style and types
 	$(BIN)/ruff check .

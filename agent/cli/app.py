@@ -2,10 +2,12 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 from typer.core import TyperGroup
 
 from agent.agent import Agent
@@ -59,6 +61,18 @@ def story() -> CleanConsole:
 def page() -> CleanConsole:
     """Where a result with colours goes: stdout."""
     return CleanConsole(soft_wrap=True)
+
+
+def tell_notes(notes: Iterable[str]) -> None:
+    """Print what a person should know before the command begins, one line each."""
+    for note in notes:
+        story().print(Text(note, style="yellow"), soft_wrap=True)
+
+
+def ask_to_confirm(question: str) -> bool:
+    """Ask the person at the terminal; anything but yes is no, and so is the end of the input."""
+    story().print(Text(f"{question} [y/N] "), end="", soft_wrap=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def result(text: str) -> None:

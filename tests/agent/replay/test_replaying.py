@@ -51,7 +51,7 @@ async def test_a_record_gives_no_network_by_itself(tmp_path: Path, launcher: Doc
     run = await record(tmp_path / "run", ["print(1)"])
     edit(run, '"network":"none"', '"network":"bridge"')
     with pytest.raises(UsageError) as caught:
-        await replay(run, launcher, network="other")
+        await replay(run, launcher, policy=Policy(network="other"))
     assert str(caught.value) == (
         f"The run '{run}' had the network 'bridge'; its code would have it again. "
         "Try: the same command with --network bridge, if it may"
