@@ -188,7 +188,11 @@ class BatchDirectory:
     def _appendable(self, name: str) -> FileIO:
         """A file of results, without a torn last line, to be added to."""
         file = self._folder.changing(name, make=True)
-        file.truncate(file.seek(_whole_bytes(file)))
+        try:
+            file.truncate(file.seek(_whole_bytes(file)))
+        except BaseException:
+            file.close()
+            raise
         return file
 
     @contextmanager
