@@ -29,7 +29,7 @@ REFERENCE_CHARS = 80
 MAX_LEVELS = 256
 """Of a whole event: what a cell gives has 200 at most, and what reads events recurses."""
 LINE_BYTES = 64
-"""What each line of a text takes where it is shown or compared line by line."""
+"""What each line of a text, and each item of a list, takes where it is shown or compared line by line."""
 CONTAINER_BYTES = 128
 """What a list or an object takes in memory, at least."""
 
@@ -161,7 +161,8 @@ class _Resolver:
             value = inner.resolve(from_json(data, allow_inf_nan=False), level)
         except ValueError as error:
             raise TranscriptError(f"The blob {sha256!r} is not JSON.") from error
-        size_bytes = len(data) + CONTAINER_BYTES * (1 + data.count(b"[") + data.count(b"{"))
+        containers, items = data.count(b"[") + data.count(b"{"), data.count(b",")
+        size_bytes = len(data) + CONTAINER_BYTES * (1 + containers) + LINE_BYTES * items
         return Resolved(value, size_bytes + inner._size_bytes, frozenset(inner.names | {sha256}))
 
 
