@@ -190,7 +190,7 @@ class BatchDirectory:
         file = self._folder.changing(name, make=True)
         try:
             file.truncate(file.seek(_whole_bytes(file)))
-        except BaseException:
+        except OSError:
             file.close()
             raise
         return file
