@@ -28,6 +28,7 @@ MAX_HEIGHT = 64
 REFERENCE_CHARS = 80
 MAX_LEVELS = 256
 """Of a whole event: what a cell gives has 200 at most, and what reads events recurses."""
+MAX_COMPLAINT_CHARS = 300
 LINE_BYTES = 64
 """What each line of a text, and each item of a list, takes where it is shown or compared line by line."""
 CONTAINER_BYTES = 128
@@ -83,9 +84,11 @@ def parse(line: bytes, version: int, blobs: Blobs) -> Parsed:
 
 
 def _complaint(error: ValidationError) -> str:
+    """What is wrong, on one line: names and values in it are the record's own."""
     detail = error.errors(include_url=False)[0]
     place = ".".join(str(part)[:80] for part in detail["loc"])
-    return f"{place}: {detail['msg']}." if place else f"{detail['msg']}."
+    said = f"{place}: {detail['msg']}" if place else detail["msg"]
+    return " ".join(said.split())[:MAX_COMPLAINT_CHARS].rstrip(".") + "."
 
 
 def named_blobs(event: Event) -> dict[str, int]:
