@@ -122,13 +122,15 @@ def _ending(execution: Execution) -> str:
 def _lines(outputs: Iterable[Output], day: str | None = None) -> list[str]:
     """With a day, each text without what means nothing: it is told by how a line begins.
 
-    Lines that are the same are in memory once: an output may hold one line a million times.
+    Lines that are the same are in memory once, and what a record shows again and again is looked at once.
     """
     known: dict[str, str] = {}
-    return [known.setdefault(line, line) for output in outputs for line in _output_lines(output, day)]
+    bundles: dict[tuple[str, int], list[str]] = {}
+    return [known.setdefault(line, line) for output in outputs for line in _output_lines(output, day, bundles)]
 
 
-def _output_lines(output: Output, day: str | None) -> Iterator[str]:
+def _output_lines(output: Output, day: str | None, bundles: dict[tuple[str, int], list[str]]) -> Iterator[str]:
+    """`bundles` are the lines of representations that were seen, by their MIME type and the object itself."""
     if output.omitted_bytes:
         yield f"[{output.omitted_bytes} bytes left out]"
     match output:
@@ -138,7 +140,10 @@ def _output_lines(output: Output, day: str | None) -> Iterator[str]:
             yield from (f"error| {line}" for line in _split("\n".join(lines), day))
         case DisplayData(data=data) | ExecuteResult(data=data):
             for kind in sorted(data):
-                yield from (f"{kind}| {line}" for line in _bundle_lines(kind, data[kind], day))
+                place = (kind, id(data[kind]))
+                if place not in bundles:
+                    bundles[place] = _bundle_lines(kind, data[kind], day)
+                yield from (f"{kind}| {line}" for line in bundles[place])
 
 
 def _bundle_lines(kind: str, value: object, day: str | None) -> list[str]:

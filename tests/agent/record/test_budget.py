@@ -194,6 +194,8 @@ ODD: dict[str, tuple[str, Any, str]] = {
     ),
     "a name with a NUL": ("files", [{"name": "a\0", "size_bytes": 1, "sha256": "0" * 64}], "files.0.name: it must"),
     "a URL that is none": ("settings.base_url", "http://[", "settings.base_url: it must be a URL"),
+    "a kind in two lines": ("type", "one\nother" * 200, "Input tag 'one other"),
+    "a package in two lines": ("environment.packages", {"a\nb": 1}, "environment.packages.a b: Input should be"),
     "a number without end": ("seq", 10**4000, "seq: "),
     "a time that is none": ("time", "now", "time: String should match pattern"),
     "a price without end": (
@@ -218,7 +220,7 @@ def test_a_value_that_no_event_has_is_one_clear_line(tmp_path: Path, case: str) 
     (tmp_path / FILE_NAME).write_bytes(rehashed(event))
     with pytest.raises(TranscriptError) as raised:
         read(tmp_path)
-    assert f"line 1: run_started.{words}" in str(raised.value)
+    assert ("line 1: " if last == "type" else "line 1: run_started.") + words in str(raised.value)
     assert "\n" not in str(raised.value)
 
 

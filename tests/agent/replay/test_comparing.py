@@ -177,3 +177,11 @@ def test_a_picture_that_unpacks_to_gigabytes_takes_no_memory_and_is_the_same_onl
 def test_a_picture_that_breaks_off_is_the_same_only_by_its_bytes() -> None:
     packed = zlib.compress(b"\0\x01\x02\x03" * 1000)
     assert about_picture(packed_png(packed[:-9])) != about_picture(packed_png(packed[:5], packed[5:-9]))
+
+
+def test_a_difference_is_looked_for_only_so_far() -> None:
+    same = [f"line {number}" for number in range(10_000)]
+    one, other = (Shown(lines, lines) for lines in ([*same, *map(str, range(50_000))], [*same, *"ab" * 50_000]))
+    *head, last = compare(one, other).diff
+    assert head[2].startswith("@@ -10000,")
+    assert last == "[what is behind is not compared line by line]"

@@ -31,7 +31,7 @@ from sandbox import CellblockError
 from tests.agent.record.fuzz.mutations import mutate
 from tests.agent.record.fuzz.readers import READERS, WRITERS, ToldError, without_engine
 from tests.golden.scenarios import SCENARIOS
-from tests.golden.writing import record
+from tests.golden.writing import SETTINGS, record
 
 GOLDEN = Path(__file__).parents[3] / "golden"
 MAX_MB = 200
@@ -221,7 +221,7 @@ def main() -> int:
     parser.add_argument("--reader", choices=sorted(READERS), action="append")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    os.environ |= {"CELLBLOCK_MODEL": "m", "CELLBLOCK_BASE_URL": "http://127.0.0.1:1/v1"}
+    os.environ |= {"CELLBLOCK_MODEL": "m", "CELLBLOCK_BASE_URL": SETTINGS.base_url}
     failed = 0
     with tempfile.TemporaryDirectory(prefix="cellblock-fuzz-") as scratch:
         bases = make_bases(Path(scratch) / "bases")
