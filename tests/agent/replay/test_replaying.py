@@ -169,9 +169,10 @@ async def test_a_record_cannot_show_a_file_of_the_host(tmp_path: Path, launcher:
     (run / "files" / "made.txt").unlink()
     (run / "files" / "made.txt").symlink_to(tmp_path / "private.txt")
     edit(run, '"artifacts":[{"name":"made.txt"', '"artifacts":[{"name":"../../private.txt"')
-    done = await replay(run, launcher)
+    with pytest.raises(TranscriptError, match=r"artifacts\.0\.name: it must be the name of a file below the workspace"):
+        await replay(run, launcher)
     edit(run, '"artifacts":[{"name":"../../private.txt"', '"artifacts":[{"name":"made.txt"')
     edit(run, hashlib.sha256(b"made").hexdigest(), "0" * 64)
-    done = Replay([*done.items, *(await replay(run, launcher)).items], [])
-    assert [item.comparison.verdict for item in done.items if item.kind == "file"] == ["different"] * 3
+    done = await replay(run, launcher)
+    assert [item.comparison.verdict for item in done.items if item.kind == "file"] == ["different"]
     assert not any("-private" in item.comparison.diff for item in done.items)
