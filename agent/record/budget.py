@@ -65,7 +65,7 @@ class Budget:
         allowed = EXPANDED_BYTES + EXPANDED_SHARE * self._stored
         if self._expanded > allowed:
             raise TranscriptError(
-                f"It makes more than {allowed // MIB} MiB out of {self._stored} bytes, by referring to them again and "
+                f"The run makes more than {allowed // MIB} MiB out of {self._stored} bytes, by referring to them again and "
                 "again or by holes in files."
             )
 
