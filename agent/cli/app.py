@@ -3,7 +3,8 @@
 import os
 import sys
 from collections.abc import Iterable
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -32,10 +33,24 @@ app = typer.Typer(
     cls=_Commands,
     rich_markup_mode=None,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    help="A self-hosted, sandboxed code interpreter: a Qwen coder writes Python, a locked container runs it.",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        result(f"cellblock {version('cellblock')}")
+        raise typer.Exit
+
+
+@app.callback()
+def cellblock(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """A self-hosted, sandboxed code interpreter: a Qwen coder writes Python, a locked container runs it."""
 
 
 def story() -> CleanConsole:
