@@ -41,7 +41,7 @@ def test_a_blob_that_is_referred_to_again_and_again_is_one_clear_line(tmp_path: 
     with pytest.raises(TranscriptError) as raised:
         read(tmp_path)
     said = str(raised.value)
-    assert said.startswith(f"'{tmp_path / FILE_NAME}', line 1: It makes more than 19 MiB out of ")
+    assert said.startswith(f"'{tmp_path / FILE_NAME}', line 1: The run makes more than 19 MiB out of ")
     assert said.endswith(" bytes, by referring to them again and again or by holes in files.")
 
 
@@ -58,7 +58,7 @@ def test_many_lines_that_refer_to_one_blob_count_together(tmp_path: Path) -> Non
     with Transcript(tmp_path) as transcript:
         for _ in range(40):
             transcript.append(ran("x" * MIB))
-    with pytest.raises(TranscriptError, match=r"line \d+: It makes more than \d+ MiB out of "):
+    with pytest.raises(TranscriptError, match=r"line \d+: The run makes more than \d+ MiB out of "):
         read(tmp_path)
 
 
@@ -77,7 +77,7 @@ def test_blobs_within_blobs_are_counted_as_what_they_stand_for(tmp_path: Path) -
     for _ in range(12):
         reference = {"$json": blobs.put(json.dumps([reference] * 10).encode()).sha256}
     line = encode(displayed({"a": "mark"}), blobs)[0].replace(b'"mark"', json.dumps(reference).encode())
-    with pytest.raises(TranscriptError, match="It makes more than 16 MiB out of"):
+    with pytest.raises(TranscriptError, match="The run makes more than 16 MiB out of"):
         parse(line, SCHEMA_VERSION, blobs)
 
 
@@ -171,7 +171,7 @@ def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
 def test_what_lies_on_the_disk_is_allowed_for() -> None:
     budget = Budget()
     budget.expand(EXPANDED_BYTES)
-    with pytest.raises(TranscriptError, match="It makes more than 16 MiB out of 0 bytes"):
+    with pytest.raises(TranscriptError, match="The run makes more than 16 MiB out of 0 bytes"):
         budget.expand(1)
 
 
