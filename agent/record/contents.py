@@ -8,8 +8,8 @@ from pathlib import Path
 from agent.record.artifacts import FOLDER as ARTIFACTS
 from agent.record.artifacts import inside
 from agent.record.blobs import FOLDER as BLOBS
-from agent.record.events import SCHEMA_VERSION, RunFinished
-from agent.record.lines import named_blobs
+from agent.record.events import RunFinished
+from agent.record.lines import FIRST_VERSION, named_blobs
 from agent.record.reading import FILE_NAME, Recorded
 
 
@@ -47,8 +47,8 @@ def _check_blobs(recorded: Recorded, contents: Contents) -> None:
         if misfit := _misfit(folder / name, name, sizes.get(name)):
             contents.problems.append(f"{BLOBS}/{name}: {misfit}")
     _check_extra(there - recorded.blob_names, BLOBS, recorded, contents)
-    if recorded.schema_version < SCHEMA_VERSION:
-        contents.notes.append(f"Schema version {recorded.schema_version} keeps no copy of the files that were given.")
+    if recorded.schema_version == FIRST_VERSION:
+        contents.notes.append(f"Schema version {FIRST_VERSION} keeps no copy of the files that were given.")
 
 
 def _check_artifacts(recorded: Recorded, contents: Contents) -> None:
@@ -80,7 +80,7 @@ def _check_extra(names: set[str], folder: str, recorded: Recorded, contents: Con
 def _sizes(recorded: Recorded) -> dict[str, int]:
     """The sizes of blobs that events tell."""
     sizes: dict[str, int] = {}
-    for event in recorded.events if recorded.schema_version == SCHEMA_VERSION else []:
+    for event in recorded.events if recorded.schema_version > FIRST_VERSION else []:
         sizes |= named_blobs(event)
     return sizes
 

@@ -5,19 +5,23 @@ A transcript is one `run_started` with the first question, then `model`, `model_
 `run_finished`; a file without it is a run that crashed. A run that was gone on with has a `resumed` there, and what
 follows: of several ends, the last counts. What is large is stored once, in `blobs/`, and is whole again when it is
 read.
+
+Each message that a request holds stands in its event as it was sent, so that a request is a concatenation of what is
+recorded, whatever later versions say in their prompts.
 """
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, TypeAdapter
+from pydantic_core import PydanticCustomError
 
 from agent.endpoint.pricing import Prices
 from agent.endpoint.providers import ProviderName, ReasoningField
 from agent.limits import LimitName, Limits
-from agent.messages import Attempt, Cost, ToolCall, Usage
+from agent.messages import Attempt, Cost, Message, ToolCall, Usage
 from sandbox import Execution, Policy
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Outcome = Literal["answered", "limit", "error", "cancelled"]
 Calls = Literal["native", "fenced"]
@@ -26,6 +30,23 @@ Calls = Literal["native", "fenced"]
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _check_message(message: Message) -> Message:
+    """A message has a role, a text and perhaps calls; an event that is not recorded yet has none."""
+    role, content, calls = message.get("role"), message.get("content"), message.get("tool_calls", [])
+    is_message = role in ("user", "assistant", "tool") and isinstance(content, str)
+    if message and not (is_message and isinstance(calls, list) and all(map(_is_call, calls))):
+        raise PydanticCustomError("message", "it must be a message with a role and a content")
+    return message
+
+
+def _is_call(call: object) -> bool:
+    match call:
+        case {"id": str(), "function": {"name": str(), "arguments": str()}}:
+            return True
+        case _:
+            return False
 
 
 class _Event(_Value):
@@ -37,6 +58,13 @@ class _Event(_Value):
     """The `sha256` of the event before this one; empty in the first."""
     sha256: str = ""
     """SHA-256 of this event's line up to this field, which is its last."""
+
+
+class _Said(_Event):
+    """An event that adds a message to the history."""
+
+    message: Annotated[Message, AfterValidator(_check_message)] = Field(default_factory=dict)
+    """The message as requests hold it, in the form of Chat Completions; given when the event is recorded."""
 
 
 class Blob(_Value):
@@ -109,11 +137,11 @@ class Environment(_Value):
     policy: Policy
 
 
-class RunStarted(_Event):
+class RunStarted(_Said):
     """What was asked, of whom, and where."""
 
     type: Literal["run_started"] = "run_started"
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     cellblock_version: str
     cellblock_sha256: str = ""
     """Of Cellblock's own source files; empty where it was not recorded."""
@@ -123,6 +151,8 @@ class RunStarted(_Event):
     settings: ModelSettings
     tools: list[dict[str, Any]]
     system_prompt: str
+    prompts_sha256: str = ""
+    """Of everything that Cellblock says to a model, in the version that made this run; empty where not recorded."""
     limits: Limits
     """Of each question."""
     prices: Prices | None = None
@@ -130,7 +160,7 @@ class RunStarted(_Event):
     environment: Environment
 
 
-class Asked(_Event):
+class Asked(_Said):
     """A further question over the same kernel and the same history."""
 
     type: Literal["question"] = "question"
@@ -139,13 +169,13 @@ class Asked(_Event):
     """Those that came with it."""
 
 
-class ModelReplied(_Event):
+class ModelReplied(_Said):
     """One turn of the model."""
 
     type: Literal["model"] = "model"
     turn: int
     content: str
-    """The text of the turn as the next request repeats it."""
+    """The text of the turn, without the calls that were recovered from it."""
     reasoning: str
     tool_calls: list[ToolCall]
     """The calls of the turn, native or recovered."""
@@ -208,7 +238,7 @@ class ModelFailed(_Event):
     tools: list[str]
 
 
-class ToolRan(_Event):
+class ToolRan(_Said):
     """One tool call, answered. `execution` is None where no cell was run."""
 
     type: Literal["tool"] = "tool"
@@ -219,7 +249,9 @@ class ToolRan(_Event):
     code: str | None
     execution: Execution | None
     observation: str
-    """The exact text that the model reads."""
+    """What the model is told about the call, as text."""
+    notes: list[str] = []
+    """What the outputs of the cell do not say: how it ended, what was lost or left out."""
 
 
 Reason = Literal[
@@ -236,11 +268,14 @@ class Instructed(_Event):
 
 
 class Shortening(_Value):
-    """To how many characters an observation is shortened, a note in its middle not counted."""
+    """An observation that is shorter from here on."""
 
     seq: NonNegativeInt
     """Of the `tool` event that holds it whole."""
     max_chars: int
+    """How many characters of the observation are left."""
+    content: str
+    """The content of its message in the requests from here on."""
 
 
 class HistoryShortened(_Event):

@@ -14,9 +14,12 @@ from pydantic_core import from_json, to_json
 
 from agent.errors import TranscriptError
 from agent.record.blobs import Blobs
-from agent.record.events import EVENT, SCHEMA_VERSION, Asked, Blob, Event, ModelReplied, ReplyCut, RunStarted
-from agent.record.migration import upgraded
+from agent.record.events import EVENT, SCHEMA_VERSION, Asked, Blob, Event, ModelReplied, ReplyCut, RunStarted, ToolRan
+from agent.record.migration.steps import upgraded
+from agent.record.migration.version2 import with_notes
 
+FIRST_VERSION = 1
+"""The schema version that had neither blobs nor hashes."""
 LARGE_TEXT_CHARS = 4_096
 """A longer text goes into a blob."""
 LARGE_JSON_CHARS = 16_384
@@ -63,7 +66,8 @@ def parse(line: bytes, version: int, blobs: Blobs) -> Parsed:
     try:
         value = from_json(line)
         if isinstance(value, dict):
-            value = upgraded(value, version) if version < SCHEMA_VERSION else _Resolver(blobs, names).resolve(value)
+            value = value if version == FIRST_VERSION else _Resolver(blobs, names).resolve(value)
+            value = upgraded(value, version)
         event = EVENT.validate_python(value)
     except ValidationError as error:
         detail = error.errors()[0]
@@ -71,7 +75,11 @@ def parse(line: bytes, version: int, blobs: Blobs) -> Parsed:
         raise TranscriptError(f"{place}: {detail['msg']}." if place else f"{detail['msg']}.") from error
     except (ValueError, RecursionError) as error:
         raise TranscriptError(f"not JSON: {error}.") from error
-    return Parsed(event, frozenset(names if version < SCHEMA_VERSION else names | named_blobs(event).keys()))
+    if version < SCHEMA_VERSION:
+        event = with_notes(event)
+    elif isinstance(event, RunStarted | Asked | ModelReplied | ToolRan) and not event.message:
+        raise TranscriptError("message: it is missing.")
+    return Parsed(event, frozenset(names if version == FIRST_VERSION else names | named_blobs(event).keys()))
 
 
 def named_blobs(event: Event) -> dict[str, int]:

@@ -12,6 +12,7 @@ from agent.endpoint.model import Generation
 from agent.errors import ContextLengthError, EndpointError, PlaybackError
 from agent.messages import Message, Reply, ToolCall
 from agent.record.events import (
+    SCHEMA_VERSION,
     Event,
     HistoryShortened,
     ModelFailed,
@@ -55,6 +56,12 @@ class Playback:
     """Stands where a Model would, and answers in the order of the record."""
 
     def __init__(self, recorded: Recorded) -> None:
+        """Raises PlaybackError for a run of an old schema version, whose requests are not recorded."""
+        if recorded.schema_version < SCHEMA_VERSION:
+            raise PlaybackError(
+                f"The run {str(recorded.directory)!r} has schema version {recorded.schema_version}, which does not "
+                "hold its requests: it can be shown, exported and replayed, and does not answer in place of a model."
+            )
         self.sampling = sampling_of(recorded.started.settings)
         self._recorded = recorded
         self._turns = list(_turns(recorded.events))

@@ -17,6 +17,7 @@ from agent.errors import TranscriptError
 from agent.record import lines
 from agent.record.blobs import Blobs
 from agent.record.events import SCHEMA_VERSION, Event, ModelReplied, ReplyCut, RunFinished, RunStarted
+from agent.record.migration.version2 import with_messages
 
 FILE_NAME = "transcript.jsonl"
 PAUSE_S = 0.2
@@ -61,7 +62,8 @@ class Recorded:
         """Raises TranscriptError for a line that is no event."""
         parsed = [source.parse(number) for number in range(1, len(source.whole) + 1)]
         self.directory = source.path.parent
-        self.events: list[Event] = [line.event for line in parsed]
+        events: list[Event] = [line.event for line in parsed]
+        self.events = events if source.schema_version == SCHEMA_VERSION else with_messages(events)
         self.torn = source.torn
         self.schema_version = source.schema_version
         """Of the file; the events are of the current one."""

@@ -7,8 +7,9 @@ from typing import Any
 from agent.messages import Message
 from agent.record.events import Event, HistoryShortened, ModelReplied, ReplyCut, RunStarted, SandboxChanged
 from agent.record.history import messages_of, parts_of, request_sha256
-from agent.record.shortening import CHARS_PER_TOKEN
 
+CHARS_PER_TOKEN = 3
+"""On the safe side: English has about four, numbers have fewer."""
 _BEGINNING = '{"messages": ['
 
 
@@ -19,8 +20,8 @@ class Requests:
         """`events` grow while this is used."""
         self._events = events
         self._read = 0
-        self._settings = next((event.settings for event in events if isinstance(event, RunStarted)), None)
-        self._is_marked = self._settings is not None and self._settings.explicit_cache
+        settings = next((event.settings for event in events if isinstance(event, RunStarted)), None)
+        self._is_marked = settings is not None and settings.explicit_cache
         self._measured_tokens, self._measured_chars = 0, 0
         self._start([])
 
@@ -67,7 +68,7 @@ class Requests:
             elif isinstance(event, ReplyCut):
                 self._prefix = event.prefix
             else:
-                self._add(parts_of(event, self._settings))
+                self._add(parts_of(event))
 
     def _add(self, messages: list[Message]) -> None:
         for message in messages:
