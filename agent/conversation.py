@@ -48,6 +48,8 @@ from agent.text import encodable
 from sandbox import CellblockError, Change, FileInfo, SandboxError, Session
 
 MAX_TASK_CHARS = 200_000
+MIN_COLLECTING_S = 10.0
+"""For copying files after an answer that has taken all of its time."""
 
 
 @dataclass(frozen=True)
@@ -238,14 +240,16 @@ class Conversation:
     ) -> Artifacts:
         """Go through the loop and keep how it ended, whatever happens."""
         self._last, artifacts = Finish("cancelled", None), Artifacts()
+        begun = time.monotonic()
         try:
             there = await self._sandbox.list_files()
             before = [file for file in there if self._seen is None or file in self._seen or file.name in given]
             self._seen = before
             self._last = await answer()
-            with suppress(SandboxError):  # an answer is not lost with the sandbox that it came from
-                await collect_artifacts(self._sandbox, before, transcript, artifacts)
-                self._seen = await self._sandbox.list_files()
+            with suppress(SandboxError, TimeoutError):  # an answer is not lost with the files beside it
+                async with asyncio.timeout(self._collecting_s(time.monotonic() - begun)):
+                    await collect_artifacts(self._sandbox, before, transcript, artifacts)
+                    self._seen = await self._sandbox.list_files()
         except Exception as error:
             known = isinstance(error, CellblockError)
             self._last = Finish("error", self._last.answer, str(error) if known else repr(error))
@@ -254,6 +258,11 @@ class Conversation:
             self._artifacts |= {record.name: record for record in artifacts.records}
             self._omitted += artifacts.omitted
         return artifacts
+
+    def _collecting_s(self, spent_s: float) -> float | None:
+        """How long files may be copied after an answer; None is no limit."""
+        limit_s = self._setup.limits.max_seconds
+        return None if limit_s is None else max(limit_s - spent_s, MIN_COLLECTING_S)
 
     def _note_changes(self) -> None:
         changes, self._changes = self._changes, []

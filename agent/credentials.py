@@ -7,6 +7,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 REDACTED = "[redacted]"
 
 _SECRET_NAME = re.compile(r"(?:key|token|password|passwd|passphrase|secret|credential|auth)s?$", re.IGNORECASE)
+_CLIENT_SECRETS = (
+    *("CELLBLOCK_API_KEY", "DASHSCOPE_API_KEY", "OPENAI_API_KEY", "OPENAI_ADMIN_KEY"),
+    *("OPENAI_WEBHOOK_SECRET", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"),
+)
 _CREDENTIALS = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -42,6 +46,13 @@ def secrets_among(variables: Mapping[str, str]) -> set[str]:
     """The values of those variables whose names say that they are secrets, and the credentials in other values."""
     named = {value for name, value in variables.items() if _SECRET_NAME.search(name)}
     return named.union(*(secrets_in_url(value) for value in variables.values() if "://" in value))
+
+
+def secrets_for_clients(environ: Mapping[str, str]) -> set[str]:
+    """What the environment tells clients of an endpoint to send: keys, custom headers, organisation and project."""
+    headers = environ.get("OPENAI_CUSTOM_HEADERS", "")
+    values = {line.partition(":")[2].strip() for line in headers.splitlines()}
+    return {value for value in (*values, *(environ.get(name) for name in _CLIENT_SECRETS)) if value}
 
 
 def without_credentials(text: str) -> str:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from agent.endpoint.pricing import total_cost
 from agent.messages import Cost, Usage
 
-LimitName = Literal["turns", "tokens", "cost", "seconds", "failures", "session"]
+LimitName = Literal["turns", "calls", "tokens", "cost", "seconds", "failures", "session"]
 """Which limit ended an answer; "session" is the sandbox's own `session_timeout_s`."""
 
 
@@ -21,6 +21,7 @@ class Limits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_turns: int | None = Field(12, ge=1, description="Turns of the model.")
+    max_calls: int | None = Field(100, ge=1, description="Tool calls of all turns together; further ones are not run.")
     max_tokens: int | None = Field(
         None, ge=1, description="Input and output tokens of all turns together, where the endpoint counts them."
     )
@@ -39,7 +40,15 @@ class Meter:
         self.turns = 0
         self.usage = Usage()
         self._costs: list[Cost | None] = []
+        self._calls = 0
         self._failures = 0
+
+    def count_call(self) -> bool:
+        """A call is about to be run; False where no further one is allowed."""
+        if self._limits.max_calls is not None and self._calls >= self._limits.max_calls:
+            return False
+        self._calls += 1
+        return True
 
     def count_turn(self, usage: Usage, cost: Cost | None = None) -> None:
         """A turn of the model is over; its cost is None where it has no price."""
@@ -73,4 +82,6 @@ class Meter:
             return "failures"
         if limits.max_tokens is not None and tokens >= limits.max_tokens:
             return "tokens"
+        if limits.max_calls is not None and self._calls >= limits.max_calls:
+            return "calls"
         return "turns" if self.is_last_turn() else None

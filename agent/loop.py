@@ -187,6 +187,9 @@ class Loop:
 
     async def _execute(self, call: ToolCall) -> bool:
         """Run one call and record what the model is told about it; True where we were cancelled meanwhile."""
+        if not self.meter.count_call():
+            self._record(call, OBSERVATION["not_run"].format(why=OBSERVATION["no_calls_left"]))
+            return False
         tool = self._functions.get(call.name.strip().rpartition(".")[2])
         try:
             if tool:

@@ -4,12 +4,12 @@ import time
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from sandbox.errors import CellblockError, StartError
 from sandbox.execution import Execution
 from sandbox.launcher import Launcher
-from sandbox.policy import Policy
+from sandbox.policy import MAPPED_IDS, OWN_IDS, Policy
 from sandbox.session import Session
 from sandbox.sizes import format_size
 
@@ -54,7 +54,7 @@ class Inside(BaseModel):
     pids: str | None
     routes: list[str]
     """Network devices that a route leads to, loopback left out."""
-    user: str
+    user: str = Field(pattern=r"^\d{1,10}:\d{1,10}$")
 
 
 LOOK = """
@@ -105,9 +105,14 @@ def _broken(inside: Inside, policy: Policy) -> list[str]:
         found.append(f"processes are limited to {inside.pids} and not to {policy.pids}")
     if policy.network == "none" and inside.routes:
         found.append(f"routes lead to {', '.join(inside.routes)}")
-    if inside.user != policy.user:
-        found.append(f"the user is {inside.user} and not {policy.user}")
+    if inside.user != policy.user and (policy.user or not _is_own(inside.user)):
+        found.append(f"the user is {inside.user} and not {policy.user or 'one of its own'}")
     return found
+
+
+def _is_own(user: str) -> bool:
+    uid, gid = map(int, user.split(":"))
+    return uid == gid and (uid in OWN_IDS or uid in MAPPED_IDS)
 
 
 def _within(limit: str | None, allowed: int) -> bool:

@@ -9,7 +9,7 @@ import json
 import struct
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
 
 from sandbox.errors import ProtocolError
 
@@ -112,10 +112,31 @@ class Data(Piece):
     type: Literal["data"]
 
 
-class File(Piece):
-    """A file was moved whole."""
+class Hole(Piece):
+    """A stretch of the file asked for that is zeros, and takes no room."""
+
+    type: Literal["hole"]
+    size_bytes: PositiveInt
+
+
+class Whole(Piece):
+    """The file asked for is complete."""
+
+    type: Literal["whole"]
+
+
+class Working(AnyHeader):
+    """An answer takes its time; it is no silence."""
+
+    type: Literal["working"]
+    id: int
+
+
+class File(AnyHeader):
+    """A file was taken whole."""
 
     type: Literal["file"]
+    id: int
     size_bytes: NonNegativeInt
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
@@ -153,6 +174,9 @@ Header = Annotated[
     | Done
     | Pong
     | Data
+    | Hole
+    | Whole
+    | Working
     | File
     | Files
     | Description

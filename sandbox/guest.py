@@ -18,6 +18,7 @@ second. `sandbox.frames` describes every frame; `tests/sandbox/test_frames.py` h
 
 import array
 import asyncio
+import builtins
 import ctypes
 import errno
 import fcntl
@@ -44,7 +45,8 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
 LENGTHS = struct.Struct(">II")
@@ -58,10 +60,30 @@ KILL_ROUNDS = 20
 MAX_UNBORN = 3
 PROBE_AGAIN_MS = 50
 FENCE_AGAIN_MS = 200
-IOPUB_WAITING = 1000
-"""Rich outputs that wait in the guest; more of them wait in the kernel, at the cell's own expense."""
+MESSAGES_WAITING = 4
+"""On a channel in the guest; more of them wait in the kernel, at the cell's own expense."""
+WORKING_S = 0.25
+"""How long an answer may take before the host hears that it is worked on."""
+UNUSABLE = "kernel_unusable"
+CELL = {"silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False, "stop_on_error": False}
+"""What is asked for with a cell's code; what follows an error is not to be refused for it."""
+EMPTY_CELL = CELL | {"code": "", "silent": True, "store_history": False}
+QUIET_LOOK_S = 0.25
+QUIET_LIMIT_S = 3.0
+"""How long a kernel may owe an answer and not use the processor either."""
 FORK_PATIENCE_S = 2.0
-"""How long a full process table may take to empty after all in it were killed."""
+"""How long it may take until what killed processes held is free again: numbers, and descriptors in flight."""
+MAX_MESSAGES_AT_ONCE = 100
+"""Of one channel, before others are looked at again."""
+MAX_RICH_WAITING = 64
+"""Rich outputs that wait for their mark; what a cell sends by other ways than the kernel's never has one."""
+MAX_MESSAGE_BYTES = 1 << 26
+MESSAGE_SHARE = 32
+"""A message may be this part of the container's memory: to parse it may take twenty times its size."""
+MEMORY_LIMITS = (
+    "/sys/fs/cgroup/memory.max",  # cgroup v2
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",  # cgroup v1
+)
 OOM_COUNTERS = (
     "/sys/fs/cgroup/memory.events",  # cgroup v2
     "/sys/fs/cgroup/memory/memory.oom_control",  # cgroup v1
@@ -98,6 +120,10 @@ class Host:
         view = memoryview(pack_frame(header, payload))
         while view:
             view = view[os.write(self.write_fd, view) :]
+
+    def is_waiting(self) -> bool:
+        """Whether the host has sent more: it waits for no answer before."""
+        return bool(select.select([self.read_fd], [], [], 0)[0])
 
     def receive(self) -> Iterator[tuple[dict[str, Any], bytes]]:
         """The frames that one read completes. The end of the stream ends the guest."""
@@ -137,7 +163,9 @@ MESSAGE_ENDS_BYTES = (4096, 4096)
 """Head and tail of an exception's message, which the traceback holds as well."""
 KEY_BYTES, MARK_BYTES = 32, 16
 PORTS = {"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5}
+OMITTED = "cellblock_omitted_bytes"
 MARK_RICH, MARK_STDERR = b"r", b"e"
+MARK_BEGUN, MARK_WELL, MARK_UNUSABLE = b"b", b"w", b"u"
 MAX_MARKED_BYTES = select.PIPE_BUF - 64  # so that a mark and what it carries are written as one
 RICH_MESSAGES = {"display_data", "update_display_data", "execute_result", "error"}
 
@@ -188,6 +216,19 @@ def fork_patiently() -> int:
             time.sleep(0.01)
 
 
+def send_fds_patiently(control: socket.socket, data: bytes, fds: list[int]) -> None:
+    """Send descriptors; those that a killed cell has put in flight may still count for a moment (unix(7))."""
+    deadline = time.monotonic() + FORK_PATIENCE_S
+    while True:
+        try:
+            socket.send_fds(control, [data], fds)
+            return
+        except OSError as error:
+            if error.errno != errno.ETOOMANYREFS or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
 def receive_fork_request(control: socket.socket) -> Birth:
     data, fds, _, _ = socket.recv_fds(control, 4096, 3)
     if not data:
@@ -224,7 +265,6 @@ def become_kernel(birth: Birth) -> NoReturn:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(birth.stdout, 1)
     os.dup2(birth.stderr, 2)
-    os.close(birth.stderr)
     sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.FileIO(0, closefd=False))  # type: ignore
     tempfile.tempdir = "/tmp"  # it would look for a place that is not full
     fix_chance(os.environ.get("CELLBLOCK_SEED", ""))
@@ -279,17 +319,89 @@ class Console:
     def __init__(self, birth: Birth, late: "LateThreads") -> None:
         self._birth = birth
         self._late = late
+        self._pipes = [(fds, identity_of(fds[0])) for fds in ((1, birth.stdout), (2, birth.stderr))]
+        self._builtins = {name: value for name, value in vars(builtins).items() if callable(value)}
 
     def open(self) -> None:
-        stdout = Stdout(1, self._late)
-        sys.stdout = sys.__stdout__ = text_stream(stdout)  # type: ignore[misc]
-        stderr = MarkedStderr(2, self._late, self._birth.stdout, self._birth.mark + MARK_STDERR)
-        sys.stderr = sys.__stderr__ = text_stream(stderr)  # type: ignore[misc]
+        self._stdout = Stdout(1, self._late)
+        self._stderr = MarkedStderr(2, self._late, self._birth.stdout, self._birth.mark + MARK_STDERR)
+        self._streams = {"stdout": text_stream(self._stdout), "stderr": text_stream(self._stderr)}
+        for name, stream in self._streams.items():
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
 
     def on_cell_end(self, _: Any) -> None:
         """ipykernel does not come back from a cell that has closed one."""
-        if any(stream is None or stream.closed for stream in (sys.stdout, sys.stderr)):
+        if any(map(is_closed, (sys.stdout, sys.stderr))):
             self.open()
+
+    def mend(self) -> None:
+        """Undo what would make a later cell's output vanish. Raises OSError where a pipe is lost for good."""
+        for fds, pipe in self._pipes:
+            mend_descriptors(fds, pipe)
+        for name, original in self._builtins.items():
+            if not callable(vars(builtins).get(name)):
+                setattr(builtins, name, original)
+        lost = [f"sys.{name}" for name in self._streams if not self._reaches_pipe(name)]
+        if lost:
+            self.open()
+            if not all(self._reaches_pipe(name) for name in self._streams):
+                raise OSError(errno.EBADF, "nothing reaches a pipe to the guest")
+        if builtins.print is not self._builtins["print"] and not self._is_heard(lambda: print(" ", end="")):  # noqa: T201
+            builtins.print = self._builtins["print"]
+            lost.append("print")
+        if lost:
+            self._streams["stderr"].write(f"Nothing of {' and '.join(lost)} was seen any more: set back.\n")
+
+    def _reaches_pipe(self, name: str) -> bool:
+        """Whether text given to a stream comes to our own. One that a cell has put in its place may pass it on."""
+        stream = getattr(sys, name, None)
+        texts = ("",) if type(stream).__module__ == "_io" else ("", "\n")  # which may write to a log as well
+        return any(self._is_heard(lambda text=text: stream.write(text)) for text in texts)  # type: ignore[misc, union-attr]
+
+    def _is_heard(self, say: Callable[[], object]) -> bool:
+        """Whether something said comes to one of our streams, which hold it back meanwhile."""
+        streams = (self._stdout, self._stderr)
+        for stream in streams:
+            stream.tested_by, stream.was_written = threading.get_ident(), False
+        try:
+            say()
+            for name in self._streams:
+                getattr(sys, name).flush()
+        except Exception:
+            return False
+        finally:
+            for stream in streams:
+                stream.tested_by = 0
+        return any(stream.was_written for stream in streams)
+
+
+def is_closed(stream: Any) -> bool:
+    """Whether nothing can be written to a stream; what a cell has put in its place may not say."""
+    try:
+        return stream is None or bool(getattr(stream, "closed", False))
+    except ValueError:  # it is detached
+        return True
+
+
+def identity_of(fd: int) -> tuple[int, int] | None:
+    """Which file a descriptor stands for; None where it is closed."""
+    try:
+        status = os.fstat(fd)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def mend_descriptors(fds: tuple[int, int], pipe: tuple[int, int] | None) -> None:
+    """Let both descriptors stand for the pipe that one of them still stands for, and wait when it is full."""
+    good = next((fd for fd in fds if identity_of(fd) == pipe), None)
+    if good is None:
+        raise OSError(errno.EBADF, "a pipe to the guest is closed")
+    for fd in fds:
+        if identity_of(fd) != pipe:
+            os.dup2(good, fd, inheritable=fd <= 2)
+    os.set_blocking(good, True)
 
 
 class LateThreads:
@@ -336,9 +448,18 @@ class Stdout(io.FileIO):
     def __init__(self, fd: int, late: LateThreads) -> None:
         super().__init__(fd, "w", closefd=False)
         self._late = late
+        self.tested_by = 0
+        """The thread whose text is held back, and noted; 0 is none."""
+        self.was_written = False
 
     def write(self, data: Any) -> int:
-        return len(data) if self._late.is_speaking() else super().write(data)
+        return len(data) if self.is_silent() else super().write(data)
+
+    def is_silent(self) -> bool:
+        if self.tested_by and self.tested_by == threading.get_ident():
+            self.was_written = True
+            return True
+        return self._late.is_speaking()
 
 
 class MarkedStderr(Stdout):
@@ -355,12 +476,93 @@ class MarkedStderr(Stdout):
         self._own_inode = os.fstat(fd).st_ino
 
     def write(self, data: Any) -> int:
-        if self._late.is_speaking() or os.fstat(self.fileno()).st_ino != self._own_inode:
+        if os.fstat(self.fileno()).st_ino != self._own_inode:
             return super().write(data)
+        if self.is_silent():
+            return len(data)
         for start in range(0, len(data), MAX_MARKED_BYTES):
             piece = bytes(data[start : start + MAX_MARKED_BYTES])
             os.write(self._stdout_pipe, self._mark + len(piece).to_bytes(2, "big") + piece)
         return len(data)
+
+
+class Checkup:
+    """Runs a cell of its own behind each cell, on the way that every cell takes, and leaves no trace of it.
+
+    A mark in the stdout pipe tells the guest whether that cell's value would have been shown. The checkup runs when
+    the cell's end is already on its way to the guest, and the loop must have gone on for it.
+    """
+
+    SWAPPED = ("events", "ast_node_interactivity", "last_execution_succeeded", "last_execution_result")
+
+    def __init__(self, kernel: Any, console: Console, sender: "MarkingSender", birth: Birth) -> None:
+        self._kernel = kernel
+        self._console = console
+        self._sender = sender
+        self._birth = birth
+        self._turn = asyncio.Lock()
+        self._running: asyncio.Task[None] | None = None
+        self._history = (kernel.shell.push, kernel.shell.history_manager.store_inputs)
+        self._execute = kernel.shell_handlers["execute_request"]
+        kernel.shell_handlers["execute_request"] = self.execute
+
+    async def execute(self, stream: Any, ident: Any, request: dict[str, Any]) -> None:
+        """What the kernel does for an execute_request."""
+        request_id = request["header"]["msg_id"].encode()
+        try:
+            async with self._turn:
+                self._tell(MARK_BEGUN, request_id)
+                await self._execute(stream, ident, request)
+        finally:
+            self._running = asyncio.create_task(self._check(request_id))
+
+    async def _check(self, request_id: bytes) -> None:
+        async with self._turn:
+            is_well = False
+            with suppress(Exception):
+                is_well = await self._is_well()
+            self._tell(MARK_WELL if is_well else MARK_UNUSABLE, request_id)
+
+    def _tell(self, kind: bytes, request_id: bytes) -> None:
+        os.write(self._birth.stdout, self._birth.mark + kind + len(request_id).to_bytes(1, "big") + request_id)
+
+    async def _is_well(self) -> bool:
+        shell = self._kernel.shell
+        if (shell.push, shell.history_manager.store_inputs) != self._history:
+            return False  # what keeps the history is all that the cell below leaves out
+        self._console.mend()
+        with self._own_cell() as shown:
+            reply = await self._kernel.do_execute(
+                "_oh", silent=False, store_history=False, user_expressions={}, allow_stdin=False
+            )
+        is_next = self._kernel.shell_handlers["execute_request"] == self.execute
+        return is_next and reply["status"] == "ok" and "execute_result" in shown
+
+    @contextmanager
+    def _own_cell(self) -> Iterator[list[str]]:
+        """The shell without callbacks and outputs of the user; gives the kinds of what would be shown.
+
+        `_oh` is the one value that the shell does not store when it shows it; here it is empty.
+        """
+        shell, hook = self._kernel.shell, self._kernel.shell.displayhook
+        outputs, kept = shell.user_ns["_oh"], {name: getattr(shell, name) for name in self.SWAPPED}
+        own_quiet = vars(hook).get("quiet")
+        shell.user_ns["_oh"] = {}
+        shell.events = types.SimpleNamespace(trigger=lambda *_: None)
+        shell.ast_node_interactivity = "last_expr"
+        hook.quiet = bool  # it would look for a semicolon at the end of the user's cell
+        held_back: list[str] = []
+        self._sender.held_back = held_back
+        try:
+            yield held_back
+        finally:
+            self._sender.held_back = None
+            shell.user_ns["_oh"] = outputs
+            del hook.quiet
+            if own_quiet is not None:
+                hook.quiet = own_quiet
+            for name, value in kept.items():
+                setattr(shell, name, value)
 
 
 def run_kernel(birth: Birth, late: LateThreads, console: Console) -> None:
@@ -405,36 +607,61 @@ def run_kernel(birth: Birth, late: LateThreads, console: Console) -> None:
     app.shell.events.register("pre_run_cell", late.on_cell_start)
     app.shell.events.register("post_run_cell", late.on_cell_end)
     app.shell.events.register("post_run_cell", console.on_cell_end)
-    app.session.pack = pack_message
-    mark_rich_messages(app.session, birth.stdout, birth.mark + MARK_RICH)
+    app.session.pack = partial(pack_message, limit_bytes=message_limit_bytes())
+    Checkup(app.kernel, console, MarkingSender(app.session, birth), birth)
     os.write(birth.ready, b"r")
     os.close(birth.ready)
     app.start()
 
 
-def pack_message(value: Any) -> bytes:
-    """A message as JSON, with lone surrogates as escapes; jupyter-client's own packer mends the rest."""
+def pack_message(value: Any, limit_bytes: int) -> bytes:
+    """A part of a message as JSON, with lone surrogates as escapes; jupyter-client's own packer mends the rest.
+
+    A part over the limit goes without its large values, and says how many bytes it had.
+    """
     from jupyter_client.jsonutil import json_default
     from jupyter_client.session import json_packer
 
     try:
-        return json.dumps(value, default=json_default, allow_nan=False).encode()
+        packed = json.dumps(value, default=json_default, allow_nan=False).encode()
     except (TypeError, ValueError):
-        return bytes(json_packer(value))
+        packed = bytes(json_packer(value))
+    if len(packed) <= limit_bytes:
+        return packed
+    shares = {name: pack_message(part, sys.maxsize) for name, part in value.items()}
+    small = {name: part if len(shares[name]) * 64 < limit_bytes else type(part)() for name, part in value.items()}
+    return pack_message(small | {OMITTED: len(packed)}, sys.maxsize)
 
 
-def mark_rich_messages(session: Any, stdout_pipe: int, mark: bytes) -> None:
-    """Let the kernel's jupyter session leave a mark in the stdout pipe with each rich output it has sent."""
-    send = session.send
+def message_limit_bytes() -> int:
+    """How large a part of a message may be."""
+    for path in MEMORY_LIMITS:
+        with suppress(OSError, ValueError), open(path) as file:
+            return min(int(file.read()) // MESSAGE_SHARE, MAX_MESSAGE_BYTES)
+    return MAX_MESSAGE_BYTES
 
-    def send_marked(stream: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
-        sent = send(stream, message, *args, **kwargs)
+
+class MarkingSender:
+    """Lets the kernel's jupyter session leave a mark in the stdout pipe with each rich output it has sent."""
+
+    def __init__(self, session: Any, birth: Birth) -> None:
+        self.held_back: list[str] | None = None
+        """The kinds of rich outputs that were not sent; None while all are."""
+        self._session = session
+        self._send = session.send
+        self._stdout_pipe, self._mark = birth.stdout, birth.mark + MARK_RICH
+        session.send = self.send
+
+    def send(self, stream: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
         kind = message["header"]["msg_type"] if isinstance(message, dict) else message
-        if kind in RICH_MESSAGES and os.getpid() == session.pid:  # a fork's are not sent
-            os.write(stdout_pipe, mark)
+        if kind not in RICH_MESSAGES:
+            return self._send(stream, message, *args, **kwargs)
+        if self.held_back is not None and threading.current_thread() is threading.main_thread():
+            return self.held_back.append(kind)
+        sent = self._send(stream, message, *args, **kwargs)
+        if os.getpid() == self._session.pid:  # a fork's are not sent
+            os.write(self._stdout_pipe, self._mark)
         return sent
-
-    session.send = send_marked
 
 
 class Zygote:
@@ -455,7 +682,7 @@ class Zygote:
     def request_kernel(self, birth: Birth) -> None:
         data = birth.key + birth.mark + birth.address.encode()
         with suppress(ConnectionError):  # it is gone, and the guest is about to notice
-            socket.send_fds(self.control, [data], [birth.stdout, birth.stderr, birth.ready])
+            send_fds_patiently(self.control, data, [birth.stdout, birth.stderr, birth.ready])
 
     def receive(self) -> dict[str, int]:
         """What it reports; nothing when it is gone."""
@@ -500,10 +727,13 @@ class Kernel:
         context: Any = zmq.Context.instance()
         self.shell = context.socket(zmq.DEALER)
         self.shell.linger = 0
+        self.shell.rcvhwm = MESSAGES_WAITING
+        self.shell.maxmsgsize = 2 * message_limit_bytes()
         self.shell.connect(f"ipc://{self.address}-{PORTS['shell_port']}")
         self.iopub = context.socket(zmq.SUB)
         self.iopub.linger = 0
-        self.iopub.rcvhwm = IOPUB_WAITING
+        self.iopub.rcvhwm = MESSAGES_WAITING
+        self.iopub.maxmsgsize = 2 * message_limit_bytes()
         self.iopub.subscribe(b"")
         self.iopub.connect(f"ipc://{self.address}-{PORTS['iopub_port']}")
 
@@ -514,15 +744,17 @@ class Kernel:
 
     def messages(self, channel: Any) -> Iterator[dict[str, Any]]:
         """The messages that wait on a channel; what is not signed by this kernel's key, or malformed, is dropped."""
-        while True:
+        import zmq
+
+        for _ in range(MAX_MESSAGES_AT_ONCE):
             try:
-                _, message = self.session.recv(channel, mode=1)
-            except Exception:
-                continue
-            if message is None:
+                parts = channel.recv_multipart(flags=1)  # NOBLOCK
+            except zmq.ZMQError:  # none waits
                 return
-            if is_well_formed(message):
-                yield message
+            with suppress(Exception):
+                message = self.session.deserialize(self.session.feed_identities(parts)[1])
+                if is_well_formed(message):
+                    yield message | {"size_bytes": sum(map(len, parts))}
 
     def close(self) -> None:
         for fd in (self.stdout_fd, self.stderr_fd, self.ready_fd):
@@ -598,6 +830,35 @@ def boot_ticks_of(pid: int) -> int:
         return 0
     is_dead = fields[0] == b"X" or (fields[0] == b"Z" and fields[17] == b"1")  # its other threads may live on
     return 0 if is_dead else int(fields[19])
+
+
+class Quiet:
+    """For how long a process has neither run nor used the processor, by looks that are not too close."""
+
+    def __init__(self) -> None:
+        self._looked_at = self._since = time.monotonic()
+        self._used_ticks = -1
+
+    def lasts(self, pid: int) -> bool:
+        """Whether it has for too long; one that computes may still come back."""
+        now = time.monotonic()
+        if now - self._looked_at < QUIET_LOOK_S:
+            return False
+        self._looked_at = now
+        state, used_ticks = processor_use_of(pid)
+        if state in "RD" or used_ticks != self._used_ticks:
+            self._used_ticks, self._since = used_ticks, now
+        return now - self._since > QUIET_LIMIT_S
+
+
+def processor_use_of(pid: int) -> tuple[str, int]:
+    """A process's state and the processor time that it has used (fields 3, 14 and 15 of proc_pid_stat(5))."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return "X", 0
+    return fields[0].decode(), int(fields[11]) + int(fields[12])
 
 
 def now_in_boot_ticks() -> int:
@@ -744,6 +1005,15 @@ class Merger:
     def add_rich(self, message: dict[str, Any]) -> None:
         self._rich.append(message)
         self._merge()
+        if self._has_too_many():
+            self.read("stdout")
+        while self._has_too_many():
+            self._add_rich(self._rich.popleft())
+
+    def _has_too_many(self) -> bool:
+        if len(self._rich) > MAX_RICH_WAITING:
+            return True
+        return len(self._rich) > 1 and sum(message["size_bytes"] for message in self._rich) > message_limit_bytes()
 
     def finish(self) -> None:
         """Take the rest, at the end of a cell or of the kernel; marks still open have lost their output."""
@@ -775,6 +1045,13 @@ class Merger:
                 return 0
             self._add_rich(self._rich.popleft())
             return MARK_BYTES + 1
+        if kind in (MARK_BEGUN, MARK_WELL, MARK_UNUSABLE):
+            end = MARK_BYTES + 2 + int.from_bytes(self._stdout[MARK_BYTES + 1 : MARK_BYTES + 2], "big")
+            if len(self._stdout) < max(MARK_BYTES + 2, end):
+                return 0
+            if self.cell is not None:
+                self.cell.on_mark(bytes(kind), bytes(self._stdout[MARK_BYTES + 2 : end]))
+            return end
         start = MARK_BYTES + 3
         end = start + int.from_bytes(self._stdout[MARK_BYTES + 1 : start], "big")
         if len(self._stdout) < max(start, end):
@@ -802,7 +1079,7 @@ class Merger:
 
 
 class Cell:
-    """One execution: it is over when the shell has replied, iopub is idle and the pipes are empty."""
+    """One execution: it is over when the shell has replied, iopub is idle, pipes are empty and the kernel is well."""
 
     def __init__(self, guest: "Guest", number: int, code: str) -> None:
         self.guest = guest
@@ -812,7 +1089,9 @@ class Cell:
         self.message_id = ""
         self.fences: set[str] = set()
         """Requests that the kernel answers after the cell."""
-        self.replied = self.idle = self.asked_exit = self.interrupted = False
+        self.begun = self.replied = self.idle = self.asked_exit = self.interrupted = False
+        self.next_works: bool | None = None
+        """Whether the next cell will work, as the kernel says; None until it does."""
         self.status = "ok"
         self.execution_count: int | None = None
         self.streams = {name: Stream(self, name) for name in ("stdout", "stderr")}
@@ -839,6 +1118,13 @@ class Cell:
             if isinstance(page, dict):  # what a pager would show, such as the answer to `name?`
                 self.streams["stdout"].add(str(page.get("text/plain", "")).encode("utf-8", "replace"))
 
+    def on_mark(self, kind: bytes, request_id: bytes) -> None:
+        """The kernel begins a request of ours, or has looked after one whether the next will work."""
+        if request_id.decode(errors="replace") in {self.message_id, *self.fences}:
+            self.begun = True
+            if kind != MARK_BEGUN:
+                self.next_works = kind == MARK_WELL
+
     def on_fence(self) -> None:
         """The kernel has gone on to what was asked after the cell."""
         if not self.replied:
@@ -859,6 +1145,10 @@ class Cell:
             self._send_rich("execute_result" if kind == "execute_result" else "display_data", content)
 
     def _send_rich(self, kind: str, content: dict[str, Any]) -> None:
+        if isinstance(left_out := content.get(OMITTED), int):
+            self.rich_omitted += 1
+            self.rich_omitted_bytes += max(0, left_out)
+            return
         data = self._modest(as_dict(content.get("data")))
         header: dict[str, Any] = {"type": kind}
         if kind == "execute_result" and isinstance(count := content.get("execution_count"), int):
@@ -916,6 +1206,10 @@ class Cell:
             "traceback": traceback.split("\n"),
         }
         self.send({"type": "error"} | cut, pack_json(body))
+
+    def is_owed(self) -> bool:
+        """Whether the kernel is to answer without running any of the cell's code."""
+        return bool(self.message_id) and (not self.begun or self.idle or self.next_works is not None)
 
     def open_spool(self, name: str) -> Spool:
         self.spools += 1
@@ -997,6 +1291,29 @@ def workspace_path(name: str) -> str:
     return path
 
 
+class AbandonedError(Exception):
+    """Whoever asked for an answer has gone."""
+
+
+class Work:
+    """An answer that may take long: the host hears now and then that it is worked on."""
+
+    def __init__(self, host: Host, request: int) -> None:
+        self._host = host
+        self._request = request
+        self._told_at = time.monotonic()
+
+    def go_on(self) -> None:
+        """Raises AbandonedError where the host has asked for something else meanwhile."""
+        now = time.monotonic()
+        if now - self._told_at < WORKING_S:
+            return
+        self._told_at = now
+        if self._host.is_waiting():
+            raise AbandonedError
+        self._host.send({"type": "working", "id": self._request})
+
+
 class Upload:
     """A file on its way in: written beside its final name and renamed when it is whole."""
 
@@ -1042,9 +1359,42 @@ def read_pieces(fd: int, max_bytes: int) -> Iterator[bytes]:
         yield data
 
 
-def regular_files(root: str) -> Iterator[tuple[str, os.stat_result]]:
+def data_and_holes(fd: int, max_bytes: int) -> Iterator[bytes | int]:
+    """The same, but of a hole only its length."""
+    at, end = 0, min(os.fstat(fd).st_size, max_bytes)
+    while at < end:
+        data_at = min(next_data(fd, at, end), end)
+        if data_at > at:
+            yield data_at - at
+        at = data_at
+        hole_at = next_hole(fd, at, end) if at < end else end  # once an extent: it looks at each page up to there
+        while at < hole_at:
+            data = os.pread(fd, min(hole_at - at, CHUNK_BYTES), at)
+            if not data:
+                return
+            at += len(data)
+            yield data
+
+
+def next_data(fd: int, at: int, end: int) -> int:
+    """Where data begins; at once, where the file system does not tell (lseek(2))."""
+    try:
+        return os.lseek(fd, at, os.SEEK_DATA)
+    except OSError as error:
+        return end if error.errno == errno.ENXIO else at
+
+
+def next_hole(fd: int, at: int, end: int) -> int:
+    try:
+        return max(min(os.lseek(fd, at, os.SEEK_HOLE), end), at + 1)
+    except OSError:
+        return end
+
+
+def regular_files(root: str, on_work: Callable[[], None]) -> Iterator[tuple[str, os.stat_result]]:
     """The regular files under a folder, in the order of their names; hidden folders and what vanishes are left out."""
     for folder, folders, names in os.walk(root):
+        on_work()
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = os.path.join(folder, name)
@@ -1054,22 +1404,29 @@ def regular_files(root: str) -> Iterator[tuple[str, os.stat_result]]:
                     yield path, info
 
 
-def list_workspace(max_files: int, hashed: bool) -> list[dict[str, Any]]:
-    """The first regular files of the workspace; a name that is not UTF-8 is shown with escapes."""
+def list_workspace(max_files: int, hashed: bool, on_work: Callable[[], None]) -> list[dict[str, Any]]:
+    """The first regular files of the workspace; a name that is not UTF-8 is shown with escapes.
+
+    Calls `on_work` before each piece of work, none of which takes long.
+    """
     found: list[dict[str, Any]] = []
+    hashes: dict[tuple[int, int], str | None] = {}
     left = MAX_LIST_BYTES
-    for path, info in itertools.islice(regular_files(WORKSPACE), max_files):
+    for path, info in itertools.islice(regular_files(WORKSPACE, on_work), max_files):
         left -= 4 * len(path) + 256
         if left < 0:
             break
         name = os.path.relpath(path, WORKSPACE).encode(errors="surrogateescape").decode(errors="backslashreplace")
-        sha256 = hash_file(path) if hashed and info.st_blocks * 512 >= info.st_size else None  # and not sparse
-        entry = {"size_bytes": info.st_size, "modified_ns": info.st_mtime_ns, "sha256": sha256}
+        inode = info.st_dev, info.st_ino
+        if hashed and inode not in hashes:
+            is_sparse = info.st_blocks * 512 < info.st_size
+            hashes[inode] = None if is_sparse else hash_file(path, on_work)
+        entry = {"size_bytes": info.st_size, "modified_ns": info.st_mtime_ns, "sha256": hashes.get(inode)}
         found.append({"name": name} | entry)
     return found
 
 
-def hash_file(path: str) -> str | None:
+def hash_file(path: str, on_work: Callable[[], None]) -> str | None:
     """SHA-256 of a file as it is now; None where it cannot be read."""
     digest = hashlib.sha256()
     try:
@@ -1078,6 +1435,7 @@ def hash_file(path: str) -> str | None:
         return None
     with open(fd, "rb", buffering=0):
         for data in read_pieces(fd, sys.maxsize):
+            on_work()
             digest.update(data)
     return digest.hexdigest()
 
@@ -1103,6 +1461,7 @@ class Guest:
         """How many kernels in a row were replaced before they came up."""
         self.cell: Cell | None = None
         self.upload: Upload | None = None
+        self.quiet = Quiet()
         self.probe_id = ""
         self.probe_replied = self.probe_heard = False
 
@@ -1117,8 +1476,7 @@ class Guest:
         self._watch(self.kernel.ready_fd, self._on_kernel_bound)
         while True:
             interrupted = self.cell if self.cell is not None and self.cell.interrupted else None
-            timeout_ms = FENCE_AGAIN_MS if interrupted else None if self.ready else PROBE_AGAIN_MS
-            events = self.poller.poll(timeout_ms)
+            events = self.poller.poll(self._patience_ms())
             kernel = self.kernel
             for source, _ in events:
                 if self.kernel is not kernel:
@@ -1129,6 +1487,15 @@ class Guest:
                 self._probe()
             elif not events and interrupted:
                 self._fence(interrupted)
+            self._look_for_quiet()
+
+    def _patience_ms(self) -> int | None:
+        """How long to wait for events."""
+        if not self.ready:
+            return PROBE_AGAIN_MS
+        if self.cell is None:
+            return None
+        return FENCE_AGAIN_MS if self.cell.interrupted else int(QUIET_LOOK_S * 1000) if self.cell.is_owed() else None
 
     def _watch(self, source: Any, handler: Callable[[], None]) -> None:
         self.poller.register(source, 1)  # POLLIN
@@ -1230,6 +1597,23 @@ class Guest:
         self.merger.finish()
         self._replace_kernel()
 
+    def _look_for_quiet(self) -> None:
+        """Replace a kernel that owes an answer, which takes it no time, and does nothing for it."""
+        if self.cell is None or not self.cell.is_owed() or not self.quiet.lasts(self.kernel.pid):
+            return
+        if self.cell.begun:
+            self._on_unusable(self.cell)
+        else:  # it has not begun, and can do so in another kernel
+            self.host.send({"type": "kernel_died", "cause": UNUSABLE})
+            self.cell = Cell(self, self.cell.id, self.cell.code)
+            self._kill_kernel()
+
+    def _on_unusable(self, cell: "Cell") -> None:
+        """No later cell would work in this kernel, by what this cell has done."""
+        self._kill_kernel()
+        self.cell = None
+        cell.finish("died", UNUSABLE, state_lost=True)
+
     def _restart(self) -> None:
         """Replace the kernel; a running cell ends here."""
         self._kill_kernel()
@@ -1245,10 +1629,8 @@ class Guest:
             return
         self.merger.finish()  # what was said between two cells belongs to none
         self.merger.cell = cell
-        content = {"code": cell.code, "silent": False, "store_history": True, "user_expressions": {}}
-        cell.message_id = self.kernel.request(
-            "execute_request", content | {"allow_stdin": False, "stop_on_error": True}
-        )
+        cell.message_id = self.kernel.request("execute_request", CELL | {"code": cell.code})
+        self.quiet = Quiet()
         self.host.send({"type": "started", "id": cell.id})
 
     def _on_shell(self) -> None:
@@ -1279,8 +1661,13 @@ class Guest:
         return self.cell is not None and bool(parent) and parent in {self.cell.message_id, *self.cell.fences}
 
     def _finish_cell(self) -> None:
+        """End a cell where the kernel has said all about it."""
         cell = self.cell
-        if cell is not None and cell.replied and cell.idle:
+        if cell is None or not cell.idle:
+            return
+        if cell.next_works is False:
+            self._on_unusable(cell)
+        elif cell.replied and (cell.next_works or cell.asked_exit):
             self.merger.finish()
             self._follow_stdout()
             self.cell = None
@@ -1297,6 +1684,7 @@ class Guest:
             self._unwatch(self.kernel.stdout_fd if name == "stdout" else self.kernel.stderr_fd)
         elif name == "stdout":
             self._follow_stdout()
+            self._finish_cell()
 
     def _follow_stdout(self) -> None:
         """Watch stdout unless it waits for a rich output: what is not read stays in the pipe."""
@@ -1335,12 +1723,12 @@ class Guest:
             self._fence(self.cell)
 
     def _fence(self, cell: Cell) -> None:
-        """Ask what the kernel answers when the interrupted cell is over, even where the signal has hit its reply.
+        """Run a cell that is answered when the interrupted one is over, even where the signal has hit its reply.
 
         A cell that awaits is cancelled by its event loop, which the signal does not wake, but a message does. It is
         asked again and again, for the signal may also have hit the loop while it took a message.
         """
-        cell.fences.add(self.kernel.request("kernel_info_request", {}))
+        cell.fences.add(self.kernel.request("execute_request", EMPTY_CELL))
 
     def _host_ping(self, header: dict[str, Any], payload: bytes) -> None:
         self.host.send({"type": "pong", "id": header["id"]})
@@ -1396,18 +1784,22 @@ class Guest:
 
     def _host_get(self, header: dict[str, Any], payload: bytes) -> None:
         fd = open_regular(workspace_path(header["name"]))
-        digest = hashlib.sha256()
-        size_bytes = 0
         with open(fd, "rb", buffering=0):
-            for data in read_pieces(fd, header["max_bytes"]):
-                size_bytes += len(data)
-                digest.update(data)
-                self.host.send({"type": "data", "id": header["id"]}, data)
-        moved = {"size_bytes": size_bytes, "sha256": digest.hexdigest()}
-        self.host.send({"type": "file", "id": header["id"]} | moved)
+            for piece in data_and_holes(fd, header["max_bytes"]):
+                if self.host.is_waiting():
+                    return  # for something else: whoever asked for this has gone
+                if isinstance(piece, int):
+                    self.host.send({"type": "hole", "id": header["id"], "size_bytes": piece})
+                else:
+                    self.host.send({"type": "data", "id": header["id"]}, piece)
+        self.host.send({"type": "whole", "id": header["id"]})
 
     def _host_list(self, header: dict[str, Any], payload: bytes) -> None:
-        files = list_workspace(header["max_files"], header["hashed"])
+        work = Work(self.host, header["id"])
+        try:
+            files = list_workspace(header["max_files"], header["hashed"], work.go_on)
+        except AbandonedError:
+            return
         self.host.send({"type": "files", "id": header["id"]}, pack_json(files))
 
 

@@ -71,5 +71,8 @@ class Launcher(Protocol):
     async def launch(self, policy: Policy) -> GuestProcess:
         """Start a guest under the policy. Raises EngineError or ImageError."""
 
+    async def sweep(self) -> None:
+        """Remove what anyone's start has left that was never completed; never raises, and takes bounded time."""
+
     async def close(self) -> None:
         """Let go of the engine."""

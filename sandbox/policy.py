@@ -13,6 +13,11 @@ MIB = 1 << 20
 PIB = 1 << 50
 MAX_ID = (1 << 31) - 1
 """The highest uid and gid that an engine takes."""
+OWN_IDS = range(0x7800_0000, 0x7C00_0000)
+"""Uids of sandboxes whose policy names none. No system hands these out: they are above all that useradd, /etc/subuid,
+systemd and directory services use."""
+MAPPED_IDS = range(10_000, 60_000)
+"""The same on an engine in a user namespace, which usually has 65,536 ids; users of images are below."""
 MAX_SEED = (1 << 32) - 1
 """The highest that both PYTHONHASHSEED and numpy take."""
 SEED_VARIABLE = "CELLBLOCK_SEED"
@@ -117,8 +122,8 @@ class Policy(BaseModel):
     """Size of /tmp, likewise."""
     max_files: int = Field(65536, ge=64, le=1 << 30)
     """Files and folders in each of /workspace and /tmp (inodes); gVisor does not bound them."""
-    user: Annotated[str, AfterValidator(_check_user)] = "1000:1000"
-    """Numeric uid:gid of every process inside; none has a capability, not even 0, which is root."""
+    user: Annotated[str, AfterValidator(_check_user)] | None = None
+    """Numeric uid:gid of every process inside; without it, each sandbox has its own. No capability, not even for 0."""
 
     network: Annotated[str, AfterValidator(_check_network)] = "none"
     """Name of the engine's network to join, such as bridge; from there, code may reach the host and the internet."""

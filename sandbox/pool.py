@@ -12,9 +12,13 @@ from sandbox.launcher import Launcher
 from sandbox.policy import Policy
 from sandbox.session import Change, Description, Session, ignore
 
+SWEEP_EVERY_S = 15.0
+
 
 class Pool:
     """Keeps `size` sandboxes started or starting; at most `max_starting` start at a time.
+
+    While it is open, and as it closes, it removes what starts have left that were never completed, its own and others'.
 
     Use it as a context manager. What was handed out ends in the background, and with the pool at the latest. A failed
     start ahead of need is silent: whoever asks for a session then meets the same failure and hears of it.
@@ -33,8 +37,10 @@ class Pool:
         """How many may be ending before who gives one back has to wait: sandboxes must not pile up."""
         self._described: dict[str, Description] = {}
         self._closed = False
+        self._sweeping: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        self._sweeping = asyncio.create_task(self._sweep())
         self._refill()
         return self
 
@@ -46,11 +52,20 @@ class Pool:
     async def close(self) -> None:
         """End every warm sandbox and every start under way; those handed out end with their users."""
         self._closed = True
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         ahead, self._ahead = self._ahead, deque()
         for task in ahead:
             task.cancel()
         await self._end(ahead)
         await asyncio.gather(*self._behind)
+        if self._sweeping is not None:
+            await self._launcher.sweep()
+
+    async def _sweep(self) -> None:
+        while True:
+            await self._launcher.sweep()
+            await asyncio.sleep(SWEEP_EVERY_S)
 
     def resize(self, size: int) -> None:
         """Keep so many from now on; those of them that are there already stay until they are needed."""

@@ -9,10 +9,11 @@ The ladder, each rung only where the one before did not help:
 
 import asyncio
 import hashlib
+import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +30,7 @@ from sandbox.policy import Policy
 from sandbox.recording import Recording
 
 CHUNK_BYTES = 1 << 18
+ZEROS = memoryview(bytes(CHUNK_BYTES))
 MAX_LISTED_FILES = 10_000
 MAX_CODE_BYTES = 4 << 20
 MAX_NAME_BYTES = 4096
@@ -243,13 +245,16 @@ class Session:
             payload = await self._ask(channel, frames.Files, "list", max_files=MAX_LISTED_FILES, hashed=hashed)
             return _FILES.validate_json(payload)
 
-    async def put_file(self, source: Path, name: str) -> TransferredFile:
-        """Copy a host file into the workspace as `name`. Raises FileTransferError."""
+    async def put_file(self, source: Path | IO[bytes], name: str) -> TransferredFile:
+        """Copy a host file, or what is left to read of an open one, into the workspace as `name`.
+
+        Raises FileTransferError.
+        """
         async with self._operation() as channel:
             request = self._next_id()
             digest = hashlib.sha256()
             with _transfer_errors(name, source):
-                with source.open("rb") as file:
+                with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
                     await channel.send({"type": "put", "id": request, "name": name})
                     while data := await asyncio.to_thread(file.read, CHUNK_BYTES):
                         digest.update(data)
@@ -260,28 +265,27 @@ class Session:
                 raise ProtocolError(f"The sandbox does not have {name!r} as it was sent.")
             return TransferredFile(moved.size_bytes, moved.sha256)
 
-    async def get_file(self, name: str, target: Path) -> TransferredFile:
-        """Copy a workspace file to the host path `target`, which appears when it is whole.
+    async def get_file(self, name: str, target: Path | IO[bytes], *, max_bytes: int | None = None) -> TransferredFile:
+        """Copy a workspace file to the host path `target`, which appears when it is whole, or into an open file.
 
-        It is copied with the size that it has at the start, at most `policy.workspace_bytes`.
+        It is copied with the size that it has at the start, at most `max_bytes`, or `policy.workspace_bytes`; holes
+        stay holes.
         Raises FileTransferError.
         """
-        limit = self.policy.workspace_bytes
+        limit = self.policy.workspace_bytes if max_bytes is None else max_bytes
         async with self._operation() as channel:
             request = self._next_id()
-            digest = hashlib.sha256()
-            size_bytes = 0
             with _transfer_errors(name, target), _partial_file(target) as file:
+                incoming = _Incoming(file)
                 await channel.send({"type": "get", "id": request, "name": name, "max_bytes": limit})
                 while True:
                     header, data = await channel.answer(request, frames.Piece)
-                    if isinstance(header, frames.File):
-                        return TransferredFile(size_bytes, digest.hexdigest())
-                    size_bytes += len(data)
-                    if size_bytes > limit:
+                    if isinstance(header, frames.Whole):
+                        return await asyncio.to_thread(incoming.finish)
+                    hole_bytes = header.size_bytes if isinstance(header, frames.Hole) else 0
+                    if incoming.size_bytes + len(data) + hole_bytes > limit:
                         raise ProtocolError(f"The sandbox sent more of {name!r} than the {limit} bytes asked for.")
-                    digest.update(data)
-                    await asyncio.to_thread(file.write, data)
+                    await asyncio.to_thread(incoming.add, data, hole_bytes)
 
     async def _ask(self, channel: Channel, kind: type[frames.AnyHeader], request: str, **fields: object) -> bytes:
         """Send a request with one answer and return the answer's payload."""
@@ -458,9 +462,33 @@ async def _collect(channel: Channel, recording: Recording, deadline: asyncio.Tim
         return None
 
 
+class _Incoming:
+    """A file on its way in: a stretch of zeros takes no room on the host's disk either."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+        self.size_bytes = 0
+
+    def add(self, data: bytes, hole_bytes: int) -> None:
+        self._file.write(data)
+        self._digest.update(data)
+        self._file.seek(hole_bytes, os.SEEK_CUR)
+        for left in range(hole_bytes, 0, -CHUNK_BYTES):
+            self._digest.update(ZEROS[:left])
+        self.size_bytes += len(data) + hole_bytes
+
+    def finish(self) -> TransferredFile:
+        self._file.truncate(self.size_bytes)
+        return TransferredFile(self.size_bytes, self._digest.hexdigest())
+
+
 @contextmanager
-def _partial_file(target: Path) -> Iterator[IO[bytes]]:
+def _partial_file(target: Path | IO[bytes]) -> Iterator[IO[bytes]]:
     """A file that takes the name `target` when the block ends well, and is gone when it does not."""
+    if not isinstance(target, Path):
+        yield target
+        return
     partial = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with partial.open("wb") as file:
@@ -470,8 +498,12 @@ def _partial_file(target: Path) -> Iterator[IO[bytes]]:
         partial.unlink(missing_ok=True)
 
 
+def _shown(file: Path | IO[bytes]) -> str:
+    return str(file if isinstance(file, Path) else file.name)
+
+
 @contextmanager
-def _transfer_errors(name: str, path: Path) -> Iterator[None]:
+def _transfer_errors(name: str, path: Path | IO[bytes]) -> Iterator[None]:
     """One exception for what the sandbox refuses about `name` and what the host refuses about `path`."""
     if len(name) > MAX_NAME_BYTES or name.encode("utf-8", "replace").decode() != name:
         raise FileTransferError(f"{name[:80]!r} is no name of a file: it is too long, or not valid UTF-8.")
@@ -480,4 +512,4 @@ def _transfer_errors(name: str, path: Path) -> Iterator[None]:
     except RefusedError as error:
         raise FileTransferError(f"The sandbox refused {name!r}: {error}.") from error
     except OSError as error:
-        raise FileTransferError(f"Cannot access {str(path)!r}: {error.strerror}.") from error
+        raise FileTransferError(f"Cannot access {_shown(path)!r}: {error.strerror}.") from error

@@ -14,16 +14,24 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [  # each may import those before it
     ("sandbox.errors", "sandbox.execution", "sandbox.policy"),
     ("sandbox",),
-    ("agent.errors", "agent.messages", "agent.credentials", "agent.text", "agent.local", "agent.prompting.words"),
+    ("agent.errors", "agent.messages", "agent.credentials", "agent.text", "agent.streams"),
+    ("agent.local", "agent.prompting.words"),
     ("agent.endpoint.providers", "agent.endpoint.presets", "agent.endpoint.pricing", "agent.endpoint.limiter"),
     ("agent.limits",),
-    ("agent.record.events", "agent.endpoint.config", "agent.progress"),
+    ("agent.record.directory",),
+    ("agent.record.events", "agent.record.budget", "agent.endpoint.config", "agent.progress"),
     ("agent.calls.pycode", "agent.calls.lenient", "agent.endpoint.thinking", "agent.prompting.tracebacks"),
     ("agent.prompting", "agent.record.shortening", "agent.result"),
     ("agent.record.blobs", "agent.record.migration", "agent.record.origin"),
     ("agent.record.lines", "agent.record.redaction"),
     ("agent.record.reading",),
-    ("agent.record.transcript", "agent.record.artifacts", "agent.calls.toolcalls", "agent.endpoint.assembly"),
+    (
+        "agent.record.transcript",
+        "agent.record.artifacts",
+        "agent.calls.toolcalls",
+        "agent.endpoint.sse",
+        "agent.endpoint.assembly",
+    ),
     ("agent.calls", "agent.cells", "agent.streaming"),
     ("agent.record.history", "agent.record.contents", "agent.endpoint"),
     ("agent.record",),
@@ -47,6 +55,7 @@ LAYERS = [  # each may import those before it
     ("agent.batch.resuming", "agent.batch.doubts", "agent.batch.spending", "agent.batch.summary"),
     ("agent.batch.batch",),
     ("agent.batch",),
+    ("agent.cli.console",),
     ("agent.cli.background", "agent.cli.view", "agent.cli.batch_view", "agent.cli.options"),
     ("agent.cli.showing", "agent.cli.chat", "agent.cli.limit_options"),
     ("agent.cli",),
@@ -120,6 +129,44 @@ def test_a_foreign_library_has_one_home(path: Path) -> None:
             assert path.relative_to(ROOT).as_posix().startswith(homes), f"{dotted(path)} imports {library}"
 
 
+def printed_by(path: Path) -> set[str]:
+    """What a module does to write past the one console and the clean streams."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Call(func=ast.Name(id="print" | "input" | "Console" as name)):
+                found.add(name)
+            case ast.Call(
+                func=ast.Attribute(attr="echo" | "secho" | "Console" | "print_json" | "print_exception" as name)
+            ):
+                found.add(name)
+            case ast.Attribute(value=ast.Attribute(value=ast.Name(id="sys"), attr="stdout" | "stderr"), attr="buffer"):
+                found.add("buffer")
+            case ast.Attribute(value=ast.Attribute(value=ast.Name(id="sys"), attr="stdout" | "stderr"), attr="write"):
+                found.add("write")
+            case ast.Attribute(attr="beneath"):
+                found.add("beneath")
+            case ast.ImportFrom(module="rich.markup") | ast.ImportFrom(module="rich", names=[ast.alias(name="print")]):
+                found.add("markup")
+    return found
+
+
+MAY_PRINT = {
+    "agent.__main__": {"write"},
+    "agent.cli.app": {"write"},
+    "agent.cli.chat": {"input"},
+    "agent.cli.console": {"beneath"},
+    "agent.cli.exporting": {"buffer"},
+}
+"""`input` shows a text of ours; the bytes of an export are harmless in every format."""
+
+
+@pytest.mark.parametrize("path", modules("agent", "sandbox"), ids=dotted)
+def test_nothing_is_printed_but_by_the_clean_console_and_streams(path: Path) -> None:
+    if "guest" not in dotted(path).split("."):  # it runs in the container
+        assert printed_by(path) == MAY_PRINT.get(dotted(path), set())
+
+
 def test_the_guest_imports_nothing_of_ours() -> None:
     assert not {name for name in imports_of(ROOT / "sandbox" / "guest.py") if name.split(".")[0] == "sandbox"}
 
@@ -132,6 +179,75 @@ def test_the_public_names_are_what_is_importable(package: object) -> None:
     submodules = {module.name for module in pkgutil.iter_modules(package.__path__)}  # type: ignore[attr-defined]
     public = {name for name in vars(package) if not name.startswith("_")} - submodules
     assert public - {"TYPE_CHECKING", "import_module"} <= set(names)
+
+
+OPENS = {
+    "open", "read_bytes", "read_text", "write_bytes", "write_text", "touch", "iterdir", "rglob", "glob", "scandir",
+    "listdir", "mkdir", "makedirs", "rmdir", "unlink", "rename", "renames", "rmtree", "copytree", "copyfile", "copy2",
+    "symlink_to", "hardlink_to", "symlink", "stat", "lstat", "exists", "is_file", "is_dir", "is_symlink", "extractall",
+    "extract", "chmod", "mkfifo",
+}  # fmt: skip
+OPENS_OTHER_FILES = {
+    "agent/batch/cluster.py": {"_stored": "files of the user's"},
+    "agent/batch/input.py": {"_content": "the file of tasks"},
+    "agent/batch/node.py": {
+        "run": "a folder of its own", "close": "a folder of its own", "_unpacked": "a folder of its own",
+        "_parts": "an archive",
+    },
+    "agent/batch/tasks.py": {"fingerprint": "files of the user's"},
+    "agent/cli/app.py": {"result": "/dev/null"},
+    "agent/cli/batch.py": {"batch": "/dev/null"},
+    "agent/cli/chat.py": {"name": "files of the user's", "with_files": "files of the user's"},
+    "agent/cli/exporting.py": {"_forget_stdout": "/dev/null", "_write": "the file that the user names"},
+    "agent/record/artifacts.py": {"check_files": "files of the user's", "_head_of": "files of the user's"},
+    "agent/record/blobs.py": {"put_file": "files of the user's"},
+    "agent/record/origin.py": {"source_sha256": "our own source"},
+    "agent/record/redaction.py": {"is_in_file": "files of the user's"},
+    "agent/record/transcript.py": {"__init__": "whether the user named a directory"},
+    "agent/replay/rerun.py": {"_read": "a folder of its own"},
+}  # fmt: skip
+"""Functions that open paths which are not of a run directory, and what those are."""
+RUN_PACKAGES = ("agent/record", "agent/replay", "agent/export", "agent/batch", "agent/cli")
+RUN_MODULES = ("agent/resuming.py", "agent/conversation.py", "agent/agent.py")
+
+
+KNOWN = (("Source", "open"), ("self.directory", "exists"))
+
+
+def opens_in(path: Path) -> set[str]:
+    """The functions that call what opens, lists, makes or removes by a path."""
+    found: set[str] = set()
+    for function in ast.walk(ast.parse(path.read_text())):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            found |= {function.name for node in ast.walk(function) if isinstance(node, ast.Call) and opens(node)}
+    return found
+
+
+def opens(call: ast.Call) -> bool:
+    """Whether a call goes to a path: the door's own methods are those of a `folder`, and `package_files` are ours."""
+    function = call.func
+    if isinstance(function, ast.Name):
+        return function.id == "open"
+    if not isinstance(function, ast.Attribute):
+        return False
+    holder = ast.unparse(function.value)
+    is_ours = holder.startswith(("package_files(", "Directory(")) or (holder, function.attr) in KNOWN
+    is_door = holder.split(".")[-1] in ("folder", "_folder", "_directory") or (holder, function.attr) == (
+        "packed",
+        "open",
+    )
+    is_path_replace = function.attr == "replace" and len(call.args) == 1
+    return (function.attr in OPENS or is_path_replace) and not is_door and not is_ours
+
+
+def reads_runs(path: Path) -> bool:
+    name = path.relative_to(ROOT).as_posix()
+    return name != "agent/record/directory.py" and (name in RUN_MODULES or name.startswith(RUN_PACKAGES))
+
+
+@pytest.mark.parametrize("path", [path for path in modules("agent") if reads_runs(path)], ids=dotted)
+def test_a_run_directory_is_opened_in_one_place(path: Path) -> None:
+    assert opens_in(path) == set(OPENS_OTHER_FILES.get(path.relative_to(ROOT).as_posix(), {}))
 
 
 PROGRAMS = ("agent/local/serve.py", "agent/local/fetch_hub.py", "agent/local/tied.py")

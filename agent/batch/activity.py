@@ -9,6 +9,8 @@ from agent.endpoint.pricing import total_cost
 from agent.messages import Cost, Usage
 from agent.progress import Progress, TurnEnded
 
+MAX_CODE_CHARS = 80
+
 
 @dataclass
 class Activity:
@@ -55,4 +57,5 @@ class Activity:
 def first_line(code: str) -> str:
     """The first line of a cell that says something."""
     lines = (line.strip() for line in code.splitlines())
-    return next((line for line in lines if line and not line.startswith("#")), "")[:80]
+    line = next((line for line in lines if line and not line.startswith("#")), "")
+    return line if len(line) <= MAX_CODE_CHARS else f"{line[:MAX_CODE_CHARS]}…"

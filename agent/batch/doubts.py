@@ -3,9 +3,11 @@
 - The key is refused, the model or the image is missing, the disk is full: before the first answer, the batch stops.
 - The engine or the endpoint is not there: it is looked for, for 30 s. Still gone, the batch stops; back, the task is
   run again.
+- A sandbox does not start on an engine that answers: something is short for a moment, such as memory or processes, and
+  the task is run again a little later.
 - Anything else of the sandbox or the endpoint is the task's own failure.
 
-The last two, and the first after an answer, are held back until another task is answered: ten of them in a row, or
+The last three, and the first after an answer, are held back until another task is answered: ten of them in a row, or
 three of the first, stop the batch too. Those tasks have no result then, and are run again when it is started again.
 """
 
@@ -36,12 +38,15 @@ from sandbox import (
 
 LASTING = (AccessError, ImageError, LocalModelError, TranscriptError)
 ABSENT = (UnreachableError, ClusterError, EngineError, StartError, SessionClosedError)
+START = (EngineError, StartError)
 OWN = (ContentFilterError, ContextLengthError, FileTransferError)
 LASTING_IN_A_ROW = 3
 IN_A_ROW = 10
 PATIENCE_S = 30.0
 LOOK_EVERY_S = 3.0
-MAX_RERUNS = 2
+PAUSES_S = (3.0, 10.0)
+"""Before a task is run again whose sandbox did not start."""
+MAX_RERUNS = len(PAUSES_S)
 
 Verdict = Literal["record", "hold", "again"]
 
@@ -77,7 +82,7 @@ class Doubts:
             self._lasting += 1
             if not self._has_answered or self._lasting >= LASTING_IN_A_ROW:
                 raise failure
-        elif isinstance(failure, ABSENT) and await self._was_away() and reruns < MAX_RERUNS:
+        elif isinstance(failure, ABSENT) and await self._may_pass(failure, reruns):
             return "again"
         if len(self._held) + 1 >= IN_A_ROW:
             raise failure
@@ -86,6 +91,16 @@ class Doubts:
     def hold(self, result: TaskResult) -> None:
         """Keep a result back until it is known whose fault it is."""
         self._held.append(result)
+
+    async def _may_pass(self, failure: CellblockError, reruns: int) -> bool:
+        """Wait for what may be better after it: an engine or endpoint that was away, or room for a sandbox."""
+        was_away = await self._was_away()
+        if reruns >= MAX_RERUNS:
+            return False
+        if not was_away and isinstance(failure, START):
+            await self._sleep(PAUSES_S[reruns])
+            return True
+        return was_away
 
     async def _was_away(self) -> bool:
         """Look until the engine and the endpoint answer; False where they did at once. Raises what they fail with."""

@@ -2,16 +2,20 @@
 
 import os
 import sys
-from typing import Any
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.text import Text
 from typer.core import TyperGroup
 
 from agent.agent import Agent
+from agent.cli.console import CleanConsole
 from agent.cli.options import ModelOptions
 from agent.errors import InterruptedRunError, OutputError
 from agent.limits import Limits
+from agent.text import harmless_json
 from sandbox import Policy
 
 
@@ -29,15 +33,46 @@ app = typer.Typer(
     cls=_Commands,
     rich_markup_mode=None,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    help="A self-hosted, sandboxed code interpreter: a Qwen coder writes Python, a locked container runs it.",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-def story() -> Console:
+def _show_version(asked: bool) -> None:
+    if asked:
+        result(f"cellblock {version('cellblock')}")
+        raise typer.Exit
+
+
+@app.callback()
+def cellblock(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """A self-hosted, sandboxed code interpreter: a Qwen coder writes Python, a locked container runs it."""
+
+
+def story() -> CleanConsole:
     """Where the story goes: stderr."""
-    return Console(stderr=True, highlight=False)
+    return CleanConsole(stderr=True)
+
+
+def page() -> CleanConsole:
+    """Where a result with colours goes: stdout."""
+    return CleanConsole(soft_wrap=True)
+
+
+def tell_notes(notes: Iterable[str]) -> None:
+    """Print what a person should know before the command begins, one line each."""
+    for note in notes:
+        story().print(Text(note, style="yellow"), soft_wrap=True)
+
+
+def ask_to_confirm(question: str) -> bool:
+    """Ask the person at the terminal; anything but yes is no, and so is the end of the input."""
+    story().print(Text(f"{question} [y/N] "), end="", soft_wrap=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def result(text: str) -> None:
@@ -50,6 +85,11 @@ def result(text: str) -> None:
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is buffered, and is written at exit
         raise OutputError(f"Cannot write the result to stdout: {error.strerror}.", mend="df -h") from error
+
+
+def result_json(text: str) -> None:
+    """Write a line of JSON to stdout: the same value, with nothing in it that a terminal obeys."""
+    result(harmless_json(text))
 
 
 def agent_for(asked: ModelOptions, policy: Policy, limits: Limits | None = None) -> Agent:

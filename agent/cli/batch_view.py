@@ -4,7 +4,6 @@ import time
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -13,7 +12,7 @@ from agent.batch.activity import Activity
 from agent.batch.batch import Batch
 from agent.batch.results import TaskResult
 from agent.batch.summary import End, error_lines, table_rows
-from agent.text import cut_middle, plain
+from agent.text import cut_middle, harmless, plain
 
 REFRESH_PER_S = 4
 BAR_CHARS = 30
@@ -66,7 +65,7 @@ class BatchView:
         self._shown += 1
         if not self._console.is_terminal:
             done = self._batch.tally.all.tasks - self._batch.run_here + self._shown
-            self._console.print(escape(f"{done}/{self._batch.total}  {result_line(result)}"), soft_wrap=True)
+            self._console.print(Text(f"{done}/{self._batch.total}  {result_line(result)}"), soft_wrap=True)
         elif result.outcome != "answered" or result.match is False:
             style = "red" if result.outcome == "error" else "yellow"
             self._console.print(Text(result_line(result), style=style, overflow="ellipsis"), no_wrap=True)
@@ -125,13 +124,13 @@ def result_line(result: TaskResult) -> str:
     outcome = f"{result.outcome} ({result.limit})" if result.limit else result.outcome
     match = {True: ", match", False: ", no match", None: ""}[result.match]
     said = " ".join(plain(result.error or result.answer or "").split())
-    told = f"{result.id}: {outcome}{match}, {result.duration_s:.1f} s"
+    told = f"{plain(result.id)}: {outcome}{match}, {result.duration_s:.1f} s"
     return f"{told}: {cut_middle(said, 160, ' … ')}" if said else told
 
 
 def _cells(activity: Activity) -> tuple[Text, str, Text]:
-    doing = " ".join(plain(activity.doing).split())
-    return Text(activity.id), duration(time.monotonic() - activity.begun_s), Text(doing)
+    doing = " ".join(harmless(activity.doing).split())
+    return Text(plain(activity.id)), duration(time.monotonic() - activity.begun_s), Text(doing)
 
 
 def table_lines(batch: Batch) -> list[str]:

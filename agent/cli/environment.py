@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -15,6 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.text import Text
 
 from agent import local
 from agent.cli.app import agent_for, app, result, story
@@ -66,7 +66,7 @@ def image_build(
     """Build the sandbox image, or do nothing where it is there. Prints its name and size."""
     console = story()
     with closing(connect()) as client:
-        info = build_image(client, base=base, progress=lambda line: console.print(escape(line), style="dim"))
+        info = build_image(client, base=base, progress=lambda line: console.print(Text(plain(line), style="dim")))
     result(f"{info.tag}  {info.size_bytes / 1e6:.0f} MB")
 
 
@@ -98,7 +98,7 @@ def model_list() -> None:
 
 def _download(model: local.ModelFile) -> Path:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from agent.cli.app import app, story
 from agent.errors import UsageError
@@ -38,7 +38,7 @@ def export(
 
 
 def _warn(text: str) -> None:
-    story().print(escape(text), style="yellow", soft_wrap=True)
+    story().print(Text(text, style="yellow"), soft_wrap=True)
 
 
 def _print(data: bytes) -> None:

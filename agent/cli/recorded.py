@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from agent.cli.app import app, result
+from agent.cli.app import app, page, result, result_json
 from agent.cli.showing import Shower, show_state, turn_of
 from agent.errors import UsageError
 from agent.record import reading, verification
@@ -25,7 +24,7 @@ def verify(
     """Check that RUN holds what was recorded. Exits with 0 where it does, to its end, and with 1 where it does not."""
     verdict = verification.verify(run)
     if as_json:
-        result(json.dumps({"run": str(run), "state": verdict.state} | asdict(verdict)))
+        result_json(json.dumps({"run": str(run), "state": verdict.state} | asdict(verdict)))
     else:
         counts = f"{verdict.events} events, {verdict.blobs} blobs, {verdict.artifacts} artifacts"
         found = [" ".join(plain(text).split()) for text in (*verdict.problems, *verdict.notes)]
@@ -43,13 +42,13 @@ def show(
     """Show a recorded RUN: what was asked, thought, run, seen and answered, and what each turn took."""
     if turn is not None and go_on:
         raise UsageError("--follow shows all turns: it takes no --turn.", mend=f"cellblock show {run} --turn {turn}")
-    console = Console(highlight=False, soft_wrap=True)
+    console = page()
     events: Iterable[Event] = reading.follow(run) if go_on else reading.read(run).events
     shower: Callable[[Event], None] = Shower(console)
     if turn is not None:
         first, *_ = events = list(events)
         events, shower = turn_of(events, turn), Shower(console, first, in_full=True)
     for event in events:
-        result(event.model_dump_json()) if as_json else shower(event)
+        result_json(event.model_dump_json()) if as_json else shower(event)
     if not as_json and turn is None:
         show_state(reading.read(run), console)

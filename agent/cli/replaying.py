@@ -9,9 +9,13 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agent.cli.app import app, result
+from agent.cli.app import app, page, result_json, tell_notes
+from agent.cli.options import SectionedCommand, with_policy
+from agent.record import transcript
+from agent.replay.narrowing import narrowed
 from agent.replay.replaying import Item, Replay, replay
-from agent.text import cut_middle, plain
+from agent.text import cut_middle, harmless, plain, visible
+from sandbox import Policy
 from sandbox.docker import DockerLauncher
 
 WORDS = {
@@ -24,33 +28,37 @@ STYLES = {"different": "red", "not_run": "yellow"}
 MAX_CODE_CHARS = 60
 
 
-@app.command(name="replay")
+@app.command(name="replay", cls=SectionedCommand)
+@with_policy
 def replay_run(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory or transcript.")],
     update_image: Annotated[
         bool, typer.Option("--update-image", help="Use what the image's name now means, and see what that changes.")
     ] = False,
-    network: Annotated[
-        str, typer.Option("--network", metavar="NETWORK", help="The network of the run, if its cells may have it.")
-    ] = "none",
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+    *,
+    policy: Policy,
 ) -> None:
-    """Run the cells of RUN again, without a model, and compare what comes out; exit code 1 for a difference."""
-    console = Console(highlight=False, soft_wrap=True)
+    """Run the cells of RUN again, without a model, and compare what comes out; exit code 1 for a difference.
+
+    The policy of the run narrows yours: what it asks for beyond that is told, with the option that grants it.
+    """
+    console = page()
+    tell_notes(narrowed(transcript.read(run), policy, update_image=update_image).notes)
 
     async def work() -> Replay:
         async with DockerLauncher() as launcher:
             return await replay(
                 run,
                 launcher,
-                network=network,
+                policy=policy,
                 update_image=update_image,
                 on_item=_ignore if as_json else lambda item: _show(item, console),
             )
 
     done = asyncio.run(work())
     if as_json:
-        result(json.dumps(as_value(done), ensure_ascii=False))
+        result_json(json.dumps(as_value(done), ensure_ascii=False))
     else:
         _show_end(done, console)
     raise typer.Exit(0 if done.is_same else 1)
@@ -97,7 +105,7 @@ def _show(item: Item, console: Console) -> None:
     console.print(
         Text(f"{item.kind + ' ' + plain(item.name):<9} "),
         Text(f"{WORDS[verdict]:<24}", style=STYLES.get(verdict, "green")),
-        Text(f" {what}" + (f"  ({why})" if why else ""), style="dim"),
+        Text(f" {what}" + (f"  ({plain(why)})" if why else ""), style="dim"),
         sep="",
     )
 
@@ -107,16 +115,16 @@ def _show_end(done: Replay, console: Console) -> None:
         if item.comparison.verdict == "different":
             console.print(Text(f"\n── {item.kind} {plain(item.name)}", style="cyan"))
             if item.comparison.why:
-                console.print(Text(item.comparison.why, style="yellow"))
+                console.print(Text(plain(item.comparison.why), style="yellow"))
             for line in item.comparison.diff:
-                console.print(Text(plain(line), style=_diff_style(line)))
+                console.print(Text(harmless(line), style=_diff_style(line)))
     for change in done.changes:
         console.print(Text(plain(change), style="yellow"))
     console.print(Text(summary(done.items), style="bold"))
 
 
 def _first_line(code: str) -> str:
-    lines = [line for line in plain(code).strip().splitlines() if line.strip()]
+    lines = [line for line in visible(code).strip().split("\n") if line.strip()]
     more = " …" if len(lines) > 1 else ""
     return cut_middle(lines[0], MAX_CODE_CHARS, "…") + more if lines else ""
 

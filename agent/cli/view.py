@@ -1,18 +1,29 @@
-"""Shows a run while it goes on: live in a terminal, plainly when piped. Writes to one console only."""
+"""Shows a run while it goes on: live in a terminal, plainly when piped. Writes to one console only.
 
+Code and arguments are shown as they ran, with nothing dropped; all else is plain text.
+"""
+
+import re
+
+from pygments.lexers.python import PythonLexer
 from rich.console import Console
 from rich.live import Live
+from rich.segment import Segment, Segments
+from rich.style import StyleType
 from rich.syntax import Syntax
 from rich.text import Text
 
 from agent import progress
 from agent.progress import Progress
 from agent.prompting.observation import observe
-from agent.text import plain
+from agent.text import harmless, plain, visible
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
 
+PIECE_CHARS = 1 << 16
+"""A longer text is printed piece by piece, and not highlighted: Rich takes hundreds of bytes for each mark or line."""
 TAIL_LINES = 6
 """Of what the model is writing, shown while it writes."""
+_NAMED = re.compile(r"<U\+[0-9A-F]{4,6}>")
 
 
 class RunView:
@@ -37,6 +48,9 @@ class RunView:
         match item:
             case progress.Waiting(what):
                 self._show_live(what)
+            case progress.Noted(what):
+                self._end_live()
+                self._print(Text(plain(what), style="yellow"))
             case progress.ReasoningDelta(text) | progress.TextDelta(text):
                 self._writing = (self._writing + text)[-2000:]
                 self._show_live(self._writing)
@@ -62,15 +76,24 @@ class RunView:
         if text.strip():
             self._print(Text(plain(text).strip(), style="dim italic"))
 
+    def show_written(self, text: str) -> None:
+        """What the model wrote, calls in it included, as it wrote it."""
+        self._print_whole(Text(visible(text)))
+
     def show_code(self, code: str) -> None:
         """A cell's code, highlighted where there is colour."""
         self._print(Text("── run_python", style="cyan"))
-        self._print(Syntax(plain(code).strip("\n"), "python", theme="ansi_dark", background_color="default"))
+        shown = visible(code)
+        if len(shown) > PIECE_CHARS:
+            self._print_whole(Text(shown))
+        else:
+            lexer = PythonLexer(stripnl=False, ensurenl=False)
+            self._print_whole(Syntax("", lexer, theme="ansi_dark", background_color="default").highlight(shown))
         self._print(Text("── output", style="cyan"))
 
     def show_call(self, name: str, arguments: str) -> None:
         """A call of one of the caller's functions."""
-        self._print(Text(f"── {name} {plain(arguments)}", style="cyan"))
+        self._print_whole(Text(f"── {plain(name)} {visible(arguments)}", style="cyan"))
 
     def show_returned(self, observation: str) -> None:
         """What such a function returned."""
@@ -86,10 +109,21 @@ class RunView:
         if execution is None:
             self._print(Text(plain(observation), style="yellow"))
         elif execution.status in ("timeout", "died"):
-            self._print(Text(observe(execution.model_copy(update={"outputs": []})), style="yellow"))
+            self._print(Text(plain(observe(execution.model_copy(update={"outputs": []}))), style="yellow"))
 
-    def _print(self, renderable: Text | Syntax) -> None:
-        self._console.print(renderable, soft_wrap=True)
+    def _print(self, text: Text) -> None:
+        print_long(self._console, text.plain, text.style)
+
+    def _print_whole(self, text: Text) -> None:
+        """Print text that `visible` made: line by line and tab by tab, which Rich would expand."""
+        end, shown = "" if text.plain.endswith("\n") else "\n", text.plain
+        if len(shown) <= PIECE_CHARS:
+            text.highlight_regex(_NAMED, "reverse")
+            self._console.print(Segments(text.render(self._console, end)), soft_wrap=True, end="")
+            return
+        pieces = [shown[begin : begin + PIECE_CHARS] for begin in range(0, len(shown), PIECE_CHARS)]
+        for piece in (*pieces, end):
+            self._console.print(Segments([Segment(piece, self._console.get_style(text.style))]), soft_wrap=True, end="")
 
     def _show_live(self, text: str) -> None:
         """The last lines of what is being written; only a terminal has a place for them."""
@@ -98,7 +132,7 @@ class RunView:
         if self._live is None:
             self._live = Live(console=self._console, transient=True, refresh_per_second=8)
             self._live.start()
-        lines = plain(text).strip().splitlines()[-TAIL_LINES:]
+        lines = harmless(text).strip().split("\n")[-TAIL_LINES:]
         self._live.update(Text("\n".join(lines), style="dim", overflow="ellipsis", no_wrap=True))
 
     def _end_live(self) -> None:
@@ -106,6 +140,15 @@ class RunView:
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+
+def print_long(console: Console, text: str, style: StyleType) -> None:
+    """Print a text piece by piece where it is long."""
+    begin = 0
+    while len(text) - begin > PIECE_CHARS and (end := text.find("\n", begin + PIECE_CHARS)) >= 0:
+        console.print(Text(text[begin:end], style=style), soft_wrap=True)
+        begin = end + 1
+    console.print(Text(text[begin:], style=style), soft_wrap=True)
 
 
 def output_text(output: Output) -> str:

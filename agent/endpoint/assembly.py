@@ -10,19 +10,25 @@ What servers do to the fields of a tool call, and what is made of it:
 """
 
 import json
-import math
 import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent.endpoint.sse import OverlongError
 from agent.endpoint.thinking import OnDelta, ThinkSplitter, split_unopened
 from agent.messages import Reply, ToolCall, Usage
 from agent.text import encodable
 
 __all__ = ["Assembler", "OnDelta", "parse_usage"]
 
+MAX_TOKENS = 1 << 40
+"""No generation has so many: a server that says so is mistaken."""
 _CUT_REASONS = ("max_tokens", "max_output_tokens", "model_length")
 """What some servers say in place of "length"."""
+MAX_CALLS = 512
+MAX_CALL_DELTAS = 200_000
+MAX_NAME_CHARS = 1024
+"""Of the function that is called. Beyond these three, an answer only takes memory and time."""
 _JSON_MARK = re.compile(r'\\.|["{}\[\]\\]', re.DOTALL)
 
 
@@ -45,6 +51,8 @@ class _PartialCall:
             self.name = name
         elif not self.arguments:
             self.name += name
+        if len(self.name) > MAX_NAME_CHARS:
+            raise OverlongError(f"the name of a tool call has more than {MAX_NAME_CHARS} characters")
 
     def is_whole(self) -> bool:
         """Whether the arguments are a closed JSON object. Reads each piece once."""
@@ -78,6 +86,7 @@ class Assembler:
         self._reasoning: list[str] = []
         self._splitter = ThinkSplitter(self._take)
         self._calls: list[_PartialCall] = []
+        self._call_deltas = 0
         self._by_id: dict[str, _PartialCall] = {}
         self._by_index: dict[str, _PartialCall] = {}
         self._usage = Usage()
@@ -129,6 +138,9 @@ class Assembler:
             self._on_delta("text", text)
 
     def _add_call_delta(self, delta: dict[str, Any]) -> None:
+        self._call_deltas += 1
+        if self._call_deltas > MAX_CALL_DELTAS:
+            raise OverlongError(f"its tool calls come in more than {MAX_CALL_DELTAS:,} pieces")
         function = delta.get("function")
         function = function if isinstance(function, dict) else delta
         index, name = delta.get("index"), _text(function.get("name"))
@@ -148,6 +160,8 @@ class Assembler:
         if same is None or is_other:
             same = _PartialCall(call_id, index, guessed=is_other and not call_id)
             self._calls.append(same)
+            if len(self._calls) > MAX_CALLS:
+                raise OverlongError(f"more than {MAX_CALLS} tool calls")
         same.id, same.index = same.id or call_id, index if same.index is None else same.index
         if call_id:
             self._by_id[call_id] = same
@@ -218,7 +232,7 @@ def _larger(one: Usage, other: Usage) -> Usage:
 
 
 def parse_usage(usage: dict[str, Any]) -> Usage:
-    """Token counts from a `usage` object; what is missing or not a number counts as zero.
+    """Token counts from a `usage` object; what is missing or cannot be a number of tokens counts as zero.
 
     Model Studio tells hits of an explicit cache from others by `"cache_type": "ephemeral"`.
     """
@@ -227,7 +241,7 @@ def parse_usage(usage: dict[str, Any]) -> Usage:
         value = container.get(name) if isinstance(container, dict) else None
         if not isinstance(value, int | float) or isinstance(value, bool):
             return 0
-        return int(value) if 0 <= value < math.inf else 0
+        return int(value) if 0 <= value <= MAX_TOKENS else 0
 
     details = usage.get("prompt_tokens_details")
     cached, created = count(details, "cached_tokens"), count(details, "cache_creation_input_tokens")

@@ -1,6 +1,7 @@
 """One line about each way in which an endpoint fails: what it did, which value, and the command that mends it."""
 
 import re
+import shlex
 from collections.abc import Sequence
 
 import httpx2
@@ -22,6 +23,7 @@ from agent.endpoint.failures import (
     words_in,
 )
 from agent.endpoint.sse import BrokenEventError, OverlongError
+from agent.endpoint.wire import ElsewhereError
 from agent.errors import AccessError, ContentFilterError, ContextLengthError, EndpointError, UnreachableError
 from agent.messages import Attempt
 
@@ -62,6 +64,10 @@ def _told(error: Exception, endpoint: Endpoint, tried: str) -> EndpointError:
         )
     if is_filtered(error):
         return ContentFilterError(f"{start} stopped the request by its content filter: {words}.")
+    if isinstance(error, ElsewhereError):
+        url = error.url.removesuffix("/chat/completions").removesuffix("/models")
+        what = f"redirects to another origin, {url!r}; nothing was sent there"
+        return AccessError(f"{start} {what}.", mend=f"cellblock run --base-url {shlex.quote(url)} ..., if you trust it")
     kind, what, mend = _failing(error, endpoint, words)
     return kind(f"{start} {what}{tried}.", mend=mend)
 

@@ -5,7 +5,6 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 import anyio
 import httpx2
@@ -24,6 +23,7 @@ from agent.endpoint.failures import (
     error_in,
 )
 from agent.endpoint.sse import OverlongError, ValueReader
+from agent.endpoint.wire import open_http
 
 CONNECT_TIMEOUT_S = 10.0
 SILENCE_TIMEOUT_S = 300.0
@@ -37,24 +37,19 @@ DRAIN_TIMEOUT_S = 0.1
 FILTER_REASONS = ("content_filter",)
 BREAK_REASONS = ("error", "abort")
 """What servers call the end of a generation that failed."""
-MAX_ANSWER_BYTES = 128 << 20
-MAX_REFUSAL_BYTES = 64 << 10
-"""Of the body beside a status that is no success; the rest is not read."""
 
 _LOST = (httpx2.RequestError, httpx2.StreamError, ssl.SSLError, anyio.EndOfStream)
 
 
 def open_client(endpoint: Endpoint, headers: Mapping[str, str]) -> openai.AsyncOpenAI:
     """A client that tries nothing again by itself. Close it when done."""
+    timeout = openai.Timeout(SILENCE_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
     return openai.AsyncOpenAI(
         base_url=endpoint.base_url,
         api_key=endpoint.api_key.get_secret_value(),
-        timeout=openai.Timeout(SILENCE_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-        default_headers=headers,
+        timeout=timeout,
         max_retries=0,
-        http_client=openai.DefaultAsyncHttpxClient(
-            trust_env=not _is_loopback(endpoint.base_url), event_hooks={"response": [_bound]}
-        ),
+        http_client=open_http(endpoint, headers, timeout),
     )
 
 
@@ -116,49 +111,14 @@ async def _values(client: openai.AsyncOpenAI, body: Mapping[str, Any], reader: V
 
 
 async def _read(pieces: AsyncIterator[bytes], reader: ValueReader) -> AsyncIterator[Any]:
-    left_bytes = MAX_ANSWER_BYTES
     async for piece in pieces:
-        left_bytes -= len(piece)
-        if left_bytes < 0:
-            raise OverlongError(f"more than {MAX_ANSWER_BYTES >> 20} MiB")
         for value in reader.feed(piece):
             yield value
         if reader.is_done:
             break
     for value in reader.end():
         yield value
-    with suppress(TimeoutError, *_LOST):  # what was said is whole
+    with suppress(TimeoutError, OverlongError, *_LOST):  # what was said is whole
         async with asyncio.timeout(DRAIN_TIMEOUT_S):
             async for _ in pieces:
                 pass
-
-
-async def _bound(response: httpx2.Response) -> None:
-    """Read no endless body: the client reads an error, and what is no stream, as a whole."""
-    if isinstance(response.stream, httpx2.AsyncByteStream):
-        max_bytes = 2 * MAX_ANSWER_BYTES if response.is_success else MAX_REFUSAL_BYTES
-        response.stream = _Beginning(response.stream, max_bytes)
-
-
-class _Beginning(httpx2.AsyncByteStream):
-    """The first bytes of a body."""
-
-    def __init__(self, whole: httpx2.AsyncByteStream, max_bytes: int) -> None:
-        self._whole = whole
-        self._max_bytes = max_bytes
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        left_bytes = self._max_bytes
-        async for piece in self._whole:
-            yield piece[:left_bytes]
-            left_bytes -= len(piece)
-            if left_bytes <= 0:
-                break
-
-    async def aclose(self) -> None:
-        await self._whole.aclose()
-
-
-def _is_loopback(url: str) -> bool:
-    """Whether no proxy stands between us and the endpoint, whatever the environment says."""
-    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")

@@ -168,7 +168,8 @@ def said_of(error: BaseException) -> str:
     if not isinstance(error, openai.APIError):
         return ""
     body = error.body if isinstance(error.body, dict) else {}
-    return " ".join(str(part) for part in (error.message, body.get("code"), body.get("type"), words_in(error.body)))
+    parts = (error.message, body.get("code"), body.get("type"), words_in(error.body))
+    return " ".join(str(part)[:MAX_SAID_CHARS] for part in parts)
 
 
 def words_in(body: object, depth: int = 0) -> str:

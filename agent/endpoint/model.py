@@ -109,7 +109,7 @@ class Model:
             return []
         except TimeoutError as error:
             raise as_endpoint_error(SilentAnswerError(f"no list after {LIST_TIMEOUT_S:g} s"), self.endpoint) from error
-        except (openai.OpenAIError, ValueError, RecursionError) as error:
+        except FAILURES as error:
             raise as_endpoint_error(error, self.endpoint) from error
         data = listed.get("data") if isinstance(listed, dict) else None
         found = [entry.get("id") for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []

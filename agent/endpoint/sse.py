@@ -15,8 +15,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-MAX_EVENT_BYTES = 32 << 20
-"""Of one event, or of a whole answer that is not streamed."""
+MAX_EVENT_BYTES = 4 << 20
+"""Of one event, or of a whole answer that is not streamed. Parsed, it may take 35 times as much."""
+MAX_VALUES = 500_000
+"""In one answer; each takes memory of its own, however short it is."""
 MAX_STRAY_CHARS = 200
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -38,7 +40,7 @@ class ValueReader:
         """Whether the server said that it has sent all; what comes after is passed over."""
         self.texts: list[str] = []
         """Of the values so far, each on one line."""
-        self._rest: list[bytes] = []
+        self._rest = bytearray()
         self._after_cr = False
         self._data: list[str] = []
         self._other: list[str] = []
@@ -61,7 +63,7 @@ class ValueReader:
 
     def end(self) -> Iterator[Any]:
         """The values that the end of the body ends. Raises BrokenEventError."""
-        for line in (b"".join(self._rest), b""):
+        for line in (bytes(self._rest), b""):
             yield from self._take(line)
         if not self._has_events:
             yield from self._values(self._other)
@@ -71,9 +73,9 @@ class ValueReader:
         self._after_cr = piece.endswith(b"\r") if piece else self._after_cr
         *ended, rest = _LINE_END.split(piece[begin:])
         for line in ended:
-            yield b"".join([*self._rest, line])
+            yield bytes(self._rest + line)
             self._rest.clear()
-        self._rest.append(rest)
+        self._rest += rest
 
     def _take(self, line: bytes) -> Iterator[Any]:
         """One line; an empty one ends an event."""
@@ -100,7 +102,7 @@ class ValueReader:
         text = "\n".join(lines).strip()
         whole = _object(text)
         if whole is not None:
-            self.texts.append(text if len(lines) == 1 else json.dumps(whole))
+            self._note(text if len(lines) == 1 else json.dumps(whole))
             yield whole
             return
         for line in map(str.strip, lines):
@@ -111,8 +113,13 @@ class ValueReader:
                 value = _object(line)
                 if value is None:
                     raise BrokenEventError(f"an event that ends in {line[-80:]!r}")
-                self.texts.append(line)
+                self._note(line)
                 yield value
+
+    def _note(self, text: str) -> None:
+        self.texts.append(text)
+        if len(self.texts) > MAX_VALUES:
+            raise OverlongError(f"more than {MAX_VALUES:,} events")
 
 
 def _object(text: str) -> Any:

@@ -10,7 +10,7 @@ from agent.errors import UsageError
 from agent.export.comparable import comparable
 from agent.record import transcript
 from agent.record.events import Event
-from agent.text import encodable
+from agent.text import encodable, harmless
 
 FORMATS = ("ipynb", "md", "html", "py", "messages", "responses")
 
@@ -35,7 +35,7 @@ def check_format(to: str) -> None:
 
 
 def exported(events: list[Event], to: str, *, normalize: bool = False) -> str:
-    """The events in another format; text that every file can hold and that ends with a newline."""
+    """The events in another format; text that every file can hold and no screen obeys, and that ends with a newline."""
     module = import_module(f"agent.export.{to}")
     text: str = module.export(comparable(events) if normalize else events)
-    return encodable(text)
+    return encodable(harmless(text))

@@ -19,7 +19,7 @@ from agent.export.outputs import Image, as_json, image_in, mime_text, one_line, 
 from agent.export.story import Cell, Question, finished_of, started_of, story
 from agent.export.words import ending_line, facts
 from agent.record.events import Event, RunStarted
-from agent.text import plain
+from agent.text import harmless, plain, visible
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Output, StreamOutput
 
 
@@ -37,7 +37,7 @@ def export(events: list[Event]) -> str:
     started = started_of(events)
     pieces = list(story(events))
     style = _package_text("page.css")
-    return _page().render(
+    page = _page().render(
         title=one_line(plain(started.task)) if started else "A Cellblock run",
         style=Markup(style),
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
@@ -49,6 +49,7 @@ def export(events: list[Event]) -> str:
         policy=_policy(started) if started else "",
         badge=_badge,
     )
+    return harmless(page, named="&lt;U+{:04X}&gt;")
 
 
 @cache
@@ -62,6 +63,7 @@ def _page() -> Template:
         "markdown": rich_text.markdown,
         "plain": plain,
         "shown": _shown,
+        "visible": visible,
     }
     return environment.from_string(_package_text("page.html"))
 

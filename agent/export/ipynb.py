@@ -13,7 +13,10 @@ from agent.export.outputs import as_json, mime_text, stream_text
 from agent.export.story import Answer, Called, Cell, Ending, Piece, Question, Remark, Said, Thinking, started_of, story
 from agent.export.words import ending_line, facts, file_table
 from agent.record.events import Event, RunStarted
+from agent.text import acts, plain, visible
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Output, StreamOutput
+
+_UNSEEN = "The next cell holds characters that are not seen, named here:"
 
 
 def export(events: list[Event]) -> str:
@@ -45,25 +48,27 @@ def _provenance(started: RunStarted) -> dict[str, Any]:
 def _cells(piece: Piece) -> Iterator[dict[str, Any]]:
     match piece:
         case Question():
-            yield _markdown(f"## Question\n\n{contained(piece.text.strip())}")
+            yield _markdown(f"## Question\n\n{contained(plain(piece.text).strip())}")
             if piece.files:
                 needs = "Running this again takes these files, in the folder of the notebook and in `/workspace`:"
                 yield _markdown(f"{needs}\n\n{file_table(piece.files)}")
         case Thinking():
-            yield _markdown(f"<details><summary>Thinking</summary>\n\n{fenced(piece.text)}\n\n</details>")
+            yield _markdown(f"<details><summary>Thinking</summary>\n\n{fenced(plain(piece.text))}\n\n</details>")
         case Said():
-            yield _markdown(contained(piece.text))
+            yield _markdown(contained(plain(piece.text)))
         case Cell():
+            if acts(piece.code.replace("\r\n", "\n")):
+                yield _markdown(f"{_UNSEEN}\n\n{fenced(visible(piece.code), 'python')}")
             yield _code(piece)
             if piece.notes:
                 yield _markdown(quoted(escaped("\n".join(piece.notes))))
         case Called():
             call = f"The model called {in_code(piece.tool)}, a function of the user's:"
-            yield _markdown(f"{call}\n\n{fenced(piece.arguments, 'json')}\n\n{fenced(piece.returned)}")
+            yield _markdown(f"{call}\n\n{fenced(visible(piece.arguments), 'json')}\n\n{fenced(plain(piece.returned))}")
         case Remark():
             yield _markdown(quoted(escaped(piece.text)))
         case Answer():
-            yield _markdown(f"## Answer\n\n{contained(piece.text.strip())}")
+            yield _markdown(f"## Answer\n\n{contained(plain(piece.text).strip())}")
         case Ending():
             yield _markdown(escaped(ending_line(piece.finished)))
             if piece.finished and piece.finished.artifacts:

@@ -4,7 +4,7 @@ import re
 
 from markdown_it import MarkdownIt
 
-from agent.text import plain
+from agent.text import acts, plain
 
 MAX_MARKDOWN_CHARS = 10_000
 """Longer text is shown as it is: reading Markdown can take time that grows with its square."""
@@ -25,7 +25,7 @@ def in_code(text: str) -> str:
 def fenced(text: str, language: str = "text") -> str:
     """Text in a fence that nothing in it can close."""
     fence = "`" * max(3, 1 + max((len(run) for run in _BACKTICKS.findall(text)), default=0))
-    return f"{fence}{language}\n{text.rstrip(chr(10))}\n{fence}"
+    return f"{fence}{language}\n{text}{'' if text.endswith(chr(10)) else chr(10)}{fence}"
 
 
 def quoted(text: str) -> str:
@@ -42,11 +42,14 @@ def escaped(text: str) -> str:
 def contained(text: str) -> str:
     """A model's Markdown where it keeps to itself; else in a fence.
 
-    HTML in it could hide what follows, and so could a fence or a list that it does not end.
+    HTML in it could hide what follows, and so could a fence or a list that it does not end; a character reference
+    could turn the direction of what is read.
     """
     if len(text) > MAX_MARKDOWN_CHARS:
         return fenced(text)
     tokens = MarkdownIt("commonmark").enable("table").parse(f"{text}\n\n{_SENTINEL}")
-    kinds = {child.type for token in tokens for child in (token, *(token.children or ()))}
+    parts = [part for token in tokens for part in (token, *(token.children or ()))]
+    kinds = {part.type for part in parts}
     is_whole = len(tokens) > 1 and tokens[-1].level == 0 and tokens[-2].content == _SENTINEL
-    return text if is_whole and not kinds & {"html_block", "html_inline"} else fenced(text)
+    is_tame = not kinds & {"html_block", "html_inline"} and not any(acts(part.content) for part in parts)
+    return text if is_whole and is_tame else fenced(text)

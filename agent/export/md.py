@@ -10,7 +10,7 @@ from agent.export.outputs import as_json, image_in, mime_text, stream_text, text
 from agent.export.story import Answer, Called, Cell, Ending, Piece, Question, Remark, Said, Thinking, started_of, story
 from agent.export.words import ending_line, facts, file_table
 from agent.record.events import Event
-from agent.text import plain
+from agent.text import plain, visible
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Output, StreamOutput
 
 
@@ -39,8 +39,8 @@ def _parts(piece: Piece) -> Iterator[str]:
             yield from _cell(piece)
         case Called():
             yield f"**Call** of {in_code(piece.tool)}:"
-            yield fenced(plain(piece.arguments), "json")
-            yield fenced(plain(piece.returned))
+            yield fenced(visible(piece.arguments), "json")
+            yield fenced(_output_text(piece.returned))
         case Remark():
             yield quoted(escaped(piece.text))
         case Answer():
@@ -55,7 +55,7 @@ def _parts(piece: Piece) -> Iterator[str]:
 
 def _cell(cell: Cell) -> Iterator[str]:
     yield f"**Cell {cell.number}**"
-    yield fenced(plain(cell.code), "python")
+    yield fenced(visible(cell.code), "python")
     for output in cell.execution.outputs if cell.execution else []:
         yield _output(output)
     if cell.notes:
@@ -65,9 +65,9 @@ def _cell(cell: Cell) -> Iterator[str]:
 def _output(output: Output) -> str:
     match output:
         case StreamOutput():
-            return fenced(plain(stream_text(output)))
+            return fenced(_output_text(stream_text(output)))
         case ErrorOutput():
-            return fenced(plain("\n".join(output.traceback)))
+            return fenced(_output_text("\n".join(output.traceback)))
         case DisplayData() | ExecuteResult():
             return _bundle(output)
 
@@ -82,4 +82,8 @@ def _bundle(output: DisplayData | ExecuteResult) -> str:
         return contained(plain(mime_text(data["text/markdown"])))
     text = text_in(data)
     is_json = "application/json" in data and text == as_json(data["application/json"])
-    return fenced(plain(text), "json" if is_json else "text")
+    return fenced(_output_text(text), "json" if is_json else "text")
+
+
+def _output_text(text: str) -> str:
+    return plain(text).rstrip("\n")

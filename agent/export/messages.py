@@ -8,13 +8,15 @@ import json
 from agent.messages import Message
 from agent.record.events import Event, RunStarted
 from agent.record.history import messages_of
+from agent.text import harmless_json
 
 
 def export(events: list[Event]) -> str:
     """The run as one line of a JSONL file."""
     tools = [tool for event in events if isinstance(event, RunStarted) for tool in event.tools]
     messages = _answered(messages_of(events, with_prefix=False, with_marks=False))
-    return json.dumps({"messages": messages, "tools": tools}, ensure_ascii=False, sort_keys=True) + "\n"
+    line = {"messages": messages, "tools": tools}
+    return harmless_json(json.dumps(line, ensure_ascii=False, sort_keys=True)) + "\n"
 
 
 def _answered(messages: list[Message]) -> list[Message]:

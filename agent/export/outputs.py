@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.prompting.words import OBSERVATION
-from agent.text import encodable
+from agent.text import encodable, harmless_json
 from sandbox import StreamOutput
 
 _SIGNATURES = {
@@ -82,12 +82,12 @@ def text_in(data: Mapping[str, Any]) -> str:
 
 
 def as_json(value: Any) -> str:
-    """JSON that is the same on every machine and that every parser takes: no NaN, no lone surrogates."""
+    """JSON that is the same on every machine, that every parser takes and no terminal obeys: no NaN, no surrogates."""
     try:
         text = _dumped(value)
     except ValueError:
         text = _dumped(json.loads(json.dumps(value), parse_constant=lambda _: None))
-    return encodable(text)
+    return harmless_json(encodable(text))
 
 
 def _dumped(value: Any) -> str:

@@ -1,8 +1,8 @@
 """A script: the cells that succeeded, in order, with the questions and answers as comments; always valid Python.
 
 Code stands in the script as it ran wherever that is Python for the script as well. What only IPython knows is written
-as Python knows it (`agent.export.magics`), and cells with `await` at their top level, or with syntax newer than the
-Python that exports, stand as text that `run_cell` runs.
+as Python knows it (`agent.export.magics`), and cells with `await` at their top level, with syntax newer than the Python
+that exports, or with characters that an editor hides or obeys, stand as text that `run_cell` runs.
 """
 
 import warnings
@@ -14,7 +14,7 @@ from agent.export.outputs import one_line
 from agent.export.story import Answer, Cell, Ending, Piece, Question, started_of, story
 from agent.export.words import ending_line
 from agent.record.events import Event
-from agent.text import encodable, plain
+from agent.text import acts, encodable, plain, visible
 from sandbox import ErrorOutput
 
 _RUN_CELL = '''\
@@ -90,7 +90,7 @@ def _blocks(piece: Piece, *, as_text: bool) -> Iterator[str]:
         case Cell() if piece.succeeded:
             yield _comment(f"── Cell {piece.number}") + _code(piece.code, as_text=as_text)
         case Cell():
-            yield _comment(f"── Cell {piece.number}, {_failure(piece)}\n{piece.code.rstrip()}")
+            yield _comment(f"── Cell {piece.number}, {_failure(piece)}") + _commented(piece.code)
         case Answer():
             yield _comment(f"── Answer\n{piece.text.strip()}")
         case Ending():
@@ -98,11 +98,10 @@ def _blocks(piece: Piece, *, as_text: bool) -> Iterator[str]:
 
 
 def _code(code: str, *, as_text: bool) -> str:
+    code = code.replace("\r\n", "\n")  # as Python reads it
     if not as_text and len(code) <= MAX_PARSED_CHARS:
-        if is_valid(code):
-            return f"{code.rstrip()}\n"
-        code = as_python(code)
-        if is_valid(code):
+        code = code if is_valid(code) else as_python(code)
+        if is_valid(code) and not acts(code):
             return f"{code.rstrip()}\n"
     return f"run_cell({_literal(code)})\n"
 
@@ -126,3 +125,8 @@ def _failure(cell: Cell) -> str:
 
 def _comment(text: str) -> str:
     return "".join(f"# {line}".rstrip() + "\n" for line in plain(text).splitlines())
+
+
+def _commented(code: str) -> str:
+    lines = visible(code).removesuffix("\n").split("\n")
+    return "".join(f"# {line}\n" if line else "#\n" for line in lines)

@@ -19,7 +19,7 @@ from pygments.lexers import PythonLexer
 
 from agent.calls.pycode import MAX_PARSED_CHARS
 from agent.export.markdown import MAX_MARKDOWN_CHARS
-from agent.text import encodable, plain
+from agent.text import encodable, plain, visible
 
 MAX_TAGS = 10_000
 MAX_CLONED_TAGS = 200_000
@@ -50,8 +50,8 @@ def clean(html: str) -> Markup | None:
 
 
 def code(source: str) -> Markup:
-    """Python, coloured by classes; escaped alone where it is too long."""
-    text = plain(source).rstrip("\n")
+    """Python as it ran, coloured by classes; escaped alone where it is too long."""
+    text = visible(source).rstrip("\n")
     if len(text) > MAX_PARSED_CHARS:
         return Markup.escape(text)
     return Markup(highlight(text, _lexer(), _formatter()).rstrip("\n"))

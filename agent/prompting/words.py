@@ -22,6 +22,7 @@ OBSERVATION = {
     "repeated_frame": "[the same {count} more times]",
     "not_run": "The code was not run. {why}",
     "turn_over": "The turn was stopped before.",
+    "no_calls_left": "The limit on calls is reached.",
     "abandoned": "The code was stopped before its end.",
     "output": "Output:\n{text}",
     "tool_failed": "{name} failed: {error}",

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from agent.record.artifacts import FOLDER, inside
 from agent.record.events import Instructed
+from agent.record.reading import ARTIFACTS
 from agent.record.transcript import Recorded, read, utc_now
 from agent.replay.comparing import CHANCE, Comparison, compare, compare_cells, is_chance
-from agent.replay.rerun import Rerun, policy_of
+from agent.replay.rerun import MAX_READ_BYTES, Rerun, policy_of
 from agent.replay.showing import Shown, shown, shown_file
 from agent.replay.steps import PassOver, RunCell, steps_of
 from sandbox import Description, Execution, Launcher, Policy, SandboxInfo
@@ -70,24 +70,25 @@ async def replay(
     run: Path | str,
     launcher: Launcher,
     *,
-    network: str = "none",
+    policy: Policy | None = None,
     update_image: bool = False,
     on_item: Callable[[Item], None] = ignore,
 ) -> Replay:
     """Run the cells of a recorded run again and compare each output and file with the record.
 
-    `network` is the one that the run had, where its cells may have it again; else UsageError is raised.
+    The record's own policy narrows `policy`, and widens it nowhere; UsageError is raised for a network or an image that
+    `policy` does not name.
     `on_item` hears each as it comes, before a difference is looked into: then the run is replayed again, to see
     whether it differs from itself. Raises TranscriptError, and SandboxError where no sandbox like the recorded one can
     be had.
     """
     recorded = read(Path(run))
-    policy = policy_of(recorded, network=network, update_image=update_image)
-    policy = policy.model_copy(update={"session_timeout_s": SESSION_S})
-    first = await _pass(recorded, launcher, policy, on_item)
+    narrow = policy_of(recorded, policy or Policy(), update_image=update_image)
+    narrow = narrow.model_copy(update={"session_timeout_s": SESSION_S})
+    first = await _pass(recorded, launcher, narrow, on_item, update_image=update_image)
     passes, items = [first], first.items
     while any(_is_open(item) for item in items) and len(passes) < MAX_REPLAYS:
-        passes.append(await _pass(recorded, launcher, policy, ignore))
+        passes.append(await _pass(recorded, launcher, narrow, ignore, update_image=update_image))
         items = [_looked_into(item, recorded, passes) for item in items]
     return Replay(items, _changes(recorded, first))
 
@@ -96,7 +97,9 @@ def _is_open(item: Item) -> bool:
     return item.comparison.verdict == "different" and item.comparison.why is None
 
 
-async def _pass(recorded: Recorded, launcher: Launcher, policy: Policy, on_item: Callable[[Item], None]) -> _Pass:
+async def _pass(
+    recorded: Recorded, launcher: Launcher, policy: Policy, on_item: Callable[[Item], None], *, update_image: bool
+) -> _Pass:
     items: list[Item] = []
     seen: dict[tuple[str, str], Shown] = {}
     day = utc_now().date().isoformat()
@@ -105,7 +108,7 @@ async def _pass(recorded: Recorded, launcher: Launcher, policy: Policy, on_item:
         items.append(item)
         on_item(item)
 
-    async with Rerun(launcher, policy, recorded) as rerun:
+    async with Rerun(launcher, policy, recorded, update_image=update_image) as rerun:
         info, description = rerun.session.info, await rerun.session.describe()
         for step in steps_of(recorded.events):
             execution = await rerun.do(step)
@@ -153,10 +156,12 @@ def _shown_now(rerun: Rerun, name: str, expected: str, day: str) -> Shown:
 
 def _shown_then(recorded: Recorded, name: str, sha256: str) -> Shown:
     day = recorded.events[-1].time[:10]
-    path = inside(recorded.directory / FOLDER, name)
-    if path is None or path.is_symlink() or not path.is_file():
+    try:
+        with recorded.folder.reading(f"{ARTIFACTS}/{name}") as file:
+            data = file.read(MAX_READ_BYTES + 1)
+    except OSError:
         return _shown_hash(sha256)
-    return shown_file(path.read_bytes(), day)
+    return shown_file(data, day) if len(data) <= MAX_READ_BYTES else _shown_hash(sha256)
 
 
 def _shown_hash(sha256: str | None) -> Shown:

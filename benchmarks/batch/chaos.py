@@ -14,7 +14,7 @@ from agent.batch.results import ABANDONED, RESULTS
 from benchmarks.batch.endpoint import served
 from benchmarks.batch.tasks import FAULTS, Asked, write
 from sandbox.docker import connect
-from sandbox.docker.orphans import LABEL, OWNER
+from sandbox.docker.orphans import LABEL, OWNER, own_label
 
 OPTIONS = ("--memory", "256m", "--cell-timeout", "2", "--interrupt-grace", "1", "--max-seconds", "120")
 ORPHAN_LIMIT_S = 10.0
@@ -97,11 +97,12 @@ def _memory_bytes(pid: int) -> int:
 def _left_of(pids: list[int]) -> int:
     """Containers of processes that are over; each has a moment to notice."""
     deadline = time.monotonic() + ORPHAN_LIMIT_S
+    here = own_label().rsplit("/", 2)[0]
     with closing(connect()) as client:
         while True:
             found = client.api.containers(all=True, filters={"label": LABEL})
             owners = [one["Labels"].get(OWNER, "") for one in found]
-            left = [owner for owner in owners if any(f"/{pid}/" in owner for pid in pids)]
+            left = [owner for owner in owners if owner.startswith(tuple(f"{here}/{pid}/" for pid in pids))]
             if not left or time.monotonic() > deadline:
                 return len(left)
             time.sleep(SAMPLE_EVERY_S)

@@ -8,6 +8,7 @@ import docker
 
 from sandbox.docker.engine import CONNECT_TIMEOUT_S, connect, engine_errors
 from sandbox.docker.seccomp import security_options
+from sandbox.docker.users import own_ids, read_id_map
 from sandbox.errors import EngineError
 from sandbox.policy import Policy
 
@@ -21,9 +22,12 @@ class Engine:
     host: str
     """Operating system, kernel and architecture of its machine."""
     runtimes: frozenset[str]
+    default_runtime: str
     cpus: float
     system_calls: tuple[str, ...]
     """The part of SecurityOpt that limits system calls."""
+    ids: range
+    """The uids and gids that sandboxes get."""
     mark: tuple[str | None, str | None]
     """What it answers to a ping; see `ping`."""
 
@@ -36,7 +40,17 @@ class Engine:
                 facts, mark = client.info(), ping(client)
             name = f"docker {facts['ServerVersion']}"
             host = " · ".join(facts.get(key, "") for key in ("OperatingSystem", "KernelVersion", "Architecture"))
-            return cls(client, name, host, frozenset(facts["Runtimes"]), facts["NCPU"], security_options(facts), mark)
+            return cls(
+                client,
+                name,
+                host,
+                runtimes=frozenset(facts["Runtimes"]),
+                default_runtime=facts.get("DefaultRuntime", ""),
+                cpus=facts["NCPU"],
+                system_calls=security_options(facts),
+                ids=own_ids(facts, read_id_map()),
+                mark=mark,
+            )
         except EngineError:
             client.close()
             raise

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,7 +21,7 @@ from sandbox.docker.engine import engine_errors
 from sandbox.docker.facts import Engine, check_network, check_runtime
 from sandbox.docker.image import ImageInfo, default_image, require_image
 from sandbox.docker.lock import MASKED_PATHS, host_config
-from sandbox.docker.orphans import LABEL, OWNER, own_label
+from sandbox.docker.orphans import LABEL, OWNER, START_LIMIT, START_TOKEN, own_label
 from sandbox.docker.removal import Removals, settled
 from sandbox.errors import EngineError
 from sandbox.launcher import BOOTSTRAP, SandboxInfo
@@ -29,6 +30,10 @@ from sandbox.policy import Policy
 STDOUT, STDERR = 1, 2
 STREAM_HEADER = struct.Struct(">BxxxL")  # POST /containers/{id}/attach, "Stream format" in the engine's API
 LAST_WORDS_BYTES = 4096
+MAX_TAKEN = 100
+"""How often a start may meet a uid that another sandbox has before it fails."""
+IDENTITY = {"HOME": "/workspace", "USER": "cellblock", "LOGNAME": "cellblock"}
+"""What an entry in the image's passwd would say: a uid of its own has none there."""
 MAX_STARTING = 8
 """Containers that one launcher starts at the same time; more wait."""
 
@@ -123,6 +128,10 @@ class DockerLauncher:
     ) -> None:
         await self.close()
 
+    async def sweep(self) -> None:
+        """Remove what was created and never started, by anyone, if the engine answers."""
+        await settled(self._removals.begin(self._sweep))
+
     async def close(self) -> None:
         """Remove what could not be removed before, if the engine answers, and close the connections to it."""
         if self._removals.has_left:
@@ -140,6 +149,10 @@ class DockerLauncher:
             self._removals.retry(self._engine.client)
             return self._engine
 
+    def _sweep(self) -> None:
+        with suppress(EngineError):
+            self._removals.sweep(self._current_engine().client)
+
     def _forget_engine(self) -> None:
         if self._engine is not None:
             self._engine.client.close()
@@ -150,12 +163,14 @@ class DockerLauncher:
         check_runtime(engine.runtimes, policy)
         check_network(engine.client, policy)
         image = require_image(engine.client, policy.image or default_image())
-        name = f"cellblock-{secrets.token_hex(8)}"
+        token = secrets.token_hex(8)
         try:
-            return start_container(engine, image, name, policy)
+            return start_container(engine, image, token, policy)
         except BaseException:
-            self._removals.remove(engine.client, name)
+            self._removals.remove_start(engine.client, token)
             raise
+        finally:
+            self._removals.begin(self._removals.sweep, engine.client)
 
     def _undo(self, start: Future[Started]) -> None:
         """Take down what a launch has started that is not wanted any more, as soon as it has."""
@@ -166,37 +181,22 @@ class DockerLauncher:
             self._removals.remove(started.client, started.info.sandbox_id)
 
 
-def start_container(engine: Engine, image: ImageInfo, name: str, policy: Policy) -> Started:
-    """Create, attach and start a container. It may be there, by its name, even where this fails.
+def start_container(engine: Engine, image: ImageInfo, token: str, policy: Policy) -> Started:
+    """Create, attach and start a container. It may be there, with the token, even where this fails.
+
+    Nothing else stands between the three: an owner that dies there leaves a container that never starts.
 
     Raises:
         ImageError: the image is gone meanwhile.
         EngineError: the engine refused, or its stream cannot be used.
     """
     api = engine.client.api
+    streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
     with engine_errors("start a container"):
-        try:
-            container_id = api.create_container(
-                image.id,
-                name=name,  # ours, so that it can be removed even if the answer is lost
-                entrypoint=["python3", "-c", BOOTSTRAP],  # in place of an image's own, which would be the init
-                stop_signal="SIGKILL",  # an init ignores the usual one
-                user=policy.user,
-                working_dir="/workspace",
-                environment={"HOME": "/workspace", **policy.variables()},
-                stdin_open=True,  # with attached stdin also StdinOnce: the guest's stdin ends with this process
-                network_disabled=policy.network == "none",
-                labels={LABEL: "1", OWNER: own_label()},
-                host_config=api.create_host_config(**host_config(policy, engine.cpus, engine.system_calls))
-                | {"MaskedPaths": MASKED_PATHS},  # for which docker-py has no argument
-            )["Id"]
-        except docker.errors.ImageNotFound:
-            require_image(engine.client, image.tag)
-            raise
-        streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+        container_id = create_container(engine, image, token, policy)
         with closing(plain_socket(api.attach_socket(container_id, params=streams))) as stream:
-            runtime = api.inspect_container(container_id)["HostConfig"]["Runtime"]
             api.start(container_id)
+            runtime = _runtime(engine, container_id)
             kept = stream.dup()
     info = SandboxInfo(
         backend="docker",
@@ -208,6 +208,55 @@ def start_container(engine: Engine, image: ImageInfo, name: str, policy: Policy)
         sandbox_id=container_id,
     )
     return Started(engine.client, info, kept)
+
+
+def create_container(engine: Engine, image: ImageInfo, token: str, policy: Policy) -> str:
+    """Create a container under the policy's user, or under one that no other sandbox of the engine has.
+
+    The engine gives a name once, so a container that is named after its uid has it alone, whoever else starts some.
+    """
+    for _ in range(MAX_TAKEN):
+        own_id = secrets.choice(engine.ids)
+        user = policy.user or f"{own_id}:{own_id}"
+        name = f"cellblock-{token if policy.user else own_id}"
+        try:
+            return _create(engine, image, policy, name, user, token)
+        except docker.errors.ImageNotFound:
+            require_image(engine.client, image.tag)
+            raise
+        except docker.errors.APIError as error:
+            if error.status_code != HTTPStatus.CONFLICT:
+                raise
+    raise EngineError(f"The engine has no free user for a sandbox: {MAX_TAKEN} were taken.", mend="cellblock gc")
+
+
+def _create(engine: Engine, image: ImageInfo, policy: Policy, name: str, user: str, token: str) -> str:
+    api = engine.client.api
+    limits = host_config(policy, user, engine.cpus, engine.system_calls)
+    labels = {LABEL: "1", OWNER: own_label(), START_LIMIT: str(policy.start_timeout_s), START_TOKEN: token}
+    created = api.create_container(
+        image.id,
+        name=name,
+        entrypoint=["python3", "-c", BOOTSTRAP],  # in place of an image's own, which would be the init
+        stop_signal="SIGKILL",  # an init ignores the usual one
+        user=user,
+        working_dir="/workspace",
+        environment={**IDENTITY, **policy.variables()},
+        stdin_open=True,  # with attached stdin also StdinOnce: the guest's stdin ends with this process
+        network_disabled=policy.network == "none",
+        labels=labels,
+        host_config=api.create_host_config(**limits)
+        | {"MaskedPaths": MASKED_PATHS},  # for which docker-py has no argument
+    )
+    return str(created["Id"])
+
+
+def _runtime(engine: Engine, container_id: str) -> str:
+    """What runs a container that was just started; it may have ended, and be gone, already."""
+    try:
+        return str(engine.client.api.inspect_container(container_id)["HostConfig"]["Runtime"])
+    except docker.errors.NotFound:
+        return engine.default_runtime
 
 
 def plain_socket(attached: Any) -> socket.socket:

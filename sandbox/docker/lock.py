@@ -7,7 +7,7 @@ import docker
 from sandbox.policy import Policy
 
 PENDING_SIGNALS = 1024
-"""Queued signals and POSIX timers; Linux counts them by uid, also those of the host's own user of that number."""
+"""Queued signals and POSIX timers; Linux counts them by uid."""
 MASKED_PATHS = [
     *("/proc/acpi", "/proc/asound", "/proc/buddyinfo", "/proc/cmdline", "/proc/config.gz", "/proc/diskstats"),
     *("/proc/interrupts", "/proc/iomem", "/proc/ioports", "/proc/kallsyms", "/proc/kcore", "/proc/keys", "/proc/kmsg"),
@@ -21,9 +21,9 @@ MASKED_PATHS = [
 """What tells about the host's hardware, kernel and load; this replaces the engine's own, shorter list."""
 
 
-def host_config(policy: Policy, cpus: float, system_calls: tuple[str, ...]) -> dict[str, Any]:
+def host_config(policy: Policy, user: str, cpus: float, system_calls: tuple[str, ...]) -> dict[str, Any]:
     """The arguments of docker-py's `create_host_config` for a policy (HostConfig of the engine's API)."""
-    uid, gid = policy.user.split(":")
+    uid, gid = user.split(":")
     tmpfs = f"rw,nosuid,nodev,noexec,uid={uid},gid={gid},mode=0700,nr_inodes={policy.max_files}"
     return {
         "runtime": policy.runtime,

@@ -12,6 +12,7 @@ import requests
 from docker.errors import create_api_error_from_http_exception
 
 from sandbox.docker.engine import engine_errors
+from sandbox.docker.orphans import LABEL, START_TOKEN, find_orphans
 from sandbox.errors import EngineError
 
 REQUEST_TIMEOUT_S = 10
@@ -69,6 +70,24 @@ class Removals:
             remove_container(client, container)
         except EngineError:
             self._left.append(container)
+
+    def remove_start(self, client: docker.DockerClient, token: str) -> None:
+        """Remove what a start has created, whether its answer came or not. Never raises EngineError.
+
+        What the engine creates only after this is removed by a later `sweep`.
+        """
+        with suppress(EngineError):
+            with engine_errors("list its containers"):
+                found = client.api.containers(all=True, filters={"label": [LABEL, f"{START_TOKEN}={token}"]})
+            for container in found:
+                self.remove(client, container["Id"])
+
+    def sweep(self, client: docker.DockerClient) -> None:
+        """Remove what was created and never started by anyone. Never raises EngineError."""
+        with suppress(EngineError):
+            for orphan in find_orphans(client):
+                if orphan.never_started:
+                    self.remove(client, orphan.id)
 
     def begin(self, job: Callable[..., None], *arguments: Any) -> Future[None]:
         """Run a job that takes a container down in one of the threads; `settle` waits for it."""

@@ -10,31 +10,34 @@ from agent.cli.limit_options import read_limits
 from agent.limits import LimitName, Limits, Meter
 from agent.messages import Cost, Usage
 
-OFF = Limits(max_turns=None, max_consecutive_failures=None)
+OFF = Limits(max_turns=None, max_calls=None, max_consecutive_failures=None)
 
 
-def spent(limits: Limits, *, turns: int = 1, tokens: int = 10, failures: int = 0) -> LimitName | None:
+def spent(limits: Limits, *, turns: int = 1, tokens: int = 10, calls: int = 0, failures: int = 0) -> LimitName | None:
     meter = Meter(limits)
     for _ in range(turns):
         meter.count_turn(Usage(input_tokens=tokens), Cost(amount=Decimal(tokens) / 100, currency="USD"))
+    for _ in range(calls):
+        meter.count_call()
     for _ in range(failures):
         meter.count_try(failed=True)
     return meter.reached()
 
 
 def test_without_limits_there_is_no_end() -> None:
-    assert spent(OFF, turns=1000, failures=1000) is None
+    assert spent(OFF, turns=1000, calls=1000, failures=1000) is None
 
 
 @pytest.mark.parametrize(
     ("limits", "below", "at"),
     [
         (Limits(max_turns=3), {"turns": 2}, {"turns": 3}),
+        (Limits(max_calls=2), {"calls": 1}, {"calls": 2}),
         (Limits(max_tokens=30), {"tokens": 29}, {"tokens": 30}),
         (Limits(max_cost=0.5), {"tokens": 49}, {"tokens": 50}),
         (Limits(max_consecutive_failures=2), {"failures": 1}, {"failures": 2}),
     ],
-    ids=["turns", "tokens", "cost", "failures"],
+    ids=["turns", "calls", "tokens", "cost", "failures"],
 )
 def test_a_limit_is_reached_when_that_much_is_taken(limits: Limits, below: dict[str, int], at: dict[str, int]) -> None:
     assert spent(limits, **below) is None
@@ -58,12 +61,15 @@ def test_an_unknown_cost_reaches_no_limit() -> None:
 def test_the_options_are_the_fields() -> None:
     texts = {
         "max_turns": "none",
+        "max_calls": "7",
         "max_tokens": "500",
         "max_cost": "0.25",
         "max_seconds": "1.5",
         "max_consecutive_failures": "2",
     }
-    limits = Limits(max_turns=None, max_tokens=500, max_cost=0.25, max_seconds=1.5, max_consecutive_failures=2)
+    limits = Limits(
+        max_turns=None, max_calls=7, max_tokens=500, max_cost=0.25, max_seconds=1.5, max_consecutive_failures=2
+    )
     assert read_limits(texts) == limits
     assert read_limits(dict.fromkeys(texts)) == Limits()
 

@@ -329,6 +329,30 @@ async def test_failures_in_a_row_end_in_one_last_turn(tmp_path: Path) -> None:
     assert ran.of(ToolRan)[1].observation.startswith("The code is empty")
 
 
+@pytest.mark.parametrize("name", ["run_python", "double"])
+async def test_calls_beyond_the_limit_are_not_run_though_one_reply_holds_them_all(tmp_path: Path, name: str) -> None:
+    doubled: list[int] = []
+
+    def double(number: int) -> int:
+        """Twice the number."""
+        doubled.append(number)
+        return 2 * number
+
+    arguments = {"run_python": {"code": "print(6*7)"}, "double": {"number": 21}}[name]
+    deltas = [
+        {"index": i, "id": f"c{i}", "function": {"name": name, "arguments": json.dumps(arguments)}} for i in range(400)
+    ]
+    many = stream_of([{"tool_calls": deltas}], "tool_calls")
+    steps = [PRINT_42] * 3 if name == "run_python" else []
+    limits = Limits(max_turns=1, max_calls=3)
+    ran = await run_loop(tmp_path, [many, says("42.")], *steps, limits=limits, tools=function_tools([double]))
+    observations = [event.observation for event in ran.of(ToolRan)]
+    assert len(observations) == 400
+    assert set(observations[3:]) == {"The code was not run. The limit on calls is reached."}
+    assert len(doubled) == (3 if name == "double" else 0)
+    assert ran.finish == Finish("limit", "42.", limit="calls")
+
+
 async def test_the_limit_on_tokens_gives_one_last_turn(tmp_path: Path) -> None:
     script: list[Reply] = [calls("print(6*7)"), says("42, I think.")]
     ran = await run_loop(tmp_path, script, PRINT_42, limits=Limits(max_tokens=15))

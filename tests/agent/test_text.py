@@ -1,37 +1,148 @@
-"""Untrusted text never drives a terminal."""
+"""Untrusted text drives no screen, and code is shown as it ran."""
+
+import json
+import re
+import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agent.text import plain
+from agent.text import MAX_MARKS, acts, harmless, harmless_json, plain, visible
+
+PLAIN = {
+    "colours": ("\x1b[31ma\x1b[0m", "a"),
+    "colours of 8 bits": ("\x9b31ma\x9b0m", "a"),
+    "a cursor that moves": ("a\x1b[2J\x1b[1;1H\x1b[1Ab", "ab"),
+    "a cursor that moves, of 8 bits": ("a\x9b2J\x9b1;1Hb", "ab"),
+    "a colon in a colour": ("\x1b[38:2::1:2:3ma", "a"),
+    "a private mode": ("\x1b[?1049ha", "a"),
+    "a sequence without its end": ("a\x1b[31", "a"),
+    "a sequence that another interrupts": ("\x1b[3\x1b[31ma", "a"),
+    "a title": ("a\x1b]0;title\x07b", "ab"),
+    "a title of 8 bits": ("a\x9d0;title\x9cb", "ab"),
+    "a title that ends in the other width": ("a\x1b]0;title\x9cb\x9d0;title\x1b\\c", "abc"),
+    "a clipboard": ("a\x1b]52;c;Y2xpcA==\x1b\\b", "ab"),
+    "a link": ("\x1b]8;;https://a.b\x1b\\text\x1b]8;;\x1b\\", "text"),
+    "a device string": ("a\x1bP1q#0\x1b\\b", "ab"),
+    "a device string of 8 bits": ("a\x901q#0\x9cb", "ab"),
+    "a private message, an application's string": ("a\x1b^x\x1b\\\x1b_y\x1b\\\x9ex\x9c\x9fy\x9cb", "ab"),
+    "a title without its end": ("a\x1b]0;title\nb\nc", "a0;title\nb\nc"),
+    "a title without its end, of 8 bits": ("a\x9d0;title\nb\nc", "a0;title\nb\nc"),
+    "a device string that ends on a later line": ("a\x1bPq\nb\n\x1b\\c", "aq\nb\nc"),
+    "a title that ends on a later line": ("a\x1b]0;t\nb\nc\x07d", "a0;t\nb\ncd"),
+    "a reset": ("a\x1bcb", "ab"),
+    "a character set": ("a\x1b(0b", "ab"),
+    "an escape at the end": ("a\x1b", "a"),
+    "backspaces": ("ab\x08\x08c", "abc"),
+    "a bell, a null and a delete": ("a\x07\x00\x7fb", "ab"),
+    "a line rewritten": ("10 %\r100 %\ndone\r\n", "100 %\ndone\n"),
+    "other ends of a line": ("a\vb\fc\x85d\u2028e\u2029f", "a\nb\nc\nd\ne\nf"),
+    "directions": ("a\u202eb\u2066c\u2069\u202c\u200e\u200f\u061cd", "abcd"),
+    "what is not seen": ("a\u200bb\u2060c\ufeffd\xade\U000e0041f\U000e007f", "abcdef"),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "hostile",
-    [
-        "\x1b[31m",
-        "\x1b]0;title\x07",
-        "\x1b]52;c;Y2xpcA==\x1b\\",
-        "\x1b[2J\x1b[H",
-        "\x9b31m",
-        "\x08\x08",
-        "\x1bc",
-        "\x1bP1q\x1b\\",
-    ],
-)
-def test_escapes_are_gone(hostile: str) -> None:
-    cleaned = plain(f"a{hostile}b")
-    assert cleaned.startswith("a")
-    assert "\x1b" not in cleaned
-    assert "\x9b" not in cleaned
+@pytest.mark.parametrize("case", PLAIN)
+def test_a_text_is_what_a_terminal_would_leave_of_it(case: str) -> None:
+    text, left = PLAIN[case]
+    assert plain(text) == left
+
+
+HONEST = {
+    "Arabic and Hebrew": "\u0645\u0631\u062d\u0628\u0627 \u05e9\u05dc\u05d5\u05dd",
+    "Persian with its joiner": "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+    "a family and a heart": "\U0001f468\u200d\U0001f469\u200d\U0001f467 \u2764\ufe0f",
+    "tabs and spaces": "a\tb\u3000c\xa0d",
+}
+
+
+@pytest.mark.parametrize("case", HONEST)
+def test_honest_text_is_left_whole(case: str) -> None:
+    assert plain(HONEST[case]) == harmless(HONEST[case]) == HONEST[case]
 
 
 @given(st.text())
-def test_no_control_character_is_left(text: str) -> None:
-    assert not [char for char in plain(text) if (ord(char) < 32 and char not in "\n\t") or 127 <= ord(char) < 160]
+def test_plain_text_neither_acts_nor_hides(text: str) -> None:
+    assert not acts(plain(text))
+    assert not [char for char in plain(text) if unicodedata.category(char) == "Cc" and char not in "\n\t"]
 
 
-@given(st.text(st.characters(min_codepoint=32, exclude_categories=["Cc", "Cs"])))
+@given(st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs", "Cn", "Zl", "Zp"])))
 def test_ordinary_text_is_left_alone(text: str) -> None:
-    assert plain(text) == text
+    assert plain(text) == harmless(text) == text
+
+
+@pytest.mark.parametrize("introducer", ["\x1b[", "\x1b]", "\x1bP", "\x9b", "\x9d", "\x90", "\x1b", "\r"])
+def test_a_flood_of_beginnings_takes_time_in_proportion(introducer: str) -> None:
+    assert len(plain(introducer * 300_000 + "end")) <= 300_003
+
+
+VISIBLE = {
+    "a carriage return": ("# a\rimport os", "# a<U+000D>\nimport os"),
+    "lines of Windows": ("a\r\nb", "a<U+000D><U+000A>\nb"),
+    "a title in a comment": ("# \x1b]0;\nimport os\n# \x07", "# <U+001B>]0;\nimport os\n# <U+0007>"),
+    "a device string of 8 bits": ("# \x90\nimport os\n# \x9c", "# <U+0090>\nimport os\n# <U+009C>"),
+    "the escape itself": ("'<U+001B>' <U+", "'<U+003C>U+001B>' <U+003C>U+"),
+    "a Trojan source": ("'\u202e' #\u2066", "'<U+202E>' #<U+2066>"),
+    "a null": ("a\0b", "a<U+0000>b"),
+    "other ends of a line": ("\v\f\x1c\x85\u2028", "<U+000B><U+000C><U+001C><U+0085><U+2028>"),
+    "a lone surrogate": ("'\ud800'", "'<U+D800>'"),
+    "what is not seen": ("\u200b\u200d\xad\ufeff\xa0\u3164\ufe0f\U000e0041",
+        "<U+200B><U+200D><U+00AD><U+FEFF><U+00A0><U+3164><U+FE0F><U+E0041>"),
+    "a flood of marks": ("a" + "\u0301" * 6, "a" + "\u0301" * 4 + "<U+0301><U+0301>"),
+    "what is seen": ("\tprint('\u4e2d\u6587 \u05e9 \u0301a')\n\n", "\tprint('\u4e2d\u6587 \u05e9 \u0301a')\n\n"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", VISIBLE)
+def test_what_is_not_seen_in_code_is_named(case: str) -> None:
+    code, shown = VISIBLE[case]
+    assert visible(code) == shown
+
+
+def as_it_ran(shown: str) -> str:
+    """The code of which `visible` made this."""
+
+    def character(match: re.Match[str]) -> str:
+        return chr(int(match[1], 16)) if match[1] else {"<U+000D>\n": "\r"}.get(match[0], "\r\n")
+
+    return re.sub(r"<U\+000D>(?:<U\+000A>)?\n|<U\+([0-9A-F]{4,6})>", character, shown)
+
+
+HOSTILE = st.text(
+    st.one_of(
+        st.sampled_from("\r\n\t<U+0D>\x1b]\x9b\x9c\0\u202e\u2028\u200d\u0301\ufe0f "),
+        st.characters(),
+        st.characters(categories=["Cc", "Cf", "Cs", "Zs", "Zl", "Zp", "Mn"]),
+    )
+)
+
+
+@given(HOSTILE)
+@example("\r\n\r\r\n")
+@example("<U+003C>U+001B>")
+def test_what_is_shown_of_code_is_what_ran(code: str) -> None:
+    assert as_it_ran(visible(code)) == code
+
+
+@given(HOSTILE)
+def test_shown_code_has_only_what_is_seen(code: str) -> None:
+    shown = visible(code)
+    assert all(char.isprintable() or char in "\n\t" for char in shown)
+    assert harmless(shown) == shown
+    assert not re.search(f"[\u0300-\u036f]{{{MAX_MARKS + 1}}}", shown)
+
+
+@given(HOSTILE)
+def test_harmless_text_does_not_act_and_stays_so(text: str) -> None:
+    assert not acts(harmless(text))
+    assert harmless(harmless(text)) == harmless(text)
+
+
+@given(HOSTILE)
+def test_harmless_json_is_the_same_value_and_does_not_act(text: str) -> None:
+    for value in ({text: [text]}, text):
+        written = harmless_json(json.dumps(value, ensure_ascii=False))
+        assert json.loads(written) == value
+        assert not acts(written)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sandbox import Policy
 from sandbox.docker import connect, default_image, find_orphans, remove_container
-from sandbox.docker.orphans import LABEL, OWNER
+from sandbox.docker.orphans import LABEL, OWNER, own_label
 from sandbox.docker.removal import REMOVAL_LIMIT_S
 
 MARGIN_S = 5.0
@@ -31,11 +31,11 @@ def ladder_s(policy: Policy) -> float:
 
 
 def containers_of(pid: int) -> dict[str, str]:
-    """Id and state of each sandbox that a process of this number owns."""
+    """Id and state of each sandbox that a process of this number, in our pid namespace, owns."""
     with closing(connect()) as client:
         found = client.api.containers(all=True, filters={"label": LABEL})
-    owners = {container["Id"]: container["Labels"].get(OWNER, "") for container in found}
-    return {each["Id"]: each["State"] for each in found if f"/{pid}/" in owners[each["Id"]]}
+    owner = f"{own_label().rsplit('/', 2)[0]}/{pid}/"
+    return {each["Id"]: each["State"] for each in found if each["Labels"].get(OWNER, "").startswith(owner)}
 
 
 def own_containers() -> dict[str, str]:

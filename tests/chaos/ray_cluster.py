@@ -23,7 +23,7 @@ from agent.batch.results import RESULTS
 from benchmarks.batch.endpoint import served
 from benchmarks.batch.tasks import made, write
 from sandbox.docker import connect
-from sandbox.docker.orphans import LABEL, OWNER
+from sandbox.docker.orphans import LABEL, OWNER, own_label
 
 TASKS = 24
 TURN_S = 0.2
@@ -43,8 +43,10 @@ class Seen:
     stderr: str = ""
     owners: list[str] = field(default_factory=list)
     """Processes that had sandboxes."""
+    running: int = -1
+    """Their sandboxes that run a moment after the end."""
     left: int = -1
-    """Their sandboxes that are still there a moment after the end."""
+    """Those and what they created and never started."""
 
 
 @contextmanager
@@ -64,16 +66,26 @@ def size() -> dict[str, int]:
     return {"num_cpus": 1, "object_store_memory": STORE_BYTES}
 
 
-def owners() -> list[str]:
-    """The owner of each sandbox that there is."""
+def owners(*, created: bool = True) -> list[str]:
+    """The owner of each sandbox of this pid namespace, with or without those that never started."""
     with closing(connect()) as client:
         found = client.api.containers(all=True, filters={"label": LABEL})
-    return [each["Labels"].get(OWNER, "") for each in found]
+    here = own_label().rsplit("/", 2)[0]
+    names = [each["Labels"].get(OWNER, "") for each in found if created or each["State"] != "created"]
+    return [name for name in names if name.rsplit("/", 2)[0] == here]
 
 
 def nodes_among(names: list[str]) -> set[str]:
     """Those that are processes of Ray."""
     return {name for name in names if command_of(name.split("/")[-2]).startswith(b"ray::")}
+
+
+def remaining(nodes: set[str], *, created: bool) -> int:
+    """How many sandboxes they have, once no more of them goes by itself."""
+    deadline = time.monotonic() + 15
+    while (left := sum(owner in nodes for owner in owners(created=created))) and time.monotonic() < deadline:
+        time.sleep(SAMPLE_EVERY_S)
+    return left
 
 
 def command_of(pid: str) -> bytes:
@@ -102,10 +114,7 @@ def run(command: list[str], output: Path, disturb: Callable[[subprocess.Popen[st
         time.sleep(SAMPLE_EVERY_S)
     process.kill()
     stdout, stderr = process.communicate()
-    deadline = time.monotonic() + 15
-    while (left := len(seen & set(owners()))) and time.monotonic() < deadline:
-        time.sleep(SAMPLE_EVERY_S)
-    return Seen(process.returncode, stdout, stderr, sorted(seen), left)
+    return Seen(process.returncode, stdout, stderr, sorted(seen), remaining(seen, created=False))
 
 
 def results(output: Path) -> int:
@@ -125,6 +134,7 @@ def main(directory: Path) -> None:
         killed = run(command, output, lambda process: process.send_signal(signal.SIGKILL), TASKS // 4)
         between = results(output)
         second = run(command, output, lambda _: nodes.remove_node(lost, allow_graceful=False), TASKS // 2)
+        second.left = remaining({*killed.owners, *second.owners}, created=True)
     facts = {"killed": asdict(killed), "between": between, "second": asdict(second)}
     (directory / "facts.json").write_text(json.dumps(facts))
 

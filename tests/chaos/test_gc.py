@@ -1,5 +1,6 @@
 """`cellblock gc`: what a dead owner left is listed and removed, and nothing else is touched."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -10,9 +11,10 @@ import docker
 import pytest
 
 from sandbox import Session
-from sandbox.docker import connect, default_image
-from sandbox.docker.orphans import LABEL, OWNER, own_label
-from tests.chaos.harness import remove_all
+from sandbox.docker import DockerLauncher, connect, default_image
+from sandbox.docker.orphans import LABEL, OWNER, gone_owner, own_label
+from tests.chaos.harness import PrivateEngine, remove_all
+from tests.sandbox.docker.hidden import as_stranger, missing_for_hidden_proc
 
 pytestmark = pytest.mark.docker
 OWNER_PROGRAM = """
@@ -101,18 +103,30 @@ def test_an_owner_that_is_not_known_to_be_gone_is_left_alone(client: docker.Dock
         remove_all(created)
 
 
-def test_an_owner_that_nobody_has_waited_for_is_gone(client: docker.DockerClient) -> None:
+def test_an_owner_that_nobody_has_waited_for_is_gone() -> None:
     """A killed process stays in the table of processes, as a zombie, until its parent looks."""
     with subprocess.Popen([sys.executable, "-c", PRINT_LABEL], stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         label = owner.stdout.readline().strip()
         owner.kill()
         os.waitid(os.P_PID, owner.pid, os.WEXITED | os.WNOWAIT)
-        created = client.api.create_container(default_image(), command=["true"], labels={LABEL: "1", OWNER: label})
-        try:
-            assert [line for line in gc("--dry-run") if created["Id"][:12] in line]
-        finally:
-            remove_all([created["Id"]])
+        assert gone_owner(label) == owner.pid
+
+
+@pytest.mark.engine
+@pytest.mark.skipif(missing_for_hidden_proc(), reason="needs root, unshare and setpriv")
+@pytest.mark.parametrize("hidepid", [1, 2, 4])
+async def test_a_user_from_whom_proc_hides_the_owner_does_not_end_its_sandbox(
+    engine: PrivateEngine, hidepid: int
+) -> None:
+    async with DockerLauncher() as launcher, Session(launcher) as session:
+        machine = own_label().rpartition("/")[0].rpartition("/")[0]
+        dead = engine.docker("create", f"--label={LABEL}=1", f"--label={OWNER}={machine}/4194304/1", default_image())
+        command = [sys.executable, "-m", "agent", "gc"]
+        done = await asyncio.to_thread(as_stranger, command, hidepid=hidepid)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert [line.split()[:2] for line in done.stdout.splitlines()] == [["removed", dead.stdout.decode()[:12]]]
+        assert (await session.execute("1 + 1")).text == "2\n"
 
 
 PRINT_LABEL = """

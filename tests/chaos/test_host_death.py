@@ -86,7 +86,7 @@ def die(directory: Path, sign: signal.Signals, moment: Moment) -> Death:
     left = partial(only_running, process.pid)
     wait_for(lambda: not left(), ORPHAN_LIMIT_S, f"the end of the container of {moment}")
     orphans = orphans_of(process.pid)
-    assert set(orphans) == set(containers_of(process.pid))
+    assert set(containers_of(process.pid)) <= set(orphans)  # any start on this engine may have removed some meanwhile
     remove_all(orphans)
     return Death(moment, run, run.with_suffix(".stdout").read_bytes(), endpoint.requests, len(orphans))
 

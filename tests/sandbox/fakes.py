@@ -68,10 +68,14 @@ class FakeLauncher:
     def __init__(self, *guests: Mapping[str, Answer]) -> None:
         self.processes = [FakeProcess(dict(answers)) for answers in guests]
         self.launched = 0
+        self.sweeps = 0
 
     async def launch(self, policy: Policy) -> FakeProcess:
         self.launched += 1
         return self.processes[self.launched - 1]
+
+    async def sweep(self) -> None:
+        self.sweeps += 1
 
     async def close(self) -> None:
         pass

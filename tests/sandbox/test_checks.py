@@ -7,11 +7,12 @@ import pytest
 
 from sandbox import Check, Execution, Policy, StreamOutput, check_sandbox
 from sandbox.checks import judge
+from sandbox.policy import MAPPED_IDS, OWN_IDS
 from tests.sandbox.fakes import QUICK, FakeLauncher, done, stream
 
 POLICY = Policy(memory_bytes=256 << 20, pids=64)
-GOOD = {"memory": str(256 << 20), "pids": "64", "routes": [], "user": "1000:1000"}
-SEEN = "took 1 s; inside are 256 MiB of memory, 64 processes, no network, user 1000:1000"
+GOOD = {"memory": str(256 << 20), "pids": "64", "routes": [], "user": f"{OWN_IDS[0]}:{OWN_IDS[0]}"}
+SEEN = "took 1 s; inside are 256 MiB of memory, 64 processes, no network, user 2013265920:2013265920"
 
 
 def look(text: str, policy: Policy = POLICY) -> Check:
@@ -27,7 +28,9 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "memory over the limit": ({"memory": "9223372036854771712"}, "memory is limited to 9223372036854771712 and"),
     "processes without a limit": ({"pids": "max"}, "processes are limited to max and not to 64"),
     "a way out": ({"routes": ["eth0"]}, "routes lead to eth0"),
-    "root": ({"user": "0:0"}, "the user is 0:0 and not 1000:1000"),
+    "root": ({"user": "0:0"}, "the user is 0:0 and not one of its own"),
+    "a user of the image": ({"user": "1000:1000"}, "the user is 1000:1000 and not one of its own"),
+    "a group of another": ({"user": f"{OWN_IDS[0]}:{OWN_IDS[1]}"}, "the user is 2013265920:2013265921 and not one of"),
 }
 
 
@@ -37,6 +40,17 @@ def test_a_lock_that_does_not_hold_fails(case: str) -> None:
     check = look(json.dumps(GOOD | change))
     assert (check.level, check.mend) == ("FAIL", "docker info, to see what the engine enforces")
     assert check.detail.startswith(f"inside, {words}")
+
+
+@pytest.mark.parametrize("user", [MAPPED_IDS[0], MAPPED_IDS[-1], OWN_IDS[-1]])
+def test_a_user_of_its_own_is_what_a_sandbox_has_to_have(user: int) -> None:
+    assert look(json.dumps(GOOD | {"user": f"{user}:{user}"})).level == "ok"
+
+
+def test_a_user_that_was_named_is_the_only_one_that_holds() -> None:
+    named = POLICY.model_copy(update={"user": "1000:1000"})
+    assert look(json.dumps(GOOD | {"user": "1000:1000"}), named).level == "ok"
+    assert look(json.dumps(GOOD), named).detail.endswith("and not 1000:1000")
 
 
 def test_routes_are_expected_where_the_policy_names_a_network() -> None:

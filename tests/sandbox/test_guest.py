@@ -152,7 +152,7 @@ def test_what_was_said_is_put_back_in_order_however_it_arrives(chunk: int) -> No
     for start in range(0, len(wire), chunk):
         merger.feed(wire[start : start + chunk])
         while merger.blocked and waiting:
-            merger.add_rich({"n": waiting.pop(0)})
+            merger.add_rich({"n": waiting.pop(0), "size_bytes": 1})
     merger.finish()
     assert merger.said == [
         ("stdout", b"a"), ("rich", b"1"), ("stdout", b"b"), ("stderr", b"oops"), ("stdout", b"c0123"), ("rich", b"2"),
@@ -239,17 +239,17 @@ def test_a_listing_passes_over_what_is_no_regular_file(workspace: Path) -> None:
     (workspace / "link").symlink_to("/etc/passwd")
     (workspace / "away").symlink_to("/etc")
     os.mkfifo(workspace / "fifo")
-    found = guest.list_workspace(10, hashed=True)
+    found = guest.list_workspace(10, hashed=True, on_work=lambda: None)
     assert [(file["name"], file["size_bytes"], file["sha256"]) for file in found] == [
         ("b.txt", 2, hashlib.sha256(b"12").hexdigest()),
         ("a/c.txt", 1, hashlib.sha256(b"3").hexdigest()),
     ]
-    assert len(guest.list_workspace(1, hashed=False)) == 1
+    assert len(guest.list_workspace(1, hashed=False, on_work=lambda: None)) == 1
 
 
 def test_a_name_that_is_not_utf8_is_listed_with_escapes(workspace: Path) -> None:
     Path(os.fsdecode(os.fsencode(workspace) + b"/\xff.txt")).write_text("")
-    assert [file["name"] for file in guest.list_workspace(10, hashed=True)] == ["\\xff.txt"]
+    assert [file["name"] for file in guest.list_workspace(10, hashed=True, on_work=lambda: None)] == ["\\xff.txt"]
 
 
 def test_a_folder_that_is_a_link_leads_nowhere(workspace: Path) -> None:
@@ -267,3 +267,62 @@ def test_a_file_that_grows_while_it_is_read_comes_to_an_end(tmp_path: Path) -> N
             size_bytes += len(piece)
             writer.write(piece)
     assert size_bytes == guest.CHUNK_BYTES + 1
+
+
+def test_links_to_one_file_are_hashed_once(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (workspace / "f0").write_bytes(b"x" * 100)
+    for number in range(1, 2000):
+        os.link(workspace / "f0", workspace / f"f{number}")
+    hashed: list[str] = []
+
+    def hash_file(path: str, on_work: object) -> str:
+        hashed.append(path)
+        return "hash"
+
+    monkeypatch.setattr(guest, "hash_file", hash_file)
+    assert {file["sha256"] for file in guest.list_workspace(10_000, True, lambda: None)} == {"hash"}
+    assert len(hashed) == 1
+
+
+class FakeHost:
+    """Takes what a guest says about its work."""
+
+    def __init__(self, *, waits: bool) -> None:
+        self.waits = waits
+        self.sent: list[dict[str, Any]] = []
+
+    def is_waiting(self) -> bool:
+        return self.waits
+
+    def send(self, header: dict[str, Any]) -> None:
+        self.sent.append(header)
+
+
+def test_the_host_hears_that_a_long_answer_is_worked_on(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guest, "WORKING_S", -1.0)
+    (workspace / "f").write_bytes(bytes(3 * guest.CHUNK_BYTES))
+    host: Any = FakeHost(waits=False)
+    guest.list_workspace(10, True, guest.Work(host, 7).go_on)
+    assert host.sent == [{"type": "working", "id": 7}] * 4  # a folder, and three pieces of a file
+
+
+def test_work_that_nobody_waits_for_any_more_ends(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guest, "WORKING_S", -1.0)
+    host: Any = FakeHost(waits=True)
+    with pytest.raises(guest.AbandonedError):
+        guest.list_workspace(10, True, guest.Work(host, 7).go_on)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 5)), max_size=12), st.integers(0, 1 << 18))
+def test_data_and_holes_make_the_file(tmp_path_factory: pytest.TempPathFactory, parts: Any, max_bytes: int) -> None:
+    path = tmp_path_factory.mktemp("holes") / "f"
+    with path.open("wb") as file:
+        for is_data, pages in parts:
+            if is_data:
+                file.write(b"x" * (pages * 4096 + pages))
+            else:
+                file.seek(pages * 8192, os.SEEK_CUR)
+        file.truncate()
+    with path.open("rb") as file:
+        pieces = guest.data_and_holes(file.fileno(), max_bytes)
+        assert b"".join(bytes(p) if isinstance(p, int) else p for p in pieces) == path.read_bytes()[:max_bytes]

@@ -243,18 +243,38 @@ def fill_with_files(folder: str, count: int) -> None:
             Path(crowd, str(number)).touch()
 
 
-def queue_signals(count: int) -> None:
-    """Let real-time signals wait in a child, which ends with them."""
-    libc = ctypes.CDLL(None, use_errno=True)
+def deaf_sleeper() -> "subprocess.Popen[bytes]":
+    """A child to which real-time signals do not come: they wait."""
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGRTMIN])
-    child = sleeper()
-    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     try:
-        for _ in range(count):
-            if libc.sigqueue(child.pid, int(signal.SIGRTMIN), ctypes.c_void_p()):
-                raise OSError(ctypes.get_errno(), "sigqueue")
+        return sleeper()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def queue_signals(child: "subprocess.Popen[bytes]", count: int) -> None:
+    """Let so many real-time signals wait for a child that is deaf to them."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for _ in range(count):
+        if libc.sigqueue(child.pid, int(signal.SIGRTMIN), ctypes.c_void_p()):
+            raise OSError(ctypes.get_errno(), "sigqueue")
+
+
+def too_many_signals() -> None:
+    """Let more signals wait than may; they are gone afterwards."""
+    child = deaf_sleeper()
+    try:
+        queue_signals(child, 1025)
     finally:
         end(child)
+
+
+def make_timers(count: int) -> None:
+    """Make so many POSIX timers, which are kept until the process ends."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for _ in range(count):
+        if libc.timer_create(0, None, ctypes.byref(ctypes.c_void_p())):
+            raise OSError(ctypes.get_errno(), "timer_create")
 
 
 def size_of(folder: str) -> int:

@@ -10,6 +10,7 @@ from sandbox import Session
 from sandbox.docker import connect
 from sandbox.docker.lock import MASKED_PATHS, PENDING_SIGNALS
 from sandbox.docker.seccomp import profile
+from sandbox.policy import MAPPED_IDS, OWN_IDS
 from tests.security.attempts import POLICY
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
@@ -55,7 +56,9 @@ async def test_the_engine_is_asked_for_every_lock(cell: Session) -> None:
 async def test_the_container_has_our_label_and_no_other_mount(cell: Session) -> None:
     found = await inspect(cell)
     assert found["Config"]["Labels"]["cellblock.sandbox"] == "1"
-    assert found["Config"]["User"] == POLICY.user
+    uid, gid = found["Config"]["User"].split(":")
+    assert uid == gid
+    assert int(uid) in OWN_IDS or int(uid) in MAPPED_IDS
     assert found["Config"]["OpenStdin"]
     assert found["Config"]["StdinOnce"]
     assert found["Mounts"] == []

@@ -22,7 +22,7 @@ REFUSED: Table = {
         "resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))",
         "ValueError('not allowed to raise maximum limit')",
     ),
-    "a pending signal more": ("queue_signals(1025)", "EAGAIN"),
+    "a pending signal more": ("too_many_signals()", "EAGAIN"),
     "a process more": ("hoard(sleeper, end)", "EAGAIN"),
     "a thread more": ("hoard(waiting_thread, threading.Event.set)", 'RuntimeError("can\'t start new thread")'),
 }

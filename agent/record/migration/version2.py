@@ -5,10 +5,12 @@ So the requests of such a run cannot be proved from its record.
 """
 
 import json
+from dataclasses import dataclass
 from textwrap import indent
 from typing import Any
 
 from agent.messages import Message, ToolCall
+from agent.record.budget import Budget
 from agent.record.events import (
     Asked,
     Event,
@@ -25,13 +27,14 @@ from sandbox import Execution
 CALLED = "run_python"
 
 
-def with_messages(events: list[Event]) -> list[Event]:
-    """The events of an old record, each with the message that it added."""
+def with_messages(events: list[Event], budget: Budget) -> list[Event]:
+    """The events of an old record, each with the message that it added. Raises TranscriptError if that is too much."""
     settings = next((event.settings for event in events if isinstance(event, RunStarted)), None)
     if settings is None:
         return events
     observations = {event.seq: event.observation for event in events if isinstance(event, ToolRan)}
-    return [_completed(event, settings, observations) for event in events]
+    renderer = _Renderer(settings, observations, budget)
+    return [renderer.completed(event) for event in events]
 
 
 def with_notes(event: Event) -> Event:
@@ -41,19 +44,35 @@ def with_notes(event: Event) -> Event:
     return event
 
 
-def _completed(event: Event, settings: ModelSettings, observations: dict[int, str]) -> Event:
-    match event:
-        case RunStarted() | Asked():
-            return event.model_copy(update={"message": _question(event)})
-        case ModelReplied():
-            return event.model_copy(update={"message": _reply(event, settings)})
-        case ToolRan():
-            return event.model_copy(update={"message": _observation(event, settings)})
-        case HistoryShortened():
-            cuts = [_cut(cut, settings, observations.get(cut.seq, "")) for cut in event.observations]
-            return event.model_copy(update={"observations": cuts})
-        case _:
-            return event
+@dataclass(frozen=True)
+class _Renderer:
+    settings: ModelSettings
+    observations: dict[int, str]
+    """By the `seq` of their events."""
+    budget: Budget
+
+    def completed(self, event: Event) -> Event:
+        match event:
+            case RunStarted() | Asked():
+                return self._with(event, _question(event))
+            case ModelReplied():
+                return self._with(event, _reply(event, self.settings))
+            case ToolRan():
+                return self._with(event, _observation(event, self.settings))
+            case HistoryShortened():
+                return event.model_copy(update={"observations": [self._cut(cut) for cut in event.observations]})
+            case _:
+                return event
+
+    def _with(self, event: Event, message: Message) -> Event:
+        self.budget.expand(len(message["content"]))
+        return event.model_copy(update={"message": message})
+
+    def _cut(self, cut: Shortening) -> Shortening:
+        note = "\n[... {count} characters of this old output left out to save space ...]\n"
+        text = cut_middle(self.observations.get(cut.seq, ""), cut.max_chars, note)
+        self.budget.expand(len(text))
+        return cut.model_copy(update={"content": _told(text, self.settings)})
 
 
 def _question(asked: RunStarted | Asked) -> Message:
@@ -98,11 +117,6 @@ def _observation(ran: ToolRan, settings: ModelSettings) -> Message:
     if settings.calls == "fenced":
         return {"role": "user", "content": content}
     return {"role": "tool", "tool_call_id": ran.call_id, "content": content}
-
-
-def _cut(cut: Shortening, settings: ModelSettings, observation: str) -> Shortening:
-    note = "\n[... {count} characters of this old output left out to save space ...]\n"
-    return cut.model_copy(update={"content": _told(cut_middle(observation, cut.max_chars, note), settings)})
 
 
 def _told(observation: str, settings: ModelSettings) -> str:

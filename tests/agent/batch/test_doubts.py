@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.batch.doubts import IN_A_ROW, PATIENCE_S, Doubts, Verdict
+from agent.batch.doubts import IN_A_ROW, MAX_RERUNS, PATIENCE_S, PAUSES_S, Doubts, Verdict
 from agent.batch.results import TaskResult
 from agent.errors import AccessError, ContextLengthError, EndpointError, UnreachableError, UsageError
 from sandbox import CellblockError, EngineError, FileTransferError, ImageError, ProtocolError, StartError
@@ -72,12 +72,20 @@ async def test_one_that_stays_away_ends_the_batch_with_its_own_words() -> None:
     assert place.slept_s == PATIENCE_S
 
 
+@pytest.mark.parametrize("failure", [StartError("Too many references"), EngineError("cannot fork")])
+async def test_a_start_that_fails_on_an_engine_that_answers_is_tried_again_later(failure: CellblockError) -> None:
+    place = Place()
+    assert [await place.judge(failure, reruns) for reruns in range(MAX_RERUNS)] == ["again"] * MAX_RERUNS
+    assert place.slept_s == sum(PAUSES_S)
+    assert await place.judge(failure, MAX_RERUNS) == "hold"
+
+
 @pytest.mark.parametrize("failure", [EndpointError("x"), ProtocolError("x"), StartError("x")])
 async def test_ten_failures_in_a_row_end_the_batch_without_a_result(failure: CellblockError) -> None:
     place = Place()
-    assert [await place.judge(failure) for _ in range(IN_A_ROW - 1)] == ["hold"] * (IN_A_ROW - 1)
+    assert [await place.judge(failure, MAX_RERUNS) for _ in range(IN_A_ROW - 1)] == ["hold"] * (IN_A_ROW - 1)
     with pytest.raises(type(failure)):
-        await place.judge(failure)
+        await place.judge(failure, MAX_RERUNS)
 
 
 async def test_an_answer_between_makes_them_their_tasks_own() -> None:

@@ -35,6 +35,7 @@ class RawEndpoint:
     base_url: str
     requests: list[bytes] = field(default_factory=list)
     """The bodies that came."""
+    heads: list[bytes] = field(default_factory=list)
 
 
 @asynccontextmanager
@@ -50,7 +51,9 @@ async def raw_endpoint(
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            endpoint.requests.append(await _body(reader))
+            head, body = await _request(reader)
+            endpoint.heads.append(head)
+            endpoint.requests.append(body)
             for step in left.pop(0) if len(left) > 1 else left[0]:
                 await _take(step, writer)
             while endless:
@@ -84,7 +87,7 @@ async def _take(step: Step, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(step)
 
 
-async def _body(reader: asyncio.StreamReader) -> bytes:
+async def _request(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     head = await reader.readuntil(b"\r\n\r\n")
     lengths = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-    return await reader.readexactly(int(lengths[0])) if lengths else b""
+    return head, await reader.readexactly(int(lengths[0])) if lengths else b""

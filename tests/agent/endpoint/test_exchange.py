@@ -337,7 +337,7 @@ TOO_MUCH: dict[str, tuple[list[Step], bytes, str]] = {
 
 @pytest.mark.parametrize("case", TOO_MUCH)
 async def test_what_has_no_end_is_not_read_for_ever(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "MAX_ANSWER_BYTES", 4 << 20)
+    monkeypatch.setattr("agent.endpoint.wire.MAX_ANSWER_BYTES", 4 << 20)
     monkeypatch.setattr("agent.endpoint.sse.MAX_EVENT_BYTES", 1 << 20)
     answer, endless, words = TOO_MUCH[case]
     line = await complaint(answer, endless=endless)

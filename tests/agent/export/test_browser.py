@@ -8,7 +8,9 @@ import pytest
 
 from agent.export.formats import exported
 from agent.record.events import Event
+from agent.text import visible
 from sandbox import DisplayData, Execution, StreamOutput
+from tests.agent.cli.test_view import CODES
 from tests.agent.export.chromium import Chromium, Scheme
 from tests.agent.export.runs import cell, replied, run
 from tests.golden.scenarios import HOSTILE_HTML, HOSTILE_HTML_CLOSED, HOSTILE_SVG, HOSTILE_TEXT
@@ -136,3 +138,19 @@ def test_a_hostile_picture_is_a_picture_and_no_more(browser: Chromium, tmp_path:
     assert (seen.logged, seen.requested) == ([], [])
     assert browser.evaluate("document.images[0].naturalWidth") == 60
     assert browser.evaluate("document.title") == "What?"
+
+
+def test_the_browser_shows_code_as_it_ran(browser: Chromium, tmp_path: Path) -> None:
+    turns = [cell(code, Execution(status="ok")) for code in CODES.values()]
+    browser.open(page_of(run(*turns), tmp_path))
+    shown = browser.evaluate("[...document.querySelectorAll('.source')].map(source => source.textContent)")
+    assert shown == [visible(code).rstrip("\n") for code in CODES.values()]
+
+
+def test_words_from_right_to_left_move_nothing_beside_them(browser: Chromium, tmp_path: Path) -> None:
+    code = "x = '\u05d0\u05d1\u05d2' + '123' + '\u05d3\u05d4\u05d5'  # \u05d6\u05d7\u05d8"
+    browser.open(page_of(run(cell(code, Execution(status="ok"))), tmp_path))
+    lefts = browser.evaluate(
+        "[...document.querySelectorAll('.source span')].map(span => span.getBoundingClientRect().left)"
+    )
+    assert lefts == sorted(lefts)

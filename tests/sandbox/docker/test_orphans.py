@@ -1,16 +1,30 @@
-"""Containers without a living owner are found, and no others."""
+"""Containers that nobody owns are found, and no others."""
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any, cast
 
 import docker
 import pytest
 
-from sandbox.docker import connect, default_image, find_orphans, remove_container
-from sandbox.docker.orphans import LABEL, OWNER, gone_owner, own_label
+from sandbox import EngineError
+from sandbox.docker import find_orphans
+from sandbox.docker.orphans import LABEL, OWNER, START_LIMIT, UNKNOWN_START_LIMIT_S, gone_owner, own_label
+from tests.sandbox.docker.hidden import STRANGER, as_stranger, missing_for_hidden_proc
+
+PRINT_LABEL = "from sandbox.docker.orphans import own_label; print(own_label())"
+NOW_S = 1_000_000_000
+"""By the engine's clock, which is decades behind."""
+
+
+def label_of_another() -> str:
+    return subprocess.run(
+        [sys.executable, "-c", PRINT_LABEL], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def test_a_living_owner_is_not_gone() -> None:
@@ -18,9 +32,14 @@ def test_a_living_owner_is_not_gone() -> None:
 
 
 def test_a_dead_owner_is_gone() -> None:
-    script = "from sandbox.docker.orphans import own_label; print(own_label())"
-    label = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
+    label = label_of_another()
     assert gone_owner(label) == int(label.split("/")[-2])
+
+
+def test_an_owner_without_a_user_is_one_too() -> None:
+    label = label_of_another()
+    assert gone_owner(label.partition("@")[2]) == int(label.split("/")[-2])
+    assert gone_owner(own_label().partition("@")[2]) is None
 
 
 def test_a_process_that_took_over_the_number_is_not_the_owner() -> None:
@@ -29,22 +48,109 @@ def test_a_process_that_took_over_the_number_is_not_the_owner() -> None:
     assert gone_owner(f"{machine}/{pid}/{int(ticks) - 1}") == os.getpid()
 
 
-@pytest.mark.parametrize("owner", ["", "elsewhere/1/1"])
+@pytest.mark.parametrize(
+    "owner", ["", "elsewhere/1/1", "0@elsewhere/1/1", f"{'9' * 5000}@x/1/1", "x/" + "9" * 10 + "/1"]
+)
 def test_an_owner_on_another_machine_is_left_alone(owner: str) -> None:
     assert gone_owner(owner) is None
 
 
-@pytest.fixture
-def client() -> Iterator[docker.DockerClient]:
-    with closing(connect()) as client:
-        yield client
+class Answer:
+    def __init__(self, found: list[dict[str, Any]], date: str | None) -> None:
+        self.found = found
+        self.headers = {} if date is None else {"Date": date}
 
 
-@pytest.mark.docker
-def test_a_container_that_was_never_started_is_found_and_removed(client: docker.DockerClient) -> None:
-    machine, _, _ = own_label().rsplit("/", 2)
-    labels = {LABEL: "1", OWNER: f"{machine}/4194304/1"}
-    created = client.api.create_container(default_image(), command=["true"], labels=labels)["Id"]
-    assert [orphan.status for orphan in find_orphans(client) if orphan.id == created] == ["created"]
-    remove_container(client, created)
-    assert created not in [orphan.id for orphan in find_orphans(client)]
+class Api:
+    """An engine that lists one container and tells its time as engines do."""
+
+    base_url, api_version = "http://engine", "1.41"
+
+    def __init__(self, container: dict[str, Any], date: str | None) -> None:
+        self._container, self._date = container, date
+
+    def get(self, url: str, *, params: dict[str, str]) -> Answer:
+        assert (url, json.loads(params["filters"])) == ("http://engine/v1.41/containers/json", {"label": [LABEL]})
+        return Answer([self._container], self._date)
+
+    def _result(self, answer: Answer, _: bool) -> list[dict[str, Any]]:
+        return answer.found
+
+
+class Client:
+    def __init__(self, api: Any) -> None:
+        self.api = api
+
+
+ENGINE_DATE = format_datetime(datetime.fromtimestamp(NOW_S, UTC), usegmt=True)
+
+
+def is_orphan(age_s: float, *, state: str = "created", date: str | None = ENGINE_DATE, **labels: str) -> bool:
+    container = {
+        "Id": "1",
+        "Image": "i",
+        "State": state,
+        "Created": int(NOW_S - age_s),
+        "Labels": {LABEL: "1", **labels},
+    }
+    return bool(find_orphans(cast(docker.DockerClient, Client(Api(container, date)))))
+
+
+LIMITS = {"30.0": 30, "0.5": 0.5, "1e3": 1000, "": 600, "soon": 600, "nan": 600, "inf": 600, "-1": 600}
+
+
+@pytest.mark.parametrize("label", LIMITS)
+def test_what_has_not_started_within_its_limit_is_nobodys_by_the_engines_clock(label: str) -> None:
+    living = {OWNER: own_label(), START_LIMIT: label}
+    assert not is_orphan(LIMITS[label], **living)
+    assert is_orphan(LIMITS[label] + 5, **living)
+
+
+def test_a_container_without_a_limit_has_a_long_one() -> None:
+    assert not is_orphan(UNKNOWN_START_LIMIT_S)
+    assert is_orphan(UNKNOWN_START_LIMIT_S + 5)
+
+
+@pytest.mark.parametrize("state", ["running", "paused", "exited", "restarting", "removing"])
+def test_what_has_started_is_its_owners_for_as_long_as_that_may_live(state: str) -> None:
+    assert not is_orphan(1e6, state=state, **{OWNER: "elsewhere/1/1", START_LIMIT: "1"})
+    assert is_orphan(0, state=state, **{OWNER: label_of_another()})
+
+
+def test_what_a_dead_owner_has_created_is_nobodys_at_once() -> None:
+    assert is_orphan(0, **{OWNER: label_of_another(), START_LIMIT: "60"})
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday"])
+def test_an_engine_that_tells_no_time_loses_nothing_young(date: str | None) -> None:
+    assert not is_orphan(1e6, date=date, **{START_LIMIT: "1"})
+
+
+def test_an_engine_that_refuses_is_told() -> None:
+    class Refusing(Api):
+        def _result(self, answer: Answer, _: bool) -> list[dict[str, Any]]:
+            raise docker.errors.APIError("500 Server Error", explanation="scripted")
+
+    with pytest.raises(EngineError, match="could not list its containers: scripted"):
+        find_orphans(cast(docker.DockerClient, Client(Refusing({}, None))))
+
+
+ASK = "import sys; from sandbox.docker.orphans import gone_owner; print([gone_owner(label) for label in sys.argv[1:]])"
+
+
+@pytest.mark.skipif(missing_for_hidden_proc(), reason="needs root, unshare and setpriv")
+@pytest.mark.parametrize("hidepid", [1, 2, 4])
+def test_an_owner_that_proc_hides_is_not_gone(hidepid: int) -> None:
+    place, pid, _ = own_label().rsplit("/", 2)
+    machine = place.partition("@")[2]
+    dead = label_of_another()
+    labels = {
+        own_label(): None,
+        own_label().partition("@")[2]: None,
+        f"1@{machine}/{pid}/1": None,
+        f"{STRANGER}@{machine}/{pid}/1": int(pid),  # it was ours, and its number is another user's now
+        dead: int(dead.split("/")[-2]),
+    }
+    ask = as_stranger([sys.executable, "-c", ASK, *labels], hidepid=hidepid)
+    assert ask.returncode == 0, ask.stderr
+    assert json.loads(ask.stdout.replace("None", "null")) == list(labels.values())

@@ -120,5 +120,5 @@ async def test_the_look_from_inside_finds_a_lock_that_is_too_wide(launcher: Dock
     assert judge(execution, wide, "at once").level == "ok"
     assert judge(execution, Policy(memory_bytes=256 << 20, pids=64), "at once").detail == (
         f"inside, memory is limited to {512 << 20} and not to {256 << 20}; processes are limited to 128 and not to 64; "
-        "routes lead to eth0; the user is 1:1 and not 1000:1000"
+        "routes lead to eth0; the user is 1:1 and not one of its own"
     )

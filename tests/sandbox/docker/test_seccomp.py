@@ -123,7 +123,7 @@ def test_limits_are_changed_of_oneself_only(rules: list[dict[str, Any]]) -> None
 def test_the_engine_gets_the_profile_itself() -> None:
     options = security_options(DOCKER)
     assert options == (f"seccomp={profile()}",)
-    assert host_config(Policy(), 2, options)["security_opt"] == ["no-new-privileges", *options]
+    assert host_config(Policy(), "1:1", 2, options)["security_opt"] == ["no-new-privileges", *options]
 
 
 def test_podman_keeps_its_own_profile() -> None:

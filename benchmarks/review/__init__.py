@@ -1,0 +1,1 @@
+"""How often the checks of an answer object wrongly, and how often they miss: `python -m benchmarks.review`."""

@@ -1,0 +1,94 @@
+"""Run the checks over one half of the labelled tasks and answers, and print their error rates.
+
+A task is checked against an empty answer, so only its own words and files count.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from agent.prompting.nudging import needs_check
+from agent.prompting.products import asked_for
+from agent.prompting.reporting import slips, sole_output
+from benchmarks.review.labels import LANGUAGES, Answer, Half, Task, load_answers, load_tasks
+from sandbox.testing import printed
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one check says of one task or answer. None where the label makes this kind of error impossible."""
+
+    language: str
+    is_false_objection: bool | None
+    is_miss: bool | None
+
+
+def outcome_of_need(task: Task) -> Outcome:
+    """Does the check ask for code exactly where code is needed?"""
+    is_asked = needs_check(task.task, "", has_files=bool(task.files))
+    return _outcome(task.language, should_object=task.needs_code, objects=is_asked)
+
+
+def outcome_of_files(task: Task) -> Outcome:
+    """Does the check expect exactly the files that the user wants saved?"""
+    expected, promised = set(asked_for(task.task, task.files)), set(task.promised)
+    return Outcome(
+        task.language,
+        is_false_objection=not expected <= promised,
+        is_miss=not promised <= expected if promised else None,
+    )
+
+
+def outcome_of_copy(answer: Answer) -> Outcome:
+    """Does the check find the damaged copies and accept the rest?"""
+    output = sole_output(printed(answer.output))
+    objects = output is not None and slips(answer.answer, output)
+    return _outcome(answer.language, should_object=answer.is_miscopy, objects=objects)
+
+
+def measure(half: Half) -> dict[str, list[Outcome]]:
+    """The outcomes of each check."""
+    tasks, answers = load_tasks(half), load_answers(half)
+    return {
+        "code needed": [outcome_of_need(task) for task in tasks],
+        "file promised": [outcome_of_files(task) for task in tasks],
+        "output miscopied": [outcome_of_copy(answer) for answer in answers],
+    }
+
+
+def table(by_check: dict[str, list[Outcome]]) -> str:
+    """As Markdown."""
+    lines = ["| check | language | false objections | misses |", "|---|---|---:|---:|"]
+    for check, outcomes in by_check.items():
+        for language in (*LANGUAGES, "all"):
+            group = [one for one in outcomes if language in (one.language, "all")]
+            false_objections = _rate(one.is_false_objection for one in group)
+            misses = _rate(one.is_miss for one in group)
+            lines.append(f"| {check} | {language} | {false_objections} | {misses} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.review", description=__doc__)
+    parser.add_argument("--held-out", action="store_true", help="the half that no rule was written with")
+    given = parser.parse_args()
+    sys.stdout.write(table(measure("held_out" if given.held_out else "open")) + "\n")
+
+
+def _outcome(language: str, *, should_object: bool, objects: bool) -> Outcome:
+    return Outcome(
+        language,
+        is_false_objection=None if should_object else objects,
+        is_miss=not objects if should_object else None,
+    )
+
+
+def _rate(errors: Iterable[bool | None]) -> str:
+    counted = [error for error in errors if error is not None]
+    return f"{sum(counted) / len(counted):.0%} ({sum(counted)} of {len(counted)})" if counted else ""
+
+
+if __name__ == "__main__":
+    main()

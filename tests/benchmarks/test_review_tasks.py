@@ -1,0 +1,75 @@
+"""The labelled tasks and answers are whole and balanced, and no label contradicts its text."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from benchmarks.review.__main__ import Outcome, measure, table
+from benchmarks.review.labels import LANGUAGES, Half, load_answers, load_tasks
+
+HALVES: tuple[Half, ...] = ("open", "held_out")
+FILE_NAME = re.compile(r"\w\.(?:csv|txt|png|zip|json|xlsx|pdf|docx|log|md|npz)")
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_each_language_has_the_same_number_of_tasks_and_half_of_them_need_code(half: Half) -> None:
+    counts = Counter((task.language, task.needs_code) for task in load_tasks(half))
+    assert counts == {(language, needs_code): 16 for language in LANGUAGES for needs_code in (True, False)}
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_each_language_has_the_same_number_of_good_and_damaged_answers(half: Half) -> None:
+    counts = Counter((answer.language, answer.is_miscopy) for answer in load_answers(half))
+    assert counts == {(language, is_miscopy): 7 if is_miscopy else 11 for language, is_miscopy in counts}
+    assert {language for language, _ in counts} == set(LANGUAGES)
+
+
+@pytest.mark.parametrize("half", HALVES)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_language_has_files_to_save_and_names_that_are_only_mentioned(half: Half, language: str) -> None:
+    tasks = [task for task in load_tasks(half) if task.language == language]
+    assert sum(bool(task.promised) for task in tasks) == 6
+    assert sum(bool(FILE_NAME.search(task.task)) for task in tasks if not task.promised) >= 4
+    assert any(task.files and not task.needs_code for task in tasks)
+
+
+def test_ids_are_unique() -> None:
+    ids = [one.id for half in HALVES for one in (*load_tasks(half), *load_answers(half))]
+    assert len(set(ids)) == len(ids)
+
+
+def test_no_task_and_no_answer_is_repeated() -> None:
+    tasks = [task.task.casefold() for half in HALVES for task in load_tasks(half)]
+    answers = [(answer.output, answer.answer) for half in HALVES for answer in load_answers(half)]
+    assert len(set(tasks)) == len(tasks)
+    assert len(set(answers)) == len(answers)
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_a_promised_file_is_named_in_the_task_and_takes_code_to_save(half: Half) -> None:
+    for task in load_tasks(half):
+        assert all(name in task.task for name in task.promised), task.id
+        assert not set(task.promised) & set(task.files), task.id
+        assert task.needs_code or not task.promised, task.id
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_no_damaged_copy_contains_the_whole_output(half: Half) -> None:
+    for answer in load_answers(half):
+        whole = re.compile(rf"(?<![\w-]){re.escape(answer.output)}(?!\w)")
+        assert not (answer.is_miscopy and whole.search(answer.answer)), answer.id
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_each_check_is_measured_on_each_task_or_answer(half: Half) -> None:
+    counts = {check: len(outcomes) for check, outcomes in measure(half).items()}
+    assert counts == {"code needed": 160, "file promised": 160, "output miscopied": 90}
+
+
+def test_a_rate_counts_only_what_can_be_wrong_in_this_way() -> None:
+    outcomes = [Outcome("en", is_false_objection=True, is_miss=None), Outcome("en", False, False)]
+    lines = table({"a": [*outcomes, Outcome("de", None, True)]}).splitlines()
+    assert lines[2] == "| a | en | 50% (1 of 2) | 0% (0 of 1) |"
+    assert lines[4] == "| a | de |  | 100% (1 of 1) |"
+    assert lines[-1] == "| a | all | 50% (1 of 2) | 50% (1 of 2) |"

@@ -1,0 +1,26 @@
+"""An ordinary user on a machine where /proc shows each user its own processes alone (proc(5), hidepid)."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+STRANGER = 12345
+ROOT = Path(__file__).parents[3]
+
+
+def missing_for_hidden_proc() -> bool:
+    return os.geteuid() != 0 or not (shutil.which("unshare") and shutil.which("setpriv"))
+
+
+def as_stranger(command: list[str], *, hidepid: int) -> "subprocess.CompletedProcess[str]":
+    """Run a command as the user STRANGER with a /proc of its own, in a mount namespace of its own.
+
+    It may read every file, since Python may lie where only root looks, and it may use every socket; /proc knows no such
+    capability.
+    """
+    mount = f'mount -t proc -o hidepid={hidepid} proc /proc && exec "$@"'
+    become = ["setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups"]
+    keep = ["--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override"]
+    program = ["unshare", "--mount", "sh", "-c", mount, "sh", *become, *keep, *command]
+    return subprocess.run(program, capture_output=True, text=True, check=False, cwd=ROOT)

@@ -1,0 +1,55 @@
+"""Attempts to fill the guest by what a kernel says to it: they cost the cell or its kernel, and never the sandbox."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from sandbox import Session
+from sandbox.docker import DockerLauncher
+from tests.security.attempts import POLICY, assert_well
+
+pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
+
+PRELUDE = """
+import json
+kernel = get_ipython().kernel
+def say(kind, content):
+    type(kernel.session).send(kernel.session, kernel.iopub_socket, kind, content, parent=kernel.get_parent())
+def show(data): say("display_data", {"data": data, "metadata": {}})
+"""
+FLOODS = {
+    "large outputs without a mark": "while True: show({'text/plain': 'x' * 100_000})",
+    "small outputs without a mark": "while True: show({'text/plain': 'x'})",
+    "outputs of other cells": "kernel.get_parent = lambda: {}\nwhile True: show({'text/plain': 'x' * 100_000})",
+    "states": "while True: say('status', {'execution_state': 'busy', 'more': 'x' * 1_000_000})",
+    "streams": "while True: say('stream', {'name': 'stdout', 'text': 'x' * 1_000_000})",
+    "one huge output": "show({'text/plain': 'x' * 100_000_000})",
+    "one huge message": "kernel.iopub_socket.send_multipart([b'x' * 200_000_000])",
+    "many parts": "kernel.session.pack = lambda v: json.dumps(v).encode()\nshow({'a': [[] for _ in range(2_000_000)]})",
+}
+QUICK = POLICY.model_copy(update={"cell_timeout_s": 1.5, "interrupt_grace_s": 0.5})
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def quick() -> AsyncIterator[Session]:
+    async with DockerLauncher() as launcher, Session(launcher, QUICK) as session:
+        yield session
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+async def test_a_flood_of_messages_costs_only_the_cell(quick: Session, flood: str) -> None:
+    await quick.execute(f"open('kept.txt', 'w').write('kept')\n{PRELUDE}")
+    sandbox_id = quick.info.sandbox_id
+    execution = await quick.execute(FLOODS[flood])
+    assert not execution.files_lost
+    assert sum(len(str(output)) for output in execution.outputs) < 2 * QUICK.rich_bytes
+    await assert_well(quick)
+    assert (await quick.execute("open('kept.txt').read()")).text == "'kept'\n"
+    assert quick.info.sandbox_id == sandbox_id
+
+
+async def test_an_output_that_is_too_large_for_the_guest_is_counted(quick: Session) -> None:
+    execution = await quick.execute("from IPython.display import HTML\nHTML('x' * 40_000_000)")
+    assert (execution.status, execution.omitted_outputs) == ("ok", 1)
+    assert execution.omitted_bytes > 40_000_000
