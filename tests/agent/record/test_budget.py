@@ -20,16 +20,17 @@ from agent.record.verification import verify
 from sandbox import DisplayData, Execution, StreamOutput
 from tests.agent.record.test_transcript import FINISHED, REPLIED
 from tests.agent.record.test_verification import started
+from tests.samples import said
 
 
 def ran(*texts: str) -> ToolRan:
     execution = Execution(status="ok", outputs=[StreamOutput(name="stdout", text=text) for text in texts])
-    return ToolRan(call_id="a", arguments="{}", code="1", execution=execution, observation="")
+    return said(ToolRan(call_id="a", arguments="{}", code="1", execution=execution, observation=""))
 
 
 def displayed(data: dict[str, Any]) -> ToolRan:
     execution = Execution(status="ok", outputs=[DisplayData(data=data)])
-    return ToolRan(call_id="a", arguments="{}", code="1", execution=execution, observation="")
+    return said(ToolRan(call_id="a", arguments="{}", code="1", execution=execution, observation=""))
 
 
 def test_a_blob_that_is_referred_to_again_and_again_is_one_clear_line(tmp_path: Path) -> None:
@@ -41,7 +42,7 @@ def test_a_blob_that_is_referred_to_again_and_again_is_one_clear_line(tmp_path: 
     with pytest.raises(TranscriptError) as raised:
         read(tmp_path)
     said = str(raised.value)
-    assert said.startswith(f"'{tmp_path / FILE_NAME}', line 1: The run makes more than 19 MiB out of ")
+    assert said.startswith(f"'{tmp_path / FILE_NAME}', line 1: The run makes more than 20 MiB out of ")
     assert said.endswith(" bytes, by referring to them again and again or by holes in files.")
 
 
