@@ -1,6 +1,6 @@
 """Events as a run holds them, for the tests of all that reads or writes one."""
 
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from agent import Limits
 from agent.calls.toolcalls import TOOL
@@ -9,7 +9,7 @@ from agent.prompting.rendering import observation_message, question_message, rep
 from agent.record.events import Asked, Environment, Event, ModelReplied, ModelSettings, RunStarted, ToolRan
 from sandbox import Policy
 
-EventT = TypeVar("EventT", bound="Event")
+EventT = TypeVar("EventT", bound=Event)
 
 
 STARTED = RunStarted(
@@ -37,7 +37,7 @@ STARTED = RunStarted(
 def said(event: EventT, settings: ModelSettings = STARTED.settings) -> EventT:
     """The event with the message that it adds to the history, if it adds one, as the loop records it."""
     message = _message(event, settings)
-    return event.model_copy(update={"message": message}) if message else event
+    return cast("EventT", event.model_copy(update={"message": message} if message else {}))
 
 
 def _message(event: Event, settings: ModelSettings) -> Message | None:

@@ -90,7 +90,8 @@ class _Value(BaseModel):
 def _check_message(message: Message) -> Message:
     """A message has a role, a text and perhaps calls; an event that is not recorded yet has none."""
     role, content, calls = message.get("role"), message.get("content"), message.get("tool_calls", [])
-    is_message = role in ("user", "assistant", "tool") and isinstance(content, str)
+    texts = (content, message.get("tool_call_id", ""))
+    is_message = role in ("user", "assistant", "tool") and all(isinstance(text, str) for text in texts)
     if message and not (is_message and isinstance(calls, list) and all(map(_is_call, calls))):
         raise PydanticCustomError("message", "it must be a message with a role and a content")
     return message
