@@ -22,6 +22,7 @@ from agent.limits import LimitName, Limits
 from agent.messages import Attempt, Cost, Message, ToolCall, Usage
 from agent.record.directory import is_inside
 from sandbox import Execution, Policy
+from sandbox.execution import Items
 
 SCHEMA_VERSION = 3
 
@@ -203,9 +204,9 @@ class RunStarted(_Said):
     """Of Cellblock's own source files; empty where it was not recorded."""
     run_id: str
     task: str
-    files: list[GivenFile]
+    files: Items[GivenFile]
     settings: ModelSettings
-    tools: list[Tool]
+    tools: Items[Tool]
     system_prompt: str
     prompts_sha256: str = ""
     """Of everything that Cellblock says to a model, in the version that made this run; empty where not recorded."""
@@ -221,7 +222,7 @@ class Asked(_Said):
 
     type: Literal["question"] = "question"
     task: str
-    files: list[GivenFile]
+    files: Items[GivenFile]
     """Those that came with it."""
 
 
@@ -233,15 +234,15 @@ class ModelReplied(_Said):
     content: str
     """The text of the turn, without the calls that were recovered from it."""
     reasoning: str
-    tool_calls: list[ToolCall]
+    tool_calls: Items[ToolCall]
     """The calls of the turn, native or recovered."""
     finish_reason: str | None
     usage: BoundedUsage
     duration_s: Seconds
-    attempts: list[Attempt]
+    attempts: Items[Attempt]
     request_sha256: Sha256OrNone
     """Hash of the request's messages and tools, which follow from the events before and from `tools`."""
-    tools: list[str] | None = None
+    tools: Items[str] | None = None
     """Names of the tools that the request offered, of those in `run_started`; None where it was not recorded."""
     raw: Blob | None = None
     """What the endpoint sent: JSON, one chunk a line, compressed by gzip.
@@ -267,10 +268,10 @@ class ReplyCut(_Event):
     reasoning: str
     usage: BoundedUsage
     duration_s: Seconds
-    attempts: list[Attempt]
+    attempts: Items[Attempt]
     request_sha256: Sha256OrNone
     """As in a `model` event."""
-    tools: list[str]
+    tools: Items[str]
     raw: Blob | None
     """As in a `model` event."""
 
@@ -287,11 +288,11 @@ class ModelFailed(_Event):
     turn: Count
     error: str
     """One line."""
-    attempts: list[Attempt]
+    attempts: Items[Attempt]
     """All of them, the last one too."""
     request_sha256: Sha256OrNone
     """As in a `model` event."""
-    tools: list[str]
+    tools: Items[str]
 
 
 class ToolRan(_Said):
@@ -306,7 +307,7 @@ class ToolRan(_Said):
     execution: Execution | None
     observation: str
     """What the model is told about the call, as text."""
-    notes: list[str] = []
+    notes: Items[str] = []
     """What the outputs of the cell do not say: how it ended, what was lost or left out."""
 
 
@@ -338,7 +339,7 @@ class HistoryShortened(_Event):
     """Old observations are shorter in all requests from here on: the model could not have read them all."""
 
     type: Literal["history_shortened"] = "history_shortened"
-    observations: list[Shortening]
+    observations: Items[Shortening]
 
 
 class Resumed(_Event):
@@ -349,7 +350,7 @@ class Resumed(_Event):
     cellblock_sha256: Sha256OrNone
     torn_bytes: Count
     """Of a torn last line, which was cut off."""
-    different: list[str]
+    different: Items[str]
     """Numbers of the cells that gave something else than recorded, and were let pass."""
     settings: ModelSettings
     """Of the model from here on."""
@@ -381,7 +382,7 @@ class RunFinished(_Event):
     """Of all turns; None where the price table has no price for one of them."""
     duration_s: Seconds
     """Since the run was started or last resumed."""
-    artifacts: list[FileRecord]
+    artifacts: Items[FileRecord]
     """Files that the run left in the workspace, new or changed, copied into the run directory's `files/`."""
     artifacts_omitted: Count = 0
     """How many more there were that could not be copied."""

@@ -41,27 +41,28 @@ def messages_of(events: list[Event], *, with_prefix: bool = True, with_marks: bo
     return marked(messages) if with_marks and settings and settings.explicit_cache else messages
 
 
-def marked(messages: list[Message]) -> list[Message]:
+def marked(messages: list[Message], *, from_start: bool = True) -> list[Message]:
     """The messages with markers for an explicit context cache.
 
     A marker caches all that stands before it, the tools included, and finds what an earlier request cached up to 20
     blocks back. So the system message is marked, which runs share, the end of this request, and the end of the one
     before it, which is then found however much came since. But for the markers, the prefix stays the same: each
-    message that can carry one has the form that carries it, always.
+    message that can carry one has the form that carries it, always. `from_start` is False for the later messages of a
+    request alone, from the last one on that can carry a marker and has a reply behind it.
     """
     able = [place for place, message in enumerate(messages) if message["role"] != "assistant"]
     replies = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
     before = [place for place in able if replies and place < replies[-1]]
-    places = {*able[:1], *before[-1:], *able[-1:]}
-    return [
-        message | {"content": [_block(message["content"], place in places)]} if place in able else message
-        for place, message in enumerate(messages)
-    ]
+    places = {*(able[:1] if from_start else ()), *before[-1:], *able[-1:]}
+    return [marker_form(message, is_marked=place in places) for place, message in enumerate(messages)]
 
 
-def _block(text: str, is_marked: bool) -> dict[str, Any]:
-    block = {"type": "text", "text": text}
-    return block | {"cache_control": CACHE_MARKER} if is_marked else block
+def marker_form(message: Message, *, is_marked: bool) -> Message:
+    """A message in the form that can carry a marker, where its role can."""
+    if message["role"] == "assistant":
+        return message
+    block = {"type": "text", "text": message["content"]}
+    return message | {"content": [block | {"cache_control": CACHE_MARKER} if is_marked else block]}
 
 
 def parts_of(event: Event) -> list[Message]:
@@ -80,8 +81,8 @@ def parts_of(event: Event) -> list[Message]:
 def shortened(events: Iterable[Event]) -> list[Event]:
     """The events, each observation with the message that the newest `history_shortened` gives it."""
     events = list(events)
-    cuts = [cut for event in events if isinstance(event, HistoryShortened) for cut in event.observations]
-    contents = {cut.seq: cut.content for cut in cuts}
+    shortenings = [event for event in events if isinstance(event, HistoryShortened)]
+    contents = {cut.seq: cut.content for event in shortenings for cut in event.observations if cut.seq < event.seq}
     return [
         event.model_copy(update={"message": event.message | {"content": contents[event.seq]}})
         if isinstance(event, ToolRan) and event.seq in contents

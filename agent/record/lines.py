@@ -31,6 +31,10 @@ MAX_HEIGHT = 64
 REFERENCE_CHARS = 80
 MAX_LEVELS = 256
 """Of a whole event: what a cell gives has 200 at most, and what reads events recurses."""
+MAX_KEYS = 100_000
+"""Of one object: a cell gives no larger one."""
+MAX_COMPLAINTS = 100
+"""Which are looked at for the first of them; each takes a kilobyte."""
 MAX_COMPLAINT_CHARS = 300
 LINE_BYTES = 64
 """What each line of a text, and each item of a list, takes where it is shown or compared line by line."""
@@ -71,6 +75,7 @@ def parse(line: bytes, version: int, blobs: Blobs) -> Parsed:
     """The event of a line of that schema version. Raises TranscriptError."""
     resolver = _Resolver(blobs)
     blobs.budget.begin_line()
+    blobs.budget.refer(_structure_bytes(line))
     try:
         value = from_json(line, allow_inf_nan=False)
     except ValueError as error:
@@ -92,6 +97,8 @@ def parse(line: bytes, version: int, blobs: Blobs) -> Parsed:
 
 def _complaint(error: ValidationError) -> str:
     """What is wrong, on one line: names and values in it are the record's own."""
+    if error.error_count() > MAX_COMPLAINTS:
+        return f"{error.error_count()} fields do not fit."
     detail = error.errors(include_url=False)[0]
     place = ".".join(str(part)[:80] for part in detail["loc"])
     said = f"{place}: {detail['msg']}" if place else detail["msg"]
@@ -165,25 +172,31 @@ class _Resolver:
 
     def _read_json(self, sha256: str, level: int) -> Resolved:
         data = self._blobs.get(sha256)
-        self._blobs.budget.refer(len(data))
+        size_bytes = len(data) + _structure_bytes(data)
+        self._blobs.budget.refer(size_bytes)
         inner = _Resolver(self._blobs)
         try:
             value = inner.resolve(from_json(data, allow_inf_nan=False), level)
         except ValueError as error:
             raise TranscriptError(f"The blob {sha256!r} is not JSON.") from error
-        containers, items = data.count(b"[") + data.count(b"{"), data.count(b",")
-        size_bytes = len(data) + CONTAINER_BYTES * (1 + containers) + LINE_BYTES * items
         return Resolved(value, size_bytes + inner._size_bytes, frozenset(inner.names | {sha256}))
 
 
+def _structure_bytes(data: bytes) -> int:
+    """What the lists, the objects and the items of a JSON text take in memory, beside what the text itself does."""
+    return CONTAINER_BYTES * (1 + data.count(b"[") + data.count(b"{")) + LINE_BYTES * data.count(b",")
+
+
 def _check(value: Any, level: int = 0) -> None:
-    """Raises TranscriptError for what JSON allows and no event holds: endless nesting, numbers without end."""
+    """Raises TranscriptError for what JSON allows and no event holds: endless nesting, numbers, objects."""
     if level > MAX_LEVELS:
         raise TranscriptError(f"It is nested deeper than {MAX_LEVELS} levels.")
     match value:
         case float() if not math.isfinite(value):
             raise TranscriptError("It holds a number that is too large.")
         case dict():
+            if len(value) > MAX_KEYS:
+                raise TranscriptError(f"It holds an object with more than {MAX_KEYS} keys.")
             for item in value.values():
                 _check(item, level + 1)
         case list():

@@ -205,6 +205,8 @@ ODD: dict[str, tuple[str, Any, str]] = {
     "a URL that is none": ("settings.base_url", "http://[", "settings.base_url: it must be a URL"),
     "a kind in two lines": ("type", "one\nother" * 200, "Input tag 'one other"),
     "a package in two lines": ("environment.packages", {"a\nb": 1}, "environment.packages.a b: Input should be"),
+    "items without end": ("files", [0] * 1_000_000, "files.0: Input should be a valid dictionary"),
+    "names without end": ("environment.policy", {f"k{n}": 0 for n in range(90_000)}, "90000 fields do not fit."),
     "a number without end": ("seq", 10**4000, "seq: "),
     "a time that is none": ("time", "now", "time: String should match pattern"),
     "a price without end": (
