@@ -17,6 +17,7 @@ from agent.credentials import secrets_among
 from agent.endpoint.generator import Generator
 from agent.endpoint.pricing import Prices, total_cost
 from agent.errors import UsageError
+from agent.files import Artifacts, check_files, collect_artifacts, keep_files, put_files
 from agent.limits import Limits
 from agent.loop import CostOf, Finish, Loop
 from agent.messages import Usage
@@ -24,7 +25,6 @@ from agent.progress import Progress
 from agent.prompting.rendering import question_message
 from agent.prompting.version import prompts_sha256
 from agent.prompting.words import INSTRUCTION
-from agent.record.artifacts import Artifacts, check_files, collect_artifacts, keep_files, put_files
 from agent.record.events import (
     Asked,
     Environment,

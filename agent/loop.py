@@ -12,7 +12,7 @@ from agent.cells import Cells, CodeRunner
 from agent.endpoint.generator import Generator
 from agent.judging import Judge
 from agent.limits import LimitName, Limits, Meter
-from agent.messages import Cost, ToolCall
+from agent.messages import RUN_PYTHON, Cost, ToolCall
 from agent.progress import Progress
 from agent.prompting.hints import Scene
 from agent.prompting.observation import endings
@@ -223,7 +223,7 @@ class Loop:
         call: ToolCall,
         observation: str,
         *,
-        tool: str = toolcalls.RUN_PYTHON,
+        tool: str = RUN_PYTHON,
         code: str | None = None,
         execution: Execution | None = None,
     ) -> None:

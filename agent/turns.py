@@ -6,11 +6,10 @@ from typing import Any, Literal
 
 from agent import progress
 from agent.calls.recovery import Recovered, recover
-from agent.calls.toolcalls import RUN_PYTHON
 from agent.calls.wrapped import Parameters
 from agent.endpoint.generator import Generator
 from agent.endpoint.model import Generation
-from agent.messages import Reply, ToolCall
+from agent.messages import RUN_PYTHON, Reply, ToolCall
 from agent.progress import Progress
 from agent.prompting.rendering import reply_message
 from agent.record.events import (

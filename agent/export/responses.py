@@ -8,8 +8,8 @@ See https://platform.openai.com/docs/api-reference/responses/list.
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from agent.calls.toolcalls import RUN_PYTHON
 from agent.export.outputs import as_json, image_in, stream_text, text_in
+from agent.messages import RUN_PYTHON
 from agent.record.events import Asked, Event, Instructed, ModelReplied, RunStarted, SandboxChanged, ToolRan
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from agent.calls.toolcalls import RUN_PYTHON
+from agent.messages import RUN_PYTHON
 from agent.record.events import (
     Asked,
     Event,

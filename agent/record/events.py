@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 from agent.endpoint.pricing import Prices
 from agent.endpoint.providers import ProviderName, ReasoningField
 from agent.limits import LimitName, Limits
-from agent.messages import Attempt, Cost, Message, ToolCall, Usage
+from agent.messages import RUN_PYTHON, Attempt, Cost, Message, ToolCall, Usage
 from agent.record.directory import is_inside
 from sandbox import Execution, Policy
 from sandbox.execution import Items
@@ -299,7 +299,7 @@ class ToolRan(_Said):
     """One tool call, answered. `execution` is None where no cell was run."""
 
     type: Literal["tool"] = "tool"
-    tool: str = "run_python"
+    tool: str = RUN_PYTHON
     """The tool's name; the others are functions of the caller, which ran on the host."""
     call_id: str
     arguments: str
