@@ -433,7 +433,8 @@ def large_outputs(run: Path, chance: Random) -> None:
 
 def crowd(run: Path, chance: Random) -> None:
     """Let one event stand there thousands of times, or let the history be shortened as often."""
-    lines = read_lines(run)
+    if not (lines := read_lines(run)):
+        return
     place, times = chance.randrange(1, len(lines) + 1), chance.choice([100, 3_000, 20_000])
     shortened = '{"type":"history_shortened","observations":[%s]}'
     cut = chance.choice(["", '{"seq":2,"max_chars":1,"content":"x"}', '{"seq":3,"max_chars":1,"content":"x"}'])
