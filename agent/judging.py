@@ -5,42 +5,37 @@ refused whenever it comes.
 """
 
 from collections.abc import Awaitable, Callable, Collection
-from typing import TypeVar
 
 from agent.prompting.hints import installs
 from agent.prompting.nudging import needs_check
 from agent.prompting.products import asked_for
 from agent.prompting.reporting import slips, sole_output
 from agent.prompting.words import INSTRUCTION
+from agent.question import Question
 from agent.record.events import Asked, Instructed, ModelReplied, Reason, RunStarted, ToolRan
-from agent.record.transcript import Transcript
 from sandbox import Execution
-
-E = TypeVar("E")
 
 
 class Judge:
-    """Judges the replies in one transcript."""
+    """Judges the replies of one run."""
 
     def __init__(
         self,
-        transcript: Transcript,
         functions: Collection[str],
         file_names: Callable[[], Awaitable[list[str] | None]],
     ) -> None:
         """`functions` are the names of the caller's tools; `file_names` tells what lies in the workspace."""
-        self._transcript = transcript
         self._functions = functions
         self._file_names = file_names
 
-    async def objection(self, replied: ModelReplied, first: int, *, is_last_turn: bool) -> Instructed | None:
+    async def objection(self, replied: ModelReplied, question: Question, *, is_last_turn: bool) -> Instructed | None:
         """What the model is told instead; None where the reply is the answer.
 
-        `first` is the place of the question's first event. In the last turn, whatever has a text is taken.
+        In the last turn, whatever has a text is taken.
         """
         has_text = bool(replied.content.strip())
-        said: set[Reason] = {event.reason for event in self._since(first, Instructed)} if has_text else set()
-        ran = [event for event in self._since(first, ToolRan) if event.execution or event.tool in self._functions]
+        said = set(question.instructed) if has_text else set()
+        ran = [event for event in question.ran if event.execution or event.tool in self._functions]
         reason: Reason | None = None
         missing: list[str] = []
         if replied.finish_reason == "length":
@@ -48,20 +43,26 @@ class Judge:
         elif not has_text:
             reason = "empty"
         elif not is_last_turn:
-            reason = self._doubt(replied, ran, said)
+            reason = self._doubt(replied, question.asked, ran, said)
         if reason in said:
             reason = None
-        if reason is None and not is_last_turn and "no_file" not in said and (missing := await self._missing_files()):
+        if (
+            reason is None
+            and not is_last_turn
+            and "no_file" not in said
+            and (missing := await self._missing_files(question.asked))
+        ):
             reason = "no_file"
         if reason is None:
             return None
         text = INSTRUCTION[reason].format(output=_sole_output(ran), missing=", ".join(missing))
         return Instructed(reason=reason, text=text)
 
-    def _doubt(self, replied: ModelReplied, ran: list[ToolRan], said: set[Reason]) -> Reason | None:
+    def _doubt(
+        self, replied: ModelReplied, asked: RunStarted | Asked, ran: list[ToolRan], said: set[Reason]
+    ) -> Reason | None:
         """Whether an answer rests on nothing that was run or that was seen to work, or is not what was put out."""
         if not ran:
-            asked = self._asked()
             return "nudge" if needs_check(asked.task, replied.content, has_files=bool(asked.files)) else None
         doubt = doubt_about(ran)
         if doubt == "failed" and doubt in said and installs(replied.content):
@@ -69,19 +70,11 @@ class Judge:
         output = _sole_output(ran)
         return doubt or ("unsaid" if output and slips(replied.content, output) else None)
 
-    async def _missing_files(self) -> list[str]:
+    async def _missing_files(self, asked: RunStarted | Asked) -> list[str]:
         """What the question asks to be saved and is not there; a function of the caller's may save it elsewhere."""
-        asked = self._asked()
         names = asked_for(asked.task, [file.name for file in asked.files])
         there = await self._file_names() if names and not self._functions else None
         return [name for name in names if there is not None and name not in there]
-
-    def _asked(self) -> RunStarted | Asked:
-        """The question."""
-        return [event for event in self._transcript.events if isinstance(event, RunStarted | Asked)][-1]
-
-    def _since(self, first: int, kind: type[E]) -> list[E]:
-        return [event for event in self._transcript.events[first:] if isinstance(event, kind)]
 
 
 def doubt_about(ran: list[ToolRan]) -> Reason | None:

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from agent import progress
+from agent.asker import Asker
 from agent.calls import toolcalls
 from agent.calls.functions import FunctionTool
 from agent.cells import Cells, CodeRunner
@@ -18,12 +19,11 @@ from agent.prompting.hints import Scene
 from agent.prompting.observation import endings
 from agent.prompting.rendering import observation_message
 from agent.prompting.words import INSTRUCTION, OBSERVATION
-from agent.record.events import Asked, Event, Instructed, ModelReplied, Outcome, ReplyCut, RunStarted, ToolRan
+from agent.question import Question
+from agent.record.events import Instructed, ModelReplied, Outcome, ReplyCut, RunStarted, ToolRan
 from agent.record.transcript import Transcript
-from agent.turns import Turns
 from sandbox import Execution
 
-E = TypeVar("E")
 CostOf = Callable[[ModelReplied | ReplyCut], Cost | None]
 """What one request cost; None where the model has no price."""
 
@@ -57,45 +57,42 @@ class Loop:
         self._transcript = transcript
         self._on_progress = on_progress
         self._limits = limits or Limits()
-        self._started = self._all(RunStarted)[0]
+        self._started = next(event for event in transcript.events if isinstance(event, RunStarted))
         self._settings = self._started.settings
         self._functions = {tool.name: tool for tool in tools}
         self._cost_of = cost_of
         parameters = {tool.name: tool.parameters for tool in tools}
-        self._turns = Turns(model, transcript, on_progress, others=parameters, context_tokens=context_tokens)
+        self._asker = Asker(model, transcript, on_progress, others=parameters, context_tokens=context_tokens)
         self._cells = Cells(
             sandbox,
             lambda output: on_progress(progress.OutputPiece(output)),
             scene=self._scene(),
         )
-        self._judge = Judge(transcript, self._functions, self._cells.file_names)
-        self._begin()
+        self._judge = Judge(self._functions, self._cells.file_names)
+        self.meter = Meter(self._limits)
 
     def _scene(self) -> Scene:
         environment = self._started.environment
         has_network = environment.policy.network != "none"
         return Scene(environment.packages, tools=self._functions, has_network=has_network)
 
-    def _begin(self) -> None:
-        """Forget what belongs to the question before."""
-        self.meter = Meter(self._limits)
-        self._first = len(self._transcript.events)
+    @property
+    def _question(self) -> Question:
+        return Question.last_of(self._transcript.events)
 
     async def answer(self) -> Finish:
         """Answer the question that the transcript holds last; what then runs at the limit on time is stopped."""
-        self._begin()
+        self.meter = Meter(self._limits)
         return await self._in_time(self._take_turns())
 
     async def go_on(self) -> Finish:
         """Answer the transcript's last question from where it stops, as `answer` would; the limits count from here."""
-        events = self._transcript.events
-        self._begin()
-        self._first = 1 + max(place for place, event in enumerate(events) if isinstance(event, RunStarted | Asked))
+        self.meter = Meter(self._limits)
         return await self._in_time(self._catch_up())
 
     def give_up_calls(self) -> None:
         """Put on record that what the last reply asked for is not run any more: the history is to be well-formed."""
-        for call in unanswered(self._transcript.events):
+        for call in self._question.unanswered:
             self._record(call, OBSERVATION["not_run"].format(why=OBSERVATION["turn_over"]))
 
     async def _in_time(self, work: Awaitable[Finish]) -> Finish:
@@ -105,7 +102,7 @@ class Loop:
         except TimeoutError:
             if not deadline.expired():
                 raise
-            return Finish("limit", self._best_text(), limit="seconds")
+            return Finish("limit", self._question.best_text, limit="seconds")
 
     async def _take_turns(self) -> Finish:
         """Turn after turn until the model answers without a call, or one last turn without tools."""
@@ -116,29 +113,27 @@ class Loop:
             elif finish := await self._answered(replied):
                 return finish
         if limit == "cost":
-            return Finish("limit", self._best_text(), limit=limit)
+            return Finish("limit", self._question.best_text, limit=limit)
         self._instruct("limit")
         last = await self._think([], may_call=False)
-        return Finish("limit", last.content.strip() or self._best_text(), limit=limit)
+        return Finish("limit", last.content.strip() or self._question.best_text, limit=limit)
 
     async def _catch_up(self) -> Finish:
         """Do what the last reply still asks for, then take turns."""
-        said = [event.reason for event in self._all(Instructed, self._first) if event.reason in ("limit", "resumed")]
-        replied = self._all(ModelReplied, self._first)
-        if said[-1:] == ["limit"]:
+        question = self._question
+        if [reason for reason in question.instructed if reason in ("limit", "resumed")][-1:] == ["limit"]:
             self._instruct("resumed")
-        elif replied:
-            since = self._transcript.events[self._transcript.events.index(replied[-1]) :]
-            is_judged = any(isinstance(event, ToolRan | Instructed) for event in since)
-            if calls := unanswered(since):
+        elif question.replies:
+            is_judged = any(isinstance(event, ToolRan | Instructed) for event in question.behind_reply)
+            if calls := question.unanswered:
                 await self._execute_all(calls)
-            elif not is_judged and (finish := await self._answered(replied[-1])):
+            elif not is_judged and (finish := await self._answered(question.replies[-1])):
                 return finish
         return await self._take_turns()
 
     async def _answered(self, replied: ModelReplied) -> Finish | None:
         """Take a reply without a call for the answer, or say what speaks against it."""
-        objection = await self._judge.objection(replied, self._first, is_last_turn=self.meter.is_last_turn())
+        objection = await self._judge.objection(replied, self._question, is_last_turn=self.meter.is_last_turn())
         if objection is not None:
             if objection.reason in ("empty", "cut"):
                 self.meter.count_try(failed=True)
@@ -149,10 +144,11 @@ class Loop:
     async def _think(self, tools: list[dict[str, Any]], *, may_call: bool = True) -> ModelReplied:
         begun = len(self._transcript.events)
         try:
-            replied = await self._turns.take(tools, self._first, may_call=may_call)
+            replied = await self._asker.ask(tools, may_call=may_call)
         finally:
-            for cut in self._all(ReplyCut, begun):
-                self.meter.count_request(cut.usage, self._cost_of(cut) if self._cost_of else None)
+            for cut in self._transcript.events[begun:]:
+                if isinstance(cut, ReplyCut):
+                    self.meter.count_request(cut.usage, self._cost_of(cut) if self._cost_of else None)
         self.meter.count_turn(replied.usage, self._cost_of(replied) if self._cost_of else None)
         return replied
 
@@ -161,16 +157,6 @@ class Loop:
 
     def _instruct(self, reason: Literal["limit", "resumed"]) -> None:
         self._transcript.append(Instructed(reason=reason, text=INSTRUCTION[reason]))
-
-    def _best_text(self) -> str | None:
-        replies = [
-            event for event in self._transcript.events[self._first :] if isinstance(event, ModelReplied | ReplyCut)
-        ]
-        texts = [event.content.strip() for event in replies]
-        return next((text for text in reversed(texts) if text), None)
-
-    def _all(self, kind: type[E], first: int = 0) -> list[E]:
-        return [event for event in self._transcript.events[first:] if isinstance(event, kind)]
 
     async def _execute_all(self, calls: list[ToolCall]) -> None:
         """Run the calls of one turn in order; each has its answer on record, whatever happens."""
@@ -205,7 +191,8 @@ class Loop:
 
     async def _run(self, call: ToolCall, code: str) -> bool:
         self._on_progress(progress.CodeStarted(code))
-        cell = await self._cells.run(code, self._all(ToolRan))
+        earlier = [event for event in self._transcript.events if isinstance(event, ToolRan)]
+        cell = await self._cells.run(code, earlier)
         self.meter.count_try(failed=cell.fails_as_before)
         self._record(call, cell.observation, code=code, execution=cell.execution)
         self._on_progress(progress.CodeEnded(cell.execution, cell.observation))
@@ -239,13 +226,3 @@ class Loop:
             ),
             lambda clean: observation_message(clean, self._settings),
         )
-
-
-def unanswered(events: Sequence[Event]) -> list[ToolCall]:
-    """The calls of the last reply that nothing has come back for."""
-    place = max((place for place, event in enumerate(events) if isinstance(event, ModelReplied)), default=None)
-    if place is None:
-        return []
-    replied = events[place]
-    assert isinstance(replied, ModelReplied)
-    return replied.tool_calls[sum(isinstance(event, ToolRan) for event in events[place:]) :]

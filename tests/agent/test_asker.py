@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from agent import Endpoint, EndpointError, Sampling
+from agent.asker import MAX_CONTINUATIONS
 from agent.calls.toolcalls import TOOL
 from agent.endpoint.model import Model
 from agent.endpoint.providers import ProviderName
@@ -20,7 +21,6 @@ from agent.record.history import messages_of, request_sha256
 from agent.record.playback import Playback
 from agent.record.reading import read
 from agent.record.transcript import Transcript
-from agent.replies import MAX_CONTINUATIONS
 from agent.testing import Refusal, Reply, ScriptedEndpoint, calls, says, thinks, when
 from sandbox.testing import ScriptedSandbox, Step, printed
 from tests.samples import STARTED, said

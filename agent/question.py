@@ -1,0 +1,71 @@
+"""A question as the record tells it: what was asked, and what has come of it so far."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self, TypeVar
+
+from agent.messages import RUN_PYTHON, ToolCall
+from agent.record.events import Asked, Event, Instructed, ModelReplied, Reason, ReplyCut, RunStarted, ToolRan
+
+E = TypeVar("E")
+
+
+@dataclass(frozen=True)
+class Question:
+    """The last question of a run. A value: what happens later is in the next one."""
+
+    asked: RunStarted | Asked
+    since: list[Event]
+    """All events behind it."""
+
+    @classmethod
+    def last_of(cls, events: Sequence[Event]) -> Self:
+        """The last question that these events hold; there is one."""
+        for place in range(len(events) - 1, -1, -1):
+            asked = events[place]
+            if isinstance(asked, RunStarted | Asked):
+                return cls(asked, list(events[place + 1 :]))
+        raise ValueError("no question is on record")
+
+    @property
+    def replies(self) -> list[ModelReplied]:
+        """The model's turns."""
+        return self._all(ModelReplied)
+
+    @property
+    def ran(self) -> list[ToolRan]:
+        """The calls that have an answer."""
+        return self._all(ToolRan)
+
+    @property
+    def instructed(self) -> list[Reason]:
+        """Why the model was told something by us."""
+        return [event.reason for event in self._all(Instructed)]
+
+    @property
+    def unanswered(self) -> list[ToolCall]:
+        """The calls of the last reply that nothing has come back for."""
+        behind = self.behind_reply
+        return (
+            self.replies[-1].tool_calls[sum(isinstance(event, ToolRan) for event in behind) :] if self.replies else []
+        )
+
+    @property
+    def behind_reply(self) -> list[Event]:
+        """What has happened since the last reply."""
+        places = [place for place, event in enumerate(self.since) if isinstance(event, ModelReplied)]
+        return self.since[places[-1] + 1 :] if places else self.since
+
+    @property
+    def best_text(self) -> str | None:
+        """The last text of the model; None where it has said nothing yet."""
+        replies = [event for event in self.since if isinstance(event, ModelReplied | ReplyCut)]
+        return next((text for reply in reversed(replies) if (text := reply.content.strip())), None)
+
+    def _all(self, kind: type[E]) -> list[E]:
+        return [event for event in self.since if isinstance(event, kind)]
+
+
+def went_well(ran: ToolRan) -> bool:
+    """Whether a call did what it was to do; of a function of the caller's, that is not known."""
+    return ran.tool != RUN_PYTHON or (ran.execution is not None and ran.execution.status == "ok")
