@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from agent.batch.running import run_batch
     from agent.batch.spending import Budget
     from agent.batch.tasks import BatchTask
-    from agent.conversation import Conversation
     from agent.endpoint.config import Endpoint, LocalModel, Sampling
     from agent.endpoint.limiter import Limiter, RateLimit
     from agent.endpoint.pricing import Prices
@@ -33,9 +32,10 @@ if TYPE_CHECKING:
     )
     from agent.export.formats import export_run
     from agent.limits import Limits
+    from agent.loop.conversation import Conversation
+    from agent.loop.result import RunResult
     from agent.messages import Cost, Usage
     from agent.record.reading import Recorded, read_run
-    from agent.result import RunResult
 
 __all__ = [
     "AccessError",
@@ -79,7 +79,7 @@ _HOMES = {
     "agent.batch.spending": ("Budget",),
     "agent.batch.tasks": ("BatchTask",),
     "agent.endpoint.config": ("Endpoint", "LocalModel", "Sampling"),
-    "agent.conversation": ("Conversation",),
+    "agent.loop.conversation": ("Conversation",),
     "agent.errors": (
         "AccessError",
         "AgentError",
@@ -100,7 +100,7 @@ _HOMES = {
     "agent.messages": ("Cost", "Usage"),
     "agent.endpoint.pricing": ("Prices",),
     "agent.record.reading": ("Recorded", "read_run"),
-    "agent.result": ("RunResult",),
+    "agent.loop.result": ("RunResult",),
 }
 
 

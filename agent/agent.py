@@ -11,8 +11,6 @@ from typing import Any, Self
 
 from pydantic import SecretStr
 
-from agent.calls.functions import function_tools
-from agent.conversation import Conversation, Setup, check_task
 from agent.credentials import secrets_among, secrets_for_clients
 from agent.endpoint.config import Endpoint, LocalModel, RecordedModel, Sampling, choose_model, endpoint_of_record
 from agent.endpoint.generator import Generator
@@ -20,19 +18,21 @@ from agent.endpoint.limiter import Limiter
 from agent.endpoint.model import Model
 from agent.endpoint.pricing import Prices, cost_of, read_prices
 from agent.errors import LocalModelError, UsageError
-from agent.files import check_files
 from agent.limits import Limits
 from agent.local import find, model_named, own_file, serve
+from agent.loop.conversation import Conversation, Setup, check_task
+from agent.loop.files import check_files
+from agent.loop.result import RunResult
+from agent.loop.streaming import stream
 from agent.messages import Cost, Usage
 from agent.progress import Progress, TurnEnded, Waiting
 from agent.record.events import ModelReplied, ModelSettings, ReplyCut
-from agent.record.playback import Playback, endpoint_of, sampling_of
 from agent.record.redaction import Redactor
 from agent.record.transcript import read, utc_now
 from agent.replay.narrowing import narrowed, narrowed_limits
-from agent.result import RunResult
-from agent.resuming import check_tools, reopened
-from agent.streaming import stream
+from agent.replay.playback import Playback, endpoint_of, sampling_of
+from agent.replay.resuming import check_tools, reopened
+from agent.tools.functions import function_tools
 from sandbox import Change, Policy, Session
 from sandbox.docker import DockerLauncher
 

@@ -21,14 +21,14 @@ import openai
 from pydantic import SecretStr
 
 from agent import Endpoint, Limits, Sampling
-from agent.calls.toolcalls import TOOL
 from agent.endpoint.model import Model
-from agent.loop import Loop
+from agent.loop.loop import Loop
 from agent.progress import Progress, TurnEnded
 from agent.record.events import Environment, ModelReplied, ModelSettings, RunStarted
 from agent.record.history import messages_of
 from agent.record.transcript import Transcript
 from agent.testing import ScriptedEndpoint, calls, says
+from agent.tools.run_python import TOOL
 from benchmarks.session import own_memory_bytes
 from sandbox import Execution, FileInfo, Output, Policy
 from sandbox.testing import printed

@@ -10,11 +10,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 from pydantic_core import PydanticCustomError
 
 from agent.agent import Agent
-from agent.batch.matching import Expected
-from agent.conversation import check_task
+from agent.batch.scoring.matching import Expected
 from agent.endpoint.config import Sampling
 from agent.errors import UsageError
 from agent.limits import Limits
+from agent.loop.conversation import check_task
 from sandbox import Policy
 
 MAX_ID_CHARS = 100

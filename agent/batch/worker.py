@@ -16,17 +16,17 @@ from typing import Protocol, Self
 from agent.agent import Agent
 from agent.batch.activity import Activity
 from agent.batch.tasks import BatchTask
-from agent.conversation import Conversation
 from agent.endpoint.config import LocalModel, RecordedModel
 from agent.endpoint.limiter import Limiter, RateLimit
 from agent.endpoint.model import Model
 from agent.errors import AgentError, UnreachableError, UsageError
-from agent.files import check_files
 from agent.limits import LimitName, Limits
+from agent.loop.conversation import Conversation
+from agent.loop.files import check_files
+from agent.loop.result import RunResult
 from agent.messages import Cost, Usage
 from agent.progress import Progress
 from agent.record.events import Outcome
-from agent.result import RunResult
 from sandbox import CellblockError, Change, Policy, Pool
 from sandbox.docker import DockerLauncher, connect, default_image, find_orphans, remove_container, require_image
 

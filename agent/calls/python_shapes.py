@@ -7,12 +7,12 @@ function call     price_of(pieces=30), for another tool than run_python: alone i
 
 import re
 
-from agent.calls import lenient
 from agent.calls.blocks import MAX_CANDIDATES, PYTHON, Block, Found, limit_of
-from agent.calls.toolcalls import code_in
 from agent.calls.wrapped import Parameters, function_calls, unwrapped
 from agent.messages import RUN_PYTHON
 from agent.pycode import is_program, parsed, tidy
+from agent.tools import lenient
+from agent.tools.run_python import code_in
 
 _WRITTEN = re.compile(
     rf"^[ \t>`]*+(?:\w++[ \t]*+=[ \t]*+)?(?:print\()?(?:await[ \t]++)?"

@@ -12,11 +12,11 @@ from types import MappingProxyType
 
 from agent.calls import python_shapes, shapes
 from agent.calls.blocks import Block, Found, blocks_of, limit_of
-from agent.calls.toolcalls import code_in, is_run_python
 from agent.calls.wrapped import Parameters
 from agent.messages import RUN_PYTHON, Reply, ToolCall
 from agent.pycode import INVENTED, same_lines
 from agent.text import encodable
+from agent.tools.run_python import code_in, is_run_python
 
 MAX_CHARS = 1_000_000
 """Longer replies are not searched; no model writes a call of that length."""

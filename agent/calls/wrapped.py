@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent.calls.toolcalls import code_in
 from agent.messages import RUN_PYTHON
 from agent.pycode import is_program, parsed
+from agent.tools.run_python import code_in
 
 Parameters = Mapping[str, Sequence[str]]
 """The names of the tools beside run_python, and of their parameters in order."""

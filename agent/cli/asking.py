@@ -21,12 +21,12 @@ from agent.cli.view import RunView
 from agent.endpoint.config import endpoint_of_record
 from agent.errors import UsageError
 from agent.limits import Limits
+from agent.loop.result import RunResult
 from agent.messages import Cost
 from agent.record import transcript
 from agent.record.events import ModelSettings
-from agent.record.playback import endpoint_of
 from agent.replay.narrowing import narrowed, narrowed_limits
-from agent.result import RunResult
+from agent.replay.playback import endpoint_of
 from agent.text import plain
 from sandbox import Policy
 

@@ -13,10 +13,10 @@ from rich.text import Text
 from agent.agent import Agent
 from agent.cli.background import Background
 from agent.cli.view import RunView
-from agent.conversation import Conversation
 from agent.errors import InterruptedRunError, UsageError
-from agent.files import check_files
-from agent.result import RunResult
+from agent.loop.conversation import Conversation
+from agent.loop.files import check_files
+from agent.loop.result import RunResult
 from agent.text import plain
 from sandbox import CellblockError
 

@@ -18,8 +18,8 @@ from rich.text import Text
 
 from agent import local
 from agent.cli.app import agent_for, app, result, story
+from agent.cli.doctor import check_all
 from agent.cli.options import ModelOptions, SectionedCommand, with_model, with_policy
-from agent.doctor import check_all
 from agent.text import plain
 from sandbox import Policy
 from sandbox.docker import build_image, connect, default_image, find_orphans, list_images, remove_container

@@ -7,11 +7,11 @@ calls as such blocks, and each output as a `user` message.
 import json
 from textwrap import indent
 
-from agent.calls.toolcalls import canonical
 from agent.messages import Message
-from agent.prompting.nudging import calls_for_code, calls_for_precision
+from agent.prompting.needs_code import calls_for_code, calls_for_precision
 from agent.prompting.words import INSTRUCTION, OBSERVATION
 from agent.record.events import Asked, GivenFile, ModelReplied, ModelSettings, RunStarted, ToolRan
+from agent.tools.run_python import canonical
 
 
 def question_message(asked: RunStarted | Asked, settings: ModelSettings) -> Message:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agent import Agent, BatchTask, TaskResult, run_batch
 from agent.batch.worker import default_starting
-from agent.conversation import Conversation
+from agent.loop.conversation import Conversation
 from agent.record.events import ModelReplied, ToolRan
 from agent.record.transcript import read
 from benchmarks.batch.endpoint import served

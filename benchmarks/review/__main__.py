@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from agent.prompting.nudging import needs_check
-from agent.prompting.products import asked_for
-from agent.prompting.reporting import slips, sole_output
+from agent.prompting.needs_code import needs_check
+from agent.review.copied_output import slips, sole_output
+from agent.review.promised_files import asked_for
 from benchmarks.review.labels import LANGUAGES, Answer, Half, Task, load_answers, load_tasks
 from sandbox.testing import printed
 

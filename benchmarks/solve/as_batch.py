@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agent.batch.matching import Date, Expected, Number, Pattern, Text
+from agent.batch.scoring.matching import Date, Expected, Number, Pattern, Text
 from benchmarks.solve.files import write
 from benchmarks.solve.tasks import load_tasks
 

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 from importlib.resources import files as package_files
 
-from agent.calls.toolcalls import TOOL
-from agent.cells import CodeRunner
 from agent.endpoint.model import Model
+from agent.loop.cells import CodeRunner
 from agent.messages import Message, Reply, Usage
 from agent.prompting.observation import observe
+from agent.tools.run_python import TOOL
 from benchmarks.solve.trace import Cell, Ending, Trace, Turn
 
 _PYTHON_FENCE = re.compile(r"```python\n(.*?)```", re.DOTALL)

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from agent.batch.matching import Expected
+from agent.batch.scoring.matching import Expected
 from benchmarks.solve.files import MAKERS
 
 NO_CODE = "no code"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.batch.matching import Number, Pattern
+from agent.batch.scoring.matching import Number, Pattern
 from agent.messages import Usage
 from benchmarks.solve.baselines import codes_in_text
 from benchmarks.solve.causes import Cause, cause_of

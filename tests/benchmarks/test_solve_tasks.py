@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.batch.matching import Pattern
+from agent.batch.scoring.matching import Pattern
 from benchmarks.solve.files import MAKERS, write
 from benchmarks.solve.tasks import NO_CODE, Task, load_tasks
 

@@ -13,9 +13,9 @@ import agent.prompting
 from agent.export.formats import FORMATS, export_run
 from agent.record.events import ModelReplied, ReplyCut
 from agent.record.history import messages_of
-from agent.record.playback import Playback
 from agent.record.reading import read
 from agent.record.verification import verify
+from agent.replay.playback import Playback
 from tests.golden.test_recorded import RECORDED
 from tests.golden.writing import RUNS, SUFFIXES
 
@@ -30,7 +30,7 @@ def unused(*_: Any, **__: Any) -> Any:
 def _other_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every sentence is another one, and every function that says or checks something fails."""
     names = [f"agent.prompting.{module.name}" for module in pkgutil.iter_modules(agent.prompting.__path__)]
-    for module in map(importlib.import_module, [*names, "agent.judging"]):
+    for module in map(importlib.import_module, [*names, "agent.review.judging"]):
         for name, value in list(vars(module).items()):
             if isinstance(value, dict) and name.isupper():
                 for key in [key for key, item in value.items() if isinstance(item, str)]:

@@ -14,11 +14,9 @@ from tempfile import TemporaryDirectory
 from pydantic import SecretStr
 
 from agent import Endpoint, Limits, Sampling
-from agent.calls.functions import function_tools
-from agent.calls.toolcalls import TOOL
 from agent.endpoint.model import Model
 from agent.export.formats import FORMATS, export_run
-from agent.loop import Finish, Loop
+from agent.loop.loop import Finish, Loop
 from agent.messages import Usage
 from agent.prompting.rendering import question_message
 from agent.record.events import (
@@ -34,6 +32,8 @@ from agent.record.events import (
 from agent.record.reading import ARTIFACTS as FOLDER
 from agent.record.transcript import Transcript
 from agent.testing import ScriptedEndpoint
+from agent.tools.functions import function_tools
+from agent.tools.run_python import TOOL
 from sandbox import Policy
 from sandbox.testing import ScriptedSandbox
 from tests.golden.scenarios import CONTENTS, SCENARIOS, Scenario

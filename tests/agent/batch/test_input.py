@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent import UsageError
 from agent.batch.input import MAX_LINE_BYTES, read_tasks
-from agent.batch.matching import AnyOf, Date, Exact, Number, Pattern, Text
+from agent.batch.scoring.matching import AnyOf, Date, Exact, Number, Pattern, Text
 
 
 def from_stdin(*lines: str | bytes) -> list[str]:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from agent import Endpoint, Sampling
-from agent.calls.toolcalls import TOOL
 from agent.endpoint.providers import PROVIDERS, ProviderName
 from agent.endpoint.request import body_of, can_continue
+from agent.tools.run_python import TOOL
 
 MESSAGES = [{"role": "user", "content": "x"}]
 

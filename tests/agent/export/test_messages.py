@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from agent.calls.toolcalls import TOOL
 from agent.export.formats import exported
 from agent.messages import ToolCall
 from agent.record.events import Event, ReplyCut, RunStarted
 from agent.record.history import messages_of
+from agent.tools.run_python import TOOL
 from sandbox import Execution
 from tests.agent.export.runs import cell, placed, replied, run, started
 from tests.golden.writing import RUNS

@@ -24,9 +24,9 @@ from agent.messages import Message, Reply, ToolCall
 from agent.progress import Progress
 from agent.record.events import ModelReplied, ReplyCut, SandboxChanged
 from agent.record.history import messages_of
-from agent.record.playback import Playback
 from agent.record.reading import Recorded, read
 from agent.record.transcript import Transcript
+from agent.replay.playback import Playback
 from agent.replay.replaying import replay
 from sandbox import CellblockError, Change, Description, Execution, FileInfo, Policy
 from sandbox.launcher import SandboxInfo

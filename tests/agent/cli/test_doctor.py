@@ -2,9 +2,10 @@
 
 import pytest
 
-from agent import Endpoint, LocalModel, Sampling, doctor
+from agent import Endpoint, LocalModel, Sampling
+from agent.cli import doctor
+from agent.cli.doctor import _disk, _memory, _model
 from agent.cli.options import read_policy
-from agent.doctor import _disk, _memory, _model
 from agent.local import MODELS
 from sandbox import Policy
 from tests.agent.endpoint.raw import raw_endpoint

@@ -15,12 +15,12 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError, create_model
 
-from agent.calls import lenient
-from agent.calls.toolcalls import BadCallError, arguments_of
 from agent.errors import UsageError
 from agent.messages import RUN_PYTHON, ToolCall
 from agent.prompting.words import OBSERVATION
 from agent.text import cut_middle, encodable
+from agent.tools import lenient
+from agent.tools.run_python import BadCallError, arguments_of
 
 MAX_CHARS = 8_000
 """Of what the model reads of a function: what it returns, or what is wrong."""

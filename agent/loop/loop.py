@@ -6,22 +6,22 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from agent import progress
-from agent.asker import Asker
-from agent.calls import toolcalls
-from agent.calls.functions import FunctionTool
-from agent.cells import Cells, CodeRunner
 from agent.endpoint.generator import Generator
-from agent.judging import Judge
 from agent.limits import LimitName, Limits, Meter
+from agent.loop.asker import Asker
+from agent.loop.cells import Cells, CodeRunner
+from agent.loop.question import Question
 from agent.messages import RUN_PYTHON, Cost, ToolCall
 from agent.progress import Progress
 from agent.prompting.hints import Scene
 from agent.prompting.observation import endings
 from agent.prompting.rendering import observation_message
 from agent.prompting.words import INSTRUCTION, OBSERVATION
-from agent.question import Question
 from agent.record.events import Instructed, ModelReplied, Outcome, ReplyCut, RunStarted, ToolRan
 from agent.record.transcript import Transcript
+from agent.review.judging import Judge
+from agent.tools import run_python
+from agent.tools.functions import FunctionTool
 from sandbox import Execution
 
 CostOf = Callable[[ModelReplied | ReplyCut], Cost | None]
@@ -181,8 +181,8 @@ class Loop:
             if tool:
                 await self._call(tool, call)
                 return False
-            return await self._run(call, toolcalls.code_of(call, others=self._functions))
-        except toolcalls.BadCallError as error:
+            return await self._run(call, run_python.code_of(call, others=self._functions))
+        except run_python.BadCallError as error:
             self.meter.count_try(failed=True)
             self._record(call, str(error))
             told = str(error)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.prompting.products import asked_for
+from agent.review.promised_files import asked_for
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.prompting.reporting import slips, sole_output
+from agent.review.copied_output import slips, sole_output
 from sandbox import Execution, StreamOutput
 
 

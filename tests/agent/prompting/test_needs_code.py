@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from agent.prompting.nudging import calls_for_precision, needs_check
+from agent.prompting.needs_code import calls_for_precision, needs_check
 
 LEFT_ALONE = [
     ("Hi", "Hello! How can I help you today?"),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agent.batch.matching import AnyOf, Date, Exact, Number, Pattern, Text, numbers
+from agent.batch.scoring.matching import AnyOf, Date, Exact, Number, Pattern, Text, numbers
 
 BIG = Number(value="885235703693468016844358")
 QUESTION = "What is 7 to the power of 123?"

@@ -11,15 +11,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from agent.calls.functions import FunctionTool
-from agent.calls.toolcalls import TOOL
 from agent.credentials import secrets_among
 from agent.endpoint.generator import Generator
 from agent.endpoint.pricing import Prices, total_cost
 from agent.errors import UsageError
-from agent.files import Artifacts, check_files, collect_artifacts, keep_files, put_files
 from agent.limits import Limits
-from agent.loop import CostOf, Finish, Loop
+from agent.loop.files import Artifacts, check_files, collect_artifacts, keep_files, put_files
+from agent.loop.loop import CostOf, Finish, Loop
+from agent.loop.result import RunResult
 from agent.messages import Usage
 from agent.progress import Progress
 from agent.prompting.rendering import question_message
@@ -42,9 +41,10 @@ from agent.record.events import (
 from agent.record.origin import source_sha256
 from agent.record.redaction import Redactor
 from agent.record.transcript import Transcript, utc_now
-from agent.result import RunResult
-from agent.resuming import Past
+from agent.replay.resuming import Past
 from agent.text import encodable
+from agent.tools.functions import FunctionTool
+from agent.tools.run_python import TOOL
 from sandbox import CellblockError, Change, FileInfo, SandboxError, Session
 
 MAX_TASK_CHARS = 200_000

@@ -13,14 +13,14 @@ from typing import Any, Literal
 from agent import progress
 from agent.calls.recovery import Recovered, recover
 from agent.calls.wrapped import Parameters
-from agent.context import Context
 from agent.endpoint.generator import Generator
 from agent.endpoint.model import Generation
 from agent.errors import ContextLengthError, EndpointError
+from agent.loop.context import Context
+from agent.loop.question import Question, went_well
 from agent.messages import Reply, ToolCall
 from agent.progress import Progress
 from agent.prompting.rendering import reply_message
-from agent.question import Question, went_well
 from agent.record.events import Event, Instructed, ModelFailed, ModelReplied, ReplyCut, RunStarted, SandboxChanged
 from agent.record.requests import Requests
 from agent.record.transcript import Transcript

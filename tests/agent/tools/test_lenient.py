@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.calls.lenient import Parsed, parse, parse_string
+from agent.tools.lenient import Parsed, parse, parse_string
 
 READ: dict[str, tuple[str, dict[str, Any]]] = {
     "json": ('{"code": "a\\nb", "n": [1, null]}', {"code": "a\nb", "n": [1, None]}),

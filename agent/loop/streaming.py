@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any
 
+from agent.loop.result import RunResult
 from agent.progress import Progress
-from agent.result import RunResult
 
 Start = Callable[[Callable[[Progress], None]], Coroutine[Any, Any, RunResult]]
 

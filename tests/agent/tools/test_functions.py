@@ -15,9 +15,9 @@ import pytest
 from pydantic import AfterValidator, BaseModel, Field
 
 from agent import UsageError
-from agent.calls.functions import FunctionTool, function_tools
-from agent.calls.toolcalls import BadCallError
 from agent.messages import ToolCall
+from agent.tools.functions import FunctionTool, function_tools
+from agent.tools.run_python import BadCallError
 
 
 class Point(BaseModel):

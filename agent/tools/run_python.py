@@ -5,10 +5,10 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from agent.calls import lenient
 from agent.messages import RUN_PYTHON, ToolCall
 from agent.pycode import is_program, tidy
 from agent.text import encodable
+from agent.tools import lenient
 
 TOOL: dict[str, Any] = {
     "type": "function",

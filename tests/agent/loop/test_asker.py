@@ -8,20 +8,20 @@ import pytest
 from pydantic import SecretStr
 
 from agent import Endpoint, EndpointError, Sampling
-from agent.asker import MAX_CONTINUATIONS
-from agent.calls.toolcalls import TOOL
 from agent.endpoint.model import Model
 from agent.endpoint.providers import ProviderName
 from agent.limits import Limits
-from agent.loop import Finish, Loop
+from agent.loop.asker import MAX_CONTINUATIONS
+from agent.loop.loop import Finish, Loop
 from agent.messages import Usage
 from agent.prompting.words import INSTRUCTION
 from agent.record.events import Event, HistoryShortened, Instructed, ModelFailed, ModelReplied, ReplyCut, ToolRan
 from agent.record.history import messages_of, request_sha256
-from agent.record.playback import Playback
 from agent.record.reading import read
 from agent.record.transcript import Transcript
+from agent.replay.playback import Playback
 from agent.testing import Refusal, Reply, ScriptedEndpoint, calls, says, thinks, when
+from agent.tools.run_python import TOOL
 from sandbox.testing import ScriptedSandbox, Step, printed
 from tests.samples import STARTED, said
 

@@ -11,10 +11,9 @@ import pytest
 from pydantic import SecretStr
 
 from agent import ContextLengthError, Endpoint, EndpointError, Sampling
-from agent.calls.functions import function_tools
 from agent.endpoint.model import Model
 from agent.limits import Limits
-from agent.loop import Finish, Loop
+from agent.loop.loop import Finish, Loop
 from agent.messages import Cost, Usage
 from agent.progress import Progress, TextDelta, TurnEnded
 from agent.prompting.words import INSTRUCTION
@@ -30,6 +29,7 @@ from agent.record.events import (
 from agent.record.history import messages_of, request_sha256
 from agent.record.transcript import Transcript
 from agent.testing import Answer, Cut, Hang, Refusal, Reply, ScriptedCall, ScriptedEndpoint, calls, says, stream_of
+from agent.tools.functions import function_tools
 from sandbox import EngineError, ErrorOutput, Execution, SessionClosedError
 from sandbox.testing import ScriptedSandbox, Step, printed
 from tests.agent.writers import WRITERS

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from agent.batch.searching import is_found
+from agent.batch.scoring.searching import is_found
 
 _CODE_FENCE = re.compile(r"```[ \t]*(?:python|py|json|tool_call)\b.*?(?:```|\Z)", re.DOTALL | re.IGNORECASE)
 _LIST_MARK = re.compile(r"^[ \t]*\d{1,2}[.)][ \t]+", re.MULTILINE)

@@ -1,0 +1,1 @@
+"""Named checks before a final answer is accepted."""
