@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from agent.batch.tasks import BatchTask
     from agent.endpoint.config import Endpoint, LocalModel, Sampling
     from agent.endpoint.limiter import Limiter, RateLimit
-    from agent.endpoint.pricing import Prices
     from agent.errors import (
         AccessError,
         AgentError,
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from agent.loop.conversation import Conversation
     from agent.loop.result import RunResult
     from agent.messages import Cost, Usage
+    from agent.pricing import Prices
     from agent.record.reading import Recorded, read_run
 
 __all__ = [
@@ -98,7 +98,7 @@ _HOMES = {
     "agent.export.formats": ("export_run",),
     "agent.limits": ("Limits",),
     "agent.messages": ("Cost", "Usage"),
-    "agent.endpoint.pricing": ("Prices",),
+    "agent.pricing": ("Prices",),
     "agent.record.reading": ("Recorded", "read_run"),
     "agent.loop.result": ("RunResult",),
 }

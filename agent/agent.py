@@ -16,7 +16,6 @@ from agent.endpoint.config import Endpoint, LocalModel, RecordedModel, Sampling,
 from agent.endpoint.generator import Generator
 from agent.endpoint.limiter import Limiter
 from agent.endpoint.model import Model
-from agent.endpoint.pricing import Prices, cost_of, read_prices
 from agent.errors import LocalModelError, UsageError
 from agent.limits import Limits
 from agent.local import find, model_named, own_file, serve
@@ -25,6 +24,7 @@ from agent.loop.files import check_files
 from agent.loop.result import RunResult
 from agent.loop.streaming import stream
 from agent.messages import Cost, Usage
+from agent.pricing import Prices, cost_of, read_prices
 from agent.progress import Progress, TurnEnded, Waiting
 from agent.record.events import ModelReplied, ModelSettings, ReplyCut
 from agent.record.redaction import Redactor

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent.endpoint.pricing import total_cost
 from agent.messages import Cost, Usage
+from agent.pricing import total_cost
 
 LimitName = Literal["turns", "calls", "tokens", "cost", "seconds", "failures", "session"]
 """Which limit ended an answer; "session" is the sandbox's own `session_timeout_s`."""

@@ -3,8 +3,8 @@
 from typing import TypeVar, cast
 
 from agent import Limits
+from agent.loop.rendering import observation_message, question_message, reply_message
 from agent.messages import Message
-from agent.prompting.rendering import observation_message, question_message, reply_message
 from agent.record.events import Asked, Environment, Event, ModelReplied, ModelSettings, RunStarted, ToolRan
 from agent.tools.run_python import TOOL
 from sandbox import Policy

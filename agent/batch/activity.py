@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent import progress
-from agent.endpoint.pricing import total_cost
 from agent.messages import Cost, Usage
+from agent.pricing import total_cost
 from agent.progress import Progress, TurnEnded
 
 MAX_CODE_CHARS = 80

@@ -5,8 +5,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.batch.activity import Activity
-from agent.endpoint.pricing import total_cost
 from agent.messages import Cost, Usage
+from agent.pricing import total_cost
 
 
 class Budget(BaseModel):

@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from agent.batch.results import TaskResult
-from agent.endpoint.pricing import total_cost
 from agent.messages import Cost, Usage
+from agent.pricing import total_cost
 from agent.record.events import ModelSettings, Outcome
 
 SHOWN_ERRORS = 5

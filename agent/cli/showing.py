@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.text import Text
 
 from agent.cli.view import RunView, print_long
-from agent.endpoint.pricing import cost_of
 from agent.errors import UsageError
 from agent.limits import LimitName
 from agent.messages import RUN_PYTHON, Cost, Usage
+from agent.pricing import cost_of
 from agent.record.events import (
     Asked,
     Event,

@@ -17,11 +17,11 @@ from agent.endpoint.generator import Generator
 from agent.endpoint.model import Generation
 from agent.errors import ContextLengthError, EndpointError
 from agent.loop.context import Context
-from agent.loop.question import Question, went_well
+from agent.loop.rendering import reply_message
 from agent.messages import Reply, ToolCall
 from agent.progress import Progress
-from agent.prompting.rendering import reply_message
 from agent.record.events import Event, Instructed, ModelFailed, ModelReplied, ReplyCut, RunStarted, SandboxChanged
+from agent.record.question import Question, went_well
 from agent.record.requests import Requests
 from agent.record.transcript import Transcript
 

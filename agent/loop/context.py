@@ -1,6 +1,6 @@
 """Keeps the history within what the model can read, by shortening old observations."""
 
-from agent.prompting.rendering import observation_message
+from agent.loop.rendering import observation_message
 from agent.prompting.words import OBSERVATION
 from agent.record.events import Event, HistoryShortened, ModelSettings, RunStarted, Shortening, ToolRan
 from agent.record.history import shortened

@@ -13,15 +13,15 @@ from typing import Self
 
 from agent.credentials import secrets_among
 from agent.endpoint.generator import Generator
-from agent.endpoint.pricing import Prices, total_cost
 from agent.errors import UsageError
 from agent.limits import Limits
 from agent.loop.files import Artifacts, check_files, collect_artifacts, keep_files, put_files
 from agent.loop.loop import CostOf, Finish, Loop
+from agent.loop.rendering import question_message
 from agent.loop.result import RunResult
 from agent.messages import Usage
+from agent.pricing import Prices, total_cost
 from agent.progress import Progress
-from agent.prompting.rendering import question_message
 from agent.prompting.version import prompts_sha256
 from agent.prompting.words import INSTRUCTION
 from agent.record.events import (

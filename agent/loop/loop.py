@@ -10,14 +10,14 @@ from agent.endpoint.generator import Generator
 from agent.limits import LimitName, Limits, Meter
 from agent.loop.asker import Asker
 from agent.loop.cells import Cells, CodeRunner
-from agent.loop.question import Question
+from agent.loop.rendering import observation_message
 from agent.messages import RUN_PYTHON, Cost, ToolCall
 from agent.progress import Progress
 from agent.prompting.hints import Scene
 from agent.prompting.observation import endings
-from agent.prompting.rendering import observation_message
 from agent.prompting.words import INSTRUCTION, OBSERVATION
 from agent.record.events import Instructed, ModelReplied, Outcome, ReplyCut, RunStarted, ToolRan
+from agent.record.question import Question
 from agent.record.transcript import Transcript
 from agent.review.judging import Judge
 from agent.tools import run_python

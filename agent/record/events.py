@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic_core import PydanticCustomError
 
-from agent.endpoint.pricing import Prices
 from agent.endpoint.providers import ProviderName, ReasoningField
 from agent.limits import LimitName, Limits
 from agent.messages import RUN_PYTHON, Attempt, Cost, Message, ToolCall, Usage
+from agent.pricing import Prices
 from agent.record.directory import is_inside
 from sandbox import Execution, Policy
 from sandbox.execution import Items

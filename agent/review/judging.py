@@ -6,11 +6,11 @@ refused whenever it comes.
 
 from collections.abc import Awaitable, Callable, Collection
 
-from agent.loop.question import Question
 from agent.prompting.hints import installs
 from agent.prompting.needs_code import needs_check
 from agent.prompting.words import INSTRUCTION
 from agent.record.events import Asked, Instructed, ModelReplied, Reason, RunStarted, ToolRan
+from agent.record.question import Question
 from agent.review.copied_output import slips, sole_output
 from agent.review.promised_files import asked_for
 from sandbox import Execution

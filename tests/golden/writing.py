@@ -17,8 +17,8 @@ from agent import Endpoint, Limits, Sampling
 from agent.endpoint.model import Model
 from agent.export.formats import FORMATS, export_run
 from agent.loop.loop import Finish, Loop
+from agent.loop.rendering import question_message
 from agent.messages import Usage
-from agent.prompting.rendering import question_message
 from agent.record.events import (
     Asked,
     Environment,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent import Cost, Prices, Usage, UsageError
-from agent.endpoint.pricing import Tier, cost_of, read_prices, total_cost
+from agent.pricing import Tier, cost_of, read_prices, total_cost
 from tests.docs.pages import blocks
 
 TABLE = """
