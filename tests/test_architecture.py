@@ -3,6 +3,7 @@
 import ast
 import importlib
 import pkgutil
+import re
 from pathlib import Path
 
 import pytest
@@ -11,55 +12,26 @@ import agent
 import sandbox
 
 ROOT = Path(__file__).parents[1]
-LAYERS = [  # each may import those before it
-    ("sandbox.errors", "sandbox.execution", "sandbox.policy"),
-    ("sandbox",),
-    ("agent.errors", "agent.messages", "agent.credentials", "agent.text", "agent.streams"),
-    ("agent.local", "agent.prompting.words"),
-    ("agent.endpoint.providers", "agent.endpoint.presets", "agent.endpoint.pricing", "agent.endpoint.limiter"),
-    ("agent.limits",),
-    ("agent.record.directory",),
-    ("agent.record.events", "agent.record.budget", "agent.endpoint.config", "agent.progress"),
-    ("agent.pycode", "agent.calls.lenient", "agent.endpoint.thinking", "agent.prompting.tracebacks"),
-    ("agent.prompting", "agent.result"),
-    ("agent.record.blobs", "agent.record.migration", "agent.record.origin"),
-    ("agent.record.lines", "agent.record.redaction"),
-    ("agent.record.reading",),
-    (
-        "agent.record.transcript",
-        "agent.calls.toolcalls",
-        "agent.endpoint.sse",
-        "agent.endpoint.assembly",
-    ),
-    ("agent.calls", "agent.cells", "agent.streaming", "agent.prompting.rendering", "agent.prompting.version"),
-    ("agent.record.history", "agent.record.contents", "agent.endpoint"),
-    ("agent.record",),
-    ("agent.replay",),
-    ("agent.export.story", "agent.export.outputs", "agent.export.markdown", "agent.export.comparable"),
-    ("agent.export.words", "agent.export.magics"),
-    ("agent.export",),
-    ("agent.context", "agent.files", "agent.question"),
-    ("agent.resuming", "agent.asker"),
-    ("agent.judging",),
-    ("agent.loop",),
-    ("agent.conversation",),
-    ("agent.agent",),
-    ("agent.doctor", "agent.testing"),
-    ("agent.batch.searching",),
-    ("agent.batch.matching", "agent.batch.activity"),
-    ("agent.batch.tasks",),
-    ("agent.batch.input", "agent.batch.results", "agent.batch.worker"),
-    ("agent.batch.node",),
-    ("agent.batch.cluster",),
-    ("agent.batch.resuming", "agent.batch.doubts", "agent.batch.spending", "agent.batch.summary"),
-    ("agent.batch.batch",),
-    ("agent.batch",),
-    ("agent.cli.console",),
-    ("agent.cli.background", "agent.cli.view", "agent.cli.batch_view", "agent.cli.options"),
-    ("agent.cli.showing", "agent.cli.chat", "agent.cli.limit_options"),
-    ("agent.cli",),
-    ("agent.__main__",),
-]
+BASICS = "agent"
+"""The room of the modules that lie in `agent` itself: what every room may use. They use no room but the sandbox."""
+FACE = "agent.agent"
+"""It lies there as well, and stands on the rooms."""
+ROOMS = {  # room: those that it may use beside the basics and the sandbox
+    "local": set(),  # serves the built-in model
+    "endpoint": {"local"},  # asks a model
+    "prompting": set(),  # every sentence that a model reads
+    "tools": {"prompting"},  # what a model can call
+    "calls": {"tools"},  # finds calls in what a model wrote
+    "record": {"endpoint"},  # knows nothing of prompts, calls and checks: a later version must not damage a run
+    "replay": {"endpoint", "record"},  # runs what is on record again, or answers from it
+    "export": {"record", "replay"},
+    "review": {"prompting", "record"},  # checks an answer
+    "loop": {"calls", "endpoint", "prompting", "record", "replay", "review", "tools"},
+    "face": {"endpoint", "local", "loop", "record", "replay", "tools"},
+    "batch": {"endpoint", "face", "loop", "record"},  # asks many questions through the face
+    "testing": set(),  # an endpoint for tests, which uses nothing of what is tested
+    "cli": {"batch", "endpoint", "export", "face", "local", "loop", "prompting", "record", "replay"},
+}
 ONLY_IN = {
     "docker": ("sandbox/docker/",),
     "jinja2": ("agent/export/html.py",),
@@ -86,41 +58,57 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
-def layer_of(name: str) -> int:
-    prefixes = [
-        (len(prefix), level)
-        for level, layer in enumerate(LAYERS)
-        for prefix in layer
-        if name == prefix or name.startswith(prefix + ".")
-    ]
-    assert prefixes, f"{name} has no place in the layers"
-    return max(prefixes)[1]
-
-
-def is_package(name: str) -> bool:
-    """Whether this only says where names are, as `agent.calls` does in `from agent.calls import lenient`."""
-    return name.startswith("agent.") and ROOT.joinpath(*name.split(".")).is_dir() and name != "agent.local"
-
-
 def dotted(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 
+def room_of(name: str) -> str:
+    """The room of a module of `agent`, or of a name in one."""
+    if name in ("agent", FACE):
+        return "face"
+    if name == "agent.__main__":
+        return "cli"
+    room = name.split(".")[1]
+    return room if (ROOT / "agent" / room).is_dir() else BASICS
+
+
 @pytest.mark.parametrize("path", modules("agent"), ids=dotted)
-def test_imports_point_one_way(path: Path) -> None:
-    if path.name == "__init__.py":
+def test_a_room_uses_only_what_lies_below_it(path: Path) -> None:
+    if path == ROOT / "agent" / "__init__.py":
         return
-    level = layer_of(dotted(path))
-    for name in imports_of(path):
-        if name.startswith(("agent.", "sandbox")) and not is_package(name):
-            assert layer_of(name) <= level, f"{dotted(path)} imports {name}"
+    room = room_of(dotted(path))
+    allowed = ROOMS.get(room, set()) | {room, BASICS}
+    used = {room_of(name) for name in modules_of(path) if name.split(".")[0] == "agent"}
+    assert used <= allowed, f"{dotted(path)} uses {used - allowed}"
 
 
-@pytest.mark.parametrize("path", modules("agent/record", "agent/export", "agent/replay"), ids=dotted)
-def test_a_record_is_read_without_prompts_and_checks(path: Path) -> None:
-    """A later version may say something else to a model, and judge its answers by other rules."""
-    not_for_records = ("agent.calls", "agent.prompting", "agent.judging")
-    assert [name for name in imports_of(path) if name.startswith(not_for_records)] == []
+def test_each_room_has_a_row() -> None:
+    rooms = {path.name for path in (ROOT / "agent").iterdir() if path.is_dir() and any(path.glob("*.py"))}
+    assert rooms | {"face"} == ROOMS.keys()
+
+
+def modules_of(path: Path) -> set[str]:
+    """The modules of this project that one imports."""
+    names = {name for name in imports_of(path) if name.split(".")[0] in ("agent", "sandbox")}
+    from_face = {"agent" for name in names if re.fullmatch(r"agent\.[A-Z]\w*", name)}
+    return from_face | {name for name in names if ROOT.joinpath(*name.split(".")).with_suffix(".py").is_file()}
+
+
+def test_no_module_leads_back_to_itself() -> None:
+    uses = {dotted(path): modules_of(path) for path in modules("agent", "sandbox") if path.name != "__init__.py"}
+    open_names: list[str] = []
+    done: set[str] = set()
+
+    def visit(name: str) -> None:
+        assert name not in open_names, f"{' -> '.join([*open_names, name])}"
+        if name not in done:
+            open_names.append(name)
+            for used in sorted(uses.get(name, ())):
+                visit(used)
+            done.add(open_names.pop())
+
+    for name in uses:
+        visit(name)
 
 
 @pytest.mark.parametrize("path", modules("sandbox"), ids=dotted)
@@ -194,6 +182,7 @@ OPENS = {
     "extract", "chmod", "mkfifo",
 }  # fmt: skip
 OPENS_OTHER_FILES = {
+    "agent/cli/doctor.py": {"available_memory_bytes": "what the machine says of its memory"},
     "agent/batch/cluster.py": {"_stored": "files of the user's"},
     "agent/batch/input.py": {"_content": "the file of tasks"},
     "agent/batch/node.py": {
