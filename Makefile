@@ -37,9 +37,10 @@ test: image model browser lint ## Run every check and test
 test-unit: setup ## Run the tests that need neither Docker nor the model
 	$(BIN)/pytest -m "not docker and not model and not browser"
 
-fuzz: setup ## Put 100,000 generated cases through each property of what models write
+fuzz: setup ## Put 100,000 cases through what models write, and 10,000 mutated runs before each reader of runs
 	$(BIN)/pytest -m hypothesis --hypothesis-profile=fuzz --timeout=0 \
 	    tests/agent/endpoint/test_assembly.py tests/agent/calls tests/agent/test_testing.py tests/agent/prompting
+	$(BIN)/python -m tests.agent.record.fuzz.running --count 10000
 
 lint: setup ## Check style and types
 	$(BIN)/ruff check .

@@ -14,6 +14,13 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """Something that the user is to know, in one line."""
+
+    what: str
+
+
+@dataclass(frozen=True)
 class ReasoningDelta:
     """A piece of the model's thinking."""
 
@@ -85,6 +92,7 @@ class ToolEnded:
 
 Progress = (
     Waiting
+    | Noted
     | ReasoningDelta
     | TextDelta
     | TurnRestarted

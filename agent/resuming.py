@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import ResumeError, UsageError
-from agent.progress import Progress, Waiting
-from agent.record.artifacts import FOLDER
+from agent.progress import Noted, Progress, Waiting
 from agent.record.events import RunFinished
 from agent.record.redaction import Redactor
 from agent.record.transcript import Recorded, Transcript, read, utc_now
@@ -46,15 +45,15 @@ async def reopened(
     """Open a run that has stopped, and run its cells again.
 
     Raises UsageError where it has a network other than `network`, TranscriptError where it is being written or cannot
-    be, and ResumeError where a cell gives something else than recorded, unless by `force`; then nothing was added.
+    be, and ResumeError where a cell gives something else than recorded, unless by `force`. Nothing in the run
+    directory is changed before the run goes on.
     """
     recorded = read(run)
     policy = policy_of(recorded, network=network)
-    transcript = Transcript.reopen(recorded.directory, redactor=redactor)
+    transcript = Transcript.reopen(recorded.directory, redactor=redactor, on_note=lambda note: on_progress(Noted(note)))
     try:
         async with Rerun(launcher, policy, recorded, on_change=on_change) as rerun:
             different = await _run_again(recorded, rerun, on_progress, force=force)
-            _drop_uncounted(recorded)
             yield Past(transcript, rerun.session, recorded.finished, len(recorded.torn), different, rerun.before)
     finally:
         transcript.close()
@@ -77,16 +76,6 @@ async def _run_again(
                 raise _different(step.number, recorded.directory)
             different.append(str(step.number))
     return different
-
-
-def _drop_uncounted(recorded: Recorded) -> None:
-    """Remove what a crash left in the folder of artifacts before any event told of it; it is collected anew."""
-    folder = recorded.directory / FOLDER
-    ends = [event for event in recorded.events if isinstance(event, RunFinished)]
-    counted = {folder / file.name for end in ends for file in end.artifacts}
-    for path in folder.rglob("*"):
-        if path.is_symlink() or (path.is_file() and path not in counted):
-            path.unlink()
 
 
 def _different(number: int, run: Path) -> ResumeError:

@@ -13,7 +13,7 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -245,13 +245,16 @@ class Session:
             payload = await self._ask(channel, frames.Files, "list", max_files=MAX_LISTED_FILES, hashed=hashed)
             return _FILES.validate_json(payload)
 
-    async def put_file(self, source: Path, name: str) -> TransferredFile:
-        """Copy a host file into the workspace as `name`. Raises FileTransferError."""
+    async def put_file(self, source: Path | IO[bytes], name: str) -> TransferredFile:
+        """Copy a host file, or what is left to read of an open one, into the workspace as `name`.
+
+        Raises FileTransferError.
+        """
         async with self._operation() as channel:
             request = self._next_id()
             digest = hashlib.sha256()
             with _transfer_errors(name, source):
-                with source.open("rb") as file:
+                with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
                     await channel.send({"type": "put", "id": request, "name": name})
                     while data := await asyncio.to_thread(file.read, CHUNK_BYTES):
                         digest.update(data)
@@ -262,10 +265,11 @@ class Session:
                 raise ProtocolError(f"The sandbox does not have {name!r} as it was sent.")
             return TransferredFile(moved.size_bytes, moved.sha256)
 
-    async def get_file(self, name: str, target: Path, *, max_bytes: int | None = None) -> TransferredFile:
-        """Copy a workspace file to the host path `target`, which appears when it is whole; holes stay holes.
+    async def get_file(self, name: str, target: Path | IO[bytes], *, max_bytes: int | None = None) -> TransferredFile:
+        """Copy a workspace file to the host path `target`, which appears when it is whole, or into an open file.
 
-        It is copied with the size that it has at the start, at most `max_bytes`, or `policy.workspace_bytes`.
+        It is copied with the size that it has at the start, at most `max_bytes`, or `policy.workspace_bytes`; holes
+        stay holes.
         Raises FileTransferError.
         """
         limit = self.policy.workspace_bytes if max_bytes is None else max_bytes
@@ -480,8 +484,11 @@ class _Incoming:
 
 
 @contextmanager
-def _partial_file(target: Path) -> Iterator[IO[bytes]]:
+def _partial_file(target: Path | IO[bytes]) -> Iterator[IO[bytes]]:
     """A file that takes the name `target` when the block ends well, and is gone when it does not."""
+    if not isinstance(target, Path):
+        yield target
+        return
     partial = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with partial.open("wb") as file:
@@ -491,8 +498,12 @@ def _partial_file(target: Path) -> Iterator[IO[bytes]]:
         partial.unlink(missing_ok=True)
 
 
+def _shown(file: Path | IO[bytes]) -> str:
+    return str(file if isinstance(file, Path) else file.name)
+
+
 @contextmanager
-def _transfer_errors(name: str, path: Path) -> Iterator[None]:
+def _transfer_errors(name: str, path: Path | IO[bytes]) -> Iterator[None]:
     """One exception for what the sandbox refuses about `name` and what the host refuses about `path`."""
     if len(name) > MAX_NAME_BYTES or name.encode("utf-8", "replace").decode() != name:
         raise FileTransferError(f"{name[:80]!r} is no name of a file: it is too long, or not valid UTF-8.")
@@ -501,4 +512,4 @@ def _transfer_errors(name: str, path: Path) -> Iterator[None]:
     except RefusedError as error:
         raise FileTransferError(f"The sandbox refused {name!r}: {error}.") from error
     except OSError as error:
-        raise FileTransferError(f"Cannot access {str(path)!r}: {error.strerror}.") from error
+        raise FileTransferError(f"Cannot access {_shown(path)!r}: {error.strerror}.") from error

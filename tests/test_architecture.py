@@ -18,7 +18,8 @@ LAYERS = [  # each may import those before it
     ("agent.local", "agent.prompting.words"),
     ("agent.endpoint.providers", "agent.endpoint.presets", "agent.endpoint.pricing", "agent.endpoint.limiter"),
     ("agent.limits",),
-    ("agent.record.events", "agent.endpoint.config", "agent.progress"),
+    ("agent.record.directory",),
+    ("agent.record.events", "agent.record.budget", "agent.endpoint.config", "agent.progress"),
     ("agent.calls.pycode", "agent.calls.lenient", "agent.endpoint.thinking", "agent.prompting.tracebacks"),
     ("agent.prompting", "agent.record.shortening", "agent.result"),
     ("agent.record.blobs", "agent.record.migration", "agent.record.origin"),
@@ -172,6 +173,75 @@ def test_the_public_names_are_what_is_importable(package: object) -> None:
     submodules = {module.name for module in pkgutil.iter_modules(package.__path__)}  # type: ignore[attr-defined]
     public = {name for name in vars(package) if not name.startswith("_")} - submodules
     assert public - {"TYPE_CHECKING", "import_module"} <= set(names)
+
+
+OPENS = {
+    "open", "read_bytes", "read_text", "write_bytes", "write_text", "touch", "iterdir", "rglob", "glob", "scandir",
+    "listdir", "mkdir", "makedirs", "rmdir", "unlink", "rename", "renames", "rmtree", "copytree", "copyfile", "copy2",
+    "symlink_to", "hardlink_to", "symlink", "stat", "lstat", "exists", "is_file", "is_dir", "is_symlink", "extractall",
+    "extract", "chmod", "mkfifo",
+}  # fmt: skip
+OPENS_OTHER_FILES = {
+    "agent/batch/cluster.py": {"_stored": "files of the user's"},
+    "agent/batch/input.py": {"_content": "the file of tasks"},
+    "agent/batch/node.py": {
+        "run": "a folder of its own", "close": "a folder of its own", "_unpacked": "a folder of its own",
+        "_parts": "an archive",
+    },
+    "agent/batch/tasks.py": {"fingerprint": "files of the user's"},
+    "agent/cli/app.py": {"result": "/dev/null"},
+    "agent/cli/batch.py": {"batch": "/dev/null"},
+    "agent/cli/chat.py": {"name": "files of the user's", "with_files": "files of the user's"},
+    "agent/cli/exporting.py": {"_forget_stdout": "/dev/null", "_write": "the file that the user names"},
+    "agent/record/artifacts.py": {"check_files": "files of the user's", "_head_of": "files of the user's"},
+    "agent/record/blobs.py": {"put_file": "files of the user's"},
+    "agent/record/origin.py": {"source_sha256": "our own source"},
+    "agent/record/redaction.py": {"is_in_file": "files of the user's"},
+    "agent/record/transcript.py": {"__init__": "whether the user named a directory"},
+    "agent/replay/rerun.py": {"_read": "a folder of its own"},
+}  # fmt: skip
+"""Functions that open paths which are not of a run directory, and what those are."""
+RUN_PACKAGES = ("agent/record", "agent/replay", "agent/export", "agent/batch", "agent/cli")
+RUN_MODULES = ("agent/resuming.py", "agent/conversation.py", "agent/agent.py")
+
+
+KNOWN = (("Source", "open"), ("self.directory", "exists"))
+
+
+def opens_in(path: Path) -> set[str]:
+    """The functions that call what opens, lists, makes or removes by a path."""
+    found: set[str] = set()
+    for function in ast.walk(ast.parse(path.read_text())):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            found |= {function.name for node in ast.walk(function) if isinstance(node, ast.Call) and opens(node)}
+    return found
+
+
+def opens(call: ast.Call) -> bool:
+    """Whether a call goes to a path: the door's own methods are those of a `folder`, and `package_files` are ours."""
+    function = call.func
+    if isinstance(function, ast.Name):
+        return function.id == "open"
+    if not isinstance(function, ast.Attribute):
+        return False
+    holder = ast.unparse(function.value)
+    is_ours = holder.startswith(("package_files(", "Directory(")) or (holder, function.attr) in KNOWN
+    is_door = holder.split(".")[-1] in ("folder", "_folder", "_directory") or (holder, function.attr) == (
+        "packed",
+        "open",
+    )
+    is_path_replace = function.attr == "replace" and len(call.args) == 1
+    return (function.attr in OPENS or is_path_replace) and not is_door and not is_ours
+
+
+def reads_runs(path: Path) -> bool:
+    name = path.relative_to(ROOT).as_posix()
+    return name != "agent/record/directory.py" and (name in RUN_MODULES or name.startswith(RUN_PACKAGES))
+
+
+@pytest.mark.parametrize("path", [path for path in modules("agent") if reads_runs(path)], ids=dotted)
+def test_a_run_directory_is_opened_in_one_place(path: Path) -> None:
+    assert opens_in(path) == set(OPENS_OTHER_FILES.get(path.relative_to(ROOT).as_posix(), {}))
 
 
 PROGRAMS = ("agent/local/serve.py", "agent/local/fetch_hub.py", "agent/local/tied.py")

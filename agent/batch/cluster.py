@@ -25,13 +25,14 @@ from ray.util import get_node_ip_address
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from agent.agent import Agent
-from agent.batch.node import Archived, Node
+from agent.batch.node import PART_BYTES, Archived, Node
 from agent.batch.tasks import BatchTask
 from agent.batch.worker import Ran, at_once, check_model, default_jobs
 from agent.endpoint.limiter import RateLimit
 from agent.errors import AgentError, ClusterError, TranscriptError, UsageError
 from agent.progress import Progress, Waiting
 from agent.record.artifacts import check_files
+from agent.record.directory import Directory, write_all
 from agent.record.origin import source_sha256
 from sandbox import CellblockError, EngineError, ImageError, StartError
 
@@ -364,5 +365,16 @@ async def _receive(stream: Any, directory: Path, on_progress: Callable[[Progress
 
 
 def _unpacked(archive: IO[bytes], directory: Path) -> None:
-    with zipfile.ZipFile(archive) as packed:
-        packed.extractall(directory)
+    """Put the files of an archive into a run directory; its names are not trusted. Raises TranscriptError, OSError."""
+    folder = Directory(directory)
+    folder.create()
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            for entry in packed.infolist():
+                if entry.compress_type != zipfile.ZIP_STORED:  # what is packed may unpack to any size
+                    raise zipfile.BadZipFile("its files are packed")
+                with packed.open(entry) as file, folder.new(entry.filename) as copy:
+                    while data := file.read(PART_BYTES):
+                        write_all(copy, data)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        raise TranscriptError(f"The run {str(directory)!r} did not come whole from its machine: {error}.") from error

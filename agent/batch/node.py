@@ -17,6 +17,7 @@ from agent.batch.tasks import BatchTask
 from agent.batch.worker import LocalWorker, Ran
 from agent.endpoint.limiter import Limiter, RateLimit
 from agent.progress import Progress
+from agent.record.directory import Directory
 from agent.record.origin import source_sha256
 from sandbox import CellblockError
 
@@ -139,12 +140,14 @@ def _unpacked(task: BatchTask, contents: tuple[bytes, ...], place: Path) -> Batc
 
 def _archived(run: Path) -> Path | None:
     """The run directory as one file beside it; None where the task failed before it had one."""
-    if not run.exists():
+    folder = Directory(run)
+    if not folder.exists():
         return None
     archive = run.with_suffix(".zip")
-    with zipfile.ZipFile(archive, "w", strict_timestamps=False) as file:
-        for path in sorted(run.rglob("*")):
-            file.write(path, path.relative_to(run))
+    with zipfile.ZipFile(archive, "w", strict_timestamps=False) as packed:
+        for name, _ in sorted(folder.walk("")):
+            with folder.reading(name) as file, packed.open(name, "w", force_zip64=True) as copy:
+                shutil.copyfileobj(file, copy, PART_BYTES)
     return archive
 
 

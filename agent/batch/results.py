@@ -7,19 +7,22 @@ aside under `abandoned/` when their tasks are run again. Nobody but the holder o
 
 import fcntl
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.errors import TranscriptError, UsageError
 from agent.limits import LimitName
-from agent.messages import Cost, Usage
+from agent.messages import Usage
 from agent.record import transcript
-from agent.record.events import ModelReplied, Outcome
+from agent.record.directory import Directory, write_all
+from agent.record.events import BoundedCost, BoundedUsage, Count, ModelReplied, Outcome, Seconds
 
 RESULTS = "results.jsonl"
 REPLACED = "replaced.jsonl"
@@ -27,6 +30,8 @@ SUMMARY = "summary.json"
 TASKS = "tasks"
 ABANDONED = "abandoned"
 WHAT = "the batch's directory"
+MAX_LINE_BYTES = 16 << 20
+MAX_HOLDER_BYTES = 20
 
 
 class TaskResult(BaseModel):
@@ -39,16 +44,16 @@ class TaskResult(BaseModel):
     answer: str | None
     match: bool | None = None
     """Whether the answer is what was expected; None where nothing was."""
-    usage: Usage = Usage()
-    cost: Cost | None = None
+    usage: BoundedUsage = Usage()
+    cost: BoundedCost | None = None
     """Of all turns; None where the model has no price."""
-    duration_s: float
+    duration_s: Seconds
     """From its turn in the batch to its end."""
     error: str | None = None
     """One line, where the outcome is "error"."""
     limit: LimitName | None = None
-    turns: NonNegativeInt = 0
-    retries: NonNegativeInt = 0
+    turns: Count = 0
+    retries: Count = 0
     """Requests to the model that failed and were repeated."""
     run_directory: str
     """Relative to the batch's own."""
@@ -63,19 +68,30 @@ def read_results(directory: Path | str) -> Iterator[TaskResult]:
 
     Raises TranscriptError for a line that is no result.
     """
-    path = Path(directory) / RESULTS
-    if not path.exists():
+    folder, path = Directory(Path(directory)), Path(directory) / RESULTS
+    try:
+        with folder.reading(RESULTS) as file:
+            number = 0
+            while (line := file.readline(MAX_LINE_BYTES)).endswith(b"\n"):
+                number += 1
+                yield _result(line, number, path)
+    except FileNotFoundError:
         return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                yield TaskResult.model_validate_json(line)
-            except ValidationError as error:
-                raise TranscriptError(
-                    f"{str(path)!r}, line {number}, is no result of a task.", mend=f"sed -i {number}d {path}"
-                ) from error
+    except OSError as error:
+        raise TranscriptError(f"Cannot read {str(path)!r}: {error.strerror}.") from error
+    if len(line) == MAX_LINE_BYTES:
+        raise _no_result(number + 1, path)
+
+
+def _result(line: bytes, number: int, path: Path) -> TaskResult:
+    try:
+        return TaskResult.model_validate_json(line)
+    except ValidationError as error:
+        raise _no_result(number, path) from error
+
+
+def _no_result(number: int, path: Path) -> TranscriptError:
+    return TranscriptError(f"{str(path)!r}, line {number}, is no result of a task.", mend=f"sed -i {number}d {path}")
 
 
 class BatchDirectory:
@@ -86,17 +102,18 @@ class BatchDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._folder = Directory(path)
         self.predecessor: int | None = None
         """The process that held it last, and may have left sandboxes; None where that is not known."""
 
     def __enter__(self) -> Self:
         with self._errors():
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.path / ".lock").open("a+b", buffering=0)
+            self._folder.create()
+            self._lock = self._folder.changing(".lock", make=True)
         try:
             self._hold()
             with self._errors():
-                self._file = _appendable(self.path / RESULTS)
+                self._file = self._appendable(RESULTS)
         except BaseException:
             self._lock.close()
             raise
@@ -111,8 +128,7 @@ class BatchDirectory:
 
     def _hold(self) -> None:
         """Take the lock, and leave the number of this process in it."""
-        self._lock.seek(0)
-        holder = self._lock.read().decode().strip()
+        holder = self._lock.read(MAX_HOLDER_BYTES).decode("ascii", "replace").strip()
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -122,7 +138,8 @@ class BatchDirectory:
         self.predecessor = int(holder) if holder.isdecimal() else None
         with self._errors():
             self._lock.truncate(0)
-            self._lock.write(str(os.getpid()).encode())
+            self._lock.seek(0)
+            write_all(self._lock, str(os.getpid()).encode())
 
     def add(self, result: TaskResult) -> None:
         """Write a result, for good. Raises TranscriptError."""
@@ -132,39 +149,46 @@ class BatchDirectory:
     def keep(self, kept: Iterable[TaskResult], replaced: list[TaskResult]) -> None:
         """Leave only `kept` in the results; what they replace goes into `replaced.jsonl`, and is safe there first."""
         with self._errors():
-            with _appendable(self.path / REPLACED) as file:
+            with self._appendable(REPLACED) as file:
                 _write_through(file, replaced)
-            fresh = self.path / f".{RESULTS}.new"
-            with fresh.open("wb") as file:
+            with self._folder.replacing(RESULTS) as file:
                 _write_through(file, kept)
             self._file.close()
-            fresh.replace(self.path / RESULTS)
-            self._file = _appendable(self.path / RESULTS)
+            self._file = self._appendable(RESULTS)
 
     def write_summary(self, summary: BaseModel) -> None:
         """Replace `summary.json`."""
-        with self._errors():
-            fresh = self.path / f".{SUMMARY}.new"
-            fresh.write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            fresh.replace(self.path / SUMMARY)
+        with self._errors(), self._folder.replacing(SUMMARY) as file:
+            write_all(file, summary.model_dump_json(indent=2).encode() + b"\n")
 
     def run_directory(self, task: str) -> Path:
         """Where the run of a task goes; what an earlier one has left there is set aside."""
-        place = self.path / TASKS / task
+        place = f"{TASKS}/{task}"
         with self._errors():
-            if place.exists():
-                aside = self.path / ABANDONED
-                aside.mkdir(exist_ok=True)
-                number = next(n for n in range(1, 1 << 30) if not (aside / f"{task}.{n}").exists())
-                place.rename(aside / f"{task}.{number}")
-        return place
+            if self._folder.has(place):
+                aside = (f"{ABANDONED}/{task}.{number}" for number in range(1, 1 << 30))
+                self._folder.rename(place, next(name for name in aside if not self._folder.has(name)))
+        return self.path / place
 
     def unfinished_runs(self, finished: Iterable[str]) -> list[Path]:
         """Run directories that no result tells of: what was spent there is spent."""
+        with self._errors():
+            left, aside = ([*self._run_names(folder)] for folder in (TASKS, ABANDONED))
         known = set(finished)
-        tasks, aside = self.path / TASKS, self.path / ABANDONED
-        left = [run for run in tasks.iterdir() if run.name not in known] if tasks.is_dir() else []
-        return left + (list(aside.iterdir()) if aside.is_dir() else [])
+        return [self.path / TASKS / name for name in left if name not in known] + [
+            self.path / ABANDONED / name for name in aside
+        ]
+
+    def _run_names(self, folder: str) -> Iterator[str]:
+        for name, status in self._folder.entries(folder).items():
+            if stat.S_ISDIR(status.st_mode):
+                yield name
+
+    def _appendable(self, name: str) -> FileIO:
+        """A file of results, without a torn last line, to be added to."""
+        file = self._folder.changing(name, make=True)
+        file.truncate(file.seek(_whole_bytes(file)))
+        return file
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -181,28 +205,19 @@ def turns_of(run: Path) -> list[ModelReplied]:
     return []
 
 
-def _whole_bytes(path: Path) -> int:
+def _whole_bytes(file: FileIO) -> int:
     """The length of a file up to the end of its last whole line."""
-    with path.open("rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        while end:
-            begin = max(0, end - (1 << 16))
-            file.seek(begin)
-            if (place := file.read(end - begin).rfind(b"\n")) >= 0:
-                return begin + place + 1
-            end = begin
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        begin = max(0, end - (1 << 16))
+        file.seek(begin)
+        if (place := file.read(end - begin).rfind(b"\n")) >= 0:
+            return begin + place + 1
+        end = begin
     return 0
 
 
-def _appendable(path: Path) -> BinaryIO:
-    """A file of results, without a torn last line, to be added to."""
-    file = path.open("a+b")
-    file.truncate(_whole_bytes(path))
-    return file
-
-
-def _write_through(file: BinaryIO, results: Iterable[TaskResult]) -> None:
+def _write_through(file: FileIO, results: Iterable[TaskResult]) -> None:
     for result in results:
-        file.write(result.model_dump_json().encode() + b"\n")
-    file.flush()
+        write_all(file, result.model_dump_json().encode() + b"\n")
     os.fsync(file.fileno())

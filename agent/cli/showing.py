@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agent.calls.toolcalls import RUN_PYTHON
-from agent.cli.view import RunView
+from agent.cli.view import RunView, print_long
 from agent.endpoint.pricing import cost_of
 from agent.errors import UsageError
 from agent.limits import LimitName
@@ -142,7 +142,7 @@ class Shower:
             self._print(f"{event.artifacts_omitted} more files were not copied", "yellow")
 
     def _print(self, text: str, style: str) -> None:
-        self._console.print(Text(plain(text), style=style), soft_wrap=True)
+        print_long(self._console, plain(text), style)
 
 
 def show_state(recorded: Recorded, console: Console) -> None:

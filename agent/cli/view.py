@@ -9,6 +9,7 @@ from pygments.lexers.python import PythonLexer
 from rich.console import Console
 from rich.live import Live
 from rich.segment import Segments
+from rich.style import StyleType
 from rich.syntax import Syntax
 from rich.text import Text
 
@@ -18,6 +19,7 @@ from agent.prompting.observation import observe
 from agent.text import harmless, plain, visible
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
 
+PIECE_CHARS = 1 << 16
 TAIL_LINES = 6
 """Of what the model is writing, shown while it writes."""
 _NAMED = re.compile(r"<U\+[0-9A-F]{4,6}>")
@@ -45,6 +47,9 @@ class RunView:
         match item:
             case progress.Waiting(what):
                 self._show_live(what)
+            case progress.Noted(what):
+                self._end_live()
+                self._print(Text(plain(what), style="yellow"))
             case progress.ReasoningDelta(text) | progress.TextDelta(text):
                 self._writing = (self._writing + text)[-2000:]
                 self._show_live(self._writing)
@@ -102,7 +107,7 @@ class RunView:
             self._print(Text(plain(observe(execution.model_copy(update={"outputs": []}))), style="yellow"))
 
     def _print(self, text: Text) -> None:
-        self._console.print(text, soft_wrap=True)
+        print_long(self._console, text.plain, text.style)
 
     def _print_whole(self, text: Text) -> None:
         """Print text that `visible` made: line by line and tab by tab, which Rich would expand."""
@@ -125,6 +130,15 @@ class RunView:
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+
+def print_long(console: Console, text: str, style: StyleType) -> None:
+    """Print a text piece by piece: what Rich renders at once takes hundreds of bytes for each line."""
+    begin = 0
+    while len(text) - begin > PIECE_CHARS and (end := text.find("\n", begin + PIECE_CHARS)) >= 0:
+        console.print(Text(text[begin:end], style=style), soft_wrap=True)
+        begin = end + 1
+    console.print(Text(text[begin:], style=style), soft_wrap=True)
 
 
 def output_text(output: Output) -> str:

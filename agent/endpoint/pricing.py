@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -22,6 +22,9 @@ EXPLICIT_CACHED_SHARE = Decimal("0.1")
 CACHE_CREATION_SHARE = Decimal("1.25")
 
 
+Price = Annotated[Decimal, Field(ge=0, le=10**12, decimal_places=24)]
+
+
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,13 +34,13 @@ class Tier(_Value):
 
     up_to_input_tokens: int | None = Field(None, gt=0)
     """The largest input of this tier; None is without end."""
-    input: Decimal = Field(ge=0)
-    output: Decimal = Field(ge=0)
-    thinking_output: Decimal | None = Field(None, ge=0)
+    input: Price
+    output: Price
+    thinking_output: Price | None = None
     """Of the whole output, where the reply holds thinking."""
-    cached_input: Decimal | None = Field(None, ge=0)
-    explicit_cached_input: Decimal | None = Field(None, ge=0)
-    cache_creation: Decimal | None = Field(None, ge=0)
+    cached_input: Price | None = None
+    explicit_cached_input: Price | None = None
+    cache_creation: Price | None = None
 
 
 class ModelPrice(_Value):

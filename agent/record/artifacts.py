@@ -1,20 +1,22 @@
 """Files on their way into a run and out of it. Names that come out of a sandbox are untrusted."""
 
 import asyncio
+import io
+import secrets
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from agent.errors import UsageError
 from agent.prompting.preview import HEAD_BYTES, preview
+from agent.record.directory import is_inside
 from agent.record.events import FileRecord, GivenFile
+from agent.record.reading import ARTIFACTS
 from agent.record.transcript import Transcript
 from agent.text import encodable
 from sandbox import FileInfo, FileTransferError, Session
 
-FOLDER = "files"
-"""Where a run directory holds what the run left in its workspace."""
 MAX_ARTIFACTS = 100
 MAX_PREVIEWS = 10
 """Of how many files that come with a question the first lines are shown."""
@@ -96,26 +98,18 @@ async def collect_artifacts(
 
 
 async def _collect(session: Session, name: str, transcript: Transcript, max_bytes: int) -> FileRecord | None:
-    path, partial = inside(transcript.directory / FOLDER, name), transcript.directory / ".artifact.part"
-    if path is None or transcript.redactor.text(name) != name:
+    if not is_inside(name) or transcript.redactor.text(name) != name:
         return None
+    partial = f".{secrets.token_hex(8)}.part"
     try:
-        moved = await session.get_file(name, partial, max_bytes=max_bytes)
-        if transcript.redactor.is_in_file(partial):
-            return None
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.replace(path)
+        with io.BufferedRandom(transcript.folder.new(partial)) as copy:
+            moved = await session.get_file(name, copy, max_bytes=max_bytes)
+            copy.seek(0)
+            if transcript.redactor.is_in(copy):
+                return None
+        transcript.folder.rename(partial, f"{ARTIFACTS}/{name}")
     except (FileTransferError, OSError):  # gone or replaced since it was listed, or too long a name for the host
         return None
     finally:
-        partial.unlink(missing_ok=True)
+        transcript.folder.remove(partial)
     return FileRecord(name=name, size_bytes=moved.size_bytes, sha256=moved.sha256)
-
-
-def inside(target: Path, name: str) -> Path | None:
-    """Where an artifact goes; None where its name, or a link on its way, would lead out of `target`."""
-    parts = PurePosixPath(name).parts
-    if not parts or name.startswith("/") or any(part in ("..", ".") or "\0" in part for part in parts):
-        return None
-    path = target.joinpath(*parts)
-    return path if path.parent.resolve().is_relative_to(target.parent.resolve() / target.name) else None

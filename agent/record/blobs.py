@@ -1,14 +1,17 @@
 """Content by its hash: `blobs/<sha256>` in the run directory. The same content is there once."""
 
 import hashlib
-import os
 import re
 import secrets
-import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 from agent.errors import TranscriptError
+from agent.record.budget import LINE_BYTES, MIB, Budget
+from agent.record.directory import Directory, write_all
 from agent.record.events import Blob
 
 FOLDER = "blobs"
@@ -17,60 +20,76 @@ CHUNK_BYTES = 1 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+@dataclass(frozen=True)
+class Resolved:
+    """What a blob of JSON stands for, with all that it refers to."""
+
+    value: Any
+    size_bytes: int
+    """About what it takes where it stands once more."""
+    names: frozenset[str]
+    """Of the blobs that it refers to, and its own."""
+
+
 class Blobs:
     """The blobs of one run. Writing raises OSError; each file appears when it is whole."""
 
-    def __init__(self, run: Path) -> None:
-        self.folder = run / FOLDER
+    def __init__(self, directory: Directory, budget: Budget | None = None) -> None:
+        self.budget = budget or Budget()
+        """What is read into memory charges it."""
+        self.texts: dict[str, str] = {}
+        """Those that were read as text: each is in memory once, however often it is referred to."""
+        self.values: dict[str, Resolved] = {}
+        """Those that were read as JSON, likewise."""
+        self._directory = directory
         self._written: set[str] = set()
         self._pending: set[str] = set()
         """Those written that no event refers to yet."""
-
-    def path(self, sha256: str) -> Path:
-        """Where a blob lies, or would lie. Raises TranscriptError for what is no hash."""
-        if not _SHA256.fullmatch(sha256):
-            raise TranscriptError(f"{sha256[:80]!r} is not the name of a blob.")
-        return self.folder / sha256
+        self._kept: frozenset[str] = frozenset()
+        """Those that events of earlier processes refer to."""
 
     def put(self, data: bytes) -> Blob:
-        """Store the content, unless it is there."""
+        """Store the content, unless this process has done so before."""
         sha256 = hashlib.sha256(data).hexdigest()
-        if sha256 not in self._written:
-            self.folder.mkdir(exist_ok=True)
-            partial = self._partial(sha256)
-            try:
-                partial.write_bytes(data)
-                self._keep(partial, sha256)
-            finally:
-                partial.unlink(missing_ok=True)
-        return Blob(sha256=sha256, size_bytes=len(data))
+        return Blob(sha256=sha256, size_bytes=len(data)) if sha256 in self._written else self._store([data])
 
     def put_file(self, source: Path) -> Blob:
-        """Store what a file holds, piece by piece. It is a copy: a link would change with the original."""
-        digest, size_bytes = hashlib.sha256(), 0
-        self.folder.mkdir(exist_ok=True)
-        partial = self._partial(secrets.token_hex(8))
+        """Store a copy of a file of the user's, piece by piece: a link would change with the original."""
+        with source.open("rb") as file:
+            return self._store(iter(lambda: file.read(CHUNK_BYTES), b""))
+
+    def has(self, sha256: str) -> bool:
+        """Whether anything lies where the blob should."""
         try:
-            with source.open("rb") as file, partial.open("wb") as copy:
-                while data := file.read(CHUNK_BYTES):
-                    digest.update(data)
-                    size_bytes += len(data)
-                    copy.write(data)
-            self._keep(partial, digest.hexdigest())
-        finally:
-            partial.unlink(missing_ok=True)
-        return Blob(sha256=digest.hexdigest(), size_bytes=size_bytes)
+            return self._directory.has(_name(sha256))
+        except OSError:  # whoever opens it is told why it cannot be
+            return True
 
     def get(self, sha256: str) -> bytes:
-        """The content. Raises TranscriptError where it is missing or is not what it was."""
-        path = self.path(sha256)
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise TranscriptError(f"Cannot read {str(path)!r}: {error.strerror}.") from error
+        """The content. Raises TranscriptError where it is missing, is not what it was, or is too much."""
+        with self.opened(sha256) as file:
+            size_bytes = self.budget.take_file(file)
+            if size_bytes > LINE_BYTES:
+                raise TranscriptError(f"The blob {sha256!r} is larger than {LINE_BYTES // MIB} MiB.")
+            data = file.read(size_bytes)
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise TranscriptError(f"{str(path)!r} does not hold what its name says.")
+            raise TranscriptError(f"{self._shown(sha256)} does not hold what its name says.")
         return data
+
+    @contextmanager
+    def opened(self, sha256: str) -> Iterator[IO[bytes]]:
+        """The file of a blob. Raises TranscriptError where it cannot be read."""
+        if not _SHA256.fullmatch(sha256):
+            raise TranscriptError(f"{sha256[:80]!r} is not the name of a blob.")
+        try:
+            with self._directory.reading(_name(sha256)) as file:
+                yield file
+        except OSError as error:
+            raise TranscriptError(f"Cannot read {self._shown(sha256)}: {error.strerror}.") from error
+
+    def keep(self, names: Collection[str]) -> None:
+        """Never take back these: events refer to them already."""
+        self._kept = frozenset(names)
 
     def settle(self) -> None:
         """The event that refers to what was written is written itself."""
@@ -79,34 +98,38 @@ class Blobs:
     def take_back(self) -> None:
         """Remove what was written for an event that is not."""
         for sha256 in self._pending:
-            self.path(sha256).unlink(missing_ok=True)
+            self._directory.remove(_name(sha256))
         self._written -= self._pending
         self._pending.clear()
 
-    def keep_only(self, names: Collection[str]) -> None:
-        """Remove everything else."""
-        for path in self.folder.iterdir() if self.folder.is_dir() else []:
-            if path.name in names:
-                continue
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-
     def sync(self) -> None:
         """Make durable what was written here."""
-        for path in [*map(self.path, self._written), *([self.folder] if self._written else [])]:
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        for sha256 in self._written:
+            self._directory.sync(_name(sha256))
+        if self._written:
+            self._directory.sync(FOLDER)
 
-    def _keep(self, partial: Path, sha256: str) -> None:
-        if sha256 not in self._written:
-            self._pending.add(sha256)
-        partial.replace(self.path(sha256))
-        self._written.add(sha256)
+    def _store(self, pieces: Iterable[bytes]) -> Blob:
+        digest, size_bytes = hashlib.sha256(), 0
+        partial = _name(f".{secrets.token_hex(8)}.part")
+        try:
+            with self._directory.new(partial) as file:
+                for data in pieces:
+                    digest.update(data)
+                    size_bytes += len(data)
+                    write_all(file, data)
+            sha256 = digest.hexdigest()
+            if sha256 not in self._written | self._kept:
+                self._pending.add(sha256)
+            self._directory.rename(partial, _name(sha256))
+            self._written.add(sha256)
+        finally:
+            self._directory.remove(partial)
+        return Blob(sha256=sha256, size_bytes=size_bytes)
 
-    def _partial(self, name: str) -> Path:
-        return self.folder / f".{name}.part"
+    def _shown(self, sha256: str) -> str:
+        return repr(str(self._directory.path / FOLDER / sha256))
+
+
+def _name(name: str) -> str:
+    return f"{FOLDER}/{name}"

@@ -8,13 +8,16 @@ read.
 """
 
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic_core import PydanticCustomError
 
 from agent.endpoint.pricing import Prices
 from agent.endpoint.providers import ProviderName, ReasoningField
 from agent.limits import LimitName, Limits
 from agent.messages import Attempt, Cost, ToolCall, Usage
+from agent.record.directory import is_inside
 from sandbox import Execution, Policy
 
 SCHEMA_VERSION = 2
@@ -24,26 +27,79 @@ Calls = Literal["native", "fenced"]
 """How a model is asked to call run_python: as a tool of the endpoint's, or by writing a ```python block."""
 
 
+MAX_COUNT = 1 << 53
+"""Of tokens, bytes, characters, turns: what JSON holds exactly on every machine."""
+MAX_MONEY_DIGITS = 40
+"""Before and behind the point."""
+
+
+def _check_name(name: str) -> str:
+    if not is_inside(name):
+        raise PydanticCustomError("name", "it must be the name of a file below the workspace")
+    return name
+
+
+def _check_tool(tool: dict[str, Any]) -> dict[str, Any]:
+    function = tool.get("function")
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        raise PydanticCustomError("tool", "it must be an object whose function has a name")
+    return tool
+
+
+def _check_url(url: str) -> str:
+    try:
+        _ = urlsplit(url).port
+    except ValueError as error:
+        raise PydanticCustomError("url", "it must be a URL") from error
+    return url
+
+
+def _check_usage(usage: Usage) -> Usage:
+    if max(usage.model_dump().values()) > MAX_COUNT:
+        raise PydanticCustomError("usage", "there cannot be so many tokens")
+    return usage
+
+
+def _check_cost(cost: Cost) -> Cost:
+    exponent = cost.amount.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < -MAX_MONEY_DIGITS or cost.amount.adjusted() > MAX_MONEY_DIGITS:
+        raise PydanticCustomError("cost", "there cannot be such an amount")
+    return cost
+
+
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+Seconds = Annotated[float, Field(ge=0, le=MAX_COUNT)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Sha256OrNone = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+"""Empty where it was not recorded."""
+Time = Annotated[str, Field(pattern=r"^(\d{4}-\d\d-\d\dT[0-9:.]{5,15}(Z|[+-]\d\d:\d\d)?)?$")]
+Name = Annotated[str, AfterValidator(_check_name)]
+Tool = Annotated[dict[str, Any], AfterValidator(_check_tool)]
+Url = Annotated[str, AfterValidator(_check_url)]
+BoundedUsage = Annotated[Usage, AfterValidator(_check_usage)]
+BoundedCost = Annotated[Cost, AfterValidator(_check_cost)]
+
+
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class _Event(_Value):
-    seq: NonNegativeInt = 0
+    seq: Count = 0
     """Counts events from 0 without gaps; given by the transcript."""
-    time: str = ""
+    time: Time = ""
     """UTC, ISO 8601; given by the transcript's clock."""
-    previous_sha256: str = ""
+    previous_sha256: Sha256OrNone = ""
     """The `sha256` of the event before this one; empty in the first."""
-    sha256: str = ""
+    sha256: Sha256OrNone = ""
     """SHA-256 of this event's line up to this field, which is its last."""
 
 
 class Blob(_Value):
     """Content that lies in the run directory under its hash, as `blobs/<sha256>`."""
 
-    sha256: str
-    size_bytes: NonNegativeInt
+    sha256: Sha256
+    size_bytes: Count
 
 
 class FileRecord(_Value):
@@ -52,9 +108,9 @@ class FileRecord(_Value):
     What a file that was given holds lies in `blobs/<sha256>`, what the run left in `files/<name>`.
     """
 
-    name: str
-    size_bytes: NonNegativeInt
-    sha256: str
+    name: Name
+    size_bytes: Count
+    sha256: Sha256
 
 
 class GivenFile(FileRecord):
@@ -68,19 +124,19 @@ class ModelSettings(_Value):
     """Which model was asked, and how."""
 
     model: str
-    base_url: str
+    base_url: Url
     """Without credentials."""
     provider: ProviderName = "generic"
-    temperature: float | None
-    top_p: float | None
-    max_output_tokens: int | None
-    seed: int | None
+    temperature: float | None = Field(ge=0, le=2)
+    top_p: float | None = Field(gt=0, le=1)
+    max_output_tokens: int | None = Field(ge=1, le=MAX_COUNT)
+    seed: int | None = Field(ge=-MAX_COUNT, le=MAX_COUNT)
     thinking: bool | None = None
-    thinking_budget: int | None = None
+    thinking_budget: int | None = Field(None, ge=1, le=MAX_COUNT)
     reasoning_field: ReasoningField | None = None
     """The field in which the model's thinking goes back in the history; None where it is withheld."""
     calls: Calls = "native"
-    context_tokens: int | None = None
+    context_tokens: Count | None = None
     """What the model can read and write at once; None where that is not known."""
     explicit_cache: bool = False
     """Whether the messages carry markers for an explicit context cache."""
@@ -115,13 +171,13 @@ class RunStarted(_Event):
     type: Literal["run_started"] = "run_started"
     schema_version: Literal[2] = 2
     cellblock_version: str
-    cellblock_sha256: str = ""
+    cellblock_sha256: Sha256OrNone = ""
     """Of Cellblock's own source files; empty where it was not recorded."""
     run_id: str
     task: str
     files: list[GivenFile]
     settings: ModelSettings
-    tools: list[dict[str, Any]]
+    tools: list[Tool]
     system_prompt: str
     limits: Limits
     """Of each question."""
@@ -143,17 +199,17 @@ class ModelReplied(_Event):
     """One turn of the model."""
 
     type: Literal["model"] = "model"
-    turn: int
+    turn: Count
     content: str
     """The text of the turn as the next request repeats it."""
     reasoning: str
     tool_calls: list[ToolCall]
     """The calls of the turn, native or recovered."""
     finish_reason: str | None
-    usage: Usage
-    duration_s: float
+    usage: BoundedUsage
+    duration_s: Seconds
     attempts: list[Attempt]
-    request_sha256: str
+    request_sha256: Sha256OrNone
     """Hash of the request's messages and tools, which follow from the events before and from `tools`."""
     tools: list[str] | None = None
     """Names of the tools that the request offered, of those in `run_started`; None where it was not recorded."""
@@ -175,14 +231,14 @@ class ReplyCut(_Event):
     """
 
     type: Literal["model_cut"] = "model_cut"
-    turn: int
+    turn: Count
     content: str
     """All that is there of the turn so far."""
     reasoning: str
-    usage: Usage
-    duration_s: float
+    usage: BoundedUsage
+    duration_s: Seconds
     attempts: list[Attempt]
-    request_sha256: str
+    request_sha256: Sha256OrNone
     """As in a `model` event."""
     tools: list[str]
     raw: Blob | None
@@ -198,12 +254,12 @@ class ModelFailed(_Event):
     """A request that was given up."""
 
     type: Literal["model_failed"] = "model_failed"
-    turn: int
+    turn: Count
     error: str
     """One line."""
     attempts: list[Attempt]
     """All of them, the last one too."""
-    request_sha256: str
+    request_sha256: Sha256OrNone
     """As in a `model` event."""
     tools: list[str]
 
@@ -238,9 +294,9 @@ class Instructed(_Event):
 class Shortening(_Value):
     """To how many characters an observation is shortened, a note in its middle not counted."""
 
-    seq: NonNegativeInt
+    seq: Count
     """Of the `tool` event that holds it whole."""
-    max_chars: int
+    max_chars: Count
 
 
 class HistoryShortened(_Event):
@@ -255,8 +311,8 @@ class Resumed(_Event):
 
     type: Literal["resumed"] = "resumed"
     cellblock_version: str
-    cellblock_sha256: str
-    torn_bytes: NonNegativeInt
+    cellblock_sha256: Sha256OrNone
+    torn_bytes: Count
     """Of a torn last line, which was cut off."""
     different: list[str]
     """Numbers of the cells that gave something else than recorded, and were let pass."""
@@ -284,15 +340,15 @@ class RunFinished(_Event):
     """One line, where the outcome is "error"."""
     limit: LimitName | None = None
     """Which limit was reached, where the outcome is "limit"."""
-    usage: Usage
+    usage: BoundedUsage
     """Summed over all turns."""
-    cost: Cost | None
+    cost: BoundedCost | None
     """Of all turns; None where the price table has no price for one of them."""
-    duration_s: float
+    duration_s: Seconds
     """Since the run was started or last resumed."""
     artifacts: list[FileRecord]
     """Files that the run left in the workspace, new or changed, copied into the run directory's `files/`."""
-    artifacts_omitted: NonNegativeInt = 0
+    artifacts_omitted: Count = 0
     """How many more there were that could not be copied."""
 
 

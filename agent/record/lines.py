@@ -5,7 +5,9 @@ which the same holds again. A key that looks like these, as a cell may print it,
 """
 
 import hashlib
+import math
 import re
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +15,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from agent.errors import TranscriptError
-from agent.record.blobs import Blobs
+from agent.record.blobs import Blobs, Resolved
 from agent.record.events import EVENT, SCHEMA_VERSION, Asked, Blob, Event, ModelReplied, ReplyCut, RunStarted
 from agent.record.migration import upgraded
 
@@ -24,8 +26,12 @@ LARGE_JSON_CHARS = 16_384
 MAX_HEIGHT = 64
 """And one that is nested deeper: JSON parsers read about 200 levels."""
 REFERENCE_CHARS = 80
-MAX_REFERENCES = 100_000
-"""Of one line: blobs that refer to each other make few bytes as many as one likes."""
+MAX_LEVELS = 256
+"""Of a whole event: what a cell gives has 200 at most, and what reads events recurses."""
+LINE_BYTES = 64
+"""What each line of a text takes where it is shown or compared line by line."""
+CONTAINER_BYTES = 128
+"""What a list or an object takes in memory, at least."""
 
 _KEY = re.compile(r"\$+(?:text|json)")
 _END = re.compile(rb'(?P<body>.*),"sha256":"(?P<sha256>[0-9a-f]{64})"\}\n', re.DOTALL)
@@ -59,19 +65,27 @@ class Parsed:
 
 def parse(line: bytes, version: int, blobs: Blobs) -> Parsed:
     """The event of a line of that schema version. Raises TranscriptError."""
-    names: set[str] = set()
+    resolver = _Resolver(blobs)
+    blobs.budget.begin_line()
     try:
-        value = from_json(line)
-        if isinstance(value, dict):
-            value = upgraded(value, version) if version < SCHEMA_VERSION else _Resolver(blobs, names).resolve(value)
+        value = from_json(line, allow_inf_nan=False)
+    except ValueError as error:
+        raise TranscriptError(f"not JSON: {error}.") from error
+    if isinstance(value, dict):
+        value = upgraded(value, version) if version < SCHEMA_VERSION else resolver.resolve(value)
+    _check(value)
+    try:
         event = EVENT.validate_python(value)
     except ValidationError as error:
-        detail = error.errors()[0]
-        place = ".".join(str(part) for part in detail["loc"])
-        raise TranscriptError(f"{place}: {detail['msg']}." if place else f"{detail['msg']}.") from error
-    except (ValueError, RecursionError) as error:
-        raise TranscriptError(f"not JSON: {error}.") from error
-    return Parsed(event, frozenset(names if version < SCHEMA_VERSION else names | named_blobs(event).keys()))
+        raise TranscriptError(_complaint(error)) from error
+    named = named_blobs(event).keys() if version == SCHEMA_VERSION else ()
+    return Parsed(event, frozenset(resolver.names.union(named)))
+
+
+def _complaint(error: ValidationError) -> str:
+    detail = error.errors(include_url=False)[0]
+    place = ".".join(str(part)[:80] for part in detail["loc"])
+    return f"{place}: {detail['msg']}." if place else f"{detail['msg']}."
 
 
 def named_blobs(event: Event) -> dict[str, int]:
@@ -88,42 +102,82 @@ def named_blobs(event: Event) -> dict[str, int]:
 class _Resolver:
     """Replaces each reference in the JSON of a line by what it stands for, and notes its name."""
 
-    def __init__(self, blobs: Blobs, names: set[str]) -> None:
+    def __init__(self, blobs: Blobs) -> None:
+        self.names: set[str] = set()
         self._blobs = blobs
-        self._names = names
-        self._resolved = 0
+        self._size_bytes = 0
+        """What would be in memory once more if all that was resolved stood there once more."""
 
-    def resolve(self, value: Any) -> Any:
+    def resolve(self, value: Any, level: int = 0) -> Any:
+        if level > MAX_LEVELS:
+            raise TranscriptError(f"It is nested deeper than {MAX_LEVELS} levels.")
         match value:
             case {"$text": str(sha256)} if len(value) == 1:
                 return self._text(sha256)
             case {"$json": str(sha256)} if len(value) == 1:
-                return self.resolve(self._json(sha256))
+                return self._json(sha256, level + 1)
             case dict():
-                return {_unescaped(key): self.resolve(item) for key, item in value.items()}
+                return {_unescaped(key): self.resolve(item, level + 1) for key, item in value.items()}
             case list():
-                return [self.resolve(item) for item in value]
+                return [self.resolve(item, level + 1) for item in value]
             case _:
                 return value
 
-    def _content(self, sha256: str) -> bytes:
-        self._names.add(sha256)
-        self._resolved += 1
-        if self._resolved > MAX_REFERENCES:
-            raise TranscriptError(f"A line refers to more than {MAX_REFERENCES} blobs.")
-        return self._blobs.get(sha256)
-
     def _text(self, sha256: str) -> str:
+        budget, text = self._blobs.budget, self._blobs.texts.get(sha256)
+        is_new = text is None
+        if text is None:
+            text = self._blobs.texts[sha256] = self._read_text(sha256)
+        size_bytes = sys.getsizeof(text) + LINE_BYTES * text.count("\n")
+        if not is_new:
+            budget.expand(size_bytes)
+        budget.refer(sys.getsizeof(text))
+        self.names.add(sha256)
+        self._size_bytes += size_bytes
+        return text
+
+    def _read_text(self, sha256: str) -> str:
         try:
-            return self._content(sha256).decode()
+            return self._blobs.get(sha256).decode()
         except UnicodeDecodeError as error:
             raise TranscriptError(f"The blob {sha256!r} is not text.") from error
 
-    def _json(self, sha256: str) -> Any:
+    def _json(self, sha256: str, level: int) -> Any:
+        budget, found = self._blobs.budget, self._blobs.values.get(sha256)
+        if found is None:
+            found = self._blobs.values[sha256] = self._read_json(sha256, level)
+        else:
+            budget.expand(found.size_bytes)
+            budget.refer(found.size_bytes)
+        self.names |= found.names
+        self._size_bytes += found.size_bytes
+        return found.value
+
+    def _read_json(self, sha256: str, level: int) -> Resolved:
+        data = self._blobs.get(sha256)
+        self._blobs.budget.refer(len(data))
+        inner = _Resolver(self._blobs)
         try:
-            return from_json(self._content(sha256))
+            value = inner.resolve(from_json(data, allow_inf_nan=False), level)
         except ValueError as error:
             raise TranscriptError(f"The blob {sha256!r} is not JSON.") from error
+        size_bytes = len(data) + CONTAINER_BYTES * (1 + data.count(b"[") + data.count(b"{"))
+        return Resolved(value, size_bytes + inner._size_bytes, frozenset(inner.names | {sha256}))
+
+
+def _check(value: Any, level: int = 0) -> None:
+    """Raises TranscriptError for what JSON allows and no event holds: endless nesting, numbers without end."""
+    if level > MAX_LEVELS:
+        raise TranscriptError(f"It is nested deeper than {MAX_LEVELS} levels.")
+    match value:
+        case float() if not math.isfinite(value):
+            raise TranscriptError("It holds a number that is too large.")
+        case dict():
+            for item in value.values():
+                _check(item, level + 1)
+        case list():
+            for item in value:
+                _check(item, level + 1)
 
 
 def _is_special(body: bytes) -> bool:

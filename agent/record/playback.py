@@ -105,10 +105,9 @@ class Playback:
         reason: str | None = "length"
         if isinstance(reply, ModelReplied):
             native, reason = [] if reply.recovered_as else reply.tool_calls, reply.finish_reason
-        chunks = [json.dumps(chunk, separators=(",", ":")) for chunk in self._recorded.raw_chunks(reply) or []]
         return Generation(
             Reply(content=content, reasoning=reasoning, tool_calls=native, finish_reason=reason, usage=reply.usage),
-            chunks=chunks,
+            chunks=self._recorded.raw_chunks(reply) or [],
             attempts=reply.attempts,
             duration_s=reply.duration_s,
         )

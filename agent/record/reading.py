@@ -1,68 +1,123 @@
 """A transcript read back, as far as it goes."""
 
 import fcntl
-import gzip
-import json
 import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from pydantic_core import from_json
 
 from agent.errors import TranscriptError
 from agent.record import lines
 from agent.record.blobs import Blobs
+from agent.record.budget import MIB, Budget
+from agent.record.directory import Directory
 from agent.record.events import SCHEMA_VERSION, Event, ModelReplied, ReplyCut, RunFinished, RunStarted
 
 FILE_NAME = "transcript.jsonl"
+ARTIFACTS = "files"
+"""Where a run directory holds what the run left in its workspace."""
 PAUSE_S = 0.2
 """Between two looks at a run that goes on."""
+MAX_LINE_BYTES = {1: 256 * MIB, 2: 4 * MIB}
+"""By schema version: the first kept in the line what now lies in blobs."""
+MAX_FIRST_LINE_BYTES = 16 * MIB
+"""Of the line that says which schema version it is."""
+RAW_BYTES = 32 * MIB
+"""What the chunks of one reply may unpack to."""
+MAX_CHUNKS = 500_000
 
 
-@dataclass(frozen=True)
+@dataclass
 class Source:
-    """A transcript as lines."""
+    """A transcript as lines, and the directory that it lies in. Nothing is kept open."""
 
-    path: Path
-    whole: list[bytes]
-    """The lines with their ends."""
-    torn: bytes
-    """What stands behind the last end."""
+    directory: Directory
+    name: str
+    """Of the transcript in the directory."""
     schema_version: int
+    blobs: Blobs
+    torn: bytes = b""
+    """What stands behind the last end of a line; known when all lines were read."""
+    whole_bytes: int = 0
+    """What stands before it."""
+
+    @classmethod
+    def at(cls, run: Path) -> "Source":
+        """The transcript of a run directory, or at a path of its own; it is not looked at yet."""
+        directory, name = (Directory(run), FILE_NAME) if Directory(run).exists() else (Directory(run.parent), run.name)
+        return cls(directory, name, SCHEMA_VERSION, Blobs(directory, Budget()))
 
     @classmethod
     def open(cls, run: Path) -> "Source":
-        """Cut a transcript into lines. Raises TranscriptError where there is none, or a newer one than we read."""
-        path = _path(run)
-        with _opened(path, run) as file:
-            *whole, torn = _cut(file.read())
-        if not whole:
-            raise TranscriptError(f"{str(path)!r} holds no whole event.")
-        return cls(path, whole, torn, _version(whole[0], path))
+        """Find a transcript. Raises TranscriptError where there is none, or a newer one than we read."""
+        source = cls.at(run)
+        with source.opened() as file:
+            source.blobs.budget.take_file(file)
+            first = _line(file, 1, MAX_FIRST_LINE_BYTES, source.path)
+        if not first.endswith(b"\n"):
+            raise TranscriptError(f"{str(source.path)!r} holds no whole event.")
+        source.schema_version = _version(first, source.path)
+        return source
 
     @property
-    def blobs(self) -> Blobs:
-        """Those beside the transcript."""
-        return Blobs(self.path.parent)
+    def path(self) -> Path:
+        """Of the transcript, to be shown."""
+        return self.directory.path / self.name
 
-    def parse(self, number: int) -> lines.Parsed:
-        """A line, counted from 1. Raises TranscriptError that names it."""
-        return parse_line(self.whole[number - 1], number, self.path, self.schema_version)
+    @contextmanager
+    def opened(self) -> Iterator[IO[bytes]]:
+        """The transcript itself. Raises TranscriptError where it cannot be read."""
+        try:
+            with self.directory.reading(self.name) as file:
+                yield file
+        except OSError as error:
+            raise self._missing(error) from error
+
+    def whole_lines(self) -> Iterator[bytes]:
+        """The whole lines with their ends, one after the other."""
+        limit, self.torn, self.whole_bytes = MAX_LINE_BYTES[self.schema_version], b"", 0
+        with self.opened() as file:
+            number = 0
+            while line := _line(file, number + 1, limit, self.path):
+                if not line.endswith(b"\n"):
+                    self.torn = line
+                    return
+                number += 1
+                self.whole_bytes += len(line)
+                yield line
+
+    def parse(self, line: bytes, number: int) -> lines.Parsed:
+        """An event and what it refers to. Raises TranscriptError that names the line, counted from 1."""
+        try:
+            return lines.parse(line, self.schema_version, self.blobs)
+        except TranscriptError as error:
+            raise TranscriptError(f"{str(self.path)!r}, line {number}: {error.message}") from error
+
+    def _missing(self, error: OSError) -> TranscriptError:
+        run, path = str(self.directory.path), self.path
+        if isinstance(error, FileNotFoundError) and self.name == FILE_NAME and self.directory.exists():
+            return TranscriptError(f"No run at {run!r}: it has no {FILE_NAME}.", mend="ls runs")
+        return TranscriptError(f"No run at {str(path)!r}: {error.strerror}.", mend="ls runs")
 
 
 class Recorded:
     """A transcript read back: its whole events, the bytes of a torn last line, and the blobs beside it."""
 
-    def __init__(self, source: Source) -> None:
-        """Raises TranscriptError for a line that is no event."""
-        parsed = [source.parse(number) for number in range(1, len(source.whole) + 1)]
-        self.directory = source.path.parent
+    def __init__(self, source: Source, parsed: list[lines.Parsed]) -> None:
+        """`parsed` are all whole lines of the source."""
+        self.folder = source.directory
+        """The run directory, opened the one way in which it may be."""
+        self.directory = source.directory.path
+        """Its path, to be shown."""
         self.events: list[Event] = [line.event for line in parsed]
         self.torn = source.torn
+        self.whole_bytes = source.whole_bytes
+        """Of the transcript, up to the torn last line."""
         self.schema_version = source.schema_version
         """Of the file; the events are of the current one."""
         self.blobs = source.blobs
@@ -87,20 +142,28 @@ class Recorded:
     def is_being_written(self) -> bool:
         """Whether a process has the transcript open for writing."""
         try:
-            with (self.directory / FILE_NAME).open("rb") as file:
+            with self.folder.reading(FILE_NAME) as file:
                 return not locked(file, shared=True)
         except OSError:
             return False
 
-    def raw_chunks(self, reply: ModelReplied | ReplyCut) -> list[Any] | None:
-        """What the endpoint sent for a turn, chunk by chunk; None where it was not recorded. Raises TranscriptError."""
+    def raw_chunks(self, reply: ModelReplied | ReplyCut) -> list[str] | None:
+        """What the endpoint sent for a turn, JSON chunk by chunk; None where it was not recorded.
+
+        Raises TranscriptError.
+        """
         if reply.raw is None:
             return None
-        data = self.blobs.get(reply.raw.sha256)
+        name, packed = reply.raw.sha256, self.blobs.get(reply.raw.sha256)
         try:
-            return [json.loads(line) for line in gzip.decompress(data).splitlines()]
-        except (OSError, EOFError, zlib.error, ValueError) as error:
-            raise TranscriptError(f"The blob {reply.raw.sha256!r} does not hold the chunks of a reply.") from error
+            data = _unpacked(packed)
+            self.blobs.budget.unpack(len(packed), len(data))
+            if len(data) > RAW_BYTES or data.count(b"\n") > MAX_CHUNKS:
+                limits = f"{RAW_BYTES // MIB} MiB or {MAX_CHUNKS} chunks"
+                raise TranscriptError(f"The blob {name!r} unpacks to more than {limits}.")
+            return data.decode().removesuffix("\n").split("\n")
+        except (EOFError, zlib.error, UnicodeDecodeError) as error:
+            raise TranscriptError(f"The blob {name!r} does not hold the chunks of a reply.") from error
 
 
 def read(run: Path) -> Recorded:
@@ -108,7 +171,8 @@ def read(run: Path) -> Recorded:
 
     Old schema versions are read as the current one.
     """
-    return Recorded(Source.open(run))
+    source = Source.open(run)
+    return Recorded(source, [source.parse(line, number) for number, line in enumerate(source.whole_lines(), start=1)])
 
 
 def read_run(run: Path | str) -> Recorded:
@@ -118,26 +182,21 @@ def read_run(run: Path | str) -> Recorded:
 
 def follow(run: Path) -> Iterator[Event]:
     """The events of a run as they are written, until no process writes it any more. Raises TranscriptError."""
-    path, number, version, held = _path(run), 0, SCHEMA_VERSION, b""
-    with _opened(path, run) as file:
+    source, number, held = Source.at(run), 0, b""
+    with source.opened() as file:
         while True:
             is_over = locked(file, shared=True)  # asked first, so that what is written before the end is read
-            *whole, held = _cut(held + file.read())
-            for line in whole:
-                number += 1
-                version = _version(line, path) if number == 1 else version
-                yield parse_line(line, number, path, version).event
+            while data := file.read(MIB):
+                *whole, held = (held + data).split(b"\n")
+                for line in whole:
+                    number += 1
+                    source.schema_version = _version(line, source.path) if number == 1 else source.schema_version
+                    yield source.parse(line + b"\n", number).event
+                limit = MAX_LINE_BYTES[source.schema_version] if number else MAX_FIRST_LINE_BYTES
+                _check_length(held, number + 1, limit, source.path)
             if is_over:
                 return
             time.sleep(PAUSE_S)
-
-
-def parse_line(line: bytes, number: int, path: Path, version: int) -> lines.Parsed:
-    """An event and what it refers to. Raises TranscriptError that names the line."""
-    try:
-        return lines.parse(line, version, Blobs(path.parent))
-    except TranscriptError as error:
-        raise TranscriptError(f"{str(path)!r}, line {number}: {error.message}") from error
 
 
 def locked(file: IO[bytes], *, shared: bool = False) -> bool:
@@ -149,26 +208,25 @@ def locked(file: IO[bytes], *, shared: bool = False) -> bool:
     return True
 
 
-def _path(run: Path) -> Path:
-    return run / FILE_NAME if run.is_dir() else run
+def _line(file: IO[bytes], number: int, limit: int, path: Path) -> bytes:
+    """The next line with its end. Raises TranscriptError where it is too long."""
+    line = file.readline(limit + 1)
+    _check_length(line, number, limit, path)
+    return line
 
 
-@contextmanager
-def _opened(path: Path, run: Path) -> Iterator[IO[bytes]]:
-    if run.is_dir() and not path.exists():
-        raise TranscriptError(f"No run at {str(run)!r}: it has no {FILE_NAME}.", mend="ls runs")
-    if path.exists() and not path.is_file():
-        raise TranscriptError(f"No run at {str(run)!r}: {path.name} is not a file.", mend="ls runs")
-    try:
-        with path.open("rb") as file:
-            yield file
-    except OSError as error:
-        raise TranscriptError(f"No run at {str(run)!r}: {error.strerror}.", mend="ls runs") from error
+def _check_length(line: bytes, number: int, limit: int, path: Path) -> None:
+    if len(line) > limit:
+        raise TranscriptError(f"{str(path)!r}, line {number} is longer than {limit // MIB} MiB.")
 
 
-def _cut(data: bytes) -> list[bytes]:
-    *whole, torn = data.split(b"\n")
-    return [*(line + b"\n" for line in whole), torn]
+def _unpacked(packed: bytes) -> bytes:
+    """The content of a gzip file, and a byte more than is allowed where it has more. Raises zlib.error, EOFError."""
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    data = unpacker.decompress(packed, RAW_BYTES + 1)
+    if not unpacker.eof and len(data) <= RAW_BYTES:
+        raise EOFError
+    return data
 
 
 def _version(first: bytes, path: Path) -> int:

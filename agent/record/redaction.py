@@ -10,7 +10,7 @@ import base64
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 from urllib.parse import quote, quote_plus
 
 from pydantic import BaseModel
@@ -65,16 +65,20 @@ class Redactor:
         return [self.text(chunk) for chunk in chunks] if is_clean else None
 
     def is_in_file(self, path: Path) -> bool:
-        """Whether a file holds a secret. Raises OSError."""
+        """Whether a file of the user's holds a secret. Raises OSError."""
+        with path.open("rb") as file:
+            return self.is_in(file)
+
+    def is_in(self, file: IO[bytes]) -> bool:
+        """Whether what is left to read of a file holds a secret. Raises OSError."""
         forms = [form.encode() for form in self._forms]
         kept = max(map(len, forms), default=1) - 1
         tail = b""
-        with path.open("rb") as file:
-            while forms and (data := file.read(CHUNK_BYTES)):
-                data = tail + data
-                if any(form in data for form in forms):
-                    return True
-                tail = data[len(data) - kept :]
+        while forms and (data := file.read(CHUNK_BYTES)):
+            data = tail + data
+            if any(form in data for form in forms):
+                return True
+            tail = data[len(data) - kept :]
         return False
 
     def _value(self, value: Any) -> Any:

@@ -5,9 +5,10 @@ that reads up to its last whole event. Only the end of a run waits for the disk:
 may be missing.
 """
 
+import errno
 import gzip
 import os
-import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -19,9 +20,11 @@ from typing import Self, TypeVar, cast
 from agent.errors import TranscriptError
 from agent.messages import Reply
 from agent.record import lines
+from agent.record.blobs import FOLDER as BLOBS
 from agent.record.blobs import Blobs
-from agent.record.events import SCHEMA_VERSION, Blob, Event
-from agent.record.reading import FILE_NAME, Recorded, locked, read
+from agent.record.directory import Directory, oddity, write_all
+from agent.record.events import SCHEMA_VERSION, Blob, Event, RunFinished
+from agent.record.reading import ARTIFACTS, FILE_NAME, MAX_CHUNKS, RAW_BYTES, Recorded, locked, read
 from agent.record.redaction import Redactor
 
 __all__ = ["FILE_NAME", "Recorded", "Transcript", "read", "utc_now"]
@@ -48,56 +51,69 @@ class Transcript:
 
         What the redactor knows as a secret is not written.
         """
+        folder = Directory(directory)
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            file = (directory / FILE_NAME).open("xb", buffering=0)
+            folder.create()
+            file = folder.new(FILE_NAME)
         except OSError as error:
             if not directory.is_dir() or not isinstance(error, FileExistsError):
                 raise TranscriptError.unwritable(WHAT, directory, error) from error
             raise TranscriptError(
                 f"{str(directory)!r} already holds a run.", mend=f"cellblock show {directory}"
             ) from error
-        self._open(directory, file, clock, redactor)
+        self._open(folder, file, clock, redactor)
 
     @classmethod
     def reopen(
-        cls, directory: Path, *, clock: Callable[[], datetime] = utc_now, redactor: Redactor | None = None
+        cls,
+        directory: Path,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        redactor: Redactor | None = None,
+        on_note: Callable[[str], None] = lambda _: None,
     ) -> Self:
-        """Go on with a run that has stopped; a torn last line is cut off.
+        """Go on with a run that has stopped. Nothing is changed before the first event is written.
 
-        Raises TranscriptError where it is being written, cannot be, or has an old schema version.
+        Then a torn last line is cut off, and what no event speaks of is set aside, which `on_note` is told. Raises
+        TranscriptError where the run is being written, cannot be, or has an old schema version.
         """
-        transcript = cls.__new__(cls)
+        transcript, folder = cls.__new__(cls), Directory(directory)
         try:
-            file = (directory / FILE_NAME).open("r+b", buffering=0)
+            _check_folders(folder)
+            file = folder.changing(FILE_NAME)
         except OSError as error:
             raise TranscriptError.unwritable(WHAT, directory, error) from error
-        transcript._open(directory, file, clock, redactor)
+        transcript._open(folder, file, clock, redactor)
         try:
             recorded = read(directory)
             if recorded.schema_version != SCHEMA_VERSION:
-                raise TranscriptError(
-                    f"{str(directory)!r} has an old schema version: it is read, but not gone on with."
-                )
-            with transcript._writing():
-                file.truncate(file.seek(-len(recorded.torn), os.SEEK_END))
-                transcript.blobs.keep_only(recorded.blob_names)
+                raise TranscriptError(f"{str(directory)!r} has an old schema version: it can be read, and not resumed.")
+            file.seek(recorded.whole_bytes)
         except BaseException:
             file.close()
             raise
         transcript.events = recorded.events
+        transcript.blobs.keep(recorded.blob_names)
+        transcript._left = recorded
+        transcript._on_note = on_note
         return transcript
 
-    def _open(self, directory: Path, file: FileIO, clock: Callable[[], datetime], redactor: Redactor | None) -> None:
-        self.directory = directory
-        self.blobs = Blobs(directory)
+    def _open(self, folder: Directory, file: FileIO, clock: Callable[[], datetime], redactor: Redactor | None) -> None:
+        self.folder = folder
+        self.directory = folder.path
+        self.blobs = Blobs(folder)
         self.events: list[Event] = []
         self.redactor = redactor or Redactor()
         self._clock = clock
         self._file = file
+        self._left: Recorded | None = None
+        """The run as an earlier process has left it, until the first write."""
+        self._on_note: Callable[[str], None] = lambda _: None
         if not locked(file):
             file.close()
-            raise TranscriptError(f"{str(directory)!r} is being written.", mend=f"cellblock show --follow {directory}")
+            raise TranscriptError(
+                f"{str(self.directory)!r} is being written.", mend=f"cellblock show --follow {self.directory}"
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -125,13 +141,18 @@ class Transcript:
         return cast("EventT", placed)
 
     def keep_chunks(self, chunks: list[str], reply: Reply) -> Blob | None:
-        """Store what an endpoint sent for a reply: each chunk is JSON. None where the reply holds a secret."""
+        """Store what an endpoint sent for a reply: each chunk is JSON.
+
+        None where the reply holds a secret, and where the chunks are more than a reader takes.
+        """
         kept = self.redactor.chunks(chunks, reply)
-        if kept is None:
+        if kept is None or len(kept) > MAX_CHUNKS:
             return None
-        text = "".join(chunk + "\n" for chunk in kept)
+        data = "".join(chunk + "\n" for chunk in kept).encode()
+        if len(data) > RAW_BYTES:
+            return None
         with self._writing():
-            return self.blobs.put(gzip.compress(text.encode(), GZIP_LEVEL, mtime=0))
+            return self.blobs.put(gzip.compress(data, GZIP_LEVEL, mtime=0))
 
     def keep_file(self, source: Path) -> Blob:
         """Store what a file holds."""
@@ -141,36 +162,73 @@ class Transcript:
     def discard(self) -> None:
         """Take back a run directory in which no event was written."""
         self._file.close()
-        (self.directory / FILE_NAME).unlink(missing_ok=True)
-        shutil.rmtree(self.blobs.folder, ignore_errors=True)
-        with suppress(OSError):  # it holds what is not ours
-            self.directory.rmdir()
+        with suppress(OSError):
+            self.blobs.take_back()
+            self.folder.remove(FILE_NAME)
+        for folder in (BLOBS, ""):  # what holds anything else is not ours
+            self.folder.remove_empty(folder)
 
     def close(self) -> None:
         """Make what is written durable and let go of the file."""
         if self._file.closed:
             return
-        with self._writing(), self._file:
+        with self._durable(), self._file:
             self.blobs.sync()
             os.fsync(self._file.fileno())
 
     def _write(self, line: bytes) -> None:
         """Write a whole line or none: what is written of one that does not fit on the disk is taken back."""
         end = self._file.tell()
-        rest = memoryview(line)
         try:
-            while rest:
-                rest = rest[self._file.write(rest) :]
+            write_all(self._file, line)
         except OSError:
             self._file.truncate(end)
             self._file.seek(end)
             raise
 
+    def _take_up(self) -> None:
+        """Leave only what events speak of: the torn end of a line goes, and all else is set aside."""
+        if self._left is None:
+            return
+        left, self._left = self._left, None
+        aside = self.folder.set_aside([*_strange_blobs(left), *_strange_artifacts(left)])
+        self._file.truncate(left.whole_bytes)
+        if aside:
+            self._on_note(f"What no event of the run speaks of was moved to {str(self.directory / aside)!r}.")
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
+        with self._durable():
+            self._take_up()
+            yield
+
+    @contextmanager
+    def _durable(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             with suppress(OSError):
                 self.blobs.take_back()
             raise TranscriptError.unwritable(WHAT, self.directory, error) from error
+
+
+def _check_folders(folder: Directory) -> None:
+    """Raises OSError where a folder of the run is a link, or none."""
+    for name, status in folder.entries().items():
+        if name in (BLOBS, ARTIFACTS) and not stat.S_ISDIR(status.st_mode):
+            raise OSError(errno.ENOTDIR, f"{name!r}: {oddity(status) or 'It is a file and not a folder'}")
+
+
+def _strange_blobs(recorded: Recorded) -> Iterator[str]:
+    for name in recorded.folder.entries(BLOBS):
+        if name not in recorded.blob_names:
+            yield f"{BLOBS}/{name}"
+
+
+def _strange_artifacts(recorded: Recorded) -> Iterator[str]:
+    """What a crash left in the folder of artifacts before any event told of it: it is collected anew."""
+    ends = [event for event in recorded.events if isinstance(event, RunFinished)]
+    known = {file.name for end in ends for file in end.artifacts}
+    for name, status in recorded.folder.walk(ARTIFACTS):
+        if name not in known or oddity(status):
+            yield f"{ARTIFACTS}/{name}"

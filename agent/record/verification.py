@@ -49,10 +49,10 @@ def verify(run: Path) -> Verdict:
     verdict = Verdict(source.schema_version)
     chain = _Chain(source)
     try:
-        for number in range(1, len(source.whole) + 1):
-            chain.check(number)
+        for line in source.whole_lines():
+            chain.check(line)
     except TranscriptError as error:
-        verdict.problems.append(f"line {number}: {error.message}")
+        verdict.problems.append(f"line {len(chain.events) + 1}: {error.message}")
     verdict.events = len(chain.events)
     if not verdict.problems:
         _check_end(source, chain, verdict)
@@ -61,7 +61,7 @@ def verify(run: Path) -> Verdict:
 
 def _check_end(source: Source, chain: "_Chain", verdict: Verdict) -> None:
     """What only the events as a whole can tell."""
-    recorded = Recorded(source)
+    recorded = Recorded(source, chain.parsed)
     verdict.has_end = recorded.finished is not None
     verdict.sha256 = recorded.events[-1].sha256 or None
     if source.torn and verdict.has_end:
@@ -81,17 +81,18 @@ class _Chain:
 
     def __init__(self, source: Source) -> None:
         self.events: list[Event] = []
+        self.parsed: list[lines.Parsed] = []
         self._source = source
         self._requests: Requests | None = None
         """Those that follow from the events; None before the first."""
         self._previous_sha256 = ""
         """What the next event must hold."""
 
-    def check(self, number: int) -> None:
+    def check(self, line: bytes) -> None:
         """Check the next line. Raises TranscriptError that says what does not fit."""
-        line = self._source.whole[number - 1]
-        sha256 = self._own_sha256(line)
-        event = lines.parse(line, self._source.schema_version, self._source.blobs).event
+        number, sha256 = len(self.events) + 1, self._own_sha256(line)
+        parsed = lines.parse(line, self._source.schema_version, self._source.blobs)
+        event = parsed.event
         _expect("sha256", sha256 if self._source.schema_version > 1 else "", event.sha256)
         _expect("seq", number - 1, event.seq)
         _expect("previous_sha256", self._previous_sha256, event.previous_sha256)
@@ -101,6 +102,7 @@ class _Chain:
             self._check_request(event)
         self._previous_sha256 = sha256
         self.events.append(event)
+        self.parsed.append(parsed)
 
     def _own_sha256(self, line: bytes) -> str:
         """The hash by which the next event knows this one."""

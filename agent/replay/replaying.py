@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from agent.record.artifacts import FOLDER, inside
 from agent.record.events import Instructed
+from agent.record.reading import ARTIFACTS
 from agent.record.transcript import Recorded, read, utc_now
 from agent.replay.comparing import CHANCE, Comparison, compare, compare_cells, is_chance
-from agent.replay.rerun import Rerun, policy_of
+from agent.replay.rerun import MAX_READ_BYTES, Rerun, policy_of
 from agent.replay.showing import Shown, shown, shown_file
 from agent.replay.steps import PassOver, RunCell, steps_of
 from sandbox import Description, Execution, Launcher, Policy, SandboxInfo
@@ -153,10 +153,12 @@ def _shown_now(rerun: Rerun, name: str, expected: str, day: str) -> Shown:
 
 def _shown_then(recorded: Recorded, name: str, sha256: str) -> Shown:
     day = recorded.events[-1].time[:10]
-    path = inside(recorded.directory / FOLDER, name)
-    if path is None or path.is_symlink() or not path.is_file():
+    try:
+        with recorded.folder.reading(f"{ARTIFACTS}/{name}") as file:
+            data = file.read(MAX_READ_BYTES + 1)
+    except OSError:
         return _shown_hash(sha256)
-    return shown_file(path.read_bytes(), day)
+    return shown_file(data, day) if len(data) <= MAX_READ_BYTES else _shown_hash(sha256)
 
 
 def _shown_hash(sha256: str | None) -> Shown:

@@ -104,12 +104,14 @@ class Rerun:
 
     async def _give(self, step: GiveFiles) -> None:
         for file in step.files:
-            path = self._recorded.blobs.path(file.sha256)
-            if not path.is_file():
+            if not self._recorded.blobs.has(file.sha256):
                 raise TranscriptError(f"The run {str(self._recorded.directory)!r} holds no copy of {file.name!r}.")
-            moved = await self.session.put_file(path, file.name)
+            with self._recorded.blobs.opened(file.sha256) as copy:
+                moved = await self.session.put_file(copy, file.name)
             if moved.sha256 != file.sha256:
-                raise TranscriptError(f"{str(path)!r} does not hold what its name says.")
+                raise TranscriptError(
+                    f"The run {str(self._recorded.directory)!r} does not hold {file.name!r} as it was given."
+                )
             self._given[file.name] = file.sha256
         there = await self.session.list_files()
         is_on_record = step.is_after_end or self._recorded.finished is not None
@@ -132,9 +134,9 @@ class Rerun:
 
     def _timeout_s(self, recorded: Execution) -> float:
         """A cell that was stopped is stopped again, by the same limit or after the same time."""
-        if recorded.cause in STOPS:
-            return max(recorded.duration_s, MIN_STOP_S)
         limit_s = self._policy.cell_timeout_s
+        if recorded.cause in STOPS:
+            return min(max(recorded.duration_s, MIN_STOP_S), limit_s)
         return limit_s if recorded.status == "timeout" else limit_s * PATIENCE
 
     async def _collect(self) -> None:

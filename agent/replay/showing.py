@@ -87,8 +87,12 @@ def _ending(execution: Execution) -> str:
 
 
 def _lines(outputs: Iterable[Output], day: str | None = None) -> list[str]:
-    """With a day, each text without what means nothing: it is told by how a line begins."""
-    return [line for output in outputs for line in _output_lines(output, day)]
+    """With a day, each text without what means nothing: it is told by how a line begins.
+
+    Lines that are the same are in memory once: an output may hold one line a million times.
+    """
+    known: dict[str, str] = {}
+    return [known.setdefault(line, line) for output in outputs for line in _output_lines(output, day)]
 
 
 def _output_lines(output: Output, day: str | None) -> Iterator[str]:

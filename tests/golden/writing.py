@@ -20,7 +20,6 @@ from agent.endpoint.model import Model
 from agent.export.formats import FORMATS, export_run
 from agent.loop import Finish, Loop
 from agent.messages import Usage
-from agent.record.artifacts import FOLDER
 from agent.record.events import (
     Asked,
     Environment,
@@ -31,6 +30,7 @@ from agent.record.events import (
     RunStarted,
     SandboxChanged,
 )
+from agent.record.reading import ARTIFACTS as FOLDER
 from agent.record.transcript import Transcript
 from agent.testing import ScriptedEndpoint
 from sandbox import Policy

@@ -14,6 +14,7 @@ from agent import TranscriptError, UsageError
 from agent.export.formats import FORMATS, exported
 from agent.export.py import is_valid
 from agent.messages import ToolCall
+from agent.record.directory import is_inside
 from agent.record.events import (
     Asked,
     Event,
@@ -86,7 +87,8 @@ executions = st.builds(
     oom_kills=st.integers(0, 2),
     omitted_outputs=st.integers(0, 2),
 )
-files = st.lists(st.builds(GivenFile, name=hostile_text, size_bytes=st.integers(0), sha256=hostile_text), max_size=2)
+names, hashes = hostile_text.filter(is_inside), st.sampled_from(["0" * 64, "0123456789abcdef" * 4])
+files = st.lists(st.builds(GivenFile, name=names, size_bytes=st.integers(0, 2**53), sha256=hashes), max_size=2)
 tool_calls = st.builds(ToolCall, id=hostile_text, name=hostile_text | st.just("run_python"), arguments=hostile_text)
 events: st.SearchStrategy[Event] = st.one_of(
     st.builds(started, hostile_text),
@@ -98,7 +100,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(Instructed, reason=st.sampled_from(["limit", "stopped"]), text=hostile_text),
     st.builds(HistoryShortened, observations=st.lists(st.builds(Shortening, seq=st.integers(0, 9),
               max_chars=st.integers(0, 9)), max_size=2)),
-    st.builds(Resumed, cellblock_version=hostile_text, cellblock_sha256=hostile_text, torn_bytes=st.integers(0),
+    st.builds(Resumed, cellblock_version=hostile_text, cellblock_sha256=hashes, torn_bytes=st.integers(0, 2**53),
               different=st.lists(hostile_text, max_size=2), settings=st.just(STARTED.settings),
               limits=st.just(STARTED.limits)),
     st.builds(SandboxChanged, kind=st.sampled_from(["started", "restarted", "stopped"]), reason=hostile_text),

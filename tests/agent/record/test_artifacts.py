@@ -1,14 +1,11 @@
 """Files that leave a sandbox: whatever a cell makes of its workspace, the host's folder holds plain files only."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from agent.record.artifacts import MAX_ARTIFACTS, Artifacts, collect_artifacts, inside
+from agent.record.artifacts import MAX_ARTIFACTS, Artifacts, collect_artifacts
 from agent.record.transcript import Transcript
 from sandbox import FileInfo, Launcher, Policy, Session
 
@@ -38,7 +35,7 @@ async def collect(session: Session, before: list[FileInfo], run: Path) -> Artifa
 
 
 @pytest.mark.docker
-async def test_a_hostile_workspace_leaves_plain_filesinside_the_folder(session: Session, tmp_path: Path) -> None:
+async def test_a_hostile_workspace_leaves_plain_files_inside_the_folder(session: Session, tmp_path: Path) -> None:
     await session.execute(HOSTILE)
     target = tmp_path / "run" / "files"
     artifacts = await collect(session, [], tmp_path / "run")
@@ -63,28 +60,6 @@ async def test_more_files_than_are_copied_are_counted(session: Session, tmp_path
     await session.execute(f"for i in range({MAX_ARTIFACTS + 7}): open(f'f{{i}}', 'w').close()")
     artifacts = await collect(session, [], tmp_path / "run")
     assert (len(artifacts.records), artifacts.omitted) == (MAX_ARTIFACTS, 7)
-
-
-@given(st.text(max_size=30).map(lambda name: name.replace("x", "../")))
-def test_no_name_leads_out_of_the_folder(name: str) -> None:
-    path = inside(Path("/run/files"), name)
-    assert path is None or os.path.normpath(path).startswith("/run/files/")
-
-
-@pytest.mark.parametrize("name", ["", ".", "..", "a/../../b", "/etc/x", "x\0y"])
-def test_a_name_that_leads_out_is_refused(name: str) -> None:
-    assert inside(Path("/run/files"), name) is None
-
-
-def test_no_link_in_the_folder_leads_out_of_it(tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    target = tmp_path / "run" / "files"
-    target.mkdir(parents=True)
-    (target / "in").symlink_to(tmp_path / "elsewhere")
-    assert inside(target, "in/x") is None
-    assert inside(target, "on/x") == target / "on" / "x"
-    (tmp_path / "run" / "links").symlink_to(tmp_path / "elsewhere")
-    assert inside(tmp_path / "run" / "links", "x") is None
 
 
 SEEM_LARGE = {

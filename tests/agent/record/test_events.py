@@ -25,6 +25,7 @@ DATA: st.SearchStrategy[Any] = st.recursive(
     max_leaves=8,
 )
 BUNDLES = st.dictionaries(TEXT, DATA, max_size=3)
+HASHES = st.sampled_from(["", "0" * 64, "0123456789abcdef" * 4])
 COUNTS = st.integers(0, 2**40)
 SECONDS = st.floats(0, 1e9)
 OUTPUTS = st.one_of(
@@ -54,7 +55,7 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
         usage=st.builds(Usage, input_tokens=COUNTS),
         duration_s=SECONDS,
         attempts=st.lists(ATTEMPTS, max_size=2),
-        request_sha256=TEXT,
+        request_sha256=HASHES,
         raw_content=st.none() | TEXT,
     ),
     st.builds(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from agent import TranscriptError
 from agent.record.blobs import Blobs
+from agent.record.directory import Directory
 from agent.record.events import SCHEMA_VERSION, Event, ToolRan
 from agent.record.lines import LARGE_JSON_CHARS, LARGE_TEXT_CHARS, encode, own_sha256, parse
 from sandbox import DisplayData, Execution
@@ -40,13 +41,13 @@ def nested(levels: int) -> list[Any]:
 
 @given(data=st.dictionaries(KEYS | st.text(max_size=3), JSON, max_size=4))
 def test_whatever_a_cell_displays_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, data: Any) -> None:
-    blobs = Blobs(tmp_path_factory.mktemp("run"))
+    blobs = Blobs(Directory(tmp_path_factory.mktemp("run")))
     event = displayed(data)
     assert decoded(encode(event, blobs)[0], blobs) == event
 
 
 def test_a_dict_that_looks_like_a_reference_is_data(tmp_path: Path) -> None:
-    blobs = Blobs(tmp_path)
+    blobs = Blobs(Directory(tmp_path))
     secret = blobs.put(b"of somebody else").sha256
     event = displayed({"application/json": {"$text": secret, "$$json": 1}, "$json": secret})
     line, _ = encode(event, blobs)
@@ -55,17 +56,17 @@ def test_a_dict_that_looks_like_a_reference_is_data(tmp_path: Path) -> None:
 
 
 def test_a_long_text_is_stored_once(tmp_path: Path) -> None:
-    blobs = Blobs(tmp_path)
+    blobs = Blobs(Directory(tmp_path))
     text = "é" * (LARGE_TEXT_CHARS + 1)
     line, _ = encode(displayed({"a": text, "b": [text]}), blobs)
-    [path] = blobs.folder.iterdir()
+    [path] = (tmp_path / "blobs").iterdir()
     assert path.read_text(encoding="utf-8") == text
     assert parse(line, SCHEMA_VERSION, blobs).blob_names == {path.name}
     assert len(line) < 1000
 
 
 def test_a_large_object_of_small_parts_is_stored_beside_the_line(tmp_path: Path) -> None:
-    blobs = Blobs(tmp_path)
+    blobs = Blobs(Directory(tmp_path))
     event = displayed({"application/json": {str(number): "x" for number in range(LARGE_JSON_CHARS)}})
     line, _ = encode(event, blobs)
     assert len(line) < 1000
@@ -74,13 +75,13 @@ def test_a_large_object_of_small_parts_is_stored_beside_the_line(tmp_path: Path)
 
 @pytest.mark.parametrize("levels", [60, 70, 150, 205])
 def test_what_is_nested_deeper_than_a_parser_reads_comes_back(tmp_path: Path, levels: int) -> None:
-    blobs = Blobs(tmp_path)
+    blobs = Blobs(Directory(tmp_path))
     event = displayed({"application/json": nested(levels)})
     assert decoded(encode(event, blobs)[0], blobs) == event
 
 
 def test_a_line_says_its_own_hash(tmp_path: Path) -> None:
-    line, sha256 = encode(displayed({}), Blobs(tmp_path))
+    line, sha256 = encode(displayed({}), Blobs(Directory(tmp_path)))
     assert own_sha256(line) == (sha256, sha256)
     for place in range(len(line)):
         flipped = line[:place] + bytes([line[place] ^ 1]) + line[place + 1 :]
@@ -91,25 +92,25 @@ def test_a_line_says_its_own_hash(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../../etc/passwd", "", "A" * 64, "0" * 63])
 def test_what_is_no_hash_is_no_blob(tmp_path: Path, name: str) -> None:
     with pytest.raises(TranscriptError, match="is not the name of a blob"):
-        parse(json.dumps({"$text": name}).encode(), SCHEMA_VERSION, Blobs(tmp_path))
+        parse(json.dumps({"$text": name}).encode(), SCHEMA_VERSION, Blobs(Directory(tmp_path)))
 
 
 def test_blobs_that_refer_to_each_other_again_and_again_are_an_error_at_once(tmp_path: Path) -> None:
-    blobs = Blobs(tmp_path)
+    blobs = Blobs(Directory(tmp_path))
     reference: dict[str, Any] = {"text": "x"}
     for _ in range(12):
         reference = {"$json": blobs.put(json.dumps([reference] * 10).encode()).sha256}
     line = encode(displayed({"a": "mark"}), blobs)[0].replace(b'"mark"', json.dumps(reference).encode())
-    with pytest.raises(TranscriptError, match="more than 100000 blobs"):
+    with pytest.raises(TranscriptError, match="It makes more than 16 MiB out of"):
         decoded(line, blobs)
 
 
 def test_a_blob_that_is_missing_or_changed_is_named(tmp_path: Path) -> None:
-    blobs = Blobs(tmp_path)
+    blobs = Blobs(Directory(tmp_path))
     sha256 = blobs.put(b"x").sha256
-    blobs.path(sha256).write_bytes(b"y")
+    (tmp_path / "blobs" / sha256).write_bytes(b"y")
     with pytest.raises(TranscriptError, match=f"blobs/{sha256}' does not hold what its name says"):
         parse(json.dumps({"a": [{"$text": sha256}]}).encode(), SCHEMA_VERSION, blobs)
-    blobs.path(sha256).unlink()
+    (tmp_path / "blobs" / sha256).unlink()
     with pytest.raises(TranscriptError, match=f"Cannot read .*blobs/{sha256}': No such file"):
         parse(json.dumps({"a": [{"$text": sha256}]}).encode(), SCHEMA_VERSION, blobs)

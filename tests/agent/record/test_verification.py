@@ -219,11 +219,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "an artifact": (lambda run: (run / "files/in/made.txt").unlink(), "files/in/made.txt: No such file or directory."),
     "an artifact that is a link": (
         lambda run: link(run / "files/in/made.txt"),
-        "files/in/made.txt: It is not a regular file.",
+        "files/in/made.txt: It is a link",
     ),
-    "a transcript elsewhere": (lambda run: move_out(run / FILE_NAME), f"{FILE_NAME}: It is a link: "),
-    "blobs elsewhere": (lambda run: move_out(run / "blobs"), "blobs: It is a link: "),
-    "artifacts elsewhere": (lambda run: move_out(run / "files"), "files/in/made.txt: It leads out "),
+    "blobs elsewhere": (lambda run: move_out(run / "blobs"), "line 4: Cannot read '"),
+    "artifacts elsewhere": (lambda run: move_out(run / "files"), "files: It is a link"),
     "a file too many": (lambda run: (run / "files/more").write_text(""), "files/more: No event speaks of it."),
     "a blob too many": (lambda run: (run / "blobs/more").write_text(""), "blobs/more: No event speaks of it."),
 }
@@ -248,18 +247,18 @@ def as_other(kind: type[ModelFailed | ReplyCut], replied: ModelReplied, **others
 def test_a_request_that_does_not_follow_from_the_events_is_named(tmp_path: Path) -> None:
     with Transcript(tmp_path / "run") as transcript:
         transcript.append(started([]))
-        transcript.append(reply(transcript, 1, ["run_python"]).model_copy(update={"request_sha256": "0"}))
+        transcript.append(reply(transcript, 1, ["run_python"]).model_copy(update={"request_sha256": "0" * 64}))
     [problem] = verify(tmp_path / "run").problems
-    assert problem.startswith("line 2: request_sha256, which follows from the events before, is '0', expected '")
+    assert problem.startswith("line 2: request_sha256, which follows from the events before, is '000")
 
 
 @pytest.mark.parametrize("kind", [ModelFailed, ReplyCut])
 def test_so_is_one_that_brought_no_whole_reply(kind: type[ModelFailed | ReplyCut], tmp_path: Path) -> None:
     with Transcript(tmp_path / "run") as transcript:
         transcript.append(started([]))
-        transcript.append(as_other(kind, reply(transcript, 1, []), request_sha256="0"))
+        transcript.append(as_other(kind, reply(transcript, 1, []), request_sha256="0" * 64))
     [problem] = verify(tmp_path / "run").problems
-    assert problem.startswith("line 2: request_sha256, which follows from the events before, is '0', expected '")
+    assert problem.startswith("line 2: request_sha256, which follows from the events before, is '000")
 
 
 def test_what_the_endpoint_sent_of_a_reply_that_was_cut_belongs_to_the_run(tmp_path: Path) -> None:
