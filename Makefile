@@ -1,18 +1,21 @@
 # People, hooks and CI call the same targets. `make help` lists them.
 PYTHON ?= python3
 BIN := .venv/bin
+UNIT := -m "not docker and not model and not browser"
+COMPILE := uv pip compile --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine image model browser demo test test-unit fuzz lint format lock readme golden bench clean
+.PHONY: help setup engine image model browser demo check test test-unit coverage fuzz lint typecheck format hooks \
+    lock docs reference golden bench release-check clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "%-13s %s\n", $$1, $$2 }'
 
 setup: .venv/ready ## Make .venv with the locked dependencies and Cellblock itself
 
-.venv/ready: .requirements.lock pyproject.toml
+.venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv || { apt-get update -qq && apt-get install -qq -y python3-venv && $(PYTHON) -m venv .venv; }
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r .requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
@@ -31,35 +34,48 @@ browser: ## Install chromium for the tests of exported pages, unless it is there
 demo: image model ## Ask the built-in model a question that needs the sandbox
 	$(BIN)/cellblock run "What is 123 to the power of 21?"
 
+check: lint test-unit ## Lint and run the unit tests: what to run before a commit
+
 test: image model browser lint ## Run every check and test
 	$(BIN)/pytest
 
-test-unit: setup ## Run the tests that need neither Docker nor the model
-	$(BIN)/pytest -m "not docker and not model and not browser"
+test-unit: setup ## Run the tests that need neither Docker nor the model, on all cores
+	$(BIN)/pytest --quiet --numprocesses auto $(UNIT)
+
+coverage: setup ## Run the unit tests and list the lines that none of them reaches
+	$(BIN)/pytest --quiet --numprocesses auto $(UNIT) --cov --cov-report term-missing:skip-covered
 
 fuzz: setup ## Put 100,000 cases through what models write, and 10,000 mutated runs before each reader of runs
 	$(BIN)/pytest -m hypothesis --hypothesis-profile=fuzz --timeout=0 \
 	    tests/agent/endpoint/test_assembly.py tests/agent/calls tests/agent/test_testing.py tests/agent/prompting
 	$(BIN)/python -m tests.agent.record.fuzz.running --count 10000
 
-lint: setup ## Check style and types
+lint: setup typecheck ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+typecheck: setup ## Check types
 	$(BIN)/mypy
 
 format: setup ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: ## Choose the newest allowed dependencies anew (needs uv)
-	uv pip compile pyproject.toml --extra local --extra ray --group dev --universal --python-version 3.11 --upgrade \
-	    --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links -o .requirements.lock
-	uv pip compile images/requirements.in --python-version 3.13 --python-platform linux --only-binary :all: --upgrade \
-	    --no-emit-package debugpy --no-emit-package jedi --no-emit-package parso \
-	    --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links -o images/requirements.lock
+hooks: setup ## Let git call make lint before each commit and make check before each push
+	$(BIN)/pre-commit install
 
-readme: setup ## Write the table of sandbox options into the README anew
-	$(BIN)/python -m tests.policy_table
+lock: ## Choose the newest allowed dependencies (needs uv)
+	$(COMPILE) pyproject.toml --extra local --extra ray --group dev --group docs --universal --python-version 3.11 \
+	    --upgrade -o requirements.lock
+	$(COMPILE) images/requirements.in --python-version 3.13 --python-platform linux --only-binary :all: --upgrade \
+	    --no-emit-package debugpy --no-emit-package jedi --no-emit-package parso -o images/requirements.lock
+
+docs: setup ## Build the documentation into build/docs; any warning is an error
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky --builder html \
+	    --conf-dir docs --doctree-dir build/doctrees . build/docs
+
+reference: setup ## Rewrite the tables in the documentation that follow from the code
+	$(BIN)/python -m tests.docs.reference
 
 golden: setup ## Record the golden runs and their exports anew
 	$(BIN)/python -m tests.golden.writing
@@ -70,5 +86,18 @@ bench: image ## Measure, and print tables with their baselines
 	$(BIN)/python -m benchmarks.batch
 	$(BIN)/python -m benchmarks.record
 
-clean: ## Remove .venv and caches; the engine, the image and the model stay
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+release-check: setup ## Build the wheel and the sdist, and try the wheel in an environment of its own
+	rm -rf dist build/release && mkdir -p build/release
+	$(BIN)/hatchling build
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	    --wheel-dir build/release dist/cellblock-*.tar.gz
+	cmp dist/*.whl build/release/*.whl
+	sed -n '/^[a-z]/s/ \\$$//p' requirements.lock > build/release/constraints.txt
+	$(PYTHON) -m venv build/release/venv
+	build/release/venv/bin/pip install --quiet --disable-pip-version-check \
+	    --constraint build/release/constraints.txt dist/cellblock-*.whl
+	cd build/release && venv/bin/python -c "import agent, sandbox; [getattr(agent, name) for name in agent.__all__]"
+	cd build/release && venv/bin/cellblock --version && venv/bin/cellblock model ls
+
+clean: ## Remove .venv, caches and what was built; the engine, the image and the model stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build dist

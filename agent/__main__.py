@@ -1,17 +1,23 @@
 """The entry point of the command line. It loads the rest where an interrupt is already answered in one line."""
 
 import os
+import resource
 import sys
 
 from agent.streams import clean_standard_streams
 
 INTERRUPTED = 130
+ENVIRONMENT = 3
+OPEN_FILES = 256
+"""Descriptors that a command may need: a few for itself, and some for each sandbox and request."""
 STREAMS = ("stdin", "stdout", "stderr")
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
     open_closed_streams()
+    if not may_open_files():
+        sys.exit(ENVIRONMENT)
     clean_standard_streams()
     try:
         from agent.cli.main import command_line  # noqa: PLC0415
@@ -29,6 +35,18 @@ def open_closed_streams() -> None:
         if getattr(sys, name) is None:
             os.dup2(os.open(os.devnull, os.O_RDWR), number)
             setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
+
+
+def may_open_files() -> bool:
+    """Whether this process may open as many files as it may need, now or by raising its own limit; says so if not."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= OPEN_FILES:
+        return True
+    if hard == resource.RLIM_INFINITY or hard >= OPEN_FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, hard))
+        return True
+    sys.stderr.write(f"cellblock: At most {hard} files may be open, and {OPEN_FILES} are needed. Try: ulimit -n 1024\n")
+    return False
 
 
 if __name__ == "__main__":

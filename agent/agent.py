@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from agent.calls.functions import function_tools
 from agent.conversation import Conversation, Setup, check_task
 from agent.credentials import secrets_among, secrets_for_clients
-from agent.endpoint.config import Endpoint, LocalModel, RecordedModel, Sampling, choose_model, with_key
+from agent.endpoint.config import Endpoint, LocalModel, RecordedModel, Sampling, choose_model, endpoint_of_record
 from agent.endpoint.generator import Generator
 from agent.endpoint.limiter import Limiter
 from agent.endpoint.model import Model
@@ -29,6 +29,7 @@ from agent.record.events import ModelReplied, ModelSettings, ReplyCut
 from agent.record.playback import Playback, endpoint_of, sampling_of
 from agent.record.redaction import Redactor
 from agent.record.transcript import read, utc_now
+from agent.replay.narrowing import narrowed, narrowed_limits
 from agent.result import RunResult
 from agent.resuming import check_tools, reopened
 from agent.streaming import stream
@@ -130,25 +131,24 @@ class Agent:
         prices: Prices | Path | str | None = None,
         limits: Limits | None = None,
         tools: Iterable[Callable[..., Any]] = (),
-        network: str = "none",
+        policy: Policy | None = None,
+        base_url: str | None = None,
     ) -> Self:
-        """The agent of a recorded run: its model, sampling, policy, prices and, unless others are given, its limits.
+        """The agent of a recorded run: its model, sampling and prices, within your own `policy` and `limits`.
 
-        The network of its sandbox is `network`, whatever the run had.
-        Without `api_key`, the environment has the key for the endpoint, as it would for a new run. Raises
-        TranscriptError, and UsageError where `tools` are not the functions that the run had.
+        A record may be a stranger's. Its policy narrows yours and widens it nowhere; so do its limits, except those
+        that you set. Its URL is asked only if `base_url` or the environment names it. Without `api_key`, the
+        environment has the key for the endpoint, as it would for a new run. Raises TranscriptError, and UsageError for
+        a URL, a network or an image that nothing of yours names, and if `tools` are not the functions that the run had.
         """
         recorded = read(Path(run))
         started, settings = recorded.started, recorded.started.settings
-        endpoint = with_key(endpoint_of(settings), os.environ)
-        if api_key is not None:
-            endpoint = endpoint.model_copy(update={"api_key": SecretStr(api_key)})
         agent = cls(
-            model=LocalModel(name=settings.model) if settings.base_url == "local" else endpoint,
+            model=_model_of(settings, base_url, api_key),
             sampling=sampling_of(settings),
             prices=prices or started.prices,
-            policy=started.environment.policy.model_copy(update={"network": network}),
-            limits=limits or started.limits,
+            policy=narrowed(recorded, policy or Policy()).policy,
+            limits=narrowed_limits(started.limits, limits or Limits())[0],
             tools=tools,
             context_tokens=settings.context_tokens,
             runs_directory=recorded.directory.parent,
@@ -165,7 +165,8 @@ class Agent:
         prices: Prices | Path | str | None = None,
         limits: Limits | None = None,
         tools: Iterable[Callable[..., Any]] = (),
-        network: str = "none",
+        policy: Policy | None = None,
+        base_url: str | None = None,
         force: bool = False,
         on_progress: Callable[[Progress], None] = _ignore,
     ) -> RunResult:
@@ -174,10 +175,11 @@ class Agent:
         Its cells are run again in a new sandbox and compared with the record; a call that has no answer is run, and
         the loop goes on, in the same run directory. The limits count anew. Raises what `run` and `recorded_in` raise,
         UsageError for a run that is answered, TranscriptError for one that is being written, and ResumeError where a
-        cell gives something else now, unless by `force`. A run that had a network needs it as `network`, or else
-        UsageError is raised: a record gives none by itself.
+        cell gives something else now, unless by `force`.
         """
-        agent = cls.recorded_in(run, api_key=api_key, prices=prices, limits=limits, tools=tools, network=network)
+        agent = cls.recorded_in(
+            run, api_key=api_key, prices=prices, limits=limits, tools=tools, policy=policy, base_url=base_url
+        )
         finished = read(Path(run)).finished
         if finished is not None and finished.outcome == "answered":
             raise UsageError(f"The run {str(run)!r} is answered; nothing is left to do.", mend=f"cellblock show {run}")
@@ -282,7 +284,7 @@ class Agent:
                 redactor=redactor,
                 on_change=changes.append,
                 on_progress=on_progress,
-                network=self.policy.network,
+                policy=self.policy,
                 force=force,
             ) as past,
             self.open_model(on_progress) as (model, context_tokens),
@@ -366,3 +368,10 @@ def find_local_file(model: LocalModel) -> Path:
 def _fresh_run_id() -> str:
     """A name that sorts by time and is taken by no other run."""
     return f"{utc_now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def _model_of(settings: ModelSettings, base_url: str | None, api_key: str | None) -> Endpoint | LocalModel:
+    if settings.base_url == "local" and base_url is None:
+        return LocalModel(name=settings.model)
+    endpoint = endpoint_of_record(endpoint_of(settings), base_url, os.environ)
+    return endpoint if api_key is None else endpoint.model_copy(update={"api_key": SecretStr(api_key)})

@@ -13,7 +13,7 @@ from agent.record.transcript import Recorded, Transcript, read, utc_now
 from agent.replay.comparing import compare_cells
 from agent.replay.rerun import Rerun, policy_of
 from agent.replay.steps import RunCell, steps_of
-from sandbox import Change, FileInfo, Launcher, Session
+from sandbox import Change, FileInfo, Launcher, Policy, Session
 
 
 @dataclass(frozen=True)
@@ -39,20 +39,20 @@ async def reopened(
     redactor: Redactor,
     on_change: Callable[[Change], None],
     on_progress: Callable[[Progress], None],
-    network: str,
+    policy: Policy,
     force: bool = False,
 ) -> AsyncIterator[Past]:
     """Open a run that has stopped, and run its cells again.
 
-    Raises UsageError where it has a network other than `network`, TranscriptError where it is being written or cannot
-    be, and ResumeError where a cell gives something else than recorded, unless by `force`. Nothing in the run
-    directory is changed before the run goes on.
+    The record's policy narrows `policy`. Raises UsageError for a network or an image that `policy` does not name,
+    TranscriptError where it is being written or cannot be, and ResumeError where a cell gives something else than
+    recorded, unless by `force`. Nothing in the run directory is changed before the run goes on.
     """
     recorded = read(run)
-    policy = policy_of(recorded, network=network)
+    narrow = policy_of(recorded, policy)
     transcript = Transcript.reopen(recorded.directory, redactor=redactor, on_note=lambda note: on_progress(Noted(note)))
     try:
-        async with Rerun(launcher, policy, recorded, on_change=on_change) as rerun:
+        async with Rerun(launcher, narrow, recorded, on_change=on_change) as rerun:
             different = await _run_again(recorded, rerun, on_progress, force=force)
             yield Past(transcript, rerun.session, recorded.finished, len(recorded.torn), different, rerun.before)
     finally:

@@ -544,11 +544,13 @@ class Checkup:
 
         `_oh` is the one value that the shell does not store when it shows it; here it is empty.
         """
-        shell = self._kernel.shell
+        shell, hook = self._kernel.shell, self._kernel.shell.displayhook
         outputs, kept = shell.user_ns["_oh"], {name: getattr(shell, name) for name in self.SWAPPED}
+        own_quiet = vars(hook).get("quiet")
         shell.user_ns["_oh"] = {}
         shell.events = types.SimpleNamespace(trigger=lambda *_: None)
         shell.ast_node_interactivity = "last_expr"
+        hook.quiet = bool  # it would look for a semicolon at the end of the user's cell
         held_back: list[str] = []
         self._sender.held_back = held_back
         try:
@@ -556,6 +558,9 @@ class Checkup:
         finally:
             self._sender.held_back = None
             shell.user_ns["_oh"] = outputs
+            del hook.quiet
+            if own_quiet is not None:
+                hook.quiet = own_quiet
             for name, value in kept.items():
                 setattr(shell, name, value)
 

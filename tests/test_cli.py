@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from agent.cli.main import command_line
 from agent.record import transcript
 from agent.testing import ScriptedEndpoint, calls, says
 
@@ -290,3 +292,44 @@ def test_a_run_that_takes_too_long_ends_at_its_limit_and_says_so(tmp_path: Path)
     result = json.loads(done.stdout)
     assert (done.returncode, result["outcome"], result["limit"], result["answer"]) == (1, "limit", "seconds", None)
     assert f"{tmp_path / 'run'}: limit (seconds), 10 + 5 tokens" in done.stderr
+
+
+def test_the_version_is_one_line_that_begins_with_the_name() -> None:
+    done = cellblock("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"cellblock {version('cellblock')}\n", "")
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["batch"], ["image"], ["image", "ls"]])
+def test_help_has_a_short_name(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert [command_line([*command, "--help"]), command_line([*command, "-h"])] == [0, 0]
+    shown = capsys.readouterr().out
+    half = len(shown) // 2
+    assert "-h, --help" in shown
+    assert shown[:half] == shown[half:]
+
+
+def completed(words: str) -> list[str]:
+    """What bash is offered for the last of these words."""
+    asked = {"_CELLBLOCK_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    return cellblock(environ=asked).stdout.split()
+
+
+def test_the_shell_completes_commands_and_options() -> None:
+    assert completed("cellblock re") == ["resume", "replay"]
+    assert completed("cellblock image b") == ["build"]
+    assert completed("cellblock run --mem") == ["--memory"]
+
+
+def test_completion_is_shown_and_installed_for_the_shell_that_asks(tmp_path: Path) -> None:
+    script = """
+        cellblock() { "$PYTHON" -m agent "$@"; }
+        cellblock --show-completion
+        cellblock --install-completion
+        . "$HOME/.bashrc"
+        complete -p cellblock
+    """
+    environ = {**os.environ, "HOME": str(tmp_path), "PYTHON": sys.executable}
+    done = subprocess.run(["bash", "-c", script], env=environ, capture_output=True, text=True, check=True)
+    line = "complete -o default -F _cellblock_completion cellblock"
+    assert done.stdout.splitlines().count(line) == 2
+    assert (tmp_path / ".bash_completions" / "cellblock.sh").read_text().rstrip().endswith(line)

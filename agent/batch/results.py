@@ -5,6 +5,7 @@ that is killed leaves at most a torn last line, which is cut off, and run direct
 aside under `abandoned/` when their tasks are run again. Nobody but the holder of the lock writes here.
 """
 
+import errno
 import fcntl
 import os
 import stat
@@ -187,7 +188,11 @@ class BatchDirectory:
     def _appendable(self, name: str) -> FileIO:
         """A file of results, without a torn last line, to be added to."""
         file = self._folder.changing(name, make=True)
-        file.truncate(file.seek(_whole_bytes(file)))
+        try:
+            file.truncate(file.seek(_whole_bytes(file)))
+        except OSError:
+            file.close()
+            raise
         return file
 
     @contextmanager
@@ -206,9 +211,11 @@ def turns_of(run: Path) -> list[ModelReplied]:
 
 
 def _whole_bytes(file: FileIO) -> int:
-    """The length of a file up to the end of its last whole line."""
-    end = file.seek(0, os.SEEK_END)
+    """The length of a file up to the end of its last whole line. Raises OSError where that is too far back."""
+    size_bytes = end = file.seek(0, os.SEEK_END)
     while end:
+        if size_bytes - end > MAX_LINE_BYTES:
+            raise OSError(errno.EFBIG, f"The last line of its results is longer than {MAX_LINE_BYTES} bytes")
         begin = max(0, end - (1 << 16))
         file.seek(begin)
         if (place := file.read(end - begin).rfind(b"\n")) >= 0:

@@ -2,9 +2,12 @@
 
 import os
 import sys
-from typing import Any
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 from typer.core import TyperGroup
 
 from agent.agent import Agent
@@ -30,10 +33,24 @@ app = typer.Typer(
     cls=_Commands,
     rich_markup_mode=None,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    help="A self-hosted, sandboxed code interpreter: a Qwen coder writes Python, a locked container runs it.",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        result(f"cellblock {version('cellblock')}")
+        raise typer.Exit
+
+
+@app.callback()
+def cellblock(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """A self-hosted, sandboxed code interpreter: a Qwen coder writes Python, a locked container runs it."""
 
 
 def story() -> CleanConsole:
@@ -44,6 +61,18 @@ def story() -> CleanConsole:
 def page() -> CleanConsole:
     """Where a result with colours goes: stdout."""
     return CleanConsole(soft_wrap=True)
+
+
+def tell_notes(notes: Iterable[str]) -> None:
+    """Print what a person should know before the command begins, one line each."""
+    for note in notes:
+        story().print(Text(note, style="yellow"), soft_wrap=True)
+
+
+def ask_to_confirm(question: str) -> bool:
+    """Ask the person at the terminal; anything but yes is no, and so is the end of the input."""
+    story().print(Text(f"{question} [y/N] "), end="", soft_wrap=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def result(text: str) -> None:

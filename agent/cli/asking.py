@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,15 +12,20 @@ from rich.console import Console
 from rich.text import Text
 
 from agent.agent import Agent
-from agent.cli.app import agent_for, app, result, result_json, story
+from agent.cli.app import agent_for, app, ask_to_confirm, result, result_json, story, tell_notes
 from agent.cli.chat import Chat
 from agent.cli.limit_options import with_limits
 from agent.cli.options import ModelOptions, SectionedCommand, with_model, with_policy
 from agent.cli.showing import outcome_words
 from agent.cli.view import RunView
+from agent.endpoint.config import endpoint_of_record
+from agent.errors import UsageError
 from agent.limits import Limits
 from agent.messages import Cost
 from agent.record import transcript
+from agent.record.events import ModelSettings
+from agent.record.playback import endpoint_of
+from agent.replay.narrowing import narrowed, narrowed_limits
 from agent.result import RunResult
 from agent.text import plain
 from sandbox import Policy
@@ -51,6 +57,7 @@ def run(
 
 
 @app.command(cls=SectionedCommand)
+@with_policy
 @with_limits
 def resume(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
@@ -58,27 +65,31 @@ def resume(
     prices: Annotated[
         Path | None, typer.Option("--prices", metavar="FILE", help="Another table of prices than the run had (TOML).")
     ] = None,
-    network: Annotated[
-        str, typer.Option("--network", metavar="NETWORK", help="The network of the run, if its cells may have it.")
-    ] = "none",
+    base_url: Annotated[
+        str | None,
+        typer.Option("--base-url", metavar="URL", help="Where to ask its model, if your environment names no URL."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     *,
+    policy: Policy,
     limits: Limits,
 ) -> None:
     """Go on with RUN, which crashed, was stopped, failed or came to a limit: run its cells again, then ask its model.
 
-    Model and settings are those of the run, and so are the limits that are not given here; they count anew.
+    Model and sampling are those of the run. Its policy and its limits narrow yours; the limits count anew.
     """
     recorded = transcript.read(run)
-    changed = {name: getattr(limits, name) for name in limits.model_fields_set}
+    tell_notes(narrowed(recorded, policy).notes + narrowed_limits(recorded.started.limits, limits)[1])
+    base_url = base_url or _trusted_url(recorded.started.settings)
     console = story()
     with RunView(console) as view:
         answered = asyncio.run(
             Agent.resume(
                 run,
                 prices=prices,
-                limits=recorded.started.limits.model_copy(update=changed),
-                network=network,
+                limits=limits,
+                policy=policy,
+                base_url=base_url,
                 force=force,
                 on_progress=view,
             )
@@ -103,6 +114,21 @@ def chat(
     """Ask one question after the other over one sandbox; piped, one question a line."""
     agent = agent_for(asked, policy, limits)
     Chat(agent, story(), result, files=file or [], run_directory=output).run()
+
+
+def _trusted_url(settings: ModelSettings) -> str | None:
+    """The URL of a record, if the person at the terminal says that it may be asked; None if nobody needs to say so."""
+    if settings.base_url == "local":
+        return None
+    endpoint = endpoint_of(settings)
+    story().print(Text(f"asking {settings.model} at {endpoint.public_url}", style="dim"))
+    try:
+        endpoint_of_record(endpoint, None, os.environ)
+    except UsageError as error:
+        if not sys.stdin.isatty() or not ask_to_confirm(f"{error.message} Send it?"):
+            raise
+        return endpoint.public_url
+    return None
 
 
 def _price(cost: Cost | None) -> str:

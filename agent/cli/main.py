@@ -1,5 +1,6 @@
 """The command line as a whole. Exit codes are in `sandbox.errors`."""
 
+import errno
 from typing import Any
 
 import typer
@@ -10,6 +11,7 @@ from agent.cli.app import app, story
 from agent.text import plain
 from sandbox import CellblockError
 
+ENVIRONMENT = 3
 _Misused: Any = typer.BadParameter.__mro__[1]
 """All that typer finds wrong with a command line; it has no public name."""
 
@@ -22,6 +24,10 @@ def command_line(arguments: list[str]) -> int:
         return ended.code if isinstance(ended.code, int) else 1
     except CellblockError as error:
         return _told(str(error), error.exit_code)
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        return _told("Too many files are open. Try: ulimit -n 4096, or fewer jobs", ENVIRONMENT)
     except _Misused as error:
         said = error.format_message()
         if type(error).__name__ == "NoArgsIsHelpError":  # the help of a command that was given nothing

@@ -9,9 +9,13 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agent.cli.app import app, page, result_json
+from agent.cli.app import app, page, result_json, tell_notes
+from agent.cli.options import SectionedCommand, with_policy
+from agent.record import transcript
+from agent.replay.narrowing import narrowed
 from agent.replay.replaying import Item, Replay, replay
 from agent.text import cut_middle, harmless, plain, visible
+from sandbox import Policy
 from sandbox.docker import DockerLauncher
 
 WORDS = {
@@ -24,26 +28,30 @@ STYLES = {"different": "red", "not_run": "yellow"}
 MAX_CODE_CHARS = 60
 
 
-@app.command(name="replay")
+@app.command(name="replay", cls=SectionedCommand)
+@with_policy
 def replay_run(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory or transcript.")],
     update_image: Annotated[
         bool, typer.Option("--update-image", help="Use what the image's name now means, and see what that changes.")
     ] = False,
-    network: Annotated[
-        str, typer.Option("--network", metavar="NETWORK", help="The network of the run, if its cells may have it.")
-    ] = "none",
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+    *,
+    policy: Policy,
 ) -> None:
-    """Run the cells of RUN again, without a model, and compare what comes out; exit code 1 for a difference."""
+    """Run the cells of RUN again, without a model, and compare what comes out; exit code 1 for a difference.
+
+    The policy of the run narrows yours: what it asks for beyond that is told, with the option that grants it.
+    """
     console = page()
+    tell_notes(narrowed(transcript.read(run), policy, update_image=update_image).notes)
 
     async def work() -> Replay:
         async with DockerLauncher() as launcher:
             return await replay(
                 run,
                 launcher,
-                network=network,
+                policy=policy,
                 update_image=update_image,
                 on_item=_ignore if as_json else lambda item: _show(item, console),
             )

@@ -8,7 +8,7 @@ import re
 from pygments.lexers.python import PythonLexer
 from rich.console import Console
 from rich.live import Live
-from rich.segment import Segments
+from rich.segment import Segment, Segments
 from rich.style import StyleType
 from rich.syntax import Syntax
 from rich.text import Text
@@ -20,6 +20,7 @@ from agent.text import harmless, plain, visible
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
 
 PIECE_CHARS = 1 << 16
+"""A longer text is printed piece by piece, and not highlighted: Rich takes hundreds of bytes for each mark or line."""
 TAIL_LINES = 6
 """Of what the model is writing, shown while it writes."""
 _NAMED = re.compile(r"<U\+[0-9A-F]{4,6}>")
@@ -82,8 +83,12 @@ class RunView:
     def show_code(self, code: str) -> None:
         """A cell's code, highlighted where there is colour."""
         self._print(Text("── run_python", style="cyan"))
-        lexer = PythonLexer(stripnl=False, ensurenl=False)
-        self._print_whole(Syntax("", lexer, theme="ansi_dark", background_color="default").highlight(visible(code)))
+        shown = visible(code)
+        if len(shown) > PIECE_CHARS:
+            self._print_whole(Text(shown))
+        else:
+            lexer = PythonLexer(stripnl=False, ensurenl=False)
+            self._print_whole(Syntax("", lexer, theme="ansi_dark", background_color="default").highlight(shown))
         self._print(Text("── output", style="cyan"))
 
     def show_call(self, name: str, arguments: str) -> None:
@@ -111,9 +116,14 @@ class RunView:
 
     def _print_whole(self, text: Text) -> None:
         """Print text that `visible` made: line by line and tab by tab, which Rich would expand."""
-        text.highlight_regex(_NAMED, "reverse")
-        end = "" if text.plain.endswith("\n") else "\n"
-        self._console.print(Segments(text.render(self._console, end)), soft_wrap=True, end="")
+        end, shown = "" if text.plain.endswith("\n") else "\n", text.plain
+        if len(shown) <= PIECE_CHARS:
+            text.highlight_regex(_NAMED, "reverse")
+            self._console.print(Segments(text.render(self._console, end)), soft_wrap=True, end="")
+            return
+        pieces = [shown[begin : begin + PIECE_CHARS] for begin in range(0, len(shown), PIECE_CHARS)]
+        for piece in (*pieces, end):
+            self._console.print(Segments([Segment(piece, self._console.get_style(text.style))]), soft_wrap=True, end="")
 
     def _show_live(self, text: str) -> None:
         """The last lines of what is being written; only a terminal has a place for them."""
@@ -133,7 +143,7 @@ class RunView:
 
 
 def print_long(console: Console, text: str, style: StyleType) -> None:
-    """Print a text piece by piece: what Rich renders at once takes hundreds of bytes for each line."""
+    """Print a text piece by piece where it is long."""
     begin = 0
     while len(text) - begin > PIECE_CHARS and (end := text.find("\n", begin + PIECE_CHARS)) >= 0:
         console.print(Text(text[begin:end], style=style), soft_wrap=True)

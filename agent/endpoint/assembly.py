@@ -21,14 +21,14 @@ from agent.text import encodable
 
 __all__ = ["Assembler", "OnDelta", "parse_usage"]
 
+MAX_TOKENS = 1 << 40
+"""No generation has so many: a server that says so is mistaken."""
 _CUT_REASONS = ("max_tokens", "max_output_tokens", "model_length")
 """What some servers say in place of "length"."""
 MAX_CALLS = 512
 MAX_CALL_DELTAS = 200_000
 MAX_NAME_CHARS = 1024
 """Of the function that is called. Beyond these three, an answer only takes memory and time."""
-MAX_TOKENS = 1 << 40
-"""No generation has so many: a server that says so is mistaken."""
 _JSON_MARK = re.compile(r'\\.|["{}\[\]\\]', re.DOTALL)
 
 

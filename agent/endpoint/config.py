@@ -182,6 +182,25 @@ def with_key(endpoint: Endpoint, environ: Mapping[str, str]) -> Endpoint:
     return endpoint
 
 
+def endpoint_of_record(endpoint: Endpoint, base_url: str | None, environ: Mapping[str, str]) -> Endpoint:
+    """The endpoint that a record names, or the same model at `base_url`, with the key that the environment has for it.
+
+    The record may be a stranger's, and the whole history would be sent there. Raises UsageError if neither `base_url`
+    nor the environment names the URL.
+    """
+    if base_url:
+        named = _endpoint(base_url, None, endpoint.model)
+        return with_key(endpoint.model_copy(update={"base_url": named.base_url}), environ)
+    own = [_endpoint(url, None, endpoint.model).public_url for url, _, _ in _named_in(environ) if url]
+    if endpoint.public_url not in own:
+        raise UsageError(
+            f"The run asked the endpoint {endpoint.public_url!r}, which none of your settings names; its whole history "
+            "would be sent there.",
+            mend=f"the same command with --base-url {endpoint.public_url}, if you trust it",
+        )
+    return with_key(endpoint, environ)
+
+
 def _named_in(environ: Mapping[str, str]) -> list[tuple[str | None, str | None, str | None]]:
     """URL, key and default model of each endpoint that the environment may name."""
     return [

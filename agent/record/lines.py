@@ -28,8 +28,9 @@ MAX_HEIGHT = 64
 REFERENCE_CHARS = 80
 MAX_LEVELS = 256
 """Of a whole event: what a cell gives has 200 at most, and what reads events recurses."""
+MAX_COMPLAINT_CHARS = 300
 LINE_BYTES = 64
-"""What each line of a text takes where it is shown or compared line by line."""
+"""What each line of a text, and each item of a list, takes where it is shown or compared line by line."""
 CONTAINER_BYTES = 128
 """What a list or an object takes in memory, at least."""
 
@@ -83,9 +84,11 @@ def parse(line: bytes, version: int, blobs: Blobs) -> Parsed:
 
 
 def _complaint(error: ValidationError) -> str:
+    """What is wrong, on one line: names and values in it are the record's own."""
     detail = error.errors(include_url=False)[0]
     place = ".".join(str(part)[:80] for part in detail["loc"])
-    return f"{place}: {detail['msg']}." if place else f"{detail['msg']}."
+    said = f"{place}: {detail['msg']}" if place else detail["msg"]
+    return " ".join(said.split())[:MAX_COMPLAINT_CHARS].rstrip(".") + "."
 
 
 def named_blobs(event: Event) -> dict[str, int]:
@@ -161,7 +164,8 @@ class _Resolver:
             value = inner.resolve(from_json(data, allow_inf_nan=False), level)
         except ValueError as error:
             raise TranscriptError(f"The blob {sha256!r} is not JSON.") from error
-        size_bytes = len(data) + CONTAINER_BYTES * (1 + data.count(b"[") + data.count(b"{"))
+        containers, items = data.count(b"[") + data.count(b"{"), data.count(b",")
+        size_bytes = len(data) + CONTAINER_BYTES * (1 + containers) + LINE_BYTES * items
         return Resolved(value, size_bytes + inner._size_bytes, frozenset(inner.names | {sha256}))
 
 

@@ -43,12 +43,19 @@ def sampling_of(settings: ModelSettings) -> Sampling:
 
 @dataclass(frozen=True)
 class _Turn:
-    """What is recorded of one request, and all that was on record when it was sent."""
+    """What is recorded of one request."""
 
-    before: list[Event]
+    events: list[Event]
+    """Of the whole record."""
+    place: int
     reply: ModelReplied | ReplyCut | ModelFailed
     is_too_long: bool
     """Whether it failed because the history was too long, and was shortened then."""
+
+    @property
+    def before(self) -> list[Event]:
+        """What was on record when the request was sent."""
+        return self.events[: self.place]
 
 
 class Playback:
@@ -146,7 +153,7 @@ def _turns(events: list[Event]) -> Iterator[_Turn]:
             continue  # a reply that could not be gone on with, and stands as it was: nothing was asked for it
         if isinstance(event, ModelReplied | ReplyCut | ModelFailed):
             after = events[place + 1 : place + 2]
-            yield _Turn(events[:place], event, any(isinstance(event, HistoryShortened) for event in after))
+            yield _Turn(events, place, event, any(isinstance(event, HistoryShortened) for event in after))
 
 
 def _failure(failed: ModelFailed, is_too_long: bool) -> EndpointError:

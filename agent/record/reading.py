@@ -57,7 +57,10 @@ class Source:
         """Find a transcript. Raises TranscriptError where there is none, or a newer one than we read."""
         source = cls.at(run)
         with source.opened() as file:
-            source.blobs.budget.take_file(file)
+            try:
+                source.blobs.budget.take_file(file)
+            except TranscriptError as error:
+                raise TranscriptError(f"{str(source.path)!r}: {error.message}") from error
             first = _line(file, 1, MAX_FIRST_LINE_BYTES, source.path)
         if not first.endswith(b"\n"):
             raise TranscriptError(f"{str(source.path)!r} holds no whole event.")

@@ -1,9 +1,11 @@
 """Whether a cell or a file of a replay is what was recorded, and why it may not be."""
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
+from itertools import takewhile
 from typing import Literal
 
 from agent.replay.showing import Shown, shown, shown_said
@@ -12,6 +14,9 @@ from sandbox import Execution
 Verdict = Literal["same", "same_after_normalisation", "different", "not_run"]
 MAX_DIFF_LINES = 40
 MAX_MATCHED_LINES = 5_000
+MAX_COMPARED_LINES = 2_000
+"""From the first difference on."""
+_HUNK = re.compile(r"^@@ -(?P<one>\d+)(?P<ones>(?:,\d+)?) \+(?P<other>\d+)(?P<others>(?:,\d+)?) @@$")
 CHANCE = "not deterministic by itself: its replays differ from each other too"
 STOPPED_ELSEWHERE = "stopped again, at another place of its output"
 NOT_STOPPED = "stopped at its time limit when it was recorded, and not now"
@@ -89,6 +94,19 @@ def _by_stream(lines: list[str]) -> list[str]:
 
 
 def _diff(recorded: list[str], replayed: list[str]) -> tuple[str, ...]:
-    lines = list(difflib.unified_diff(recorded, replayed, "recorded", "replayed", lineterm="", n=1))
-    left_out = len(lines) - MAX_DIFF_LINES
-    return (*lines[:MAX_DIFF_LINES], *([f"[{left_out} more lines]"] if left_out > 0 else []))
+    """What differs, from the first difference on: to match endless texts takes endless time."""
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(recorded, replayed, strict=False)))
+    begin = max(0, same - 1)
+    one, other = (text[begin : begin + MAX_COMPARED_LINES] for text in (recorded, replayed))
+    lines = list(difflib.unified_diff(one, other, "recorded", "replayed", lineterm="", n=1))
+    left_out = max(0, len(lines) - MAX_DIFF_LINES)
+    lines = [_HUNK.sub(partial(_moved, by=begin), line) for line in lines[:MAX_DIFF_LINES]]
+    is_cut = max(len(recorded), len(replayed)) > begin + MAX_COMPARED_LINES
+    more = f"[{left_out} more lines]" if not is_cut else "[what is behind is not compared line by line]"
+    return (*lines, *([more] if left_out or is_cut else []))
+
+
+def _moved(hunk: re.Match[str], *, by: int) -> str:
+    """The header of a hunk, its line numbers counted from the start of the texts."""
+    one, other = (int(hunk[name]) + by for name in ("one", "other"))
+    return f"@@ -{one}{hunk['ones']} +{other}{hunk['others']} @@"

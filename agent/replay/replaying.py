@@ -70,24 +70,25 @@ async def replay(
     run: Path | str,
     launcher: Launcher,
     *,
-    network: str = "none",
+    policy: Policy | None = None,
     update_image: bool = False,
     on_item: Callable[[Item], None] = ignore,
 ) -> Replay:
     """Run the cells of a recorded run again and compare each output and file with the record.
 
-    `network` is the one that the run had, where its cells may have it again; else UsageError is raised.
+    The record's own policy narrows `policy`, and widens it nowhere; UsageError is raised for a network or an image that
+    `policy` does not name.
     `on_item` hears each as it comes, before a difference is looked into: then the run is replayed again, to see
     whether it differs from itself. Raises TranscriptError, and SandboxError where no sandbox like the recorded one can
     be had.
     """
     recorded = read(Path(run))
-    policy = policy_of(recorded, network=network, update_image=update_image)
-    policy = policy.model_copy(update={"session_timeout_s": SESSION_S})
-    first = await _pass(recorded, launcher, policy, on_item)
+    narrow = policy_of(recorded, policy or Policy(), update_image=update_image)
+    narrow = narrow.model_copy(update={"session_timeout_s": SESSION_S})
+    first = await _pass(recorded, launcher, narrow, on_item, update_image=update_image)
     passes, items = [first], first.items
     while any(_is_open(item) for item in items) and len(passes) < MAX_REPLAYS:
-        passes.append(await _pass(recorded, launcher, policy, ignore))
+        passes.append(await _pass(recorded, launcher, narrow, ignore, update_image=update_image))
         items = [_looked_into(item, recorded, passes) for item in items]
     return Replay(items, _changes(recorded, first))
 
@@ -96,7 +97,9 @@ def _is_open(item: Item) -> bool:
     return item.comparison.verdict == "different" and item.comparison.why is None
 
 
-async def _pass(recorded: Recorded, launcher: Launcher, policy: Policy, on_item: Callable[[Item], None]) -> _Pass:
+async def _pass(
+    recorded: Recorded, launcher: Launcher, policy: Policy, on_item: Callable[[Item], None], *, update_image: bool
+) -> _Pass:
     items: list[Item] = []
     seen: dict[tuple[str, str], Shown] = {}
     day = utc_now().date().isoformat()
@@ -105,7 +108,7 @@ async def _pass(recorded: Recorded, launcher: Launcher, policy: Policy, on_item:
         items.append(item)
         on_item(item)
 
-    async with Rerun(launcher, policy, recorded) as rerun:
+    async with Rerun(launcher, policy, recorded, update_image=update_image) as rerun:
         info, description = rerun.session.info, await rerun.session.describe()
         for step in steps_of(recorded.events):
             execution = await rerun.do(step)

@@ -6,9 +6,10 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
-from agent.errors import TranscriptError, UsageError
-from agent.record.events import Environment, RunStarted
+from agent.errors import TranscriptError
+from agent.record.events import RunStarted
 from agent.record.transcript import Recorded
+from agent.replay.narrowing import narrowed
 from agent.replay.steps import Collect, GiveFiles, PassOver, RunCell, Step
 from sandbox import Change, Execution, FileInfo, ImageError, Launcher, Policy, SandboxError, Session
 from sandbox.session import ignore
@@ -23,20 +24,9 @@ PATIENCE = 10
 MAX_READ_BYTES = 16 << 20
 
 
-def policy_of(recorded: Recorded, *, network: str = "none", update_image: bool = False) -> Policy:
-    """The policy of the run, with its very image, or with what is now called so.
-
-    Raises UsageError where it has a network other than `network`: a record, which may be a stranger's, gives none.
-    """
-    environment = recorded.started.environment
-    policy = environment.policy
-    if policy.network not in ("none", network):
-        raise UsageError(
-            f"The run {str(recorded.directory)!r} had the network {policy.network!r}; its code would have it again.",
-            mend=f"the same command with --network {policy.network}, if it may",
-        )
-    if not update_image:
-        policy = policy.model_copy(update={"image": environment.image_id})
+def policy_of(recorded: Recorded, own: Policy, *, update_image: bool = False) -> Policy:
+    """The policy of the run within the user's `own`. Raises UsageError for a network or an image it may not have."""
+    policy = narrowed(recorded, own, update_image=update_image).policy
     if recorded.schema_version < FIRST_FIXED_VERSION:
         variables = {"PYTHONHASHSEED": "random"} | dict(policy.environment)
         policy = Policy.model_validate(policy.model_dump() | {"environment": variables})
@@ -52,8 +42,10 @@ class Rerun:
         policy: Policy,
         recorded: Recorded,
         *,
+        update_image: bool = False,
         on_change: Callable[[Change], None] = ignore,
     ) -> None:
+        """With `update_image`, the image may have another digest than the recorded one."""
         self.left: dict[str, str | None] = {}
         """SHA-256 of each file that a question left in the workspace, by name."""
         self.contents: dict[str, bytes] = {}
@@ -63,6 +55,7 @@ class Rerun:
         self._launcher = launcher
         self._policy = policy
         self._recorded = recorded
+        self._update_image = update_image
         self._on_change = on_change
         self._given: dict[str, str] = {}
         finished = recorded.finished
@@ -71,10 +64,22 @@ class Rerun:
 
     async def __aenter__(self) -> Self:
         try:
+            await self._start()
+        except BaseException:
+            await self.session.close()
+            raise
+        return self
+
+    async def _start(self) -> None:
+        started = self._recorded.started
+        try:
             await self.session.start()
         except ImageError as error:
-            raise _missing_image(error, self._policy, self._recorded.started, self._recorded.directory) from error
-        return self
+            if self._update_image:
+                raise
+            raise _missing_image(started, self._recorded.directory) from error
+        if not self._update_image and self.session.info.image_id != started.environment.image_id:
+            raise _missing_image(started, self._recorded.directory)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -158,11 +163,9 @@ class Rerun:
             return target.read_bytes()
 
 
-def _missing_image(error: ImageError, policy: Policy, run: RunStarted, directory: Path) -> ImageError:
-    """Where the very image is missing, how to get that one, and how to do without."""
-    environment: Environment = run.environment
-    if policy.image != environment.image_id:
-        return error
+def _missing_image(run: RunStarted, directory: Path) -> ImageError:
+    """How to get the image of the run, and how to do without."""
+    environment = run.environment
     return ImageError(
         f"The image of this run is not there: {environment.image} with the digest {environment.image_id}.",
         mend=f"docker load or docker pull it, or see what another changes: cellblock replay {directory} --update-image",

@@ -14,6 +14,8 @@ from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, 
 PNG = b"\x89PNG\r\n\x1a\n"
 MAX_TEXT_BYTES = 1 << 20
 """A larger file is compared by its hash alone."""
+MAX_PICTURE_BYTES = 256 << 20
+PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -53,26 +55,57 @@ def shown_file(data: bytes, day: str) -> Shown:
             pass
         else:
             return Shown(text.split("\n"), normalised(text, day).split("\n"))
-    return Shown([_about(data)], [_about(picture(data))])
+    return Shown([_about(data)], [about_picture(data)])
 
 
-def picture(data: bytes) -> bytes:
-    """Of a PNG, what is seen: its header, colours and uncompressed lines. All else is as it is."""
+def about_picture(data: bytes) -> str:
+    """Of a PNG, what is seen: its header, colours and unpacked lines. All else is told by its bytes.
+
+    So is a PNG that unpacks to more than 256 MiB: it is the same only if its bytes are.
+    """
     if not data.startswith(PNG):
-        return data
-    seen, packed, place = b"", b"", len(PNG)
+        return _about(data)
+    seen = _Seen()
+    packed = zlib.decompressobj()
+    try:
+        for kind, body in _png_chunks(data):
+            if kind == b"IDAT":
+                seen.add_unpacked(packed, body)
+            elif kind in (b"IHDR", b"PLTE", b"tRNS"):
+                seen.add(kind + body)
+    except zlib.error:
+        return _about(data)
+    return seen.line if packed.eof and seen.size_bytes <= MAX_PICTURE_BYTES else _about(data)
+
+
+class _Seen:
+    """Bytes that are counted and hashed, and not kept."""
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self._digest = hashlib.sha256()
+
+    @property
+    def line(self) -> str:
+        return f"{self.size_bytes} bytes, sha256 {self._digest.hexdigest()}"
+
+    def add(self, data: bytes) -> None:
+        self.size_bytes += len(data)
+        self._digest.update(data)
+
+    def add_unpacked(self, packed: "zlib._Decompress", data: bytes) -> None:
+        """Raises zlib.error."""
+        while self.size_bytes <= MAX_PICTURE_BYTES and (piece := packed.decompress(data, PIECE_BYTES)):
+            self.add(piece)
+            data = packed.unconsumed_tail
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    place = len(PNG)
     while place + 8 <= len(data):
         length, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
-        body = data[place + 8 : place + 8 + length]
-        if kind in (b"IHDR", b"PLTE", b"tRNS"):
-            seen += kind + body
-        elif kind == b"IDAT":
-            packed += body
+        yield kind, data[place + 8 : place + 8 + length]
         place += length + 12
-    try:
-        return seen + zlib.decompress(packed)
-    except zlib.error:
-        return data
 
 
 def _about(data: bytes) -> str:
@@ -89,13 +122,15 @@ def _ending(execution: Execution) -> str:
 def _lines(outputs: Iterable[Output], day: str | None = None) -> list[str]:
     """With a day, each text without what means nothing: it is told by how a line begins.
 
-    Lines that are the same are in memory once: an output may hold one line a million times.
+    Lines that are the same are in memory once, and what a record shows again and again is looked at once.
     """
     known: dict[str, str] = {}
-    return [known.setdefault(line, line) for output in outputs for line in _output_lines(output, day)]
+    bundles: dict[tuple[str, int], list[str]] = {}
+    return [known.setdefault(line, line) for output in outputs for line in _output_lines(output, day, bundles)]
 
 
-def _output_lines(output: Output, day: str | None) -> Iterator[str]:
+def _output_lines(output: Output, day: str | None, bundles: dict[tuple[str, int], list[str]]) -> Iterator[str]:
+    """`bundles` are the lines of representations that were seen, by their MIME type and the object itself."""
     if output.omitted_bytes:
         yield f"[{output.omitted_bytes} bytes left out]"
     match output:
@@ -105,7 +140,10 @@ def _output_lines(output: Output, day: str | None) -> Iterator[str]:
             yield from (f"error| {line}" for line in _split("\n".join(lines), day))
         case DisplayData(data=data) | ExecuteResult(data=data):
             for kind in sorted(data):
-                yield from (f"{kind}| {line}" for line in _bundle_lines(kind, data[kind], day))
+                place = (kind, id(data[kind]))
+                if place not in bundles:
+                    bundles[place] = _bundle_lines(kind, data[kind], day)
+                yield from (f"{kind}| {line}" for line in bundles[place])
 
 
 def _bundle_lines(kind: str, value: object, day: str | None) -> list[str]:
@@ -117,7 +155,7 @@ def _bundle_lines(kind: str, value: object, day: str | None) -> list[str]:
         data = base64.b64decode(value)
     except (binascii.Error, ValueError):
         data = value.encode("utf-8", "replace")
-    return [_about(data if day is None else picture(data))]
+    return [_about(data) if day is None else about_picture(data)]
 
 
 def _split(text: str, day: str | None) -> list[str]:

@@ -23,9 +23,10 @@ CELLS = ["x = 20\nopen('made.txt', 'w').write('made');", "x += 1\nprint(x)", "pr
 
 
 @pytest.fixture
-def endpoint() -> Iterator[RefillableEndpoint]:
-    """One that holds what each test puts into its script."""
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[RefillableEndpoint]:
+    """One that holds what each test puts into its script; the environment names it."""
     with RefillableEndpoint() as endpoint:
+        monkeypatch.setenv("CELLBLOCK_BASE_URL", endpoint.base_url)
         yield endpoint
 
 
@@ -237,3 +238,31 @@ async def test_a_record_gives_no_network_by_itself(endpoint: RefillableEndpoint,
     with pytest.raises(UsageError, match="had the network 'bridge'; its code would have it again"):
         await Agent.resume(crashed)
     assert path.read_text() == before
+
+
+async def test_the_url_of_a_record_is_asked_only_where_you_name_it(
+    endpoint: RefillableEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(endpoint, calls("print(1)"), says("1"))
+    crashed = cut(await run(endpoint, tmp_path / "run"), 2)
+    before = (crashed / FILE_NAME).read_bytes()
+    asked = len(endpoint.requests)
+    script(endpoint, calls("print(1)"), says("1"))
+    for other in (
+        None,
+        "http://127.0.0.1:9/v1",
+        endpoint.base_url.replace("http:", "https:"),
+        endpoint.base_url + "/x",
+    ):
+        if other is None:
+            monkeypatch.delenv("CELLBLOCK_BASE_URL")
+        else:
+            monkeypatch.setenv("CELLBLOCK_BASE_URL", other)
+        with pytest.raises(UsageError) as caught:
+            await Agent.resume(crashed)
+        assert str(caught.value) == (
+            f"The run asked the endpoint '{endpoint.base_url}', which none of your settings names; its whole history "
+            f"would be sent there. Try: the same command with --base-url {endpoint.base_url}, if you trust it"
+        )
+    assert (len(endpoint.requests), (crashed / FILE_NAME).read_bytes()) == (asked, before)
+    assert (await Agent.resume(crashed, base_url=endpoint.base_url)).answer == "1"

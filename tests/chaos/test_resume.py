@@ -55,7 +55,7 @@ def test_a_killed_run_goes_on_to_the_same_answer(number: int, dice: random.Rando
         recorded = read(run)
         endpoint.refill(script()[sum(isinstance(event, ModelReplied) for event in recorded.events) :])
         if recorded.finished is None:
-            assert asyncio.run(Agent.resume(run)).answer == "It is 5050."
+            assert asyncio.run(Agent.resume(run, base_url=endpoint.base_url)).answer == "It is 5050."
         endpoint.refill([])
     after = read(run)
     said = [event.execution.text for event in after.events if isinstance(event, ToolRan) and event.execution]

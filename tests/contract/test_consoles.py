@@ -32,6 +32,9 @@ async def test_a_stream_that_nobody_sees_is_set_back_and_the_cell_is_told(sessio
 
 
 HONEST = {
+    "a semicolon at the end": "1 + 1;",
+    "a semicolon and a remark": "1 + 1;  # not shown",
+    "no value is shown": "get_ipython().ast_node_interactivity = 'none'",
     "a redirection": "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()): print('hidden')",
     "a captured cell": "%%capture caught\nprint('hidden')",
     "a log on stdout": "import logging, sys\nlogging.basicConfig(stream=sys.stdout, force=True)",

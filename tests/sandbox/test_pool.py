@@ -105,10 +105,10 @@ async def test_a_session_under_another_policy_is_no_warm_one() -> None:
 
 
 async def test_a_pool_of_no_size_starts_nothing_ahead() -> None:
-    launcher = FakeLauncher(*[ANSWERS] * 3)
+    launcher = FakeLauncher({"execute": done(1)}, *[ANSWERS] * 2)
     async with Pool(launcher, size=0) as pool:
         async with pool.session() as session:
-            await session.execute("1")
+            assert (await session.execute("1")).status == "ok"
         assert launcher.launched == 1
         pool.resize(2)
         await settle()

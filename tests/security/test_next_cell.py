@@ -272,7 +272,7 @@ async def test_what_can_be_mended_costs_no_variable(quick: Session, code: str) -
 
 
 async def test_a_cell_that_could_not_begin_is_run_once_in_another_kernel(quick: Session) -> None:
-    await quick.execute("get_ipython().kernel.session.unpack = None")
+    await quick.execute("get_ipython().kernel.session.unpack = lambda data: 1 / 0")
     execution = await quick.execute("print('x', file=open('ran', 'a')); print('x')")
     assert (execution.status, execution.text, execution.state_lost) == ("ok", "x\n", True)
     assert (await quick.execute("open('ran').read()")).text == "'x\\n'\n"

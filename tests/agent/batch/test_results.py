@@ -136,3 +136,10 @@ def test_a_directory_that_cannot_be_made_is_told_of(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"Cannot write the batch's directory {where!r}: Not a directory. Try: ls -ld {tmp_path / 'file'}"
     )
+
+
+def test_results_that_are_holes_are_refused_at_once(tmp_path: Path) -> None:
+    with (tmp_path / RESULTS).open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(TranscriptError, match="The last line of its results is longer than"), BatchDirectory(tmp_path):
+        pass

@@ -60,12 +60,15 @@ def test_a_limited_run_goes_on_under_new_limits_and_only_once(tmp_path: Path) ->
         endpoint.refill([calls("x = 42"), says("Not done."), calls("print(x)"), says("It is 42.")])
         options = ("--model", "m", "--base-url", endpoint.base_url, "--max-turns", "1")
         assert cellblock("run", "Add.", *options, "-o", str(run)).returncode == 1
-        done = cellblock("resume", str(run), "--max-turns", "4", "--json")
+        unasked = cellblock("resume", str(run), "--max-turns", "4", "--json")
+        assert (unasked.returncode, unasked.stdout) == (2, "")
+        assert f"cellblock: The run asked the endpoint '{endpoint.base_url}', which none of your" in unasked.stderr
+        done = cellblock("resume", str(run), "--max-turns", "4", "--json", "--base-url", endpoint.base_url)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["answer"] == "It is 42."
     assert read(run).started.limits.max_turns == 1
     assert "gone on with" in cellblock("show", str(run)).stdout
-    again = cellblock("resume", str(run))
+    again = cellblock("resume", str(run), "--base-url", "http://127.0.0.1:9/v1")
     assert (again.returncode, again.stderr) == (
         2, f"cellblock: The run '{run}' is answered; nothing is left to do. Try: cellblock show {run}\n",
     )  # fmt: skip

@@ -68,13 +68,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return hostile(tmp_path_factory.mktemp("runs") / "r\x1b[2J\x07un")
 
 
-def at_terminal(*arguments: str) -> str:
-    """What a command writes to a terminal, stdout and stderr."""
+def at_terminal(*arguments: str, typed: bytes = b"") -> str:
+    """What a command writes to a terminal, stdout and stderr, for somebody who has `typed` that."""
     ours, theirs = pty.openpty()
     environ = os.environ | {"TERM": "xterm-256color", "COLUMNS": "80"}
     command = [sys.executable, "-m", "agent", *arguments]
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environ) as process:
         os.close(theirs)
+        os.write(ours, typed)
         written = b""
         while piece := read(ours):
             written += piece
@@ -113,7 +114,8 @@ COMMANDS = {
 @pytest.mark.usefixtures("clean_environ")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_command_lets_a_run_drive_the_terminal(command: str, run: Path) -> None:
-    written = at_terminal(*COMMANDS[command], *([str(run)] if "name" not in command else []))
+    typed = b"no\n" if command == "a resume" else b""
+    written = at_terminal(*COMMANDS[command], *([str(run)] if "name" not in command else []), typed=typed)
     assert written
     assert not acts(COLOUR.sub("", written))
     assert "Traceback" not in written

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from agent import Cost, Prices, Usage, UsageError
 from agent.endpoint.pricing import Tier, cost_of, read_prices, total_cost
+from tests.docs.pages import blocks
 
 TABLE = """
 currency = "USD"
@@ -142,10 +143,9 @@ def test_the_cost_of_a_sum_is_the_sum_of_the_costs_where_there_are_no_tiers(usag
     assert cost_of("m", whole, prices) == total_cost(cost_of("m", usage, prices) for usage in usages)
 
 
-def test_the_table_in_the_readme_is_one(tmp_path: Path) -> None:
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
+def test_the_table_in_the_documentation_is_one(tmp_path: Path) -> None:
     path = tmp_path / "prices.toml"
-    path.write_text(readme.split("```toml\n")[1].split("```")[0])
+    path.write_text(blocks("docs/prices.md", "toml")[0])
     table = read_prices(path)
     shown = {name for price in table.models.values() for tier in price.tiers for name in tier.model_fields_set}
     assert shown == set(Tier.model_fields)

@@ -1,12 +1,12 @@
 """The switches of the servers: chosen by host or by name, and what each makes of thinking."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent import UsageError
 from agent.endpoint.providers import PROVIDERS, ProviderName, provider_at, provider_name
+from tests.docs.pages import PAGES
 
 HOSTS = {
     "https://dashscope.aliyuncs.com/compatible-mode/v1": "model_studio",
@@ -64,9 +64,9 @@ def test_thinking_is_switched_in_the_words_of_the_provider(name: ProviderName) -
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_the_readme_shows_the_switches_of_each(name: ProviderName) -> None:
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
-    [row] = [line for line in readme.splitlines() if line.startswith("| `") and f"`{name}`" in line.split("|")[1]]
+def test_the_documentation_shows_the_switches_of_each(name: ProviderName) -> None:
+    page = PAGES["docs/models.md"]
+    [row] = [line for line in page.splitlines() if line.startswith("| `") and f"`{name}`" in line.split("|")[1]]
     provider, cells = PROVIDERS[name], row.split("|")
     shown = [provider.thinking, provider.thinking_budget, provider.reasoning, provider.continuation]
     for cell, switch in zip(cells[2:6], shown, strict=True):

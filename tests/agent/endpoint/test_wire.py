@@ -148,7 +148,7 @@ STREAM = HEAD.decode().split("\r\n")[1]
 def chunked(body: bytes) -> list[Step]:
     """In pieces of two bytes."""
     pieces = b"".join(b"2\r\n" + body[place : place + 2] + b"\r\n" for place in range(0, len(body), 2))
-    return [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + pieces]
+    return [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + pieces + b"0\r\n\r\n"]
 
 
 def calls(*deltas: dict[str, Any]) -> bytes:

@@ -26,6 +26,7 @@ from sandbox import CellblockError
 from sandbox.testing import printed
 from tests.agent.record.fuzz.readers import READERS, fake_model, without_engine
 from tests.agent.record.fuzz.running import make_bases, make_outside, print_of
+from tests.golden.writing import SETTINGS
 
 ON = Instructed(reason="stopped", text="On.")
 
@@ -233,6 +234,13 @@ def test_a_batch_writes_through_no_link_in_its_directory(tmp_path: Path, mine: P
     except TranscriptError as error:
         assert "It is a link" in error.message  # noqa: PT017
     assert print_of(mine) == before
+
+
+@pytest.fixture(autouse=True)
+def named_endpoint(clean_environ: pytest.MonkeyPatch) -> None:
+    """The user's own settings name the endpoint of the runs."""
+    clean_environ.setenv("CELLBLOCK_MODEL", SETTINGS.model)
+    clean_environ.setenv("CELLBLOCK_BASE_URL", SETTINGS.base_url)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import pytest
 from agent.record.reading import read
 from tests.agent.record.fuzz.readers import READERS
 from tests.agent.record.fuzz.running import fuzz, make_bases
+from tests.golden.writing import SETTINGS
 
 SEEDS = range(12)
 
@@ -23,7 +24,7 @@ def test_a_mutated_run_is_read_or_refused_in_one_line(
     reader: str, bases: list[Path], tmp_path: Path, clean_environ: pytest.MonkeyPatch
 ) -> None:
     clean_environ.setenv("CELLBLOCK_MODEL", "m")
-    clean_environ.setenv("CELLBLOCK_BASE_URL", "http://127.0.0.1:1/v1")
+    clean_environ.setenv("CELLBLOCK_BASE_URL", SETTINGS.base_url)
     tally = fuzz([reader], SEEDS, bases, tmp_path)[reader]
     assert tally.failures == []
     assert sum(tally.outcomes.values()) == len(SEEDS)

@@ -101,7 +101,7 @@ def test_blobs_that_refer_to_each_other_again_and_again_are_an_error_at_once(tmp
     for _ in range(12):
         reference = {"$json": blobs.put(json.dumps([reference] * 10).encode()).sha256}
     line = encode(displayed({"a": "mark"}), blobs)[0].replace(b'"mark"', json.dumps(reference).encode())
-    with pytest.raises(TranscriptError, match="It makes more than 16 MiB out of"):
+    with pytest.raises(TranscriptError, match="The run makes more than 16 MiB out of"):
         decoded(line, blobs)
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import struct
+import tracemalloc
 import zlib
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from agent.replay.comparing import NOT_STOPPED, STOPPED_ELSEWHERE, Comparison, compare, compare_cells, is_chance
 from agent.replay.normalising import normalised
-from agent.replay.showing import Shown, shown_file
+from agent.replay.showing import PNG, Shown, about_picture, shown_file
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
 from tests.agent.replay.test_normalising import EQUAL
 
@@ -143,3 +144,44 @@ def test_any_file_is_the_same_as_itself(data: bytes) -> None:
 def test_texts_that_differ_in_more_than_the_rules_know_are_different(one: str, other: str) -> None:
     if normalised(one, DAYS[0]) != normalised(other, DAYS[1]):
         assert verdict(cell(out(one)), cell(out(other))) == "different"
+
+
+def packed_png(*bodies: bytes) -> bytes:
+    """A PNG of one header and these compressed lines."""
+    header = b"\0\0\0\x01\0\0\0\x01\x08\x02\0\0\0"
+    chunks = [(b"IHDR", header), *((b"IDAT", body) for body in bodies), (b"IEND", b"")]
+    return PNG + b"".join(len(body).to_bytes(4, "big") + kind + body + b"crc." for kind, body in chunks)
+
+
+def test_the_same_lines_packed_in_another_way_are_the_same_picture() -> None:
+    lines = b"\0\x01\x02\x03" * 1000
+    packed = zlib.compress(lines, 9)
+    assert about_picture(packed_png(packed)) == about_picture(packed_png(zlib.compress(lines, 1)))
+    assert about_picture(packed_png(packed)) == about_picture(packed_png(packed[:7], packed[7:]))
+    assert about_picture(packed_png(packed)) != about_picture(packed_png(zlib.compress(lines + b"\0")))
+
+
+def test_a_picture_that_unpacks_to_gigabytes_takes_no_memory_and_is_the_same_only_by_its_bytes() -> None:
+    packer = zlib.compressobj()
+    bomb = b"".join([*(packer.compress(b"\0" * (1 << 20)) for _ in range(400)), packer.flush()])
+    tracemalloc.start()
+    try:
+        one, other = about_picture(packed_png(bomb)), about_picture(packed_png(bomb[:9], bomb[9:]))
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert one != other
+    assert peak_bytes < 20 << 20
+
+
+def test_a_picture_that_breaks_off_is_the_same_only_by_its_bytes() -> None:
+    packed = zlib.compress(b"\0\x01\x02\x03" * 1000)
+    assert about_picture(packed_png(packed[:-9])) != about_picture(packed_png(packed[:5], packed[5:-9]))
+
+
+def test_a_difference_is_looked_for_only_so_far() -> None:
+    same = [f"line {number}" for number in range(10_000)]
+    one, other = (Shown(lines, lines) for lines in ([*same, *map(str, range(50_000))], [*same, *"ab" * 50_000]))
+    *head, last = compare(one, other).diff
+    assert head[2].startswith("@@ -10000,")
+    assert last == "[what is behind is not compared line by line]"

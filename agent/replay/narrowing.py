@@ -1,0 +1,99 @@
+"""What a record may ask for: it narrows the user's own settings, and what it would widen needs the user's word.
+
+A record may be a stranger's. Its policy is therefore a wish: each limit is the smaller of the two, and its user, its
+runtime, its image and its network are taken only if the user names the same.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from agent.errors import UsageError
+from agent.limits import Limits
+from agent.record.transcript import Recorded
+from sandbox import Policy
+
+OWN_IMAGE = re.compile(r"cellblock/python:[0-9a-f]{12}")
+FORMER_USER = "1000:1000"
+"""What every record before each sandbox had a user of its own says, without anybody's wish."""
+OTHER_FLAGS = {"rich_bytes": "--rich-output", "max_consecutive_failures": "--max-failures"}
+Rule = Literal["least", "if_named", "harmless", "image", "network"]
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(
+        ("memory_bytes", "cpus", "pids", "open_files", "workspace_bytes", "tmp_bytes", "max_files"), "least"
+    ),
+    **dict.fromkeys(("start_timeout_s", "cell_timeout_s", "session_timeout_s"), "least"),
+    **dict.fromkeys(("interrupt_grace_s", "restart_grace_s"), "least"),
+    **dict.fromkeys(("stream_head_bytes", "stream_tail_bytes", "spool_bytes", "rich_bytes"), "least"),
+    **dict.fromkeys(("user", "runtime"), "if_named"),
+    **dict.fromkeys(("environment", "seed"), "harmless"),  # code inside the lock could set them itself
+    "image": "image",
+    "network": "network",
+}
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """The policy to use, and one line for each wish of the record that is not granted."""
+
+    policy: Policy
+    notes: list[str] = field(default_factory=list)
+
+
+def narrowed(recorded: Recorded, own: Policy, *, update_image: bool = False) -> Narrowed:
+    """The policy of a record within the user's `own`. Raises UsageError for a network or an image that is not named.
+
+    With `update_image`, the image is what the record's name for it means now.
+    """
+    wished, values, notes = recorded.started.environment.policy, dict[str, Any](), list[str]()
+    for name, rule in RULES.items():
+        wish, mine = getattr(wished, name), getattr(own, name)
+        values[name] = wish if rule == "harmless" else min(wish, mine) if rule == "least" else mine
+        is_former = name == "user" and wish == FORMER_USER
+        if rule in ("least", "if_named") and wish is not None and values[name] != wish and not is_former:
+            notes.append(_note(name, wish, values[name]))
+    values["network"] = _network(recorded, own)
+    values["image"] = _image(recorded, own, update_image=update_image)
+    return Narrowed(Policy.model_validate(values), notes)
+
+
+def narrowed_limits(wished: Limits, own: Limits) -> tuple[Limits, list[str]]:
+    """The limits of a record within the user's `own`; those that the user has set go before the record's."""
+    values, notes = own.model_dump(), []
+    for name in Limits.model_fields.keys() - own.model_fields_set:
+        wish, mine = getattr(wished, name), getattr(own, name)
+        values[name] = min((limit for limit in (wish, mine) if limit is not None), default=None)
+        if values[name] != wish:
+            notes.append(_note(name, "none" if wish is None else wish, values[name]))
+    return Limits(**values), sorted(notes)
+
+
+def _note(name: str, wish: object, used: object) -> str:
+    flag = OTHER_FLAGS.get(name) or "--" + name.removesuffix("_bytes").removesuffix("_s").replace("_", "-")
+    return (
+        f"The record asks for {name} {wish}; {used if used is not None else 'none'} is used ({flag} {wish} grants it)."
+    )
+
+
+def _network(recorded: Recorded, own: Policy) -> str:
+    wished = recorded.started.environment.policy.network
+    if wished not in ("none", own.network):
+        raise UsageError(
+            f"The run {str(recorded.directory)!r} had the network {wished!r}; its code would have it again.",
+            mend=f"the same command with --network {wished}, if it may",
+        )
+    return wished
+
+
+def _image(recorded: Recorded, own: Policy, *, update_image: bool) -> str | None:
+    """The image by the name under which it may be started; its digest is compared when it is there."""
+    environment = recorded.started.environment
+    wished = environment.policy.image
+    if wished is not None and wished != own.image:
+        raise UsageError(
+            f"The run {str(recorded.directory)!r} had the image {wished!r}, which is not Cellblock's own.",
+            mend=f"the same command with --image {wished}, if its code may have it",
+        )
+    if wished is not None or update_image:
+        return wished
+    return environment.image if OWN_IMAGE.fullmatch(environment.image) else None

@@ -1,0 +1,42 @@
+"""The pages that people read, and what can be run in them."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PATHS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in PATHS}
+
+_COMMAND = re.compile(r"^\$ (.+)$", re.MULTILINE)
+_CODE = re.compile(r"^```python\n", re.MULTILINE)
+_PROGRAM = re.compile(r"```python\n(.*?)```\s*```text\n(.*?)```", re.DOTALL)
+
+
+def commands() -> set[str]:
+    """Every command that a page shows behind a prompt."""
+    return {command for page in PAGES.values() for command in _COMMAND.findall(page)}
+
+
+def programs() -> dict[str, tuple[str, str]]:
+    """Every Python program with what it prints, by page and number."""
+    return {
+        f"{name}-{number}": (code, shown)
+        for name, page in PAGES.items()
+        for number, (code, shown) in enumerate(_PROGRAM.findall(page), 1)
+    }
+
+
+def code_blocks() -> int:
+    """How many blocks of Python there are, with an output or without."""
+    return sum(len(_CODE.findall(page)) for page in PAGES.values())
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The fenced blocks of one language in a page."""
+    return re.findall(rf"```{language}\n(.*?)```", PAGES[page], re.DOTALL)
+
+
+def inline_code(page: str) -> list[str]:
+    """What stands between single backticks, outside of fenced blocks."""
+    prose = re.sub(r"^```.*?^```", "", PAGES[page], flags=re.DOTALL | re.MULTILINE)
+    return re.findall(r"(?<!`)`([^`\n]+)`(?!`)", prose)

@@ -1,0 +1,67 @@
+"""People, hooks and CI call the same make targets, and what CONTRIBUTING says of them is so."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+TARGETS = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+MAX_CONTRIBUTING_LINES = 80
+
+
+def read(path: str) -> Any:
+    return yaml.safe_load((ROOT / path).read_text())
+
+
+def make_target(command: str) -> str:
+    program, target = command.split()
+    assert program == "make", command
+    return target
+
+
+def test_every_target_is_in_the_help() -> None:
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert [line.split()[0] for line in shown.splitlines()] == TARGETS
+    phony = re.findall(r"^\.PHONY: ((?:.*\\\n)*.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)[0]
+    assert sorted(phony.replace("\\", "").split()) == sorted(TARGETS)
+
+
+def test_hooks_call_make() -> None:
+    hooks = [hook for repository in read(".pre-commit-config.yaml")["repos"] for hook in repository["hooks"]]
+    assert {make_target(hook["entry"]) for hook in hooks} == {"lint", "check"}
+    assert {hook["language"] for hook in hooks} == {"system"}
+    subprocess.run([sys.executable, "-m", "pre_commit", "validate-config"], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_the_workflow_calls_make() -> None:
+    jobs = read(".github/workflows/check.yml")["jobs"].values()
+    called = {make_target(step["run"]) for job in jobs for step in job["steps"] if "run" in step}
+    assert called == {"check", "docs", "release-check", "test"}
+    assert called <= set(TARGETS)
+
+
+def test_check_is_lint_and_the_unit_tests() -> None:
+    shown = subprocess.run(["make", "--dry-run", "check"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert all(tool in shown for tool in ("mypy", "ruff check", "ruff format --check"))
+    assert 'pytest --quiet --numprocesses auto -m "not docker and not model and not browser"' in shown
+
+
+def test_contributing_is_short_and_names_targets_that_exist() -> None:
+    assert len(CONTRIBUTING.splitlines()) <= MAX_CONTRIBUTING_LINES
+    named = set(re.findall(r"`make ([a-z-]+)`", CONTRIBUTING))
+    assert named
+    assert named <= set(TARGETS)
+
+
+def test_contributing_names_folders_that_exist() -> None:
+    tree = re.findall(r"```text\n(.*?)```", CONTRIBUTING, re.DOTALL)[0]
+    folders = [word for line in tree.splitlines() for word in line.split() if word.endswith("/")]
+    assert folders
+    assert [
+        folder for folder in folders if not any((ROOT / top / folder).is_dir() for top in ("", "agent", "sandbox"))
+    ] == []
