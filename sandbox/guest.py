@@ -1366,13 +1366,14 @@ def data_and_holes(fd: int, max_bytes: int) -> Iterator[bytes | int]:
         data_at = min(next_data(fd, at, end), end)
         if data_at > at:
             yield data_at - at
-            at = data_at
-            continue
-        data = os.pread(fd, min(next_hole(fd, at, end) - at, CHUNK_BYTES), at)
-        if not data:
-            return
-        at += len(data)
-        yield data
+        at = data_at
+        hole_at = next_hole(fd, at, end) if at < end else end  # once an extent: it looks at each page up to there
+        while at < hole_at:
+            data = os.pread(fd, min(hole_at - at, CHUNK_BYTES), at)
+            if not data:
+                return
+            at += len(data)
+            yield data
 
 
 def next_data(fd: int, at: int, end: int) -> int:

@@ -49,7 +49,7 @@ async def test_honest_uses_cost_nothing(session: Session, use: str) -> None:
     execution = await session.execute(HONEST[use])
     assert (execution.status, execution.text, execution.state_lost) == ("ok", "", False)
     assert "x\n" in (await session.execute("print('x')")).text
-    assert (await session.execute("kept")).text == "1\n"
+    assert (await session.execute("print(kept)")).text == "1\n"
 
 
 async def test_the_look_at_a_cells_end_leaves_no_trace(session: Session) -> None:
