@@ -94,6 +94,6 @@ def _image(recorded: Recorded, own: Policy, *, update_image: bool) -> str | None
             f"The run {str(recorded.directory)!r} had the image {wished!r}, which is not Cellblock's own.",
             mend=f"the same command with --image {wished}, if its code may have it",
         )
-    if wished is not None or update_image:
-        return wished
+    if own.image is not None or update_image:
+        return own.image
     return environment.image if OWN_IMAGE.fullmatch(environment.image) else None
