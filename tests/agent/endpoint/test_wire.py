@@ -77,6 +77,15 @@ async def test_only_our_own_headers_leave_whatever_the_environment_says() -> Non
     assert len(endpoint.heads) == 2
 
 
+@pytest.mark.parametrize("name", ["OPENAI_CUSTOM_HEADERS", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"])
+async def test_what_no_header_can_hold_is_no_matter_in_the_environment(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "X-é: ü\nX: \x7f\r\nContent-Length: 5")
+    async with raw_endpoint(ANSWER) as endpoint:
+        assert await ask(endpoint.base_url) == "It is 42."
+
+
 @pytest.mark.usefixtures("surroundings")
 async def test_the_same_headers_leave_along_a_redirect_within_the_origin_and_no_cookie() -> None:
     moved: list[Step] = [
