@@ -84,7 +84,7 @@ PROCESSES = {
     ),
     "a shell line": ("!echo hi | tr h H", "Hi"),
     "a shell's pipes and files": ("!cd /tmp && cp /etc/passwd p && mv p q && sort q | grep -c root && rm q", "1"),
-    "os.popen": ("import os\nprint(os.popen('id -u').read())", "1000"),
+    "os.popen": ("import os\nprint(int(os.popen('id -u').read()) == os.getuid())", "True"),
     "os.posix_spawn": (
         """
 import os

@@ -56,17 +56,18 @@ REFUSED = SETTINGS | DEVICES | FILES
 
 FOUND: Table = {
     "no variable of the host's environment": (
-        "sorted(set(os.environ) & {'PATH_OF_HOST', 'SSH_AUTH_SOCK', 'DOCKER_HOST', 'USER', 'LOGNAME', 'VIRTUAL_ENV'})",
+        "sorted(set(os.environ) & {'PATH_OF_HOST', 'SSH_AUTH_SOCK', 'DOCKER_HOST', 'VIRTUAL_ENV'})",
         "[]",
     ),
+    "no name of the host's user": ("sorted({os.environ['USER'], os.environ['LOGNAME']})", "['cellblock']"),
     "no variable that looks like a secret": (
         "[name for name in os.environ if any(part in name for part in ('KEY', 'TOKEN', 'SECRET', 'PASSWORD'))]",
         "[]",
     ),
     "every process is the sandbox's own": (
         "{line.split()[1] for path in Path('/proc').glob('[0-9]*/status') for line in path.read_text().splitlines()"
-        " if line.startswith('Uid:')}",
-        "{'1000'}",
+        " if line.startswith('Uid:')} == {str(os.getuid())}",
+        "True",
     ),
     "the root has one file system and cannot be written": (
         "bool(os.statvfs('/').f_flag & os.ST_RDONLY)",
