@@ -21,6 +21,7 @@ import asyncio
 import builtins
 import ctypes
 import errno
+import faulthandler
 import fcntl
 import gc
 import hashlib
@@ -56,6 +57,7 @@ CHUNK_BYTES = 1 << 16
 WORKSPACE = "/workspace"
 SPOOL_DIR = f"{WORKSPACE}/.cellblock"
 PR_SET_DUMPABLE = 4
+INTERVAL_TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 KILL_ROUNDS = 20
 MAX_UNBORN = 3
 PROBE_AGAIN_MS = 50
@@ -351,7 +353,11 @@ class Console:
             builtins.print = self._builtins["print"]
             lost.append("print")
         if lost:
-            self._streams["stderr"].write(f"Nothing of {' and '.join(lost)} was seen any more: set back.\n")
+            self.say(f"Nothing of {' and '.join(lost)} was seen any more: set back.")
+
+    def say(self, line: str) -> None:
+        """Tell the reader of the cell's output, whatever the cell has done to `sys.stderr`."""
+        self._streams["stderr"].write(f"{line}\n")
 
     def _reaches_pipe(self, name: str) -> bool:
         """Whether text given to a stream comes to our own. One that a cell has put in its place may pass it on."""
@@ -391,6 +397,13 @@ def identity_of(fd: int) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def stop_timers() -> bool:
+    """Stop what a cell has set for later, which would interrupt or end a later cell; whether a timer ran."""
+    faulthandler.cancel_dump_traceback_later()
+    left_s = [signal.setitimer(timer, 0)[0] for timer in INTERVAL_TIMERS]
+    return any(left_s)
 
 
 def mend_descriptors(fds: tuple[int, int], pipe: tuple[int, int] | None) -> None:
@@ -530,7 +543,10 @@ class Checkup:
         shell = self._kernel.shell
         if (shell.push, shell.history_manager.store_inputs) != self._history:
             return False  # what keeps the history is all that the cell below leaves out
+        had_timers = stop_timers()
         self._console.mend()
+        if had_timers:
+            self._console.say("A timer (signal.alarm, setitimer) still ran at the cell's end, and is stopped.")
         with self._own_cell() as shown:
             reply = await self._kernel.do_execute(
                 "_oh", silent=False, store_history=False, user_expressions={}, allow_stdin=False

@@ -31,6 +31,18 @@ async def test_a_stream_that_nobody_sees_is_set_back_and_the_cell_is_told(sessio
     assert (await session.execute("print('seen')\nkept.getvalue()")).text == "seen\n'hidden\\n'\n"
 
 
+async def test_a_timer_that_still_runs_is_stopped_and_the_cell_is_told(session: Session) -> None:
+    execution = await session.execute("import signal\nx = signal.alarm(100)")
+    assert execution.text == "A timer (signal.alarm, setitimer) still ran at the cell's end, and is stopped.\n"
+    assert (await session.execute("signal.alarm(0)")).text == "0\n"
+
+
+async def test_a_traceback_that_was_to_come_later_does_not_end_a_later_cell(session: Session) -> None:
+    await session.execute("import faulthandler\nfaulthandler.dump_traceback_later(0.3, exit=True)")
+    execution = await session.execute("import time\ntime.sleep(0.5)\nprint('whole')")
+    assert execution.text == "whole\n"
+
+
 HONEST = {
     "a semicolon at the end": "1 + 1;",
     "a semicolon and a remark": "1 + 1;  # not shown",
