@@ -81,8 +81,12 @@ def _authorization(endpoint: Endpoint) -> str:
 
 
 async def _bound(response: httpx2.Response) -> None:
-    """Unpack the body here and within bounds: the client reads an error, and what is no stream, as a whole."""
+    """Unpack the body here and within bounds: the client reads an error, and what is no stream, as a whole.
+
+    It is UTF-8. The client would take any codec of Python that the server names, also one that gives no text.
+    """
     assert isinstance(response.stream, httpx2.AsyncByteStream)
+    response.headers["Content-Type"] = response.headers.get("Content-Type", "").partition(";")[0]
     encoding = response.headers.pop("Content-Encoding", "identity").strip().lower()
     body = _Unpacked(response.stream, encoding)
     if not response.is_success:
