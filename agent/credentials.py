@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 REDACTED = "[redacted]"
 
@@ -40,6 +40,12 @@ def secrets_in_url(url: str) -> set[str]:
     found = {user_info, user_info.partition(":")[2]}
     found |= {value for name, value in parse_qsl(parts.query) if _SECRET_NAME.search(name)}
     return {form for secret in found if secret for form in (secret, unquote(secret))}
+
+
+def bare_url(url: str) -> str:
+    """An address without the credentials that it may carry: without user, query and fragment."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def secrets_among(variables: Mapping[str, str]) -> set[str]:

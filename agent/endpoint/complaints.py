@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import httpx2
 import openai
 
+from agent.credentials import bare_url
 from agent.endpoint.config import Endpoint
 from agent.endpoint.failures import (
     EmptyAnswerError,
@@ -27,7 +28,7 @@ from agent.endpoint.wire import ElsewhereError
 from agent.errors import AccessError, ContentFilterError, ContextLengthError, EndpointError, UnreachableError
 from agent.messages import Attempt
 
-Complaint = tuple[type[EndpointError], str, str]
+Complaint = tuple[type[EndpointError], str, str | None]
 
 CHECK = "cellblock doctor"
 SET_KEY = "export CELLBLOCK_API_KEY=KEY"
@@ -50,30 +51,34 @@ _LOST = (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError, httpx2
 
 def as_endpoint_error(error: Exception, endpoint: Endpoint, attempts: Sequence[Attempt] = ()) -> EndpointError:
     """What the user reads of an error, and the failed attempts up to it."""
-    found = _told(error, endpoint, f" (attempt {len(attempts)})" if len(attempts) > 1 else "")
+    kind, what, mend = _complaint(error, endpoint, endpoint.redacted(_words_of(error)))
+    tried = f" (attempt {len(attempts)})" if len(attempts) > 1 else ""
+    said = endpoint.redacted(f"The endpoint {endpoint.public_url!r} {what}{tried}.")
+    found = kind(said, mend=mend and endpoint.redacted(mend))
     found.attempts = tuple(attempts)
     return found
 
 
-def _told(error: Exception, endpoint: Endpoint, tried: str) -> EndpointError:
-    words, start = endpoint.redacted(_words_of(error)), f"The endpoint {endpoint.public_url!r}"
+def _complaint(error: Exception, endpoint: Endpoint, words: str) -> Complaint:
+    """The kind of error, what the endpoint did, and what mends it."""
     if is_too_long(error):
-        return ContextLengthError(
-            f"{start} says that the conversation is too long for model {endpoint.model!r}: {words}.",
-            mend="cellblock run --model NAME ..., with a longer context",
-        )
+        what = f"says that the conversation is too long for model {endpoint.model!r}: {words}"
+        return ContextLengthError, what, "cellblock run --model NAME ..., with a longer context"
     if is_filtered(error):
-        return ContentFilterError(f"{start} stopped the request by its content filter: {words}.")
+        return ContentFilterError, f"stopped the request by its content filter: {words}", None
     if isinstance(error, ElsewhereError):
-        url = error.url.removesuffix("/chat/completions").removesuffix("/models")
-        what = f"redirects to another origin, {url!r}; nothing was sent there"
-        return AccessError(f"{start} {what}.", mend=f"cellblock run --base-url {shlex.quote(url)} ..., if you trust it")
-    kind, what, mend = _failing(error, endpoint, words)
-    return kind(f"{start} {what}{tried}.", mend=mend)
+        url, mend = _elsewhere(error.url)
+        return AccessError, f"redirects to another origin, {url!r}; nothing was sent there", f"{mend}, if you trust it"
+    return _failing(error, endpoint, words)
+
+
+def _elsewhere(url: str) -> tuple[str, str]:
+    """Where a redirect leads, without credentials, and the command that asks there."""
+    base_url = bare_url(url).removesuffix("/chat/completions").removesuffix("/models")
+    return base_url, f"cellblock run --base-url {shlex.quote(base_url)} ..."
 
 
 def _failing(error: Exception, endpoint: Endpoint, words: str) -> Complaint:
-    """The kind of error, what the endpoint did, and what mends it."""
     if isinstance(error, openai.APIStatusError):
         return _refusal(error, endpoint, words)
     if isinstance(error, ForeignAnswerError):
@@ -103,9 +108,8 @@ def _what(error: Exception, words: str) -> str:
 def _refusal(error: openai.APIStatusError, endpoint: Endpoint, words: str) -> Complaint:
     said, status = said_of(error), error.status_code
     if error.response.history:  # a request that is sent on mostly loses its method and its body
-        url = str(error.response.url.copy_with(query=None)).removesuffix("/chat/completions")
-        what = f"sends us on to {url!r}, which answered {status}: {words}"
-        return AccessError, what, f"cellblock run --base-url {url} ..."
+        url, mend = _elsewhere(str(error.response.url))
+        return AccessError, f"sends us on to {url!r}, which answered {status}: {words}", mend
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError) or _BAD_KEY.search(said):
         return AccessError, f"refused the API key ({status}): {words}", SET_KEY
     if isinstance(error, openai.NotFoundError) or _NO_MODEL.search(said):

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from agent.credentials import REDACTED, secrets_in_url
+from agent.credentials import REDACTED, bare_url, secrets_in_url
 from agent.endpoint.presets import Preset, preset_of
 from agent.endpoint.providers import PROVIDERS, Provider, ProviderName, ReasoningField, provider_at, provider_name
 from agent.errors import UsageError
@@ -42,8 +41,7 @@ class Endpoint(_Value):
     @property
     def public_url(self) -> str:
         """The URL without the credentials that it may carry."""
-        parts = urlsplit(self.base_url)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        return bare_url(self.base_url)
 
     def redacted(self, text: str) -> str:
         """The text without the secrets, which servers like to repeat."""
@@ -245,7 +243,8 @@ def _endpoint(url: str, api_key: str | None, model: str | None) -> Endpoint:
     url, api_key = url.strip(), (api_key or "").strip()
     host = _host_of(url)
     if not host:
-        raise UsageError(f"{url!r} is not an http(s) URL.", mend="cellblock run --base-url http://HOST:PORT/v1 ...")
+        shown = url.rpartition("@")[2].partition("?")[0]  # whatever it is, the rest may be a password or a key
+        raise UsageError(f"{shown!r} is not an http(s) URL.", mend="cellblock run --base-url http://HOST:PORT/v1 ...")
     if not model:
         raise UsageError(
             f"The endpoint {host!r} needs the name of a model.",

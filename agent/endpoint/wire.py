@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import httpx2
 import openai
 
+from agent.credentials import bare_url
 from agent.endpoint.config import Endpoint
 from agent.endpoint.sse import OverlongError
 
@@ -46,7 +47,7 @@ def open_http(endpoint: Endpoint, extra: Mapping[str, str], timeout: httpx2.Time
 
     async def send(request: httpx2.Request) -> None:
         if request.url.origin != home.origin:
-            raise ElsewhereError(str(request.url.copy_with(userinfo=b"", query=None, fragment=None)))
+            raise ElsewhereError(bare_url(str(request.url)))
         request.headers = httpx2.Headers(_headers(request.url, await request.aread(), endpoint) | dict(extra))
 
     return openai.DefaultAsyncHttpxClient(
