@@ -38,7 +38,7 @@ async def _model(model: Endpoint | LocalModel | RecordedModel, sampling: Samplin
             names = await endpoint.names()
         where = f"{model.model} at {model.public_url}, provider {model.switches.name}"
         if names and model.model not in names:
-            listed = cut_middle(plain(", ".join(names)), MAX_LISTED_CHARS, " ... ")
+            listed = cut_middle(model.redacted(plain(", ".join(names))), MAX_LISTED_CHARS, " ... ")
             return Check(
                 "model", "warn", f"{where}, which lists only: {listed}", f"cellblock run --model {names[0]} TASK"
             )

@@ -16,9 +16,9 @@ from agent.endpoint.failures import (
     SilentAnswerError,
     UnfinishedAnswerError,
     describe,
+    fit_to_show,
     is_filtered,
     is_too_long,
-    one_line,
     refused_field,
     said_of,
     words_in,
@@ -51,7 +51,7 @@ _LOST = (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError, httpx2
 
 def as_endpoint_error(error: Exception, endpoint: Endpoint, attempts: Sequence[Attempt] = ()) -> EndpointError:
     """What the user reads of an error, and the failed attempts up to it."""
-    kind, what, mend = _complaint(error, endpoint, endpoint.redacted(_words_of(error)))
+    kind, what, mend = _complaint(error, endpoint, _words_of(error, endpoint))
     tried = f" (attempt {len(attempts)})" if len(attempts) > 1 else ""
     said = endpoint.redacted(f"The endpoint {endpoint.public_url!r} {what}{tried}.")
     found = kind(said, mend=mend and endpoint.redacted(mend))
@@ -89,10 +89,10 @@ def _failing(error: Exception, endpoint: Endpoint, words: str) -> Complaint:
         if isinstance(error.__cause__, _LOST):
             return EndpointError, f"broke the connection: {words}", CHECK
         return UnreachableError, f"cannot be reached: {words}", CHECK
-    return EndpointError, _what(error, words), CHECK
+    return EndpointError, _what(error, endpoint, words), CHECK
 
 
-def _what(error: Exception, words: str) -> str:
+def _what(error: Exception, endpoint: Endpoint, words: str) -> str:
     match error:
         case openai.APITimeoutError() | SilentAnswerError():
             return f"did not answer in time: {words}"
@@ -102,7 +102,7 @@ def _what(error: Exception, words: str) -> str:
             return "answered without a message" + (f", but with {words!r}" if words else "")
         case BrokenEventError():
             return f"answered with something that is not JSON: {words}"
-    return f"answered nonsense: {describe(error)}"
+    return f"answered nonsense: {describe(error, endpoint)}"
 
 
 def _refusal(error: openai.APIStatusError, endpoint: Endpoint, words: str) -> Complaint:
@@ -125,8 +125,8 @@ def _right_url(endpoint: Endpoint) -> str:
     return CHECK if re.search(r"/v\d\w*$", url) else f"cellblock run --base-url {url}/v1 ..."
 
 
-def _words_of(error: Exception) -> str:
-    """What was said, on one line and not too long."""
+def _words_of(error: Exception, endpoint: Endpoint) -> str:
+    """What was said, as `fit_to_show`."""
     if isinstance(error, openai.APIConnectionError):
         cause = error.__cause__ or error
         words = str(cause) or type(cause).__name__
@@ -136,4 +136,4 @@ def _words_of(error: Exception) -> str:
         words = words_in(error.body) or str(error.message)
     else:
         words = words_in(str(error))
-    return one_line(words, MAX_WORDS_CHARS).rstrip(".")
+    return fit_to_show(words, endpoint, MAX_WORDS_CHARS).rstrip(".")

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from agent.credentials import REDACTED, bare_url, secrets_in_url
+from agent.credentials import bare_url, forms_of, secrets_in_url, without, without_credentials
 from agent.endpoint.presets import Preset, preset_of
 from agent.endpoint.providers import PROVIDERS, Provider, ProviderName, ReasoningField, provider_at, provider_name
 from agent.errors import UsageError
@@ -16,8 +16,6 @@ from agent.text import encodable
 MODEL_STUDIO_URL = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"
 MODEL_STUDIO_MODEL = "qwen3-coder-plus"
 OPENAI_URL = "https://api.openai.com/v1"
-MIN_SECRET_CHARS = 8
-"""A shorter key is none: it stands for an endpoint that wants no key."""
 RECORDED = "recorded:"
 """Before the run directory that is to answer in place of a model."""
 CACHES = ("implicit", "explicit")
@@ -44,10 +42,8 @@ class Endpoint(_Value):
         return bare_url(self.base_url)
 
     def redacted(self, text: str) -> str:
-        """The text without the secrets, which servers like to repeat."""
-        for secret in self.secrets:
-            text = text.replace(secret, REDACTED) if len(secret) >= MIN_SECRET_CHARS else text
-        return text
+        """The text without the secrets, which servers like to repeat, and without what looks like others."""
+        return without_credentials(without(forms_of(self.secrets), text))
 
     @property
     def secrets(self) -> set[str]:

@@ -58,9 +58,8 @@ def forms(secret: str) -> Iterator[str]:
     yield from (quote(secret, safe=""), base64.b64encode(secret.encode()).decode())
 
 
-SECRETS = [KEY, PASSWORD, PAIR, OTHERS]
-ECHOES = [form for secret in SECRETS for form in forms(secret) if secret != OTHERS or form == secret]
-LONGEST = max(map(len, ECHOES))
+SECRETS = [KEY, PASSWORD, PAIR]
+ECHOES = [OTHERS, *dict.fromkeys(form for secret in SECRETS for form in forms(secret))]
 
 
 def is_kept(text: str) -> bool:
@@ -82,7 +81,7 @@ async def test_a_redirect_brings_no_credentials_of_the_url_into_words(location: 
 
 
 @pytest.mark.parametrize("echo", ECHOES)
-@pytest.mark.parametrize("before", ["", "x" * 190, "y" * 290, " " * 7_990])
+@pytest.mark.parametrize("before", ["", "x" * 190 + " ", "y" * 290 + " ", " " * 7_990])
 async def test_what_an_endpoint_repeats_of_the_secrets_is_not_told(echo: str, before: str) -> None:
     for body in (f"got {before}{echo}", json.dumps({"error": {"message": f"got {before}{echo}"}})):
         streamed: list[Step] = [HEAD + event({"error": {"message": before + echo}})]
