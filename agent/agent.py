@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import shlex
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from copy import copy
@@ -184,7 +185,10 @@ class Agent:
         )
         recorded = read(Path(run))
         if recorded.finished is not None and recorded.finished.outcome == "answered":
-            raise UsageError(f"The run {str(run)!r} is answered; nothing is left to do.", mend=f"cellblock show {run}")
+            raise UsageError(
+                f"The run {str(run)!r} is answered; nothing is left to do.",
+                mend=f"cellblock show {shlex.quote(str(run))}",
+            )
         for note in narrowed(recorded, policy or Policy()).notes:
             on_progress(Noted(note))
         for note in narrowed_limits(recorded.started.limits, limits or Limits())[1]:

@@ -8,6 +8,7 @@ aside under `abandoned/` when their tasks are run again. Nobody but the holder o
 import errno
 import fcntl
 import os
+import shlex
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -92,7 +93,9 @@ def _result(line: bytes, number: int, path: Path) -> TaskResult:
 
 
 def _no_result(number: int, path: Path) -> TranscriptError:
-    return TranscriptError(f"{str(path)!r}, line {number}, is no result of a task.", mend=f"sed -i {number}d {path}")
+    return TranscriptError(
+        f"{str(path)!r}, line {number}, is no result of a task.", mend=f"sed -i {number}d {shlex.quote(str(path))}"
+    )
 
 
 class BatchDirectory:

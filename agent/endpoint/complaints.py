@@ -67,14 +67,14 @@ def _complaint(error: Exception, endpoint: Endpoint, words: str) -> Complaint:
     if is_filtered(error):
         return ContentFilterError, f"stopped the request by its content filter: {words}", None
     if isinstance(error, ElsewhereError):
-        url, mend = _elsewhere(error.url)
+        url, mend = _elsewhere(error.url, endpoint)
         return AccessError, f"redirects to another origin, {url!r}; nothing was sent there", f"{mend}, if you trust it"
     return _failing(error, endpoint, words)
 
 
-def _elsewhere(url: str) -> tuple[str, str]:
+def _elsewhere(url: str, endpoint: Endpoint) -> tuple[str, str]:
     """Where a redirect leads, without credentials, and the command that asks there."""
-    base_url = bare_url(url).removesuffix("/chat/completions").removesuffix("/models")
+    base_url = endpoint.redacted(bare_url(url)).removesuffix("/chat/completions").removesuffix("/models")
     return base_url, f"cellblock run --base-url {shlex.quote(base_url)} ..."
 
 
@@ -108,7 +108,7 @@ def _what(error: Exception, endpoint: Endpoint, words: str) -> str:
 def _refusal(error: openai.APIStatusError, endpoint: Endpoint, words: str) -> Complaint:
     said, status = said_of(error), error.status_code
     if error.response.history:  # a request that is sent on mostly loses its method and its body
-        url, mend = _elsewhere(str(error.response.url))
+        url, mend = _elsewhere(str(error.response.url), endpoint)
         return AccessError, f"sends us on to {url!r}, which answered {status}: {words}", mend
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError) or _BAD_KEY.search(said):
         return AccessError, f"refused the API key ({status}): {words}", SET_KEY
@@ -122,7 +122,7 @@ def _refusal(error: openai.APIStatusError, endpoint: Endpoint, words: str) -> Co
 def _right_url(endpoint: Endpoint) -> str:
     """What to try where the path may be wrong: mostly it ends in a version."""
     url = endpoint.public_url.rstrip("/")
-    return CHECK if re.search(r"/v\d\w*$", url) else f"cellblock run --base-url {url}/v1 ..."
+    return CHECK if re.search(r"/v\d\w*$", url) else f"cellblock run --base-url {shlex.quote(f'{url}/v1')} ..."
 
 
 def _words_of(error: Exception, endpoint: Endpoint) -> str:

@@ -1,5 +1,6 @@
 """Which endpoint, which model, how sampled: flags first, then the environment, then the built-in model."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -114,7 +115,7 @@ class Sampling(_Value):
 def _check_thinking(sampling: Sampling, endpoint: Endpoint) -> None:
     model, known, switches = endpoint.model, endpoint.preset.thinking, endpoint.switches
     thinking, budget_tokens = sampling.thinking, sampling.thinking_budget
-    plain = f"cellblock run --model {model} ..."
+    plain = f"cellblock run --model {shlex.quote(model)} ..."
     if thinking is False and known == "only":
         raise UsageError(f"Model {model!r} always thinks: it takes no --no-thinking.", mend=plain)
     if thinking and known == "none":
@@ -164,7 +165,7 @@ def choose_model(
     known = ", ".join(sorted(MODELS))
     raise UsageError(
         f"Model {model!r} is not built in ({known}), and no endpoint is named for it.",
-        mend=f"cellblock run --model {model} --base-url URL ...",
+        mend=f"cellblock run --model {shlex.quote(model)} --base-url URL ...",
     )
 
 
@@ -190,7 +191,7 @@ def endpoint_of_record(endpoint: Endpoint, base_url: str | None, environ: Mappin
         raise UsageError(
             f"The run asked the endpoint {endpoint.public_url!r}, which none of your settings names; its whole history "
             "would be sent there.",
-            mend=f"the same command with --base-url {endpoint.public_url}, if you trust it",
+            mend=f"the same command with --base-url {shlex.quote(endpoint.public_url)}, if you trust it",
         )
     return with_key(endpoint, environ)
 
@@ -209,7 +210,7 @@ def _local(name: str, provider: str | None, environ: Mapping[str, str]) -> Local
     if provider and provider_name(provider) != "llama_cpp":
         raise UsageError(
             f"The built-in model {name!r} has no provider {provider!r}.",
-            mend=f"cellblock run --provider {provider} --model NAME --base-url URL ...",
+            mend=f"cellblock run --provider {shlex.quote(provider)} --model NAME --base-url URL ...",
         )
     own = environ.get("CELLBLOCK_MODEL_FILE")
     return LocalModel(name=Path(own).stem if own else name)

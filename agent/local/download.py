@@ -9,6 +9,7 @@ the file itself.
 import fcntl
 import importlib.util
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -86,7 +87,7 @@ def _download(model: ModelFile, path: Path, progress: Progress) -> None:
         return
     raise LocalModelError(
         f"No source delivers {model.name}. {' '.join(reasons)}",
-        mend=f"fetch {model.file_name} by other means and set CELLBLOCK_MODEL_FILE to its path",
+        mend=f"fetch {shlex.quote(model.file_name)} by other means and set CELLBLOCK_MODEL_FILE to its path",
     )
 
 
