@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shlex
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -9,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from agent import Endpoint, EndpointError, Sampling
-from agent.endpoint.config import choose_model
+from agent.endpoint.config import choose_model, endpoint_of_record
 from agent.endpoint.model import Model
 from agent.errors import UsageError
 from tests.agent.endpoint.raw import HEAD, Step, event, raw_endpoint
@@ -104,3 +105,28 @@ def test_a_url_that_is_none_is_told_without_its_credentials(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         choose_model(model="m", base_url=url.format(USER_INFO), api_key=None, environ={})
     assert is_kept(str(caught.value)), str(caught.value)
+
+
+SHELL = ["$(touch pwned);id", "`id`", "'\"$(id)", "a&&id|id>x", "~/*[a]"]
+
+
+@pytest.mark.parametrize("code", SHELL)
+async def test_a_path_that_a_server_names_is_one_word_of_the_command_that_is_suggested(code: str) -> None:
+    error = await failure(moved(f"/f/v1/{code}/chat/completions"), answered(401, "no"))
+    url = shlex.split(str(error.mend))[3]
+    assert str(error.mend) == f"cellblock run --base-url {shlex.quote(url)} ..."
+    assert url.startswith("http://127.0.0.1:")
+    other = await failure(moved(f"http://other.test/{code}"))
+    url = shlex.split(str(other.mend).removesuffix(" ..., if you trust it"))[3]
+    assert str(other.mend) == f"cellblock run --base-url {shlex.quote(url)} ..., if you trust it"
+
+
+@pytest.mark.parametrize("code", SHELL)
+def test_a_url_and_a_model_of_a_record_are_one_word_each(code: str) -> None:
+    url = f"http://h/ok/{code}/v1"
+    with pytest.raises(UsageError) as caught:
+        endpoint_of_record(Endpoint(base_url=url, model="m"), None, {})
+    assert caught.value.mend == f"the same command with --base-url {shlex.quote(url)}, if you trust it"
+    with pytest.raises(UsageError) as caught:
+        choose_model(model=code, base_url=None, api_key=None, environ={})
+    assert caught.value.mend == f"cellblock run --model {shlex.quote(code)} --base-url URL ..."
