@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent import TaskResult, TranscriptError, UsageError, read_results
-from agent.batch.results import REPLACED, RESULTS, BatchDirectory
+from agent.batch.results import MAX_ANSWER_CHARS, MAX_LINE_BYTES, REPLACED, RESULTS, BatchDirectory
 
 
 def result(name: str, answer: str = "42") -> TaskResult:
@@ -24,6 +24,36 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
         directory.add(result("a"))
         directory.add(result("b", "line\nbreak \u2028"))
     assert list(read_results(tmp_path)) == [result("a"), result("b", "line\nbreak \u2028")]
+
+
+@pytest.mark.parametrize("character", ["x", "\x01", "é", "\U0001f600", '"'])
+@pytest.mark.parametrize("length", [MAX_ANSWER_CHARS, MAX_ANSWER_CHARS + 1, 20 << 20])
+def test_a_result_that_was_written_can_be_read_however_long_its_answer_is(
+    tmp_path: Path, length: int, character: str
+) -> None:
+    long = result("a", character * length)
+    with BatchDirectory(tmp_path) as directory:
+        directory.add(long.model_copy(update={"error": character * length}))
+        directory.add(result("b"))
+    with BatchDirectory(tmp_path) as directory:
+        directory.keep(list(read_results(tmp_path)), [long])
+        directory.add(result("c"))
+    assert ids(tmp_path) == ["a", "b", "c"]
+    read = next(read_results(tmp_path))
+    assert read.answer is not None
+    assert read.answer.startswith(character * 1000)
+    assert read.answer.endswith(character * 1000)
+    assert (read.answer == long.answer) == (length <= MAX_ANSWER_CHARS)
+    assert ("characters are left out here" in read.answer) == (length > MAX_ANSWER_CHARS)
+
+
+def test_a_result_that_could_not_be_read_back_is_not_written(tmp_path: Path) -> None:
+    with BatchDirectory(tmp_path) as directory:
+        directory.add(result("a"))
+        with pytest.raises(TranscriptError, match="longer than 16777216 bytes"):
+            directory.add(result("b" * (MAX_LINE_BYTES + 1)))
+        directory.add(result("c"))
+    assert ids(tmp_path) == ["a", "c"]
 
 
 @pytest.mark.parametrize("torn", [1, 10, 100])
@@ -50,7 +80,7 @@ def test_a_line_that_is_no_result_is_told_of(tmp_path: Path) -> None:
     with pytest.raises(TranscriptError) as caught:
         ids(tmp_path)
     path = tmp_path / RESULTS
-    assert str(caught.value) == f"{str(path)!r}, line 1, is no result of a task. Try: sed -i 1d {path}"
+    assert str(caught.value) == f"{str(path)!r}, line 1, is no result of a task. Try: sed -i.bak 1d {path}"
 
 
 def test_replaced_results_are_kept_apart(tmp_path: Path) -> None:
