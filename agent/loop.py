@@ -10,6 +10,7 @@ from agent.calls import toolcalls
 from agent.calls.functions import FunctionTool
 from agent.cells import Cells, CodeRunner
 from agent.endpoint.generator import Generator
+from agent.errors import EndpointError
 from agent.judging import Judge
 from agent.limits import LimitName, Limits, Meter
 from agent.messages import Cost, ToolCall
@@ -22,6 +23,8 @@ from agent.turns import Turns
 from sandbox import Execution
 
 E = TypeVar("E")
+MAX_SAID_CHARS = 32 << 20
+"""Of all replies to one question. Those of a run to its limits have a hundredth of it."""
 CostOf = Callable[[ModelReplied | ReplyCut], Cost | None]
 """What one request cost; None where the model has no price."""
 
@@ -150,7 +153,16 @@ class Loop:
             for cut in self._all(ReplyCut, begun):
                 self.meter.count_request(cut.usage, self._cost_of(cut) if self._cost_of else None)
         self.meter.count_turn(replied.usage, self._cost_of(replied) if self._cost_of else None)
+        self._check_said()
         return replied
+
+    def _check_said(self) -> None:
+        """Each reply stays in memory, and goes out again with each request. Raises EndpointError for too much."""
+        if sum(map(_said_chars, self._transcript.events[self._first :])) > MAX_SAID_CHARS:
+            raise EndpointError(
+                f"The replies to this question have more than {MAX_SAID_CHARS:,} characters together.",
+                mend="cellblock run --max-output-tokens 8192 ...",
+            )
 
     def _limit(self) -> LimitName | None:
         return "session" if self._cells.is_over else self.meter.reached()
@@ -191,7 +203,9 @@ class Loop:
             if tool:
                 await self._call(tool, call)
                 return False
-            return await self._run(call, toolcalls.code_of(call, others=self._functions))
+            code = toolcalls.code_of(call, others=self._functions)
+            toolcalls.check_length(code)
+            return await self._run(call, code)
         except toolcalls.BadCallError as error:
             self.meter.count_try(failed=True)
             self._record(call, str(error))
@@ -233,6 +247,14 @@ class Loop:
                 observation=observation,
             )
         )
+
+
+def _said_chars(event: Event) -> int:
+    """How much of a reply is in an event."""
+    if not isinstance(event, ModelReplied | ReplyCut):
+        return 0
+    calls = event.tool_calls if isinstance(event, ModelReplied) else []
+    return len(event.content) + len(event.reasoning) + sum(len(call.id) + len(call.arguments) for call in calls)
 
 
 def unanswered(events: Sequence[Event]) -> list[ToolCall]:

@@ -208,6 +208,19 @@ CASES: dict[str, tuple[str, list[Step], bytes, str]] = {
         "answer", [HEAD + calls({"index": 0, "function": {"name": "b"}})], calls({"function": {"name": "a" * 99}}),
         "the name of a tool call has more than 1024 characters",
     ),
+    "arguments without end": (
+        "answer", [HEAD + calls({"index": 0, "function": {"name": "run_python"}})],
+        calls({"index": 0, "function": {"arguments": "x" * MIB}}),
+        "the arguments of a tool call have more than 8,388,608 characters",
+    ),
+    "long ids": (
+        "answer", [HEAD], b"".join(calls({"index": n, "id": f"{n}" + "x" * 120_000}) for n in range(9)),
+        "the id of a tool call has more than 1024 characters",
+    ),
+    "long indices": (
+        "answer", [HEAD], b"".join(calls({"index": f"{n}" + "x" * 120_000}) for n in range(9)),
+        "the id of a tool call has more than 1024 characters",
+    ),
     "a list without end": ("models", [HEAD + b'{"data":['], b'{"id":"m"},' * 9999, "more than 4 MiB"),
     "a list packed once": ("models", answered("200 OK", ONCE, GZIP), b"", "more than 4 MiB"),
     "a list packed twice": ("models", answered("200 OK", TWICE, GZIP_TWICE), b"", "'gzip, gzip', which was not asked"),
