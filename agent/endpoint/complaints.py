@@ -18,6 +18,7 @@ from agent.endpoint.failures import (
     describe,
     fit_to_show,
     is_filtered,
+    is_redirect_loop,
     is_too_long,
     refused_field,
     said_of,
@@ -27,6 +28,7 @@ from agent.endpoint.sse import BrokenEventError, OverlongError
 from agent.endpoint.wire import ElsewhereError
 from agent.errors import AccessError, ContentFilterError, ContextLengthError, EndpointError, UnreachableError
 from agent.messages import Attempt
+from agent.text import cut_middle
 
 Complaint = tuple[type[EndpointError], str, str | None]
 
@@ -34,6 +36,8 @@ CHECK = "cellblock doctor"
 SET_KEY = "export CELLBLOCK_API_KEY=KEY"
 BOUND_OUTPUT = "cellblock run --max-output-tokens 8192 ..."
 MAX_WORDS_CHARS = 200
+MAX_URL_CHARS = 200
+"""Of an address that a server names."""
 
 _MENDS = {
     **{name: f"cellblock run ..., without --{name.replace('_', '-')}" for name in ("temperature", "top_p", "seed")},
@@ -68,13 +72,18 @@ def _complaint(error: Exception, endpoint: Endpoint, words: str) -> Complaint:
         return ContentFilterError, f"stopped the request by its content filter: {words}", None
     if isinstance(error, ElsewhereError):
         url, mend = _elsewhere(error.url, endpoint)
-        return AccessError, f"redirects to another origin, {url!r}; nothing was sent there", f"{mend}, if you trust it"
+        mend = mend if mend == CHECK else f"{mend}, if you trust it"
+        return AccessError, f"redirects to another origin, {url!r}; nothing was sent there", mend
+    if is_redirect_loop(error):
+        return AccessError, f"redirects in a loop: {words}", CHECK
     return _failing(error, endpoint, words)
 
 
 def _elsewhere(url: str, endpoint: Endpoint) -> tuple[str, str]:
-    """Where a redirect leads, without credentials, and the command that asks there."""
+    """Where a redirect leads, without credentials and not too long, and the command that asks there if one can."""
     base_url = endpoint.redacted(bare_url(url)).removesuffix("/chat/completions").removesuffix("/models")
+    if len(base_url) > MAX_URL_CHARS or not base_url.startswith(("http://", "https://")):
+        return cut_middle(base_url, MAX_URL_CHARS, "..."), CHECK
     return base_url, f"cellblock run --base-url {shlex.quote(base_url)} ..."
 
 
@@ -100,6 +109,8 @@ def _what(error: Exception, endpoint: Endpoint, words: str) -> str:
             return f"broke off its answer: {words}"
         case EmptyAnswerError():
             return "answered without a message" + (f", but with {words!r}" if words else "")
+        case RecursionError():
+            return "answered with something that is nested too deeply to be read"
         case BrokenEventError():
             return f"answered with something that is not JSON: {words}"
     return f"answered nonsense: {describe(error, endpoint)}"

@@ -1,7 +1,7 @@
 """Which endpoint, which model, how sampled: flags first, then the environment, then the built-in model."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx2
@@ -36,6 +36,10 @@ class Endpoint(_Value):
     """What kind of server it is; None goes by the host."""
     explicit_cache: bool = False
     """Whether the messages are marked for the provider's explicit context cache."""
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
+        """All but the credentials in the URL: whoever shows an agent shows this."""
+        return ((name, self.public_url if name == "base_url" else value) for name, value in super().__repr_args__())
 
     @property
     def public_url(self) -> str:

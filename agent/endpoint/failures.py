@@ -97,11 +97,16 @@ FAILURES = (
 def is_passing(error: BaseException) -> bool:
     """Whether the same request may succeed a moment later."""
     if isinstance(error, PASSING):
-        return True
+        return not is_redirect_loop(error)
     if not isinstance(error, openai.APIError) or is_too_long(error) or is_filtered(error):
         return False
     status = status_of(error)  # None where the stream says an error without one
     return status is None or status in PASSING_STATUSES or status >= 500
+
+
+def is_redirect_loop(error: BaseException) -> bool:
+    """Whether the endpoint sends us on without end."""
+    return isinstance(error.__cause__, httpx2.TooManyRedirects)
 
 
 def is_throttling(error: BaseException) -> bool:

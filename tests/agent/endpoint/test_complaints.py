@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from pydantic import SecretStr
 
-from agent import Endpoint, EndpointError, Sampling
+from agent import AccessError, Agent, Endpoint, EndpointError, Sampling
 from agent.endpoint.config import choose_model, endpoint_of_record
 from agent.endpoint.model import Model
 from agent.errors import UsageError
@@ -130,3 +130,41 @@ def test_a_url_and_a_model_of_a_record_are_one_word_each(code: str) -> None:
     with pytest.raises(UsageError) as caught:
         choose_model(model=code, base_url=None, api_key=None, environ={})
     assert caught.value.mend == f"cellblock run --model {shlex.quote(code)} --base-url URL ..."
+
+
+@pytest.mark.parametrize("origin", ["", "http://other.test"])
+async def test_of_a_long_address_only_a_part_is_told_and_it_is_not_suggested(origin: str) -> None:
+    error = await failure(moved(f"{origin}/" + "x" * 60_000), answered(404, "no"))
+    assert len(str(error)) < 600
+    assert error.mend == "cellblock doctor"
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ws://x.test/", "ftp://x.test/v1"])
+async def test_what_is_no_http_address_is_not_suggested(url: str) -> None:
+    error = await failure(moved(url))
+    assert "redirects to another origin" in error.message
+    assert error.mend == "cellblock doctor"
+
+
+@pytest.mark.parametrize("location", ["/v1/chat/completions", "/v1/chat/completions?again", "{}x"])
+async def test_a_redirect_loop_is_final_and_says_so(location: str) -> None:
+    answers = [moved(f"/{number}") for number in range(30)] if location == "{}x" else [moved(location)]
+    error = await failure(*answers)
+    assert isinstance(error, AccessError)
+    assert "redirects in a loop" in error.message
+    assert len(error.attempts) == 1
+
+
+async def test_content_that_is_nested_too_deeply_is_told_as_such() -> None:
+    content = "[" * 900 + "]" * 900
+    answer = HEAD + b'data: {"choices":[{"delta":{"content":' + content.encode() + b"}}]}\n\n"
+    error = await failure([answer])
+    assert "answered with something that is nested too deeply to be read" in error.message
+    assert "RecursionError" not in str(error)
+
+
+def test_nothing_that_shows_an_agent_shows_the_credentials_of_its_url(clean_environ: pytest.MonkeyPatch) -> None:
+    agent = Agent(model="m", base_url=f"http://{USER_INFO}@h/v1?key={KEY}", api_key=KEY)
+    for shown in (repr(agent), str(vars(agent)), repr(agent.model), str(agent.model), f"{agent.model}"):
+        assert is_kept(shown), shown
+    assert "base_url='http://h/v1'" in repr(agent.model)
