@@ -19,7 +19,7 @@ NO_SUGGESTION = {
     "agent/resuming.py": {"name"},
     "agent/cli/environment.py": {"check.mend"},
     "agent/cli/app.py": {"version('cellblock')"},
-    "agent/endpoint/complaints.py": {"name.replace('_', '-')"},
+    "agent/endpoint/complaints.py": {"name.replace('_', '-')", "mend"},
     "agent/cli/main.py": {"error.ctx.command_path"},
     "sandbox/docker/diagnosis.py": {
         "max(total_bytes >> 21, 128)", "facts['ServerVersion']", "rights", "endpoint.host", "endpoint.named_by",
