@@ -18,6 +18,7 @@ from agent.batch.tasks import BatchTask
 from agent.errors import UsageError
 from agent.record.artifacts import check_files
 from agent.text import cut_middle
+from agent.validation import first_complaint
 
 MAX_LINE_BYTES = 4 << 20
 MAX_SHOWN = 20
@@ -217,7 +218,7 @@ def _with_ids(entries: Iterable[Row]) -> Iterator[Row]:
 
 def _reason(error: ValidationError) -> str:
     """The first thing that is wrong with a task, after the key that it is about."""
-    detail = error.errors(include_url=False)[0]
+    detail = first_complaint(error)
     where = ".".join(str(part) for part in detail["loc"])
     reason = detail["msg"].removeprefix("Value error, ")
     reason = reason[:1].lower() + reason[1:]
@@ -225,6 +226,8 @@ def _reason(error: ValidationError) -> str:
         return f"it has no {where!r}"
     if detail["type"] == "extra_forbidden":
         return f"there is no key {where!r}"
+    if detail["type"] in ("too_much", "too_many"):
+        return reason
     reason = KINDS.get(detail["type"], reason)
     told = f"{reason}, not {cut_middle(repr(detail['input']), 60, '…')}"
     return f"{where}: {told}" if where else told

@@ -29,6 +29,13 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "no object": ("[]", 'it is not an object like {"id": "a", "task": "What is 2 ** 100?"}'),
     "deep": ("[" * 100_000, "it is not JSON: maximum recursion depth exceeded while decoding a JSON array from a "
         "unicode string"),
+    "too deep an expectation": ('{"id": "a", "task": "x", "expect": ' + '{"any": [' * 300 + "1" + "]}" * 300 + "}",
+        "it is nested deeper than 16 levels"),
+    "too deep a text": ('{"id": "a", "task": ' + "[" * 900 + "]" * 900 + "}", "it is nested deeper than 16 levels"),
+    "too deep a list of texts": ('{"id": "a", "task": "x", "expect": {"text": ' + "[" * 900 + "]" * 900 + "}}",
+        "it is nested deeper than 16 levels"),
+    "too deep a policy": ('{"id": "a", "task": "x", "policy": {"environment": ' + '{"a": ' * 300 + "1" + "}" * 302,
+        "it is nested deeper than 16 levels"),
     "no id": ('{"task": "x"}', "it has no 'id'"),
     "no task": ('{"id": "a"}', "it has no 'task'"),
     "an empty task": ('{"id": "a", "task": " "}', "task: the task is empty, not ' '"),
@@ -218,3 +225,18 @@ def test_a_hundred_thousand_lines_are_read() -> None:
         len(from_stdin(*(f'{{"id": "t{n}", "task": "What is {n}?", "expect": {n}}}' for n in range(100_000))))
         == 100_000
     )
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_choices_may_be_choices_themselves(depth: int) -> None:
+    expect = '{"any": [' * depth + "1" + "]}" * depth
+    (task,) = read_tasks("-", f'{{"id": "a", "task": "x", "expect": {expect}}}'.encode())
+    assert task.matches("It is 1.")
+
+
+@given(st.integers(16, 1000), st.sampled_from(["[1]", '{"any": [1]}', '{"text": 1}', '{"number": 1}']))
+def test_no_depth_of_an_expectation_is_more_than_a_complaint(depth: int, form: str) -> None:
+    opening, closing = form.split("1")
+    line = f'{{"id": "a", "task": "x", "expect": {opening * depth}1{closing * depth}}}'
+    with pytest.raises(UsageError, match=r"nested deeper than 16 levels|is not JSON"):
+        read_tasks("-", line.encode())
