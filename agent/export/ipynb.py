@@ -13,7 +13,7 @@ from agent.export.outputs import as_json, mime_text, stream_text
 from agent.export.story import Answer, Called, Cell, Ending, Piece, Question, Remark, Said, Thinking, started_of, story
 from agent.export.words import ending_line, facts, file_table
 from agent.record.events import Event, RunStarted
-from agent.text import acts, plain, visible
+from agent.text import hides, plain, visible
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Output, StreamOutput
 
 _UNSEEN = "The next cell holds characters that are not seen, named here:"
@@ -57,7 +57,7 @@ def _cells(piece: Piece) -> Iterator[dict[str, Any]]:
         case Said():
             yield _markdown(contained(plain(piece.text)))
         case Cell():
-            if acts(piece.code.replace("\r\n", "\n")):
+            if hides(piece.code):
                 yield _markdown(f"{_UNSEEN}\n\n{fenced(visible(piece.code), 'python')}")
             yield _code(piece)
             if piece.notes:

@@ -14,7 +14,7 @@ from agent.export.outputs import one_line
 from agent.export.story import Answer, Cell, Ending, Piece, Question, started_of, story
 from agent.export.words import ending_line
 from agent.record.events import Event
-from agent.text import acts, encodable, plain, visible
+from agent.text import encodable, hides, plain, visible
 from sandbox import ErrorOutput
 
 _RUN_CELL = '''\
@@ -101,7 +101,7 @@ def _code(code: str, *, as_text: bool) -> str:
     code = code.replace("\r\n", "\n")  # as Python reads it
     if not as_text and len(code) <= MAX_PARSED_CHARS:
         code = code if is_valid(code) else as_python(code)
-        if is_valid(code) and not acts(code):
+        if is_valid(code) and not hides(code):
             return f"{code.rstrip()}\n"
     return f"run_cell({_literal(code)})\n"
 
@@ -109,8 +109,9 @@ def _code(code: str, *, as_text: bool) -> str:
 def _literal(code: str) -> str:
     """The code as a string that is read as it is where that is possible."""
     text = encodable(code).strip("\n") + "\n"
-    is_plain = all(character.isprintable() or character in "\n\t" for character in text)
-    return f"r'''\n{text}'''" if is_plain and "'''" not in text else repr(text)
+    if hides(text):
+        return ascii(text)
+    return repr(text) if "'''" in text else f"r'''\n{text}'''"
 
 
 def _failure(cell: Cell) -> str:

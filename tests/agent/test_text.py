@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agent.text import MAX_MARKS, acts, harmless, harmless_json, plain, visible
+from agent.text import MAX_MARKS, acts, harmless, harmless_json, hides, plain, visible
 
 PLAIN = {
     "colours": ("\x1b[31ma\x1b[0m", "a"),
@@ -81,6 +81,9 @@ def test_a_flood_of_beginnings_takes_time_in_proportion(introducer: str) -> None
 VISIBLE = {
     "a carriage return": ("# a\rimport os", "# a<U+000D>\nimport os"),
     "lines of Windows": ("a\r\nb", "a<U+000D><U+000A>\nb"),
+    "a carriage return behind what is no ASCII": ("# \u4e2d\rb\0\rc", "# \u4e2d<U+000D>\nb<U+0000><U+000D>\nc"),
+    "lines of Windows behind what is no ASCII": ("# \u4e2d\r\nb\0\r\nc",
+        "# \u4e2d<U+000D><U+000A>\nb<U+0000><U+000D><U+000A>\nc"),
     "a title in a comment": ("# \x1b]0;\nimport os\n# \x07", "# <U+001B>]0;\nimport os\n# <U+0007>"),
     "a device string of 8 bits": ("# \x90\nimport os\n# \x9c", "# <U+0090>\nimport os\n# <U+009C>"),
     "the escape itself": ("'<U+001B>' <U+", "'<U+003C>U+001B>' <U+003C>U+"),
@@ -146,3 +149,17 @@ def test_harmless_json_is_the_same_value_and_does_not_act(text: str) -> None:
         written = harmless_json(json.dumps(value, ensure_ascii=False))
         assert json.loads(written) == value
         assert not acts(written)
+
+
+@given(HOSTILE)
+def test_code_hides_something_where_more_than_an_end_of_line_is_named(code: str) -> None:
+    named = visible(code.replace("\r\n", "\n").replace("<U+", "..."))
+    assert hides(code) == (named != code.replace("\r\n", "\n").replace("<U+", "..."))
+
+
+@pytest.mark.parametrize("length", [4_095, 4_096, 4_097, 8_192])
+@pytest.mark.parametrize("text", ["\u0301", "\r\n", "<U+", "\r", "<", "\0", "\u4e2d"])
+def test_no_place_in_a_long_code_is_shown_otherwise(text: str, length: int) -> None:
+    code = "a" * length + text * 6 + "b"
+    assert as_it_ran(visible(code)) == code
+    assert visible(code) == "a" * length + visible(f"a{text * 6}b")[1:]

@@ -1,5 +1,6 @@
 """What an export shows of a cell is what ran, in every format."""
 
+import ast
 import html
 import json
 import re
@@ -12,7 +13,7 @@ from markdown_it import MarkdownIt
 from agent.export.formats import FORMATS, exported
 from agent.messages import ToolCall
 from agent.record.events import Event, ToolRan
-from agent.text import acts, visible
+from agent.text import acts, hides, visible
 from sandbox import DisplayData, ErrorOutput, Execution, StreamOutput
 from tests.agent.cli.test_view import ARGUMENTS, CODES
 from tests.agent.export.runs import cell, replied, run
@@ -151,3 +152,46 @@ def test_markdown_whose_references_would_turn_the_text_is_shown_as_it_is() -> No
 def test_honest_text_of_any_script_is_left_whole(case: str) -> None:
     for to in ("md", "html"):
         assert HONEST[case] in exported(run(answer=HONEST[case]), to)
+
+
+UNSEEN = {
+    "a name that is blank": "\u3164 = 1\nprint(\u3164)",
+    "a blank in a text": "print('a\u2800b')",
+    "a flood of marks": "print('a" + "\u0301" * 9 + "')",
+    "a variation in a comment": "print(1)  # \ufe0f",
+    "a space of no width": "print('a\u200bb')",
+    "a joiner": "print('a\u200db')",
+    "a filler in a comment": "print(1)  # \u115f\u1160",
+    "a space that does not break": "print('a\xa0b')",
+    "private use": "print('\ue000')",
+}
+
+
+@pytest.mark.parametrize("case", UNSEEN)
+def test_what_is_not_seen_stands_raw_in_no_script_and_is_named_beside_a_notebook(case: str) -> None:
+    code = UNSEEN[case]
+    events = run(cell(code, Execution(status="ok", outputs=[])))
+    script = exported(events, "py")
+    assert not hides(script)
+    (call,) = re.findall(r"^run_cell\((.*)\)$", script, re.MULTILINE)
+    assert ast.literal_eval(call) == code + "\n"
+    named, source = [
+        cell["source"]
+        for cell in json.loads(exported(events, "ipynb"))["cells"]
+        if code in cell["source"] or visible(code) in cell["source"]
+    ]
+    assert visible(code) in named
+    assert "characters that are not seen" in named
+    assert source == code
+
+
+@given(HOSTILE)
+def test_no_script_hides_anything(code: str) -> None:
+    assert not hides(exported(run(cell(code, Execution(status="ok", outputs=[]))), "py"))
+
+
+@pytest.mark.parametrize("code", ["print(1)\r\nprint('<U+001B>')", "print('\u4e2d\u6587 \u05e9 e\u0301')"])
+def test_code_that_is_seen_whole_stands_as_it_is(code: str) -> None:
+    events = run(cell(code, Execution(status="ok", outputs=[])))
+    assert code.replace("\r\n", "\n") in exported(events, "py")
+    assert "not seen" not in exported(events, "ipynb")
