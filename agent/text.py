@@ -50,7 +50,7 @@ def encodable(text: str) -> str:
 def plain(text: str) -> str:
     """The text as a terminal would leave it: nothing that acts or hides, and a line rewritten by `\\r` once."""
     lines = _LINE_BREAKS.sub("\n", _SEQUENCES.sub("", text).replace("\r\n", "\n")).split("\n")
-    return "\n".join(_ACTING.sub("", line.rstrip("\r").rpartition("\r")[2]) for line in lines)
+    return "\n".join(_replaced(line.rstrip("\r").rpartition("\r")[2], lambda _: "") for line in lines)
 
 
 def visible(code: str) -> str:

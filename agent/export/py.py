@@ -17,6 +17,9 @@ from agent.record.events import Event
 from agent.text import encodable, hides, plain, visible
 from sandbox import ErrorOutput
 
+MAX_COMPILED_CHARS = 1 << 20
+"""Of all cells: compiling takes many times their length. More stand as text, which is valid whatever it is."""
+
 _RUN_CELL = '''\
 import ast
 import asyncio
@@ -44,8 +47,11 @@ _SUBPROCESS = "import subprocess\n"
 def export(events: list[Event]) -> str:
     """The run as a script."""
     pieces = list(story(events))
-    script = _script(events, pieces)
-    return script if is_valid(script) else _script(events, pieces, as_text=True)
+    if sum(len(piece.code) for piece in pieces if isinstance(piece, Cell)) <= MAX_COMPILED_CHARS:
+        script = _script(events, pieces)
+        if is_valid(script):
+            return script
+    return _script(events, pieces, as_text=True)
 
 
 def is_valid(source: str) -> bool:

@@ -5,6 +5,7 @@ import html
 import json
 import re
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -195,3 +196,19 @@ def test_code_that_is_seen_whole_stands_as_it_is(code: str) -> None:
     events = run(cell(code, Execution(status="ok", outputs=[])))
     assert code.replace("\r\n", "\n") in exported(events, "py")
     assert "not seen" not in exported(events, "ipynb")
+
+
+@pytest.mark.parametrize("status", ["ok", "error"])
+@pytest.mark.parametrize("to", ["md", "html", "ipynb"])
+def test_a_cell_of_nothing_but_names_is_cut_where_it_is_shown(to: str, status: Literal["ok", "error"]) -> None:
+    code = "# " + "\x01" * 2_000_000
+    text = exported(run(cell(code, Execution(status=status, outputs=[]))), to)
+    assert "characters are left out here; the record of the run has them all" in html.unescape(text)
+    assert len(text) < 6_000_000
+
+
+def test_a_cell_of_nothing_but_names_stays_runnable_in_a_script() -> None:
+    code = "# " + "\x01" * 2_000_000 + "\nanswer = 42"
+    script = exported(run(cell(code, Execution(status="ok", outputs=[]))), "py")
+    (call,) = re.findall(r"^run_cell\((.*)\)$", script, re.MULTILINE)
+    assert ast.literal_eval(call) == code + "\n"
