@@ -40,9 +40,14 @@ def holds_at_most(line: bytes, most: int) -> bool:
     return next(islice(_VALUES.finditer(line), most, None), None) is None
 
 
-def first_complaint(error: ValidationError) -> ErrorDetails:
-    """The first thing that is wrong; of far too many, their number."""
+def complaints(error: ValidationError) -> list[ErrorDetails]:
+    """The things that are wrong; of far too many, their number alone."""
     count = error.error_count()
     if count > MAX_COMPLAINTS:
-        return {"type": "too_many", "loc": (), "msg": f"{count} things are wrong with it", "input": None}
-    return error.errors(include_url=False)[0]
+        return [{"type": "too_many", "loc": (), "msg": f"{count} things are wrong with it", "input": None}]
+    return error.errors(include_url=False)
+
+
+def first_complaint(error: ValidationError) -> ErrorDetails:
+    """The first thing that is wrong; of far too many, their number."""
+    return complaints(error)[0]

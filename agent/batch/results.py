@@ -24,6 +24,7 @@ from agent.messages import Usage
 from agent.record import transcript
 from agent.record.directory import Directory, write_all
 from agent.record.events import BoundedCost, BoundedUsage, Count, ModelReplied, Outcome, Seconds
+from agent.validation import holds_at_most
 
 RESULTS = "results.jsonl"
 REPLACED = "replaced.jsonl"
@@ -32,6 +33,8 @@ TASKS = "tasks"
 ABANDONED = "abandoned"
 WHAT = "the batch's directory"
 MAX_LINE_BYTES = 16 << 20
+MAX_LINE_VALUES = 1_000
+"""Texts and marks between values, of which a result has some hundred: each that does not fit takes a kilobyte."""
 MAX_HOLDER_BYTES = 20
 
 
@@ -85,6 +88,8 @@ def read_results(directory: Path | str) -> Iterator[TaskResult]:
 
 
 def _result(line: bytes, number: int, path: Path) -> TaskResult:
+    if not holds_at_most(line, MAX_LINE_VALUES):
+        raise _no_result(number, path)
     try:
         return TaskResult.model_validate_json(line)
     except ValidationError as error:

@@ -189,8 +189,6 @@ def test_a_flood_of_names_is_cut_with_a_line_that_says_so(flood: str) -> None:
     said = re.fullmatch(r" (\d+) characters are left out here; the record of the run has them all>\n", note)
     assert said is not None
     count = said[1]
-        r" (\d+) characters are left out here; the record of the run has them all>\n", note
-    ).groups()  # type: ignore[union-attr]
     assert as_it_ran(head) == code[: len(code) - int(count)]
 
 
