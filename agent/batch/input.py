@@ -8,6 +8,7 @@ import csv
 import hashlib
 import json
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from agent.record.artifacts import check_files
 from agent.text import cut_middle
 from agent.validation import first_complaint
 
+MAX_SOURCE_BYTES = 256 << 20
 MAX_LINE_BYTES = 4 << 20
 MAX_SHOWN = 20
 """Bad lines that are told of one by one."""
@@ -72,6 +74,8 @@ def read_tasks(source: str, stdin: bytes = b"") -> list[BatchTask]:
     """
     name, folder = ("stdin", Path()) if source == "-" else (repr(source), Path(source).parent)
     data = stdin if source == "-" else _content(Path(source))
+    if len(data) > MAX_SOURCE_BYTES:
+        raise UsageError(f"{name} has more than {MAX_SOURCE_BYTES} bytes.", mend="split -C 200M FILE")
     complaints = Complaints(name)
     lines = list(_lines(data, name, complaints))
     filled = [(number, line) for number, line in lines if line.strip()]
@@ -112,8 +116,13 @@ def check_tasks(entries: Iterable[Entry], complaints: Complaints, folder: Path) 
 
 
 def _content(path: Path) -> bytes:
+    """At most one byte more than a source may have. Raises UsageError, also for what may have no end, like a device."""
     try:
-        return path.read_bytes()
+        kind = path.stat().st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISFIFO(kind)):
+            raise UsageError(f"The tasks {str(path)!r} are neither in a file nor in a pipe.", mend=f"ls -l {path}")
+        with path.open("rb") as file:
+            return file.read(MAX_SOURCE_BYTES + 1)
     except OSError as error:
         raise UsageError(f"Cannot read the tasks {str(path)!r}: {error.strerror}.", mend="ls") from error
 

@@ -1,7 +1,10 @@
 """What may come in: every bad line is told of at once, and nothing that is good is refused."""
 
 import json
-from contextlib import suppress
+import os
+import socket
+import threading
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent import UsageError
+from agent.batch import input as batch_input
 from agent.batch.input import MAX_LINE_BYTES, read_tasks
 from agent.batch.matching import AnyOf, Date, Exact, Number, Pattern, Text
 
@@ -246,3 +250,38 @@ def test_no_depth_of_an_expectation_is_more_than_a_complaint(depth: int, form: s
     line = f'{{"id": "a", "task": "x", "expect": {opening * depth}1{closing * depth}}}'
     with pytest.raises(UsageError, match=r"nested deeper than 16 levels|is not JSON"):
         read_tasks("-", line.encode())
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/zero", "/dev/urandom", "/"])
+def test_tasks_that_may_have_no_end_are_refused(path: str) -> None:
+    with pytest.raises(UsageError, match="are neither in a file nor in a pipe") as caught:
+        read_tasks(path)
+    assert str(caught.value) == f"The tasks {path!r} are neither in a file nor in a pipe. Try: ls -l {path}"
+
+
+def test_tasks_in_a_socket_are_refused(tmp_path: Path) -> None:
+    with closing(socket.socket(socket.AF_UNIX)) as listening:
+        listening.bind(str(tmp_path / "tasks"))
+        with pytest.raises(UsageError, match="are neither in a file nor in a pipe"):
+            read_tasks(str(tmp_path / "tasks"))
+
+
+def test_tasks_may_come_through_a_pipe_that_has_a_name(tmp_path: Path) -> None:
+    pipe = tmp_path / "tasks.txt"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("What is 6 * 7?\n",))
+    writer.start()
+    assert [task.task for task in read_tasks(str(pipe))] == ["What is 6 * 7?"]
+    writer.join()
+
+
+@pytest.mark.parametrize("from_file", [True, False])
+def test_tasks_are_read_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, from_file: bool) -> None:
+    monkeypatch.setattr(batch_input, "MAX_SOURCE_BYTES", 100)
+    path = tmp_path / "tasks.txt"
+    path.write_text("x" * 100)
+    source = str(path) if from_file else "-"
+    assert len(read_tasks(source, path.read_bytes())) == 1
+    path.write_text("x" * 101)
+    with pytest.raises(UsageError, match="has more than 100 bytes"):
+        read_tasks(source, path.read_bytes())
