@@ -53,6 +53,16 @@ class Variables(Mapping[str, str]):
         return repr(self._variables)
 
 
+_PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(
+    r"(?:(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?/)?"  # the host of a registry
+    rf"{_PART}(?:/{_PART})*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"  # the tag
+    r"(?:@[A-Za-z][A-Za-z0-9]*(?:[+._-][A-Za-z][A-Za-z0-9]*)*:[0-9A-Fa-f]{32,128})?"  # the digest
+)
+MAX_IMAGE_CHARS = 512
+
+
 def _check_user(user: str) -> str:
     if not re.fullmatch(r"\d{1,10}:\d{1,10}", user, re.ASCII) or max(map(int, user.split(":"))) > MAX_ID:
         raise PydanticCustomError("user", f"it must be UID:GID, two numbers of at most {MAX_ID}")
@@ -69,6 +79,12 @@ def _check_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII):
         raise PydanticCustomError("name", "it must be a name that the engine knows")
     return name
+
+
+def _check_image(image: str) -> str:
+    if len(image) > MAX_IMAGE_CHARS or not _IMAGE.fullmatch(image):
+        raise PydanticCustomError("image", "it must be the name of an image, like python:3.13 or host/name@sha256:...")
+    return image
 
 
 def _check_variable(name: str) -> str:
@@ -106,7 +122,7 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
-    image: str | None = Field(None, min_length=1)
+    image: Annotated[str, AfterValidator(_check_image)] | None = None
     """Any image with python3, ipykernel and jupyter-client; without one, Cellblock's own."""
     memory_bytes: Size = Field(2048 * MIB, ge=128 * MIB, le=PIB)
     """Memory of the container; there is no swap beyond it, and what lies in /workspace and /tmp counts."""

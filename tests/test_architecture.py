@@ -15,6 +15,7 @@ LAYERS = [  # each may import those before it
     ("sandbox.errors", "sandbox.execution", "sandbox.policy"),
     ("sandbox",),
     ("agent.errors", "agent.messages", "agent.credentials", "agent.text", "agent.streams", "agent.termination"),
+    ("agent.validation",),
     ("agent.local", "agent.prompting.words"),
     ("agent.endpoint.providers", "agent.endpoint.presets", "agent.endpoint.pricing", "agent.endpoint.limiter"),
     ("agent.limits",),

@@ -26,6 +26,7 @@ from agent.record import transcript
 from agent.record.directory import Directory, write_all
 from agent.record.events import BoundedCost, BoundedUsage, Count, ModelReplied, Outcome, Seconds
 from agent.text import cut_middle
+from agent.validation import holds_at_most
 
 RESULTS = "results.jsonl"
 REPLACED = "replaced.jsonl"
@@ -38,6 +39,8 @@ MAX_ANSWER_CHARS = 1_000_000
 MAX_ERROR_CHARS = 10_000
 """Of a text in a line, so that it can be read back: a character takes at most 6 bytes. The run has the whole."""
 LEFT_OUT = "\n[{count} characters are left out here; the run directory has them]\n"
+MAX_LINE_VALUES = 1_000
+"""Texts and marks between values, of which a result has some hundred: each that does not fit takes a kilobyte."""
 MAX_HOLDER_BYTES = 20
 
 
@@ -92,6 +95,8 @@ def read_results(directory: Path | str) -> Iterator[TaskResult]:
 
 
 def _result(line: bytes, number: int, path: Path) -> TaskResult:
+    if not holds_at_most(line, MAX_LINE_VALUES):
+        raise _no_result(number, path)
     try:
         return TaskResult.model_validate_json(line)
     except ValidationError as error:

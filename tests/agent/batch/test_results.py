@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -173,3 +174,33 @@ def test_results_that_are_holes_are_refused_at_once(tmp_path: Path) -> None:
         file.truncate(1 << 40)
     with pytest.raises(TranscriptError, match="The last line of its results is longer than"), BatchDirectory(tmp_path):
         pass
+
+
+GOOD = result("a").model_dump_json().removesuffix("}")
+FLOODED = {
+    "keys": GOOD + "," + ",".join(f'"k{number}":0' for number in range(300_000)) + "}",
+    "items": GOOD + ',"cost":[' + "0," * 1_000_000 + "0]}",
+    "items in a known key": GOOD.replace('"42"', "[" + "0," * 1_000_000 + "0]") + "}",
+    "lists": GOOD + ',"usage":' + "[]," * 500_000 + "0}",
+    "levels": GOOD + ',"usage":' + "[" * 1_000_000,
+    "texts": GOOD + ',"x":[' + '"",' * 1_000_000 + '""]}',
+    "a text without an end": GOOD + ',"x":"' + '\\"' * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("case", FLOODED)
+def test_no_line_takes_more_memory_than_its_length(tmp_path: Path, case: str) -> None:
+    (tmp_path / RESULTS).write_text(f"{GOOD}}}\n{FLOODED[case]}\n")
+    tracemalloc.start()
+    try:
+        with pytest.raises(TranscriptError, match="line 2, is no result of a task"):
+            ids(tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(FLOODED[case]) + (1 << 20)
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_answer_may_hold_any_number_of_marks_and_quotes(tmp_path: Path) -> None:
+    with BatchDirectory(tmp_path) as directory:
+        directory.add(result("a", '"{[,:]}\\' * 100_000))
+    assert ids(tmp_path) == ["a"]
