@@ -160,6 +160,8 @@ MAX_ERROR_CHARS = 1 << 20
 MAX_JSON_DEPTH = 64
 MAX_JSON_PARTS = 100_000
 MAX_NAME_CHARS = 256
+MAX_NAME_PARTS = 100
+"""Of a file in the workspace: folders within folders, and the file itself."""
 MAX_REASON_CHARS = 1000
 MESSAGE_ENDS_BYTES = (4096, 4096)
 """Head and tail of an exception's message, which the traceback holds as well."""
@@ -1298,8 +1300,18 @@ class RefusedError(Exception):
     """A request that the guest answers with a reason instead of a result."""
 
 
+def reason_for(error: Exception) -> str:
+    """Why a request was refused, in one line."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return (str(error) or type(error).__name__)[:MAX_REASON_CHARS]
+    where = "" if error.filename is None else f": {error.filename!r}"
+    return f"{error.strerror}{where}"[:MAX_REASON_CHARS]
+
+
 def workspace_path(name: str) -> str:
     """The path of a workspace file; names that leave the workspace, by `..` or by a link, are refused."""
+    if name.count("/") >= MAX_NAME_PARTS:
+        raise RefusedError(f"{name[:MAX_NAME_CHARS]!r}... has more than {MAX_NAME_PARTS} parts")
     path = os.path.normpath(os.path.join(WORKSPACE, name))
     folder = os.path.dirname(path)
     if "\0" in name or not path.startswith(WORKSPACE + "/") or os.path.realpath(folder) != folder:
@@ -1715,12 +1727,16 @@ class Guest:
         for header, payload in self.host.receive():
             if header["type"] not in ("data", "end"):
                 self._abandon_upload()  # its sender gave up
-            handler = getattr(self, f"_host_{header['type']}")
-            try:
-                handler(header, payload)
-            except (RefusedError, OSError, ValueError) as error:
-                reason = f"{error.strerror}: {error.filename!r}" if isinstance(error, OSError) else str(error)
-                self.host.send({"type": "refused", "id": header["id"], "reason": reason[:MAX_REASON_CHARS]})
+            self._answer(header, payload)
+
+    def _answer(self, header: dict[str, Any], payload: bytes) -> None:
+        """Do what a request asks; whatever goes wrong with it is its answer, and never the guest's end."""
+        try:
+            getattr(self, f"_host_{header['type']}")(header, payload)
+        except Exception as error:
+            if "id" not in header:  # nobody waits for an answer, and the guest cannot go on
+                raise
+            self.host.send({"type": "refused", "id": header["id"], "reason": reason_for(error)})
 
     def _host_configure(self, header: dict[str, Any], payload: bytes) -> None:
         self.limits = header["limits"]

@@ -178,6 +178,21 @@ def test_a_name_inside_the_workspace_is_taken(name: str) -> None:
     assert guest.workspace_path(name).startswith("/workspace/")
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError(36, "File name too long", "x"), "File name too long: 'x'"),
+        (OSError("no number"), "no number"),
+        (guest.RefusedError("'x' is no file"), "'x' is no file"),
+        (RecursionError(), "RecursionError"),
+        (ValueError("x" * 5000), "x" * guest.MAX_REASON_CHARS),
+    ],
+)
+def test_any_error_of_a_request_is_one_line_without_what_is_not_known(error: Exception, reason: str) -> None:
+    assert guest.reason_for(error) == reason
+
+
 @pytest.fixture
 def fifo(tmp_path: Any) -> str:
     path = str(tmp_path / "fifo")
