@@ -155,8 +155,15 @@ class Host:
 
 
 MAX_LIST_BYTES = 1 << 24
-MAX_ERROR_CHARS = 1 << 20
-"""Of all tracebacks of one cell; the last may go beyond."""
+MAX_ERRORS_BYTES = 1 << 20
+"""Of all errors of one cell; the last may go beyond."""
+MAX_ERROR_BYTES = 1 << 25
+"""Of one, as it is sent."""
+MAX_TRACEBACK_LINES = 10_000
+FRAME_COST_BYTES = 64
+"""What a frame costs the host beside its payload."""
+MAX_COUNT = 1 << 53
+"""The highest number that the host takes."""
 MAX_JSON_DEPTH = 64
 MAX_JSON_PARTS = 100_000
 MAX_NAME_CHARS = 256
@@ -1114,7 +1121,7 @@ class Cell:
         self.execution_count: int | None = None
         self.streams = {name: Stream(self, name) for name in ("stdout", "stderr")}
         self.rich_left = self.limits["rich_bytes"]
-        self.error_left = MAX_ERROR_CHARS
+        self.error_left = MAX_ERRORS_BYTES
         self.rich_omitted = 0
         self.rich_omitted_bytes = 0
         self.spools = 0
@@ -1127,14 +1134,13 @@ class Cell:
     def on_reply(self, content: dict[str, Any]) -> None:
         self.replied = True
         self.status = "ok" if content.get("status") == "ok" else "error"
-        count = content.get("execution_count")
-        self.execution_count = count if isinstance(count, int) else None
+        self.execution_count = as_count(content.get("execution_count"))
         payload = content.get("payload")
         parts = [part for part in payload if isinstance(part, dict)] if isinstance(payload, list) else []
         self.asked_exit = any(part.get("source") == "ask_exit" for part in parts)
         for page in (part.get("data") for part in parts if part.get("source") == "page"):
             if isinstance(page, dict):  # what a pager would show, such as the answer to `name?`
-                self.streams["stdout"].add(str(page.get("text/plain", "")).encode("utf-8", "replace"))
+                self.streams["stdout"].add(as_text(page.get("text/plain", "")).encode("utf-8", "replace"))
 
     def on_mark(self, kind: bytes, request_id: bytes) -> None:
         """The kernel begins a request of ours, or has looked after one whether the next will work."""
@@ -1154,7 +1160,7 @@ class Cell:
             self.idle = True
         elif kind == "stream":
             name = "stderr" if content.get("name") == "stderr" else "stdout"
-            self.streams[name].add(str(content.get("text", "")).encode("utf-8", "backslashreplace"))
+            self.streams[name].add(as_text(content.get("text", "")).encode("utf-8", "backslashreplace"))
 
     def on_rich(self, kind: str, content: dict[str, Any]) -> None:
         if kind == "error":
@@ -1163,13 +1169,12 @@ class Cell:
             self._send_rich("execute_result" if kind == "execute_result" else "display_data", content)
 
     def _send_rich(self, kind: str, content: dict[str, Any]) -> None:
-        if isinstance(left_out := content.get(OMITTED), int):
-            self.rich_omitted += 1
-            self.rich_omitted_bytes += max(0, left_out)
+        if (omitted_bytes := as_count(content.get(OMITTED))) is not None:
+            self._omit(1, omitted_bytes)
             return
         data = self._modest(as_dict(content.get("data")))
         header: dict[str, Any] = {"type": kind}
-        if kind == "execute_result" and isinstance(count := content.get("execution_count"), int):
+        if kind == "execute_result" and (count := as_count(content.get("execution_count"))) is not None:
             header["execution_count"] = count
         if isinstance(text := data.get("text/plain"), str) and self.rich_left:
             data["text/plain"], cut = self._cut(text, "result")
@@ -1177,17 +1182,21 @@ class Cell:
         metadata = as_dict(content.get("metadata"))
         payload = self._pack_bundle(data, metadata if is_modest(metadata) else {})
         if len(payload) > self.rich_left:
-            self.rich_omitted += 1
-            self.rich_omitted_bytes += len(payload)
+            self._omit(1, len(payload))
             return
         self.rich_left -= len(payload)
         self.send(header, payload)
+
+    def _omit(self, outputs: int, size_bytes: int) -> None:
+        """Count what is left out; the numbers may be the kernel's."""
+        self.rich_omitted += outputs
+        self.rich_omitted_bytes = min(self.rich_omitted_bytes + size_bytes, MAX_COUNT)
 
     def _modest(self, data: dict[Any, Any]) -> dict[str, Any]:
         """The representations that do no harm to who parses them."""
         for kind in [kind for kind, value in data.items() if not is_modest(value)]:
             with suppress(RecursionError):
-                self.rich_omitted_bytes += len(pack_json(data[kind]))
+                self._omit(0, len(pack_json(data[kind])))
             del data[kind]
         return {str(kind): value for kind, value in data.items()}
 
@@ -1197,7 +1206,7 @@ class Cell:
         while len(data) > 1 and sum(sizes.values()) > self.rich_left:
             largest = max(sizes, key=lambda kind: (kind != "text/plain", sizes[kind]))
             del data[largest]
-            self.rich_omitted_bytes += sizes.pop(largest)
+            self._omit(0, sizes.pop(largest))
         return pack_json({"data": data, "metadata": metadata})
 
     def _cut(self, text: str, name: str) -> tuple[str, dict[str, Any]]:
@@ -1213,17 +1222,21 @@ class Cell:
     def _send_error(self, content: dict[str, Any]) -> None:
         lines = content.get("traceback")
         if self.error_left <= 0:
-            self.rich_omitted += 1
+            self._omit(1, 0)
             return
-        text = "\n".join(map(str, lines)) if isinstance(lines, list) else ""
+        text = "\n".join(map(as_text, lines)) if isinstance(lines, list) else ""
         traceback, cut = self._cut(text, "traceback")
-        self.error_left -= len(traceback)
         body = {
-            "ename": str(content.get("ename", ""))[:MAX_NAME_CHARS],
-            "evalue": cut_text(str(content.get("evalue", "")).encode("utf-8", "replace"), *MESSAGE_ENDS_BYTES)[0],
-            "traceback": traceback.split("\n"),
+            "ename": as_text(content.get("ename", ""))[:MAX_NAME_CHARS],
+            "evalue": cut_text(as_text(content.get("evalue", "")).encode("utf-8", "replace"), *MESSAGE_ENDS_BYTES)[0],
+            "traceback": traceback.split("\n", MAX_TRACEBACK_LINES),
         }
-        self.send({"type": "error"} | cut, pack_json(body))
+        payload = pack_json(body)
+        self.error_left -= len(payload) + FRAME_COST_BYTES
+        if len(payload) > MAX_ERROR_BYTES:
+            self._omit(1, len(payload))
+        else:
+            self.send({"type": "error"} | cut, payload)
 
     def is_owed(self) -> bool:
         """Whether the kernel is to answer without running any of the cell's code."""
@@ -1254,6 +1267,16 @@ class Cell:
 
 def as_dict(value: Any) -> dict[Any, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def as_count(value: Any) -> int | None:
+    """A number of the kernel's within the bounds that the host keeps; None where it is no number."""
+    return max(0, min(value, MAX_COUNT)) if isinstance(value, int) else None
+
+
+def as_text(value: Any) -> str:
+    """What the kernel gives where a text belongs; nothing for what is too deep or too large to be shown."""
+    return str(value) if is_modest(value) else ""
 
 
 def is_modest(value: Any) -> bool:

@@ -7,10 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sandbox import guest
+from sandbox import Policy, frames, guest
+from sandbox.recording import Recording
 
 MARK = b"0123456789abcdef"
 
@@ -113,6 +114,90 @@ def test_a_spool_folder_that_a_cell_has_replaced_is_left_alone(spools: Path, tmp
     spool.add(b"abc")
     assert spool.close() == {}
     assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["mine.txt"]
+
+
+class Heard:
+    """A host that decodes what it is sent, as the real one does."""
+
+    def __init__(self) -> None:
+        self.decoder = frames.Decoder()
+        self.recording = Recording(1, Policy().max_cell_bytes, lambda _: None)
+        self.frames: list[frames.Frame] = []
+
+    def send(self, header: dict[str, Any], payload: bytes = b"") -> None:
+        self.decoder.feed(guest.pack_frame(header, payload))
+        while (frame := self.decoder.next()) is not None:
+            self.frames.append(frame)
+            self.recording.add(frame)
+
+
+LIMITS = {"stream_head_bytes": 100, "stream_tail_bytes": 100, "spool_bytes": 100, "rich_bytes": 10_000}
+
+
+@pytest.fixture
+def heard(spools: Path) -> Heard:
+    return Heard()
+
+
+def cell_of(host: Heard, **limits: int) -> guest.Cell:
+    owner: Any = SimpleNamespace(host=host, limits=LIMITS | limits, spools=guest.Spools())
+    return guest.Cell(owner, 1, "")
+
+
+HUGE = int("9" * 4300)
+NESTED: list[object] = []
+for _ in range(900):
+    NESTED = [NESTED]
+HOSTILE: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=300)
+    | st.sampled_from([HUGE, -HUGE, NESTED]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = st.sampled_from([
+    "data", "metadata", "text/plain", guest.OMITTED, "execution_count", "ename", "evalue", "traceback", "text", "name",
+    "status", "payload", "execution_state",
+])  # fmt: skip
+CONTENTS = st.dictionaries(NAMES, HOSTILE | st.dictionaries(NAMES, HOSTILE, max_size=3) | st.lists(HOSTILE, max_size=4))
+
+
+@given(st.lists(CONTENTS, max_size=4))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_kernel_says_becomes_frames_that_the_host_takes(
+    heard: Heard, contents: list[dict[str, Any]]
+) -> None:
+    cell = cell_of(heard)
+    for content in contents:
+        for kind in guest.RICH_MESSAGES:
+            cell.on_rich(kind, content)
+        for kind in ("status", "stream"):
+            cell.on_iopub(kind, content)
+        cell.on_reply(content)
+    cell.finish("ok", None, state_lost=False)
+    done = heard.frames[-1].header
+    assert isinstance(done, frames.Done)
+    assert 0 <= done.omitted_output_bytes <= guest.MAX_COUNT
+
+
+@pytest.mark.parametrize("text", ["\n", "\x01", "\U0001f600"])
+def test_a_traceback_that_grows_in_its_frame_is_within_the_hosts_limit(heard: Heard, text: str) -> None:
+    cell = cell_of(heard, stream_head_bytes=16 << 20, stream_tail_bytes=16 << 20)
+    cell.on_rich("error", {"traceback": [text * 20_000_000]})
+    cell.finish("ok", None, state_lost=False)
+    assert len(heard.frames) + cell.rich_omitted == 2
+
+
+def test_errors_without_a_traceback_come_to_an_end(heard: Heard) -> None:
+    cell = cell_of(heard)
+    for _ in range(1000):
+        cell.on_rich("error", {"evalue": "x" * 9000, "traceback": []})
+    cell.finish("ok", None, state_lost=False)
+    assert sum(len(frame.payload) for frame in heard.frames) < 2 * guest.MAX_ERRORS_BYTES
+    assert cell.rich_omitted > 800
 
 
 class Recorded(guest.Merger):
