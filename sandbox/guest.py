@@ -166,6 +166,8 @@ MAX_COUNT = 1 << 53
 """The highest number that the host takes."""
 MAX_JSON_DEPTH = 64
 MAX_JSON_PARTS = 100_000
+MAX_KINDS = 64
+"""Representations of one rich output."""
 MAX_NAME_CHARS = 256
 MAX_NAME_PARTS = 100
 """Of a file in the workspace: folders within folders, and the file itself."""
@@ -1202,12 +1204,14 @@ class Cell:
 
     def _pack_bundle(self, data: dict[str, Any], metadata: dict[str, Any]) -> bytes:
         """The bundle, without its largest representations where the cell's allowance cannot hold them."""
-        sizes = {kind: len(pack_json(value)) for kind, value in data.items()}
-        while len(data) > 1 and sum(sizes.values()) > self.rich_left:
-            largest = max(sizes, key=lambda kind: (kind != "text/plain", sizes[kind]))
-            del data[largest]
-            self._omit(0, sizes.pop(largest))
-        return pack_json({"data": data, "metadata": metadata})
+        packed = {kind: pack_json(kind) + b": " + pack_json(value) for kind, value in data.items()}
+        left_bytes = sum(map(len, packed.values()))
+        by_size = sorted(packed, key=lambda kind: (kind != "text/plain", len(packed[kind])))
+        while len(by_size) > 1 and (len(by_size) > MAX_KINDS or left_bytes > self.rich_left):
+            dropped_bytes = len(packed.pop(by_size.pop()))
+            left_bytes -= dropped_bytes
+            self._omit(0, dropped_bytes)
+        return b'{"data": {%s}, "metadata": %s}' % (b", ".join(packed.values()), pack_json(metadata))
 
     def _cut(self, text: str, name: str) -> tuple[str, dict[str, Any]]:
         """A text within the limits of a stream, and what a frame says about what is left out of it."""

@@ -1,6 +1,7 @@
 """The guest's pure parts: bounds, order, names. What needs a kernel is in tests/contract."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -181,6 +182,36 @@ def test_whatever_a_kernel_says_becomes_frames_that_the_host_takes(
     done = heard.frames[-1].header
     assert isinstance(done, frames.Done)
     assert 0 <= done.omitted_output_bytes <= guest.MAX_COUNT
+
+
+def shown_by(heard: Heard) -> list[dict[str, Any]]:
+    return [json.loads(frame.payload)["data"] for frame in heard.frames]
+
+
+@given(
+    st.dictionaries(st.text(max_size=5) | st.just("text/plain"), st.text(max_size=60), max_size=9), st.integers(30, 400)
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_largest_representations_go_first_and_are_counted(spools: Path, data: dict[str, str], limit: int) -> None:
+    heard = Heard()
+    cell = cell_of(heard, rich_bytes=limit)
+    cell.on_rich("display_data", {"data": dict(data)})
+    [kept] = shown_by(heard) or [{}]
+    dropped = data.keys() - kept.keys()
+    assert bool(dropped) == (cell.rich_omitted_bytes > 0)
+    assert sum(len(frame.payload) for frame in heard.frames) <= limit
+    assert "text/plain" not in dropped or not kept
+    sizes = {kind: len(guest.pack_json(kind) + guest.pack_json(data[kind])) for kind in data if kind != "text/plain"}
+    assert all(sizes[big] >= sizes[small] for big in dropped & sizes.keys() for small in kept.keys() & sizes.keys())
+
+
+def test_a_bundle_of_many_kinds_takes_time_by_its_size_and_keeps_its_text(heard: Heard) -> None:
+    cell = cell_of(heard, rich_bytes=16 << 20)
+    data = {f"a/{number}": "x" * 400 for number in range(99_000)} | {"text/plain": "kept"}
+    cell.on_rich("display_data", {"data": data})
+    [kept] = shown_by(heard)
+    assert (len(kept), kept["text/plain"]) == (guest.MAX_KINDS, "kept")
+    assert cell.rich_omitted_bytes > 400 * (99_000 - guest.MAX_KINDS)
 
 
 @pytest.mark.parametrize("text", ["\n", "\x01", "\U0001f600"])

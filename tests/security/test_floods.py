@@ -34,9 +34,10 @@ FLOODS = {
     "streams": "while True: say('stream', {'name': 'stdout', 'text': 'x' * 1_000_000})",
     "one huge output": "show({'text/plain': 'x' * 100_000_000})",
     "one huge message": "kernel.iopub_socket.send_multipart([b'x' * 200_000_000])",
+    "many kinds": "show({f'a/{i}': 'x' * 200 for i in range(35_000)})",
     "many parts": "kernel.session.pack = lambda v: json.dumps(v).encode()\nshow({'a': [[] for _ in range(2_000_000)]})",
 }
-QUICK = POLICY.model_copy(update={"cell_timeout_s": 1.5, "interrupt_grace_s": 0.5})
+QUICK = POLICY.model_copy(update={"cell_timeout_s": 1.5, "interrupt_grace_s": 0.5, "rich_bytes": 2 << 20})
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
