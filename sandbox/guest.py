@@ -1690,6 +1690,7 @@ class Guest:
 
     def _on_shell(self) -> None:
         for message in self.kernel.messages(self.kernel.shell):
+            self._note_begun(message)
             parent = message["parent_header"].get("msg_id")
             if self.cell is not None and parent in self.cell.fences:
                 self.cell.on_fence()
@@ -1703,6 +1704,7 @@ class Guest:
         for message in self.kernel.messages(self.kernel.iopub):
             if not self.ready:
                 self._note_probe("iopub")
+            self._note_begun(message)
             kind = message["header"]["msg_type"]
             if kind in RICH_MESSAGES:
                 self.merger.add_rich(message)
@@ -1710,6 +1712,11 @@ class Guest:
             elif self._is_current(message) and self.cell is not None:
                 self.cell.on_iopub(kind, message["content"])
         self._finish_cell()
+
+    def _note_begun(self, message: dict[str, Any]) -> None:
+        """A message about the cell says that it has begun, where its mark is lost."""
+        if self.cell is not None and self._is_current(message):
+            self.cell.begun = True
 
     def _is_current(self, message: dict[str, Any]) -> bool:
         parent = message["parent_header"].get("msg_id")
