@@ -76,12 +76,18 @@ QUIET_LIMIT_S = 3.0
 FORK_PATIENCE_S = 2.0
 """How long it may take until what killed processes held is free again: numbers, and descriptors in flight."""
 MAX_MESSAGES_AT_ONCE = 100
-"""Of one channel, before others are looked at again."""
+MAX_BYTES_AT_ONCE = 1 << 20
+"""Of one channel, before the host and other channels are looked at again; the last message may go beyond."""
 MAX_RICH_WAITING = 64
 """Rich outputs that wait for their mark; what a cell sends by other ways than the kernel's never has one."""
 MAX_MESSAGE_BYTES = 1 << 26
-MESSAGE_SHARE = 32
-"""A message may be this part of the container's memory: to parse it may take twenty times its size."""
+MESSAGE_SHARE = 64
+"""A message may be this part of the container's memory: its text may take four bytes a character, and twice."""
+BYTES_PER_PART = 16
+"""For as many bytes of its limit, a message may have one part: to parse one may take a hundred bytes and more."""
+MAX_MESSAGE_PARTS = 1 << 21
+MAX_HEADERS_BYTES = 1 << 20
+"""Of all that is in a message beside its content."""
 MEMORY_LIMITS = (
     "/sys/fs/cgroup/memory.max",  # cgroup v2
     "/sys/fs/cgroup/memory/memory.limit_in_bytes",  # cgroup v1
@@ -751,16 +757,17 @@ class Kernel:
         from jupyter_client.session import Session
 
         self.session = Session(key=self.key)
+        self.limit_bytes = message_limit_bytes()
         context: Any = zmq.Context.instance()
         self.shell = context.socket(zmq.DEALER)
         self.shell.linger = 0
         self.shell.rcvhwm = MESSAGES_WAITING
-        self.shell.maxmsgsize = 2 * message_limit_bytes()
+        self.shell.maxmsgsize = self.limit_bytes
         self.shell.connect(f"ipc://{self.address}-{PORTS['shell_port']}")
         self.iopub = context.socket(zmq.SUB)
         self.iopub.linger = 0
         self.iopub.rcvhwm = MESSAGES_WAITING
-        self.iopub.maxmsgsize = 2 * message_limit_bytes()
+        self.iopub.maxmsgsize = self.limit_bytes
         self.iopub.subscribe(b"")
         self.iopub.connect(f"ipc://{self.address}-{PORTS['iopub_port']}")
 
@@ -773,15 +780,30 @@ class Kernel:
         """The messages that wait on a channel; what is not signed by this kernel's key, or malformed, is dropped."""
         import zmq
 
+        left_bytes = MAX_BYTES_AT_ONCE
         for _ in range(MAX_MESSAGES_AT_ONCE):
             try:
                 parts = channel.recv_multipart(flags=1)  # NOBLOCK
             except zmq.ZMQError:  # none waits
                 return
+            size_bytes = sum(map(len, parts))
             with suppress(Exception):
-                message = self.session.deserialize(self.session.feed_identities(parts)[1])
+                message = self._parse(self.session.feed_identities(parts)[1], size_bytes)
                 if is_well_formed(message):
-                    yield message | {"size_bytes": sum(map(len, parts))}
+                    yield message | {"size_bytes": size_bytes}
+            left_bytes -= size_bytes
+            if left_bytes < 0:
+                return
+
+    def _parse(self, parts: Any, size_bytes: int) -> dict[str, Any]:
+        """A message whose signature holds. A content of too many parts is told by its size alone."""
+        content = parts[4]  # behind the signature and three headers
+        if len(content) > self.limit_bytes or size_bytes - len(content) > MAX_HEADERS_BYTES:
+            return {}
+        message: dict[str, Any] = self.session.deserialize(parts, content=False)
+        most = min(self.limit_bytes // BYTES_PER_PART, MAX_MESSAGE_PARTS)
+        is_large = count_parts(content, most) > most
+        return message | {"content": {OMITTED: len(content)} if is_large else self.session.unpack(content)}
 
     def close(self) -> None:
         for fd in (self.stdout_fd, self.stderr_fd, self.ready_fd):
@@ -790,6 +812,20 @@ class Kernel:
         for name in ("shell", "iopub"):
             if hasattr(self, name):
                 getattr(self, name).close()
+
+
+def count_parts(packed: bytes, most: int) -> int:
+    """How many parts a JSON text has, or more than `most`; what looks like one inside of a text does not count."""
+    if (parts := count_openings(packed)) <= most:
+        return parts
+    bare = packed.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if bare.count(b'"') > 4 * most:
+        return most + 1
+    return count_openings(b"".join(bare.split(b'"')[::2]))
+
+
+def count_openings(data: bytes) -> int:
+    return sum(map(data.count, (b"{", b"[", b",")))
 
 
 def is_well_formed(message: dict[str, Any]) -> bool:
@@ -1102,7 +1138,7 @@ class Merger:
 
     def _add_rich(self, message: dict[str, Any]) -> None:
         if self.cell is not None and message["parent_header"].get("msg_id") == self.cell.message_id:
-            self.cell.on_rich(message["header"]["msg_type"], message["content"])
+            self.cell.on_rich(message["header"]["msg_type"], message["content"], message["size_bytes"])
 
 
 class Cell:
@@ -1164,25 +1200,30 @@ class Cell:
             name = "stderr" if content.get("name") == "stderr" else "stdout"
             self.streams[name].add(as_text(content.get("text", "")).encode("utf-8", "backslashreplace"))
 
-    def on_rich(self, kind: str, content: dict[str, Any]) -> None:
-        if kind == "error":
+    def on_rich(self, kind: str, content: dict[str, Any], size_bytes: int) -> None:
+        if kind == "error" and content.keys() != {OMITTED}:
             self._send_error(content)
         else:
-            self._send_rich("execute_result" if kind == "execute_result" else "display_data", content)
+            self._send_rich("execute_result" if kind == "execute_result" else "display_data", content, size_bytes)
 
-    def _send_rich(self, kind: str, content: dict[str, Any]) -> None:
+    def _send_rich(self, kind: str, content: dict[str, Any], size_bytes: int) -> None:
         if (omitted_bytes := as_count(content.get(OMITTED))) is not None:
             self._omit(1, omitted_bytes)
             return
-        data = self._modest(as_dict(content.get("data")))
         header: dict[str, Any] = {"type": kind}
         if kind == "execute_result" and (count := as_count(content.get("execution_count"))) is not None:
             header["execution_count"] = count
-        if isinstance(text := data.get("text/plain"), str) and self.rich_left:
-            data["text/plain"], cut = self._cut(text, "result")
+        data = as_dict(content.get("data"))
+        modest = {str(kind): value for kind, value in data.items() if is_modest(value)}
+        if isinstance(text := modest.get("text/plain"), str) and self.rich_left:
+            modest["text/plain"], cut = self._cut(text, "result")
             header |= cut
+        packed = {kind: pack_json(kind) + b": " + pack_json(value) for kind, value in modest.items()}
+        if len(modest) < len(data):  # what was left out is not packed again only to be counted
+            known_bytes = sum(map(len, packed.values())) + header.get("omitted_bytes", 0)
+            self._omit(0, max(0, size_bytes - known_bytes))
         metadata = as_dict(content.get("metadata"))
-        payload = self._pack_bundle(data, metadata if is_modest(metadata) else {})
+        payload = self._pack_bundle(packed, metadata if is_modest(metadata) else {})
         if len(payload) > self.rich_left:
             self._omit(1, len(payload))
             return
@@ -1194,17 +1235,8 @@ class Cell:
         self.rich_omitted += outputs
         self.rich_omitted_bytes = min(self.rich_omitted_bytes + size_bytes, MAX_COUNT)
 
-    def _modest(self, data: dict[Any, Any]) -> dict[str, Any]:
-        """The representations that do no harm to who parses them."""
-        for kind in [kind for kind, value in data.items() if not is_modest(value)]:
-            with suppress(RecursionError):
-                self._omit(0, len(pack_json(data[kind])))
-            del data[kind]
-        return {str(kind): value for kind, value in data.items()}
-
-    def _pack_bundle(self, data: dict[str, Any], metadata: dict[str, Any]) -> bytes:
+    def _pack_bundle(self, packed: dict[str, bytes], metadata: dict[str, Any]) -> bytes:
         """The bundle, without its largest representations where the cell's allowance cannot hold them."""
-        packed = {kind: pack_json(kind) + b": " + pack_json(value) for kind, value in data.items()}
         left_bytes = sum(map(len, packed.values()))
         by_size = sorted(packed, key=lambda kind: (kind != "text/plain", len(packed[kind])))
         while len(by_size) > 1 and (len(by_size) > MAX_KINDS or left_bytes > self.rich_left):

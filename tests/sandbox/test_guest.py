@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -174,7 +175,7 @@ def test_whatever_a_kernel_says_becomes_frames_that_the_host_takes(
     cell = cell_of(heard)
     for content in contents:
         for kind in guest.RICH_MESSAGES:
-            cell.on_rich(kind, content)
+            cell.on_rich(kind, content, 1000)
         for kind in ("status", "stream"):
             cell.on_iopub(kind, content)
         cell.on_reply(content)
@@ -182,6 +183,14 @@ def test_whatever_a_kernel_says_becomes_frames_that_the_host_takes(
     done = heard.frames[-1].header
     assert isinstance(done, frames.Done)
     assert 0 <= done.omitted_output_bytes <= guest.MAX_COUNT
+
+
+@given(HOSTILE, st.booleans())
+def test_the_parts_of_a_json_text_are_counted_and_not_what_its_texts_hold(value: Any, is_escaped: bool) -> None:
+    packed = json.dumps([value, '[{,\\"' * 20, "\\"], ensure_ascii=is_escaped).encode("utf-8", "replace")
+    parts = guest.count_openings(re.sub(rb'"(?:[^"\\]|\\.)*"', b'""', packed))
+    assert guest.count_parts(packed, parts) == parts
+    assert guest.count_parts(packed, parts - 1) == parts
 
 
 def shown_by(heard: Heard) -> list[dict[str, Any]]:
@@ -195,7 +204,7 @@ def shown_by(heard: Heard) -> list[dict[str, Any]]:
 def test_the_largest_representations_go_first_and_are_counted(spools: Path, data: dict[str, str], limit: int) -> None:
     heard = Heard()
     cell = cell_of(heard, rich_bytes=limit)
-    cell.on_rich("display_data", {"data": dict(data)})
+    cell.on_rich("display_data", {"data": dict(data)}, 1000)
     [kept] = shown_by(heard) or [{}]
     dropped = data.keys() - kept.keys()
     assert bool(dropped) == (cell.rich_omitted_bytes > 0)
@@ -208,7 +217,7 @@ def test_the_largest_representations_go_first_and_are_counted(spools: Path, data
 def test_a_bundle_of_many_kinds_takes_time_by_its_size_and_keeps_its_text(heard: Heard) -> None:
     cell = cell_of(heard, rich_bytes=16 << 20)
     data = {f"a/{number}": "x" * 400 for number in range(99_000)} | {"text/plain": "kept"}
-    cell.on_rich("display_data", {"data": data})
+    cell.on_rich("display_data", {"data": data}, 1000)
     [kept] = shown_by(heard)
     assert (len(kept), kept["text/plain"]) == (guest.MAX_KINDS, "kept")
     assert cell.rich_omitted_bytes > 400 * (99_000 - guest.MAX_KINDS)
@@ -217,7 +226,7 @@ def test_a_bundle_of_many_kinds_takes_time_by_its_size_and_keeps_its_text(heard:
 @pytest.mark.parametrize("text", ["\n", "\x01", "\U0001f600"])
 def test_a_traceback_that_grows_in_its_frame_is_within_the_hosts_limit(heard: Heard, text: str) -> None:
     cell = cell_of(heard, stream_head_bytes=16 << 20, stream_tail_bytes=16 << 20)
-    cell.on_rich("error", {"traceback": [text * 20_000_000]})
+    cell.on_rich("error", {"traceback": [text * 20_000_000]}, 1000)
     cell.finish("ok", None, state_lost=False)
     assert len(heard.frames) + cell.rich_omitted == 2
 
@@ -225,7 +234,7 @@ def test_a_traceback_that_grows_in_its_frame_is_within_the_hosts_limit(heard: He
 def test_errors_without_a_traceback_come_to_an_end(heard: Heard) -> None:
     cell = cell_of(heard)
     for _ in range(1000):
-        cell.on_rich("error", {"evalue": "x" * 9000, "traceback": []})
+        cell.on_rich("error", {"evalue": "x" * 9000, "traceback": []}, 1000)
     cell.finish("ok", None, state_lost=False)
     assert sum(len(frame.payload) for frame in heard.frames) < 2 * guest.MAX_ERRORS_BYTES
     assert cell.rich_omitted > 800

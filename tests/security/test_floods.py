@@ -17,12 +17,12 @@ kernel = get_ipython().kernel
 def say(kind, content):
     type(kernel.session).send(kernel.session, kernel.iopub_socket, kind, content, parent=kernel.get_parent())
 def show(data): say("display_data", {"data": data, "metadata": {}})
-def raw(content, kind="status", more=()):
+def raw(content, kind="status", parent=None, more=()):
     # it is signed as it is, whatever is in it
     session = kernel.session
     header = {"msg_id": os.urandom(8).hex(), "msg_type": kind, "username": "", "session": "", "version": "5.3"}
     header |= {"date": "2026-01-01T00:00:00Z"}
-    parent = json.dumps(kernel.get_parent()["header"], default=str).encode()
+    parent = parent or json.dumps(kernel.get_parent()["header"], default=str).encode()
     parts = [json.dumps(header).encode(), parent, b"{}", content]
     kernel.iopub_socket.send_multipart([b"t", b"<IDS|MSG>", session.sign(parts), *parts, *more])
 """
@@ -35,6 +35,14 @@ FLOODS = {
     "one huge output": "show({'text/plain': 'x' * 100_000_000})",
     "one huge message": "kernel.iopub_socket.send_multipart([b'x' * 200_000_000])",
     "many kinds": "show({f'a/{i}': 'x' * 200 for i in range(35_000)})",
+    "a message of many objects": "raw(b'{\"a\":[' + b'{},' * 10_900_000 + b'{}]}')",
+    "a message of many lists": "raw(b'{\"data\":{\"a/b\":[' + b'[1],' * 5_000_000 + b'1]}}', 'display_data')",
+    "a message of many texts": "raw(b'{\"data\":{\"a/b\":[' + b'\"\",' * 10_000_000 + b'1]}}', 'display_data')",
+    "a message of many names": "raw(b'{\"a\":{' + b'\"\":1,' * 6_000_000 + b'\"\":1}}')",
+    "a long text of wide letters": "raw(b'{\"text\":\"' + chr(0x1f600).encode() * 7_000_000 + b'\"}', 'stream')",
+    "a large header": "raw(b'{}', parent=b'{\"a\":[' + b'{},' * 10_900_000 + b'{}]}')",
+    "large outputs without an end": "while True: show({'application/json': [1] * 2_000_000})",
+    "outputs of many parts without an end": "while True: show({'application/json': [[]] * 3_900_000})",
     "many parts": "kernel.session.pack = lambda v: json.dumps(v).encode()\nshow({'a': [[] for _ in range(2_000_000)]})",
 }
 QUICK = POLICY.model_copy(update={"cell_timeout_s": 1.5, "interrupt_grace_s": 0.5, "rich_bytes": 2 << 20})

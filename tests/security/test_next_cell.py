@@ -294,7 +294,8 @@ open("/tmp/steals", "w").close()
 async def test_a_cell_whose_marks_are_stolen_is_not_run_twice() -> None:
     async with DockerLauncher() as launcher, Session(launcher, POLICY) as session:
         await session.execute(
-            f"import os, subprocess, sys, time\n_ = subprocess.Popen([sys.executable, '-c', {THIEF!r}, str(os.getpid())])\n"
+            "import os, subprocess, sys, time\n"
+            f"_ = subprocess.Popen([sys.executable, '-c', {THIEF!r}, str(os.getpid())])\n"
             "while not os.path.exists('/tmp/steals'): time.sleep(0.05)"
         )
         lost = 0
