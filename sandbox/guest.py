@@ -384,19 +384,28 @@ class Console:
 
     def _is_heard(self, say: Callable[[], object]) -> bool:
         """Whether something said comes to one of our streams, which hold it back meanwhile."""
+        with self.silence() as streams:
+            for stream in streams:
+                stream.was_written = False
+            try:
+                say()
+                for name in self._streams:
+                    getattr(sys, name).flush()
+            except Exception:
+                return False
+            return any(stream.was_written for stream in streams)
+
+    @contextmanager
+    def silence(self) -> Iterator[tuple["Stdout", "Stdout"]]:
+        """Hold back what this thread writes to our streams."""
         streams = (self._stdout, self._stderr)
         for stream in streams:
-            stream.tested_by, stream.was_written = threading.get_ident(), False
+            stream.tested_by = threading.get_ident()
         try:
-            say()
-            for name in self._streams:
-                getattr(sys, name).flush()
-        except Exception:
-            return False
+            yield streams
         finally:
             for stream in streams:
                 stream.tested_by = 0
-        return any(stream.was_written for stream in streams)
 
 
 def is_closed(stream: Any) -> bool:
@@ -516,6 +525,13 @@ class MarkedStderr(Stdout):
         return len(data)
 
 
+class Shown:
+    """A value that no printer of the user's is asked to print."""
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text("shown")
+
+
 class Checkup:
     """Runs a cell of its own behind each cell, on the way that every cell takes, and leaves no trace of it.
 
@@ -543,6 +559,8 @@ class Checkup:
             async with self._turn:
                 self._tell(MARK_BEGUN, request_id)
                 await self._execute(stream, ident, request)
+        except Exception:  # such as from a traceback of the user's own that is no text: the reply is lost, not the cell
+            self._kernel.session.send(stream, "execute_reply", {"status": "error"}, parent=request, ident=ident)
         finally:
             self._running = asyncio.create_task(self._check(request_id))
 
@@ -575,19 +593,21 @@ class Checkup:
     def _own_cell(self) -> Iterator[list[str]]:
         """The shell without callbacks and outputs of the user; gives the kinds of what would be shown.
 
-        `_oh` is the one value that the shell does not store when it shows it; here it is empty.
+        `_oh` is the one value that the shell does not store when it shows it. What the user's code still says, such as
+        a printer for every object, is held back.
         """
         shell, hook = self._kernel.shell, self._kernel.shell.displayhook
         outputs, kept = shell.user_ns["_oh"], {name: getattr(shell, name) for name in self.SWAPPED}
         own_quiet = vars(hook).get("quiet")
-        shell.user_ns["_oh"] = {}
+        shell.user_ns["_oh"] = Shown()
         shell.events = types.SimpleNamespace(trigger=lambda *_: None)
         shell.ast_node_interactivity = "last_expr"
         hook.quiet = bool  # it would look for a semicolon at the end of the user's cell
         held_back: list[str] = []
         self._sender.held_back = held_back
         try:
-            yield held_back
+            with self._console.silence():
+                yield held_back
         finally:
             self._sender.held_back = None
             shell.user_ns["_oh"] = outputs
@@ -1260,7 +1280,7 @@ class Cell:
         if self.error_left <= 0:
             self._omit(1, 0)
             return
-        text = "\n".join(map(as_text, lines)) if isinstance(lines, list) else ""
+        text = "\n".join(map(as_text, lines if isinstance(lines, list) else [lines or ""]))
         traceback, cut = self._cut(text, "traceback")
         body = {
             "ename": as_text(content.get("ename", ""))[:MAX_NAME_CHARS],
@@ -1506,22 +1526,24 @@ def list_workspace(max_files: int, hashed: bool, on_work: Callable[[], None]) ->
         name = os.path.relpath(path, WORKSPACE).encode(errors="surrogateescape").decode(errors="backslashreplace")
         inode = info.st_dev, info.st_ino
         if hashed and inode not in hashes:
-            is_sparse = info.st_blocks * 512 < info.st_size
-            hashes[inode] = None if is_sparse else hash_file(path, on_work)
+            hashes[inode] = hash_file(path, on_work)
         entry = {"size_bytes": info.st_size, "modified_ns": info.st_mtime_ns, "sha256": hashes.get(inode)}
         found.append({"name": name} | entry)
     return found
 
 
 def hash_file(path: str, on_work: Callable[[], None]) -> str | None:
-    """SHA-256 of a file as it is now; None where it cannot be read."""
+    """SHA-256 of a file as it is now; None where it cannot be read, or has holes: it may be of any length then."""
     digest = hashlib.sha256()
     try:
         fd = open_regular(path)
     except (OSError, RefusedError):
         return None
     with open(fd, "rb", buffering=0):
-        for data in read_pieces(fd, sys.maxsize):
+        info = os.fstat(fd)  # a cell may have changed what was listed
+        if info.st_blocks * 512 < info.st_size:
+            return None
+        for data in read_pieces(fd, info.st_size):
             on_work()
             digest.update(data)
     return digest.hexdigest()

@@ -409,6 +409,24 @@ def test_a_file_that_grows_while_it_is_read_comes_to_an_end(tmp_path: Path) -> N
     assert size_bytes == guest.CHUNK_BYTES + 1
 
 
+def test_a_file_that_grows_without_end_after_it_was_listed_is_not_hashed(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = workspace / "f"
+    path.write_bytes(b"")
+    lstat = os.lstat
+
+    def lstat_and_grow(path: str) -> os.stat_result:
+        info = lstat(path)
+        os.truncate(path, 1 << 40)
+        return info
+
+    monkeypatch.setattr(os, "lstat", lstat_and_grow)
+    work: list[None] = []
+    [file] = guest.list_workspace(10, True, lambda: work.append(None))
+    assert (file["sha256"], len(work)) == (None, 1)
+
+
 def test_links_to_one_file_are_hashed_once(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (workspace / "f0").write_bytes(b"x" * 100)
     for number in range(1, 2000):
