@@ -20,11 +20,11 @@ from agent.endpoint.limiter import Limiter
 from agent.endpoint.model import Model
 from agent.endpoint.pricing import Prices, cost_of, read_prices
 from agent.errors import LocalModelError, UsageError
+from agent.files import check_files
 from agent.limits import Limits
 from agent.local import find, model_named, own_file, serve
 from agent.messages import Cost, Usage
 from agent.progress import Progress, TurnEnded, Waiting
-from agent.record.artifacts import check_files
 from agent.record.events import ModelReplied, ModelSettings, ReplyCut
 from agent.record.playback import Playback, endpoint_of, sampling_of
 from agent.record.redaction import Redactor

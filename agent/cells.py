@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from agent.calls.pycode import same_lines
 from agent.prompting.hints import Scene, hints, needs_files, repeated, unprinted
 from agent.prompting.observation import observe
 from agent.prompting.words import OBSERVATION
+from agent.pycode import same_lines
 from agent.record.events import ToolRan
 from sandbox import ErrorOutput, Execution, FileInfo, Output, SandboxError, SessionClosedError
 

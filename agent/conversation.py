@@ -17,12 +17,14 @@ from agent.credentials import secrets_among
 from agent.endpoint.generator import Generator
 from agent.endpoint.pricing import Prices, total_cost
 from agent.errors import UsageError
+from agent.files import Artifacts, check_files, collect_artifacts, keep_files, put_files
 from agent.limits import Limits
 from agent.loop import CostOf, Finish, Loop
 from agent.messages import Usage
 from agent.progress import Progress
+from agent.prompting.rendering import question_message
+from agent.prompting.version import prompts_sha256
 from agent.prompting.words import INSTRUCTION
-from agent.record.artifacts import Artifacts, check_files, collect_artifacts, keep_files, put_files
 from agent.record.events import (
     Asked,
     Environment,
@@ -182,14 +184,14 @@ class Conversation:
             self._loop.give_up_calls()
             if self._last.outcome == "cancelled":
                 self._transcript.append(Instructed(reason="stopped", text=INSTRUCTION["stopped"]))
-            self._transcript.append(Asked(task=question, files=records))
+            self._append_question(self._transcript, Asked(task=question, files=records))
             return self._transcript, self._loop
         started = await self._started(question, records)
         secrets = {*self._setup.secrets, *secrets_among(self._sandbox.policy.environment)}
         transcript = Transcript(self.run_directory, clock=utc_now, redactor=Redactor(secrets))
         try:
             await asyncio.to_thread(keep_files, transcript, given, records)
-            transcript.append(started)
+            self._append_question(transcript, started)
         except BaseException:
             transcript.discard()
             raise
@@ -197,6 +199,12 @@ class Conversation:
         self._note_changes()
         self._loop = self._new_loop(transcript)
         return self._transcript, self._loop
+
+    @staticmethod
+    def _append_question(transcript: Transcript, asked: RunStarted | Asked) -> None:
+        first = asked if isinstance(asked, RunStarted) else transcript.events[0]
+        assert isinstance(first, RunStarted)
+        transcript.append(asked, lambda clean: question_message(clean, first.settings))
 
     def _new_loop(self, transcript: Transcript) -> Loop:
         return Loop(
@@ -279,6 +287,7 @@ class Conversation:
             settings=self._setup.settings,
             tools=[TOOL, *(tool.schema for tool in self._setup.tools)] if calls == "native" else [],
             system_prompt=package_files("agent.prompting").joinpath(f"{calls}.md").read_text(),
+            prompts_sha256=prompts_sha256(),
             limits=self._setup.limits,
             prices=self._setup.prices,
             environment=Environment(

@@ -12,9 +12,11 @@ from agent.cells import Cells, CodeRunner
 from agent.endpoint.generator import Generator
 from agent.judging import Judge
 from agent.limits import LimitName, Limits, Meter
-from agent.messages import Cost, ToolCall
+from agent.messages import RUN_PYTHON, Cost, ToolCall
 from agent.progress import Progress
 from agent.prompting.hints import Scene
+from agent.prompting.observation import endings
+from agent.prompting.rendering import observation_message
 from agent.prompting.words import INSTRUCTION, OBSERVATION
 from agent.record.events import Asked, Event, Instructed, ModelReplied, Outcome, ReplyCut, RunStarted, ToolRan
 from agent.record.transcript import Transcript
@@ -55,6 +57,8 @@ class Loop:
         self._transcript = transcript
         self._on_progress = on_progress
         self._limits = limits or Limits()
+        self._started = self._all(RunStarted)[0]
+        self._settings = self._started.settings
         self._functions = {tool.name: tool for tool in tools}
         self._cost_of = cost_of
         parameters = {tool.name: tool.parameters for tool in tools}
@@ -68,7 +72,7 @@ class Loop:
         self._begin()
 
     def _scene(self) -> Scene:
-        environment = self._all(RunStarted)[0].environment
+        environment = self._started.environment
         has_network = environment.policy.network != "none"
         return Scene(environment.packages, tools=self._functions, has_network=has_network)
 
@@ -106,7 +110,7 @@ class Loop:
     async def _take_turns(self) -> Finish:
         """Turn after turn until the model answers without a call, or one last turn without tools."""
         while (limit := self._limit()) is None:
-            replied = await self._think(self._all(RunStarted)[0].tools)
+            replied = await self._think(self._started.tools)
             if replied.tool_calls:
                 await self._execute_all(replied.tool_calls)
             elif finish := await self._answered(replied):
@@ -219,7 +223,7 @@ class Loop:
         call: ToolCall,
         observation: str,
         *,
-        tool: str = toolcalls.RUN_PYTHON,
+        tool: str = RUN_PYTHON,
         code: str | None = None,
         execution: Execution | None = None,
     ) -> None:
@@ -231,7 +235,9 @@ class Loop:
                 code=code,
                 execution=execution,
                 observation=observation,
-            )
+                notes=endings(execution) if execution else [],
+            ),
+            lambda clean: observation_message(clean, self._settings),
         )
 
 

@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
 Message = dict[str, Any]
 """One message in the wire format of Chat Completions."""
+RUN_PYTHON = "run_python"
+"""The name of the one tool that is the sandbox's own."""
 
 
 class _Value(BaseModel):

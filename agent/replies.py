@@ -4,12 +4,12 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
+from agent.context import Context
 from agent.endpoint.assembly import OnDelta
 from agent.endpoint.generator import Generator
 from agent.endpoint.model import Generation
 from agent.errors import ContextLengthError, EndpointError
 from agent.messages import Reply
-from agent.record.context import Context
 from agent.record.events import ModelFailed, ReplyCut, SandboxChanged
 from agent.record.requests import Requests
 from agent.record.transcript import Transcript

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import ResumeError, UsageError
+from agent.messages import RUN_PYTHON
 from agent.progress import Noted, Progress, Waiting
 from agent.record.events import RunFinished
 from agent.record.redaction import Redactor
@@ -88,7 +89,7 @@ def _different(number: int, run: Path) -> ResumeError:
 
 def check_tools(recorded: Recorded, names: set[str]) -> None:
     """Raises UsageError where the run had functions of its caller that are not given again, or others."""
-    had = {tool["function"]["name"] for tool in recorded.started.tools} - {"run_python"}
+    had = {tool["function"]["name"] for tool in recorded.started.tools} - {RUN_PYTHON}
     if had != names:
         shown = ", ".join(sorted(had)) or "none"
         raise UsageError(

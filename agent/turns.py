@@ -6,13 +6,22 @@ from typing import Any, Literal
 
 from agent import progress
 from agent.calls.recovery import Recovered, recover
-from agent.calls.toolcalls import RUN_PYTHON
 from agent.calls.wrapped import Parameters
 from agent.endpoint.generator import Generator
 from agent.endpoint.model import Generation
-from agent.messages import Reply, ToolCall
+from agent.messages import RUN_PYTHON, Reply, ToolCall
 from agent.progress import Progress
-from agent.record.events import Event, Instructed, ModelFailed, ModelReplied, ReplyCut, SandboxChanged, ToolRan
+from agent.prompting.rendering import reply_message
+from agent.record.events import (
+    Event,
+    Instructed,
+    ModelFailed,
+    ModelReplied,
+    ReplyCut,
+    RunStarted,
+    SandboxChanged,
+    ToolRan,
+)
 from agent.record.transcript import Transcript
 from agent.replies import Replies, names_of
 
@@ -43,6 +52,7 @@ class Turns:
         self._on_progress = on_progress
         self._others = others
         self._calls_natively = any(map(_was_native, transcript.events))
+        self._settings = next(event.settings for event in transcript.events if isinstance(event, RunStarted))
 
     async def take(self, tools: list[dict[str, Any]], first: int, *, may_call: bool = True) -> ModelReplied:
         """Ask for a turn and record it; where it may not call, a call in its text stays text.
@@ -61,7 +71,7 @@ class Turns:
             recovered = self._recover(generation.reply, turn, first)
         event = self._event(turn, generation, recovered, sha256, tools, may_call=may_call)
         self._on_progress(progress.TurnEnded(event.reasoning, event.content, not event.tool_calls, event.usage))
-        return self._transcript.append(event)
+        return self._transcript.append(event, lambda clean: reply_message(clean, self._settings))
 
     def _event(
         self,

@@ -3,11 +3,14 @@
 See https://nbformat.readthedocs.io/en/latest/format_description.html#code-cell-outputs.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Status = Literal["ok", "error", "timeout", "died"]
+ItemT = TypeVar("ItemT")
+Items = Annotated[list[ItemT], Field(fail_fast=True)]
+"""A list that is refused at its first item that does not fit: each complaint takes a kilobyte, and a list is long."""
 
 
 class _Value(BaseModel):
@@ -54,7 +57,7 @@ class ErrorOutput(_Said):
     output_type: Literal["error"] = "error"
     ename: str
     evalue: str
-    traceback: list[str]
+    traceback: Items[str]
 
 
 Output = Annotated[StreamOutput | DisplayData | ExecuteResult | ErrorOutput, Field(discriminator="output_type")]
@@ -64,7 +67,7 @@ class Execution(_Value):
     """One cell, run. What the code did wrong is in here; it is never an exception."""
 
     status: Status
-    outputs: list[Output] = []
+    outputs: Items[Output] = []
     """In the order in which they came; text of one stream that follows itself is one output."""
     execution_count: int | None = None
     """The kernel's In[] number; None where the cell did not end by itself."""

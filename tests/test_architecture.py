@@ -20,26 +20,25 @@ LAYERS = [  # each may import those before it
     ("agent.limits",),
     ("agent.record.directory",),
     ("agent.record.events", "agent.record.budget", "agent.endpoint.config", "agent.progress"),
-    ("agent.calls.pycode", "agent.calls.lenient", "agent.endpoint.thinking", "agent.prompting.tracebacks"),
-    ("agent.prompting", "agent.record.shortening", "agent.result"),
+    ("agent.pycode", "agent.calls.lenient", "agent.endpoint.thinking", "agent.prompting.tracebacks"),
+    ("agent.prompting", "agent.result"),
     ("agent.record.blobs", "agent.record.migration", "agent.record.origin"),
     ("agent.record.lines", "agent.record.redaction"),
     ("agent.record.reading",),
     (
         "agent.record.transcript",
-        "agent.record.artifacts",
         "agent.calls.toolcalls",
         "agent.endpoint.sse",
         "agent.endpoint.assembly",
     ),
-    ("agent.calls", "agent.cells", "agent.streaming"),
+    ("agent.calls", "agent.cells", "agent.streaming", "agent.prompting.rendering", "agent.prompting.version"),
     ("agent.record.history", "agent.record.contents", "agent.endpoint"),
     ("agent.record",),
     ("agent.replay",),
     ("agent.export.story", "agent.export.outputs", "agent.export.markdown", "agent.export.comparable"),
     ("agent.export.words", "agent.export.magics"),
     ("agent.export",),
-    ("agent.replies",),
+    ("agent.context", "agent.replies", "agent.files"),
     ("agent.resuming", "agent.turns"),
     ("agent.judging",),
     ("agent.loop",),
@@ -115,6 +114,13 @@ def test_imports_point_one_way(path: Path) -> None:
     for name in imports_of(path):
         if name.startswith(("agent.", "sandbox")) and not is_package(name):
             assert layer_of(name) <= level, f"{dotted(path)} imports {name}"
+
+
+@pytest.mark.parametrize("path", modules("agent/record", "agent/export", "agent/replay"), ids=dotted)
+def test_a_record_is_read_without_prompts_and_checks(path: Path) -> None:
+    """A later version may say something else to a model, and judge its answers by other rules."""
+    not_for_records = ("agent.calls", "agent.prompting", "agent.judging")
+    assert [name for name in imports_of(path) if name.startswith(not_for_records)] == []
 
 
 @pytest.mark.parametrize("path", modules("sandbox"), ids=dotted)
@@ -199,7 +205,7 @@ OPENS_OTHER_FILES = {
     "agent/cli/batch.py": {"batch": "/dev/null"},
     "agent/cli/chat.py": {"name": "files of the user's", "with_files": "files of the user's"},
     "agent/cli/exporting.py": {"_forget_stdout": "/dev/null", "_write": "the file that the user names"},
-    "agent/record/artifacts.py": {"check_files": "files of the user's", "_head_of": "files of the user's"},
+    "agent/files.py": {"check_files": "files of the user's", "_head_of": "files of the user's"},
     "agent/record/blobs.py": {"put_file": "files of the user's"},
     "agent/record/origin.py": {"source_sha256": "our own source"},
     "agent/record/redaction.py": {"is_in_file": "files of the user's"},

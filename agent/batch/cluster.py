@@ -30,8 +30,8 @@ from agent.batch.tasks import BatchTask
 from agent.batch.worker import Ran, at_once, check_model, default_jobs
 from agent.endpoint.limiter import RateLimit
 from agent.errors import AgentError, ClusterError, TranscriptError, UsageError
+from agent.files import check_files
 from agent.progress import Progress, Waiting
-from agent.record.artifacts import check_files
 from agent.record.directory import Directory, write_all
 from agent.record.origin import source_sha256
 from sandbox import CellblockError, EngineError, ImageError, StartError

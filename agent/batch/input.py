@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from agent.batch.tasks import BatchTask
 from agent.errors import UsageError
-from agent.record.artifacts import check_files
+from agent.files import check_files
 from agent.text import cut_middle
 
 MAX_LINE_BYTES = 4 << 20

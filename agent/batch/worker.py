@@ -21,10 +21,10 @@ from agent.endpoint.config import LocalModel, RecordedModel
 from agent.endpoint.limiter import Limiter, RateLimit
 from agent.endpoint.model import Model
 from agent.errors import AgentError, UnreachableError, UsageError
+from agent.files import check_files
 from agent.limits import LimitName, Limits
 from agent.messages import Cost, Usage
 from agent.progress import Progress
-from agent.record.artifacts import check_files
 from agent.record.events import Outcome
 from agent.result import RunResult
 from sandbox import CellblockError, Change, Policy, Pool

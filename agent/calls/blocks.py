@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from agent.calls.pycode import INVENTED, is_python, tidy
-from agent.calls.toolcalls import RUN_PYTHON
+from agent.messages import RUN_PYTHON
+from agent.pycode import INVENTED, is_python, tidy
 
 MAX_CANDIDATES = 64
 """Places in one text that are looked at for each shape."""

@@ -16,9 +16,9 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError, create_model
 
 from agent.calls import lenient
-from agent.calls.toolcalls import RUN_PYTHON, BadCallError, arguments_of
+from agent.calls.toolcalls import BadCallError, arguments_of
 from agent.errors import UsageError
-from agent.messages import ToolCall
+from agent.messages import RUN_PYTHON, ToolCall
 from agent.prompting.words import OBSERVATION
 from agent.text import cut_middle, encodable
 

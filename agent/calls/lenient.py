@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from agent.calls.pycode import STOP, first_python, is_python, literal, unescaped
+from agent.pycode import STOP, first_python, is_python, literal, unescaped
 
 MAX_DEPTH = 16
 MAX_GUESSES = 12

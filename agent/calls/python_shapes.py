@@ -9,9 +9,10 @@ import re
 
 from agent.calls import lenient
 from agent.calls.blocks import MAX_CANDIDATES, PYTHON, Block, Found, limit_of
-from agent.calls.pycode import is_program, parsed, tidy
-from agent.calls.toolcalls import RUN_PYTHON, code_in
+from agent.calls.toolcalls import code_in
 from agent.calls.wrapped import Parameters, function_calls, unwrapped
+from agent.messages import RUN_PYTHON
+from agent.pycode import is_program, parsed, tidy
 
 _WRITTEN = re.compile(
     rf"^[ \t>`]*+(?:\w++[ \t]*+=[ \t]*+)?(?:print\()?(?:await[ \t]++)?"

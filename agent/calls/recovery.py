@@ -12,10 +12,10 @@ from types import MappingProxyType
 
 from agent.calls import python_shapes, shapes
 from agent.calls.blocks import Block, Found, blocks_of, limit_of
-from agent.calls.pycode import INVENTED, same_lines
-from agent.calls.toolcalls import RUN_PYTHON, code_in, is_run_python
+from agent.calls.toolcalls import code_in, is_run_python
 from agent.calls.wrapped import Parameters
-from agent.messages import Reply, ToolCall
+from agent.messages import RUN_PYTHON, Reply, ToolCall
+from agent.pycode import INVENTED, same_lines
 from agent.text import encodable
 
 MAX_CHARS = 1_000_000

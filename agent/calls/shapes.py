@@ -17,10 +17,11 @@ from typing import Any
 
 from agent.calls import lenient
 from agent.calls.blocks import MAX_CANDIDATES, PYTHON, Block, Found, limit_of
-from agent.calls.pycode import INVENTED, is_program, parsed, without_entities
 from agent.calls.python_shapes import cell_of
-from agent.calls.toolcalls import RUN_PYTHON, code_in, is_run_python
+from agent.calls.toolcalls import code_in, is_run_python
 from agent.calls.wrapped import Parameters, function_calls
+from agent.messages import RUN_PYTHON
+from agent.pycode import INVENTED, is_program, parsed, without_entities
 
 _NAMED = r"(?:\s*+=|\s++name\s*+=)\s*+"
 _ATTRIBUTES = r"(?:\s[^<>\n]{0,80}+)?+>"

@@ -6,11 +6,10 @@ from collections.abc import Collection
 from typing import Any
 
 from agent.calls import lenient
-from agent.calls.pycode import is_program, tidy
-from agent.messages import ToolCall
+from agent.messages import RUN_PYTHON, ToolCall
+from agent.pycode import is_program, tidy
 from agent.text import encodable
 
-RUN_PYTHON = "run_python"
 TOOL: dict[str, Any] = {
     "type": "function",
     "function": {

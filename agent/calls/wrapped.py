@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent.calls.pycode import is_program, parsed
-from agent.calls.toolcalls import RUN_PYTHON, code_in
+from agent.calls.toolcalls import code_in
+from agent.messages import RUN_PYTHON
+from agent.pycode import is_program, parsed
 
 Parameters = Mapping[str, Sequence[str]]
 """The names of the tools beside run_python, and of their parameters in order."""

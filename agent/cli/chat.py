@@ -15,7 +15,7 @@ from agent.cli.background import Background
 from agent.cli.view import RunView
 from agent.conversation import Conversation
 from agent.errors import InterruptedRunError, UsageError
-from agent.record.artifacts import check_files
+from agent.files import check_files
 from agent.result import RunResult
 from agent.text import plain
 from sandbox import CellblockError

@@ -6,12 +6,11 @@ from itertools import takewhile
 from rich.console import Console
 from rich.text import Text
 
-from agent.calls.toolcalls import RUN_PYTHON
 from agent.cli.view import RunView, print_long
 from agent.endpoint.pricing import cost_of
 from agent.errors import UsageError
 from agent.limits import LimitName
-from agent.messages import Cost, Usage
+from agent.messages import RUN_PYTHON, Cost, Usage
 from agent.record.events import (
     Asked,
     Event,

@@ -3,7 +3,8 @@
 import re
 from typing import Any
 
-from agent.record.events import Event, ModelReplied, SandboxChanged, ToolRan
+from agent.messages import Message
+from agent.record.events import Event, HistoryShortened, ModelReplied, SandboxChanged, ToolRan
 from agent.replay.normalising import normalised
 from sandbox import Execution, Output
 
@@ -31,14 +32,38 @@ def _comparable(event: Event, ids: dict[str, str]) -> Event:
     match event:
         case ModelReplied():
             update["tool_calls"] = [call.model_copy(update={"id": _id(call.id, ids)}) for call in event.tool_calls]
+            update["message"] = _message(event.message, ids)
         case ToolRan():
             day = event.time[:10]
             update["call_id"] = _id(event.call_id, ids)
             update["execution"] = event.execution and _execution(event.execution, day)
-            update["observation"] = _SECONDS.sub("after 0 s", normalised(event.observation, day))
+            update["observation"] = _told(event.observation, day)
+            update["notes"] = [_told(note, day) for note in event.notes]
+            message = _message(event.message, ids)
+            update["message"] = message | {"content": _told(message["content"], day)}
+        case HistoryShortened():
+            day = event.time[:10]
+            update["observations"] = [
+                cut.model_copy(update={"content": _told(cut.content, day)}) for cut in event.observations
+            ]
         case SandboxChanged(kind="started"):
             update["reason"] = ""
     return event.model_copy(update=update)
+
+
+def _told(text: str, day: str) -> str:
+    """What the model is told about a cell."""
+    return _SECONDS.sub("after 0 s", normalised(text, day))
+
+
+def _message(message: Message, ids: dict[str, str]) -> Message:
+    """A message with the ids of its calls counted anew."""
+    update: Message = {}
+    if "tool_calls" in message:
+        update["tool_calls"] = [call | {"id": _id(call["id"], ids)} for call in message["tool_calls"]]
+    if "tool_call_id" in message:
+        update["tool_call_id"] = _id(message["tool_call_id"], ids)
+    return message | update
 
 
 def _id(call_id: str, ids: dict[str, str]) -> str:

@@ -5,7 +5,7 @@
 
 import re
 
-from agent.calls.pycode import is_python
+from agent.pycode import is_python
 
 _CELL_MAGIC = re.compile(r"\s*%%(\w+)[ \t]*([^\n]*)\n?")
 _ALIASES = ("cat", "cp", "ls", "mkdir", "mv", "rm", "rmdir")

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.prompting.words import OBSERVATION
 from agent.text import encodable, harmless_json
 from sandbox import StreamOutput
 
@@ -96,7 +95,7 @@ def _dumped(value: Any) -> str:
 
 def stream_text(output: StreamOutput) -> str:
     """A stream's text, with the count of what was left out before it."""
-    left_out = OBSERVATION["omitted"].format(count=output.omitted_bytes) if output.omitted_bytes else ""
+    left_out = f"\n[... {output.omitted_bytes} bytes left out ...]\n" if output.omitted_bytes else ""
     return left_out + output.text
 
 

@@ -8,11 +8,11 @@ that exports, or with characters that an editor hides or obeys, stand as text th
 import warnings
 from collections.abc import Iterator
 
-from agent.calls.pycode import MAX_PARSED_CHARS
 from agent.export.magics import as_python
 from agent.export.outputs import one_line
 from agent.export.story import Answer, Cell, Ending, Piece, Question, started_of, story
 from agent.export.words import ending_line
+from agent.pycode import MAX_PARSED_CHARS
 from agent.record.events import Event
 from agent.text import acts, encodable, plain, visible
 from sandbox import ErrorOutput

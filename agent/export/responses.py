@@ -8,12 +8,9 @@ See https://platform.openai.com/docs/api-reference/responses/list.
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from agent.calls.toolcalls import RUN_PYTHON, canonical
 from agent.export.outputs import as_json, image_in, stream_text, text_in
-from agent.messages import ToolCall
-from agent.prompting.observation import endings
+from agent.messages import RUN_PYTHON
 from agent.record.events import Asked, Event, Instructed, ModelReplied, RunStarted, SandboxChanged, ToolRan
-from agent.record.history import user_message
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
 
 Item = dict[str, Any]
@@ -25,20 +22,23 @@ def export(events: list[Event]) -> str:
     """The run as a JSON array of items."""
     items: list[Item] = []
     container_id = "cntr_0"
+    calls: dict[str, Item] = {}
     for event in events:
+        if isinstance(event, ModelReplied):
+            calls |= {call["id"]: call["function"] for call in event.message.get("tool_calls", [])}
         if isinstance(event, SandboxChanged) and event.kind == "started":
             container_id = f"cntr_{event.reason}" if event.reason else f"cntr_{event.seq}"
-        items.extend(_items(event, container_id))
+        items.extend(_items(event, container_id, calls))
     return as_json(items) + "\n"
 
 
-def _items(event: Event, container_id: str) -> Iterator[Item]:
+def _items(event: Event, container_id: str, calls: dict[str, Item]) -> Iterator[Item]:
     match event:
         case RunStarted():
             yield _input(f"{event.seq}_system", "system", event.system_prompt)
-            yield _input(f"{event.seq}", "user", user_message(event))
+            yield _input(f"{event.seq}", "user", event.message["content"])
         case Asked():
-            yield _input(f"{event.seq}", "user", user_message(event))
+            yield _input(f"{event.seq}", "user", event.message["content"])
         case Instructed():
             yield _input(f"{event.seq}", "user", event.text)
         case ModelReplied():
@@ -46,7 +46,7 @@ def _items(event: Event, container_id: str) -> Iterator[Item]:
         case ToolRan(tool=tool, code=code) if tool == RUN_PYTHON and code is not None:
             yield _code_call(event, container_id)
         case ToolRan():
-            yield from _function_call(event)
+            yield from _function_call(event, calls.get(event.call_id, {}))
 
 
 def _input(number: str, role: Literal["system", "user"], text: str) -> Item:
@@ -71,12 +71,12 @@ def _code_call(event: ToolRan, container_id: str) -> Item:
         "type": "code_interpreter_call",
         "code": event.code,
         "container_id": container_id,
-        "outputs": list(_outputs(execution)) if execution else [_logs(event.observation)],
+        "outputs": list(_outputs(execution, event.notes)) if execution else [_logs(event.observation)],
         "status": _STATUS[execution.status] if execution else "incomplete",
     }
 
 
-def _outputs(execution: Execution) -> Iterator[Item]:
+def _outputs(execution: Execution, notes: list[str]) -> Iterator[Item]:
     """Pictures each by itself; the text between them as one log."""
     logs = ""
     for output in execution.outputs:
@@ -88,7 +88,7 @@ def _outputs(execution: Execution) -> Iterator[Item]:
             yield _logs(logs)
         logs = ""
         yield {"type": "image", "url": image.url}
-    logs += "".join(f"{note}\n" for note in endings(execution))
+    logs += "".join(f"{note}\n" for note in notes)
     if logs:
         yield _logs(logs)
 
@@ -107,14 +107,14 @@ def _text(output: Output) -> str:
             return text_in(output.data) + "\n"
 
 
-def _function_call(event: ToolRan) -> Iterator[Item]:
-    call = canonical(ToolCall(id=event.call_id, name=event.tool, arguments=event.arguments))
+def _function_call(event: ToolRan, sent: Item) -> Iterator[Item]:
+    """`sent` is the call as requests repeat it; empty if none do."""
     yield {
         "id": f"fc_{event.seq}",
         "type": "function_call",
         "call_id": event.call_id,
-        "name": call.name,
-        "arguments": call.arguments,
+        "name": sent.get("name", event.tool),
+        "arguments": sent.get("arguments", "{}"),
         "status": "completed",
     }
     yield {

@@ -17,8 +17,8 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from agent.calls.pycode import MAX_PARSED_CHARS
 from agent.export.markdown import MAX_MARKDOWN_CHARS
+from agent.pycode import MAX_PARSED_CHARS
 from agent.text import encodable, plain, visible
 
 MAX_TAGS = 10_000

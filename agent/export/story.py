@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from agent.calls.toolcalls import RUN_PYTHON
-from agent.prompting.observation import endings
+from agent.messages import RUN_PYTHON
 from agent.record.events import (
     Asked,
     Event,
@@ -157,7 +156,7 @@ def _pieces(event: Event, cells: int, *, is_answer: bool) -> Iterable[Piece]:
         case ToolRan(code=None):
             yield Remark(event.observation)
         case ToolRan(code=code, execution=execution):
-            notes = [event.observation] if execution is None else endings(execution)
+            notes = [event.observation] if execution is None else event.notes
             yield Cell(cells + 1, code or "", execution, notes)
         case Instructed():
             yield Remark(f"Cellblock to the model: {event.text}")

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from agent.calls.pycode import parsed
 from agent.prompting.words import HINTS
+from agent.pycode import parsed
 from sandbox import ErrorOutput, Execution
 
 MAX_NAMES = 20

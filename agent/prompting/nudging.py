@@ -6,7 +6,7 @@ that calculates in prose, and any answer to a task that calls for a calculation 
 
 import re
 
-from agent.calls.pycode import parsed
+from agent.pycode import parsed
 
 _ANNOUNCES = re.compile(
     r"\b(?:let me|let's|i will|i'll|i am going to|i'm going to|i need to|we can|we need to|we will)\b[^.!?\n]{0,40}"

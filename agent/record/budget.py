@@ -17,7 +17,7 @@ RUN_BYTES = 4_096 * MIB
 """All that the lines of a run refer to."""
 EXPANDED_BYTES = 16 * MIB
 """What a run may be in memory beyond what lies on the disk, by references to one blob and by holes in files..."""
-EXPANDED_SHARE = 2
+EXPANDED_SHARE = 3
 """...and this many times the bytes that lie there."""
 UNPACKED_BYTES = 256 * MIB
 """What the chunks of all replies may unpack to..."""

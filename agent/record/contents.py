@@ -9,8 +9,8 @@ from agent.errors import TranscriptError
 from agent.record.blobs import CHUNK_BYTES
 from agent.record.blobs import FOLDER as BLOBS
 from agent.record.directory import oddity, shown
-from agent.record.events import SCHEMA_VERSION, RunFinished
-from agent.record.lines import named_blobs
+from agent.record.events import RunFinished
+from agent.record.lines import FIRST_VERSION, named_blobs
 from agent.record.reading import ARTIFACTS, FILE_NAME, Recorded
 
 MAX_NAMES = 20
@@ -61,8 +61,8 @@ def _check_blobs(recorded: Recorded, contents: Contents) -> None:
         if misfit := _misfit(recorded, f"{BLOBS}/{name}", name, sizes.get(name)):
             contents.problems.append(f"{BLOBS}/{name}: {misfit}")
     _check_extra(there - recorded.blob_names, BLOBS, recorded, contents)
-    if recorded.schema_version < SCHEMA_VERSION:
-        contents.notes.append(f"Schema version {recorded.schema_version} keeps no copy of the files that were given.")
+    if recorded.schema_version == FIRST_VERSION:
+        contents.notes.append(f"Schema version {FIRST_VERSION} keeps no copy of the files that were given.")
 
 
 def _check_artifacts(recorded: Recorded, contents: Contents) -> None:
@@ -89,7 +89,7 @@ def _check_extra(names: set[str], folder: str, recorded: Recorded, contents: Con
 def _sizes(recorded: Recorded) -> dict[str, int]:
     """The sizes of blobs that events tell."""
     sizes: dict[str, int] = {}
-    for event in recorded.events if recorded.schema_version == SCHEMA_VERSION else []:
+    for event in recorded.events if recorded.schema_version > FIRST_VERSION else []:
         sizes |= named_blobs(event)
     return sizes
 

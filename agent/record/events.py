@@ -5,6 +5,9 @@ A transcript is one `run_started` with the first question, then `model`, `model_
 `run_finished`; a file without it is a run that crashed. A run that was gone on with has a `resumed` there, and what
 follows: of several ends, the last counts. What is large is stored once, in `blobs/`, and is whole again when it is
 read.
+
+Each message that a request holds stands in its event as it was sent, so that a request is a concatenation of what is
+recorded, whatever later versions say in their prompts.
 """
 
 from typing import Annotated, Any, Literal
@@ -16,11 +19,12 @@ from pydantic_core import PydanticCustomError
 from agent.endpoint.pricing import Prices
 from agent.endpoint.providers import ProviderName, ReasoningField
 from agent.limits import LimitName, Limits
-from agent.messages import Attempt, Cost, ToolCall, Usage
+from agent.messages import RUN_PYTHON, Attempt, Cost, Message, ToolCall, Usage
 from agent.record.directory import is_inside
 from sandbox import Execution, Policy
+from sandbox.execution import Items
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Outcome = Literal["answered", "limit", "error", "cancelled"]
 Calls = Literal["native", "fenced"]
@@ -84,6 +88,24 @@ class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _check_message(message: Message) -> Message:
+    """A message has a role, a text and perhaps calls; an event that is not recorded yet has none."""
+    role, content, calls = message.get("role"), message.get("content"), message.get("tool_calls", [])
+    texts = (content, message.get("tool_call_id", ""))
+    is_message = role in ("user", "assistant", "tool") and all(isinstance(text, str) for text in texts)
+    if message and not (is_message and isinstance(calls, list) and all(map(_is_call, calls))):
+        raise PydanticCustomError("message", "it must be a message with a role and a content")
+    return message
+
+
+def _is_call(call: object) -> bool:
+    match call:
+        case {"id": str(), "function": {"name": str(), "arguments": str()}}:
+            return True
+        case _:
+            return False
+
+
 class _Event(_Value):
     seq: Count = 0
     """Counts events from 0 without gaps; given by the transcript."""
@@ -93,6 +115,13 @@ class _Event(_Value):
     """The `sha256` of the event before this one; empty in the first."""
     sha256: Sha256OrNone = ""
     """SHA-256 of this event's line up to this field, which is its last."""
+
+
+class _Said(_Event):
+    """An event that adds a message to the history."""
+
+    message: Annotated[Message, AfterValidator(_check_message)] = Field(default_factory=dict)
+    """The message as requests hold it, in the form of Chat Completions; given when the event is recorded."""
 
 
 class Blob(_Value):
@@ -165,20 +194,22 @@ class Environment(_Value):
     policy: Policy
 
 
-class RunStarted(_Event):
+class RunStarted(_Said):
     """What was asked, of whom, and where."""
 
     type: Literal["run_started"] = "run_started"
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     cellblock_version: str
     cellblock_sha256: Sha256OrNone = ""
     """Of Cellblock's own source files; empty where it was not recorded."""
     run_id: str
     task: str
-    files: list[GivenFile]
+    files: Items[GivenFile]
     settings: ModelSettings
-    tools: list[Tool]
+    tools: Items[Tool]
     system_prompt: str
+    prompts_sha256: str = ""
+    """Of everything that Cellblock says to a model, in the version that made this run; empty where not recorded."""
     limits: Limits
     """Of each question."""
     prices: Prices | None = None
@@ -186,32 +217,32 @@ class RunStarted(_Event):
     environment: Environment
 
 
-class Asked(_Event):
+class Asked(_Said):
     """A further question over the same kernel and the same history."""
 
     type: Literal["question"] = "question"
     task: str
-    files: list[GivenFile]
+    files: Items[GivenFile]
     """Those that came with it."""
 
 
-class ModelReplied(_Event):
+class ModelReplied(_Said):
     """One turn of the model."""
 
     type: Literal["model"] = "model"
     turn: Count
     content: str
-    """The text of the turn as the next request repeats it."""
+    """The text of the turn, without the calls that were recovered from it."""
     reasoning: str
-    tool_calls: list[ToolCall]
+    tool_calls: Items[ToolCall]
     """The calls of the turn, native or recovered."""
     finish_reason: str | None
     usage: BoundedUsage
     duration_s: Seconds
-    attempts: list[Attempt]
+    attempts: Items[Attempt]
     request_sha256: Sha256OrNone
     """Hash of the request's messages and tools, which follow from the events before and from `tools`."""
-    tools: list[str] | None = None
+    tools: Items[str] | None = None
     """Names of the tools that the request offered, of those in `run_started`; None where it was not recorded."""
     raw: Blob | None = None
     """What the endpoint sent: JSON, one chunk a line, compressed by gzip.
@@ -237,10 +268,10 @@ class ReplyCut(_Event):
     reasoning: str
     usage: BoundedUsage
     duration_s: Seconds
-    attempts: list[Attempt]
+    attempts: Items[Attempt]
     request_sha256: Sha256OrNone
     """As in a `model` event."""
-    tools: list[str]
+    tools: Items[str]
     raw: Blob | None
     """As in a `model` event."""
 
@@ -257,25 +288,27 @@ class ModelFailed(_Event):
     turn: Count
     error: str
     """One line."""
-    attempts: list[Attempt]
+    attempts: Items[Attempt]
     """All of them, the last one too."""
     request_sha256: Sha256OrNone
     """As in a `model` event."""
-    tools: list[str]
+    tools: Items[str]
 
 
-class ToolRan(_Event):
+class ToolRan(_Said):
     """One tool call, answered. `execution` is None where no cell was run."""
 
     type: Literal["tool"] = "tool"
-    tool: str = "run_python"
+    tool: str = RUN_PYTHON
     """The tool's name; the others are functions of the caller, which ran on the host."""
     call_id: str
     arguments: str
     code: str | None
     execution: Execution | None
     observation: str
-    """The exact text that the model reads."""
+    """What the model is told about the call, as text."""
+    notes: Items[str] = []
+    """What the outputs of the cell do not say: how it ended, what was lost or left out."""
 
 
 Reason = Literal[
@@ -292,18 +325,21 @@ class Instructed(_Event):
 
 
 class Shortening(_Value):
-    """To how many characters an observation is shortened, a note in its middle not counted."""
+    """An observation that is shorter from here on."""
 
     seq: Count
     """Of the `tool` event that holds it whole."""
     max_chars: Count
+    """How many characters of the observation are left."""
+    content: str
+    """The content of its message in the requests from here on."""
 
 
 class HistoryShortened(_Event):
     """Old observations are shorter in all requests from here on: the model could not have read them all."""
 
     type: Literal["history_shortened"] = "history_shortened"
-    observations: list[Shortening]
+    observations: Items[Shortening]
 
 
 class Resumed(_Event):
@@ -314,7 +350,7 @@ class Resumed(_Event):
     cellblock_sha256: Sha256OrNone
     torn_bytes: Count
     """Of a torn last line, which was cut off."""
-    different: list[str]
+    different: Items[str]
     """Numbers of the cells that gave something else than recorded, and were let pass."""
     settings: ModelSettings
     """Of the model from here on."""
@@ -346,7 +382,7 @@ class RunFinished(_Event):
     """Of all turns; None where the price table has no price for one of them."""
     duration_s: Seconds
     """Since the run was started or last resumed."""
-    artifacts: list[FileRecord]
+    artifacts: Items[FileRecord]
     """Files that the run left in the workspace, new or changed, copied into the run directory's `files/`."""
     artifacts_omitted: Count = 0
     """How many more there were that could not be copied."""

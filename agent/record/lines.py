@@ -16,9 +16,12 @@ from pydantic_core import from_json, to_json
 
 from agent.errors import TranscriptError
 from agent.record.blobs import Blobs, Resolved
-from agent.record.events import EVENT, SCHEMA_VERSION, Asked, Blob, Event, ModelReplied, ReplyCut, RunStarted
-from agent.record.migration import upgraded
+from agent.record.events import EVENT, SCHEMA_VERSION, Asked, Blob, Event, ModelReplied, ReplyCut, RunStarted, ToolRan
+from agent.record.migration.steps import upgraded
+from agent.record.migration.version2 import with_notes
 
+FIRST_VERSION = 1
+"""The schema version that had neither blobs nor hashes."""
 LARGE_TEXT_CHARS = 4_096
 """A longer text goes into a blob."""
 LARGE_JSON_CHARS = 16_384
@@ -28,6 +31,10 @@ MAX_HEIGHT = 64
 REFERENCE_CHARS = 80
 MAX_LEVELS = 256
 """Of a whole event: what a cell gives has 200 at most, and what reads events recurses."""
+MAX_KEYS = 100_000
+"""Of one object: a cell gives no larger one."""
+MAX_COMPLAINTS = 100
+"""Which are looked at for the first of them; each takes a kilobyte."""
 MAX_COMPLAINT_CHARS = 300
 LINE_BYTES = 64
 """What each line of a text, and each item of a list, takes where it is shown or compared line by line."""
@@ -68,23 +75,30 @@ def parse(line: bytes, version: int, blobs: Blobs) -> Parsed:
     """The event of a line of that schema version. Raises TranscriptError."""
     resolver = _Resolver(blobs)
     blobs.budget.begin_line()
+    blobs.budget.refer(_structure_bytes(line))
     try:
         value = from_json(line, allow_inf_nan=False)
     except ValueError as error:
         raise TranscriptError(f"not JSON: {error}.") from error
     if isinstance(value, dict):
-        value = upgraded(value, version) if version < SCHEMA_VERSION else resolver.resolve(value)
+        value = upgraded(value if version == FIRST_VERSION else resolver.resolve(value), version)
     _check(value)
     try:
         event = EVENT.validate_python(value)
     except ValidationError as error:
         raise TranscriptError(_complaint(error)) from error
-    named = named_blobs(event).keys() if version == SCHEMA_VERSION else ()
+    if version < SCHEMA_VERSION:
+        event = with_notes(event)
+    elif isinstance(event, RunStarted | Asked | ModelReplied | ToolRan) and not event.message:
+        raise TranscriptError("message: it is missing.")
+    named = named_blobs(event).keys() if version > FIRST_VERSION else ()
     return Parsed(event, frozenset(resolver.names.union(named)))
 
 
 def _complaint(error: ValidationError) -> str:
     """What is wrong, on one line: names and values in it are the record's own."""
+    if error.error_count() > MAX_COMPLAINTS:
+        return f"{error.error_count()} fields do not fit."
     detail = error.errors(include_url=False)[0]
     place = ".".join(str(part)[:80] for part in detail["loc"])
     said = f"{place}: {detail['msg']}" if place else detail["msg"]
@@ -158,25 +172,31 @@ class _Resolver:
 
     def _read_json(self, sha256: str, level: int) -> Resolved:
         data = self._blobs.get(sha256)
-        self._blobs.budget.refer(len(data))
+        size_bytes = len(data) + _structure_bytes(data)
+        self._blobs.budget.refer(size_bytes)
         inner = _Resolver(self._blobs)
         try:
             value = inner.resolve(from_json(data, allow_inf_nan=False), level)
         except ValueError as error:
             raise TranscriptError(f"The blob {sha256!r} is not JSON.") from error
-        containers, items = data.count(b"[") + data.count(b"{"), data.count(b",")
-        size_bytes = len(data) + CONTAINER_BYTES * (1 + containers) + LINE_BYTES * items
         return Resolved(value, size_bytes + inner._size_bytes, frozenset(inner.names | {sha256}))
 
 
+def _structure_bytes(data: bytes) -> int:
+    """What the lists, the objects and the items of a JSON text take in memory, beside what the text itself does."""
+    return CONTAINER_BYTES * (1 + data.count(b"[") + data.count(b"{")) + LINE_BYTES * data.count(b",")
+
+
 def _check(value: Any, level: int = 0) -> None:
-    """Raises TranscriptError for what JSON allows and no event holds: endless nesting, numbers without end."""
+    """Raises TranscriptError for what JSON allows and no event holds: endless nesting, numbers, objects."""
     if level > MAX_LEVELS:
         raise TranscriptError(f"It is nested deeper than {MAX_LEVELS} levels.")
     match value:
         case float() if not math.isfinite(value):
             raise TranscriptError("It holds a number that is too large.")
         case dict():
+            if len(value) > MAX_KEYS:
+                raise TranscriptError(f"It holds an object with more than {MAX_KEYS} keys.")
             for item in value.values():
                 _check(item, level + 1)
         case list():

@@ -12,6 +12,7 @@ from agent.endpoint.model import Generation
 from agent.errors import ContextLengthError, EndpointError, PlaybackError
 from agent.messages import Message, Reply, ToolCall
 from agent.record.events import (
+    SCHEMA_VERSION,
     Event,
     HistoryShortened,
     ModelFailed,
@@ -24,6 +25,8 @@ from agent.record.history import messages_of, request_sha256
 from agent.record.transcript import Recorded
 
 MAX_DIFF_LINES = 40
+MAX_SHORTENINGS = 16
+"""Of one request's history, one after the other: each leaves little that another could shorten."""
 
 
 def endpoint_of(settings: ModelSettings) -> Endpoint:
@@ -62,9 +65,17 @@ class Playback:
     """Stands where a Model would, and answers in the order of the record."""
 
     def __init__(self, recorded: Recorded) -> None:
+        """Raises PlaybackError for a run of an old schema version, whose requests are not recorded."""
+        if recorded.schema_version < SCHEMA_VERSION:
+            raise PlaybackError(
+                f"The run {str(recorded.directory)!r} has schema version {recorded.schema_version}, which does not "
+                "hold its requests: it can be shown, exported and replayed, and does not answer in place of a model."
+            )
         self.sampling = sampling_of(recorded.started.settings)
         self._recorded = recorded
         self._turns = list(_turns(recorded.events))
+        self._cuts: dict[int, list[ReplyCut]] = {}
+        """Of each turn, by its number."""
         self._place = 0
 
     @property
@@ -93,9 +104,9 @@ class Playback:
         if isinstance(turn.reply, ModelFailed):
             raise _failure(turn.reply, turn.is_too_long)
         if isinstance(turn.reply, ReplyCut):
+            self._cuts.setdefault(turn.reply.turn, []).append(turn.reply)
             return self._generation(turn.reply, turn.reply.content, turn.reply.reasoning, on_delta)
-        cuts = [event for event in turn.before if isinstance(event, ReplyCut) and event.turn == turn.reply.turn]
-        before = "".join(cut.reasoning for cut in cuts)
+        before = "".join(cut.reasoning for cut in self._cuts.get(turn.reply.turn, []))
         content = turn.reply.content if turn.reply.raw_content is None else turn.reply.raw_content
         return self._generation(turn.reply, content, turn.reply.reasoning.removeprefix(before), on_delta)
 
@@ -147,13 +158,14 @@ class Playback:
 
 
 def _turns(events: list[Event]) -> Iterator[_Turn]:
+    last: Event | None = None
     for place, event in enumerate(events):
-        last = next((event for event in reversed(events[:place]) if not isinstance(event, SandboxChanged)), None)
-        if isinstance(event, ModelReplied) and isinstance(last, ModelFailed):
-            continue  # a reply that could not be gone on with, and stands as it was: nothing was asked for it
-        if isinstance(event, ModelReplied | ReplyCut | ModelFailed):
+        is_asked = not (isinstance(event, ModelReplied) and isinstance(last, ModelFailed))
+        # else a reply that could not be continued, and stands as it was: nothing was asked for it
+        if isinstance(event, ModelReplied | ReplyCut | ModelFailed) and is_asked:
             after = events[place + 1 : place + 2]
             yield _Turn(events, place, event, any(isinstance(event, HistoryShortened) for event in after))
+        last = last if isinstance(event, SandboxChanged) else event
 
 
 def _failure(failed: ModelFailed, is_too_long: bool) -> EndpointError:
@@ -164,10 +176,12 @@ def _failure(failed: ModelFailed, is_too_long: bool) -> EndpointError:
 
 def _before_shortening(before: list[Event]) -> Iterator[list[Event]]:
     """The record as it was before each shortening since the last reply."""
+    found = 0
     for place in range(len(before) - 1, -1, -1):
-        if isinstance(before[place], ModelReplied):
+        if isinstance(before[place], ModelReplied) or found == MAX_SHORTENINGS:
             return
         if isinstance(before[place], HistoryShortened):
+            found += 1
             yield before[:place]
 
 

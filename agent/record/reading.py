@@ -17,13 +17,14 @@ from agent.record.blobs import Blobs
 from agent.record.budget import MIB, Budget
 from agent.record.directory import Directory
 from agent.record.events import SCHEMA_VERSION, Event, ModelReplied, ReplyCut, RunFinished, RunStarted
+from agent.record.migration.version2 import with_messages
 
 FILE_NAME = "transcript.jsonl"
 ARTIFACTS = "files"
 """Where a run directory holds what the run left in its workspace."""
 PAUSE_S = 0.2
 """Between two looks at a run that goes on."""
-MAX_LINE_BYTES = {1: 256 * MIB, 2: 4 * MIB}
+MAX_LINE_BYTES = {1: 256 * MIB, 2: 4 * MIB, 3: 4 * MIB}
 """By schema version: the first kept in the line what now lies in blobs."""
 MAX_FIRST_LINE_BYTES = 16 * MIB
 """Of the line that says which schema version it is."""
@@ -112,12 +113,14 @@ class Recorded:
     """A transcript read back: its whole events, the bytes of a torn last line, and the blobs beside it."""
 
     def __init__(self, source: Source, parsed: list[lines.Parsed]) -> None:
-        """`parsed` are all whole lines of the source."""
+        """`parsed` are all whole lines of the source. Raises TranscriptError."""
         self.folder = source.directory
         """The run directory, opened the one way in which it may be."""
         self.directory = source.directory.path
         """Its path, to be shown."""
-        self.events: list[Event] = [line.event for line in parsed]
+        events = [line.event for line in parsed]
+        is_old = source.schema_version < SCHEMA_VERSION
+        self.events = with_messages(events, source.blobs.budget) if is_old else events
         self.torn = source.torn
         self.whole_bytes = source.whole_bytes
         """Of the transcript, up to the torn last line."""

@@ -4,12 +4,17 @@ import hashlib
 import json
 from typing import Any
 
+from agent.errors import TranscriptError
 from agent.messages import Message
-from agent.record.events import Event, HistoryShortened, ModelReplied, ReplyCut, RunStarted, SandboxChanged
-from agent.record.history import messages_of, parts_of, request_sha256
-from agent.record.shortening import CHARS_PER_TOKEN
+from agent.record.events import Event, HistoryShortened, ModelReplied, ReplyCut, RunStarted, SandboxChanged, ToolRan
+from agent.record.history import marked, marker_form, parts_of
 
-_BEGINNING = '{"messages": ['
+CHARS_PER_TOKEN = 3
+"""On the safe side: English has about four, numbers have fewer."""
+MAX_REPEATED_CHARS = 1 << 30
+"""What is hashed more than once for the requests of one run."""
+MESSAGE_CHARS = 1_000
+"""What a short message counts for there: it takes time as well."""
 
 
 class Requests:
@@ -19,10 +24,20 @@ class Requests:
         """`events` grow while this is used."""
         self._events = events
         self._read = 0
-        self._settings = next((event.settings for event in events if isinstance(event, RunStarted)), None)
-        self._is_marked = self._settings is not None and self._settings.explicit_cache
+        settings = next((event.settings for event in events if isinstance(event, RunStarted)), None)
+        self._is_marked = settings is not None and settings.explicit_cache
         self._measured_tokens, self._measured_chars = 0, 0
-        self._start([])
+        self._messages: list[Message] = []
+        self._places: dict[int, int] = {}
+        """The message of each `tool` event, by the event's `seq`."""
+        self._chars = 0
+        self._prefix = ""
+        self._settled = self._last_able = 0
+        """Up to where no later message changes a marker, and the last message that can carry one."""
+        self._has_reply = False
+        self._repeated_chars = 0
+        self._hashed, self._hash = 0, _begun()
+        """How many messages are in the hash."""
 
     @property
     def prefix(self) -> str:
@@ -33,28 +48,31 @@ class Requests:
     def messages(self) -> list[Message]:
         """Those of the next request, without the prefix."""
         self._catch_up()
-        return messages_of(self._events, with_prefix=False) if self._is_marked else list(self._messages)
+        return marked(self._messages) if self._is_marked else list(self._messages)
 
     def sha256(self, tools: list[dict[str, Any]]) -> str:
-        """The hash of the next request."""
+        """The hash of the next request. Raises TranscriptError where old messages change again and again."""
         self._catch_up()
-        if self._is_marked or self._prefix:
-            return request_sha256(messages_of(self._events), tools)
+        settled = self._settled if self._is_marked else len(self._messages)
+        for place in range(self._hashed, settled):
+            message = self._messages[place]
+            self._hash.update(_listed(marker_form(message, is_marked=not place) if self._is_marked else message, place))
+        self._hashed = max(self._hashed, settled)
         whole = self._hash.copy()
+        for place, message in enumerate(self._unsettled(settled), start=settled):
+            whole.update(_listed(message, place))
         whole.update(_encoded(f'], "tools": {_dumped(tools)}}}'))
         return whole.hexdigest()
+
+    def _unsettled(self, settled: int) -> list[Message]:
+        prefix: list[Message] = [{"role": "assistant", "content": self._prefix}] if self._prefix else []
+        messages = [*self._messages[settled:], *prefix]
+        return marked(messages, from_start=not settled) if self._is_marked else messages
 
     def estimated_tokens(self) -> int:
         """What the next request will take: what the last one took, and the characters that came or went since."""
         self._catch_up()
         return self._measured_tokens + (self._chars - self._measured_chars) // CHARS_PER_TOKEN
-
-    def _start(self, messages: list[Message]) -> None:
-        self._messages: list[Message] = []
-        self._chars = 0
-        self._prefix = ""
-        self._hash = hashlib.sha256(_BEGINNING.encode())
-        self._add(messages)
 
     def _catch_up(self) -> None:
         for event in self._events[self._read :]:
@@ -62,19 +80,51 @@ class Requests:
             self._prefix = self._prefix if isinstance(event, SandboxChanged) else ""
             if isinstance(event, ModelReplied) and event.usage.input_tokens:
                 self._measured_tokens, self._measured_chars = event.usage.input_tokens, self._chars
-            if isinstance(event, HistoryShortened):
-                self._start(messages_of(self._events[: self._read], with_marks=False))
-            elif isinstance(event, ReplyCut):
-                self._prefix = event.prefix
-            else:
-                self._add(parts_of(event, self._settings))
+            match event:
+                case HistoryShortened():
+                    self._shorten(event)
+                case ReplyCut():
+                    self._prefix = event.prefix
+                case ToolRan():
+                    self._places[event.seq] = len(self._messages)
+                    self._add(parts_of(event))
+                case _:
+                    self._add(parts_of(event))
 
     def _add(self, messages: list[Message]) -> None:
         for message in messages:
-            text = _dumped(message)
-            self._hash.update(_encoded(f", {text}" if self._messages else text))
-            self._chars += len(text) + 2
+            self._chars += len(_dumped(message)) + 2
+            is_reply = message["role"] == "assistant"
+            self._has_reply = self._has_reply or is_reply
+            if not is_reply:
+                self._last_able = len(self._messages)
+            if is_reply or not self._has_reply:
+                self._settled = self._last_able
             self._messages.append(message)
+
+    def _shorten(self, event: HistoryShortened) -> None:
+        for cut in event.observations:
+            if (place := self._places.get(cut.seq)) is not None:
+                old = self._messages[place]
+                self._messages[place] = old | {"content": cut.content}
+                self._chars += len(cut.content) - len(old["content"])
+                if place < self._hashed:
+                    self._repeat()
+
+    def _repeat(self) -> None:
+        """Hash all messages again: it takes long only where a hostile record asks for it on and on."""
+        self._repeated_chars += self._chars + MESSAGE_CHARS * len(self._messages)
+        if self._repeated_chars > MAX_REPEATED_CHARS:
+            raise TranscriptError("The run shortens its history again and again, and that of a long one.")
+        self._hashed, self._hash = 0, _begun()
+
+
+def _begun() -> "hashlib._Hash":
+    return hashlib.sha256(b'{"messages": [')
+
+
+def _listed(message: Message, place: int) -> bytes:
+    return _encoded(f", {_dumped(message)}" if place else _dumped(message))
 
 
 def _dumped(value: Any) -> str:

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self, TypeVar, cast
 
 from agent.errors import TranscriptError
-from agent.messages import Reply
+from agent.messages import Message, Reply
 from agent.record import lines
 from agent.record.blobs import FOLDER as BLOBS
 from agent.record.blobs import Blobs
@@ -123,10 +123,15 @@ class Transcript:
     ) -> None:
         self.close()
 
-    def append(self, event: EventT) -> EventT:
-        """Write the event as the next line and return it as it is recorded: without secrets, with its place."""
-        placed = self.redactor.clean(event).model_copy(
+    def append(self, event: EventT, message: Callable[[EventT], Message] | None = None) -> EventT:
+        """Write the event as the next line and return it as it is recorded: without secrets, with its place.
+
+        `message` renders the message that the event adds to the history, from the event without its secrets.
+        """
+        clean = self.redactor.clean(event)
+        placed = clean.model_copy(
             update={
+                **({"message": message(clean)} if message else {}),
                 "seq": len(self.events),
                 "time": self._clock().isoformat(timespec="milliseconds"),
                 "previous_sha256": self.events[-1].sha256 if self.events else "",

@@ -13,7 +13,7 @@ from typing import Literal
 from agent.errors import TranscriptError
 from agent.record import lines
 from agent.record.contents import check_contents
-from agent.record.events import Event, ModelFailed, ModelReplied, ReplyCut, RunStarted
+from agent.record.events import SCHEMA_VERSION, Event, ModelFailed, ModelReplied, ReplyCut, RunStarted
 from agent.record.reading import Recorded, Source
 from agent.record.requests import Requests
 
@@ -70,6 +70,10 @@ def _check_end(source: Source, chain: "_Chain", verdict: Verdict) -> None:
         verdict.notes.append(f"line {verdict.events + 1} is torn: its {len(source.torn)} bytes are no event.")
     if not verdict.has_end:
         verdict.notes.append("The run still goes on." if recorded.is_being_written else "The run has no end.")
+    if source.schema_version < SCHEMA_VERSION:
+        verdict.notes.append(
+            f"The requests are not recomputed: schema version {source.schema_version} does not hold their messages."
+        )
     contents = check_contents(recorded)
     verdict.blobs, verdict.artifacts = contents.blobs, contents.artifacts
     verdict.problems += contents.problems
@@ -93,12 +97,12 @@ class _Chain:
         number, sha256 = len(self.events) + 1, self._own_sha256(line)
         parsed = lines.parse(line, self._source.schema_version, self._source.blobs)
         event = parsed.event
-        _expect("sha256", sha256 if self._source.schema_version > 1 else "", event.sha256)
+        _expect("sha256", sha256 if self._source.schema_version > lines.FIRST_VERSION else "", event.sha256)
         _expect("seq", number - 1, event.seq)
         _expect("previous_sha256", self._previous_sha256, event.previous_sha256)
         if (number == 1) != isinstance(event, RunStarted):
             raise TranscriptError(f"A run begins with one run_started; this is {event.type}.")
-        if isinstance(event, ModelReplied | ReplyCut | ModelFailed):
+        if isinstance(event, ModelReplied | ReplyCut | ModelFailed) and self._source.schema_version == SCHEMA_VERSION:
             self._check_request(event)
         self._previous_sha256 = sha256
         self.events.append(event)
@@ -106,7 +110,7 @@ class _Chain:
 
     def _own_sha256(self, line: bytes) -> str:
         """The hash by which the next event knows this one."""
-        if self._source.schema_version == 1:
+        if self._source.schema_version == lines.FIRST_VERSION:
             return hashlib.sha256(line).hexdigest()
         hashes = lines.own_sha256(line)
         if hashes is None:

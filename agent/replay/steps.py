@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from agent.calls.toolcalls import RUN_PYTHON
+from agent.messages import RUN_PYTHON
 from agent.record.events import Asked, Event, GivenFile, ModelReplied, RunFinished, RunStarted, ToolRan
 from sandbox import Execution
 

@@ -16,8 +16,8 @@ from agent.agent import find_local_file
 from agent.endpoint.config import LocalModel
 from agent.endpoint.model import Model
 from agent.endpoint.providers import ProviderName
+from agent.files import put_files
 from agent.local import LocalServer, serve
-from agent.record.artifacts import put_files
 from benchmarks.solve.baselines import BASELINES, PlainLoop
 from benchmarks.solve.causes import cause_of
 from benchmarks.solve.files import write

@@ -129,7 +129,7 @@ class DockerLauncher:
         await self.close()
 
     async def sweep(self) -> None:
-        """Remove what was created and never started, by anyone, if the engine answers."""
+        """Remove what nobody owns, if the engine answers."""
         await settled(self._removals.begin(self._sweep))
 
     async def close(self) -> None:

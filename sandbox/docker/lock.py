@@ -21,6 +21,10 @@ MASKED_PATHS = [
 """What tells about the host's hardware, kernel and load; this replaces the engine's own, shorter list."""
 
 
+TCP_BUFFER_BYTES = 64 << 10
+"""Of a TCP socket, each way. Version 1 of control groups does not count it as memory, and the machine has one pool."""
+
+
 def host_config(policy: Policy, user: str, cpus: float, system_calls: tuple[str, ...]) -> dict[str, Any]:
     """The arguments of docker-py's `create_host_config` for a policy (HostConfig of the engine's API)."""
     uid, gid = user.split(":")
@@ -39,6 +43,7 @@ def host_config(policy: Policy, user: str, cpus: float, system_calls: tuple[str,
         "memswap_limit": policy.memory_bytes,
         "nano_cpus": int(min(policy.cpus, cpus) * 1e9),
         "pids_limit": policy.pids,
+        "sysctls": {f"net.ipv4.tcp_{way}mem": f"4096 16384 {TCP_BUFFER_BYTES}" for way in "rw"},
         "ulimits": [
             docker.types.Ulimit(name="nofile", soft=policy.open_files, hard=policy.open_files),
             docker.types.Ulimit(name="core", soft=0, hard=0),

@@ -83,11 +83,10 @@ class Removals:
                 self.remove(client, container["Id"])
 
     def sweep(self, client: docker.DockerClient) -> None:
-        """Remove what was created and never started by anyone. Never raises EngineError."""
+        """Remove what nobody owns. Never raises EngineError."""
         with suppress(EngineError):
             for orphan in find_orphans(client):
-                if orphan.never_started:
-                    self.remove(client, orphan.id)
+                self.remove(client, orphan.id)
 
     def begin(self, job: Callable[..., None], *arguments: Any) -> Future[None]:
         """Run a job that takes a container down in one of the threads; `settle` waits for it."""

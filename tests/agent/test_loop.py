@@ -12,7 +12,6 @@ from pydantic import SecretStr
 
 from agent import ContextLengthError, Endpoint, EndpointError, Sampling
 from agent.calls.functions import function_tools
-from agent.calls.toolcalls import TOOL
 from agent.endpoint.model import Model
 from agent.limits import Limits
 from agent.loop import Finish, Loop
@@ -21,42 +20,21 @@ from agent.progress import Progress, TextDelta, TurnEnded
 from agent.prompting.words import INSTRUCTION
 from agent.record import transcript
 from agent.record.events import (
-    Environment,
     Event,
     HistoryShortened,
     Instructed,
     ModelReplied,
-    ModelSettings,
     RunStarted,
     ToolRan,
 )
 from agent.record.history import messages_of, request_sha256
 from agent.record.transcript import Transcript
 from agent.testing import Answer, Cut, Hang, Refusal, Reply, ScriptedCall, ScriptedEndpoint, calls, says, stream_of
-from sandbox import EngineError, ErrorOutput, Execution, Policy, SessionClosedError
+from sandbox import EngineError, ErrorOutput, Execution, SessionClosedError
 from sandbox.testing import ScriptedSandbox, Step, printed
 from tests.agent.writers import WRITERS
+from tests.samples import STARTED, said
 
-STARTED = RunStarted(
-    cellblock_version="0",
-    run_id="r",
-    task="What is 6 * 7?",
-    files=[],
-    settings=ModelSettings(model="m", base_url="u", temperature=0.2, top_p=None, max_output_tokens=None, seed=None),
-    tools=[TOOL],
-    system_prompt="You run Python.",
-    limits=Limits(max_turns=3),
-    environment=Environment(
-        backend="b",
-        engine="e",
-        runtime="r",
-        image="i",
-        image_id="d",
-        python="3",
-        packages={},
-        policy=Policy(),
-    ),
-)
 Run = Callable[..., Any]
 
 
@@ -87,7 +65,7 @@ async def run_loop(
         target = Endpoint(base_url=endpoint.base_url, model="m", api_key=SecretStr("k"))
         with Transcript(tmp_path / "run") as record:
             schemas = [tool.schema for tool in options.get("tools", ())]
-            record.append(started.model_copy(update={"tools": [*started.tools, *schemas]}))
+            record.append(said(started.model_copy(update={"tools": [*started.tools, *schemas]})))
             async with Model(target, Sampling()) as model:
                 options.setdefault("limits", Limits(max_turns=max_turns))
                 finish = await Loop(model, sandbox, record, seen.append, **options).answer()
@@ -626,7 +604,7 @@ async def test_the_watcher_is_told_that_what_it_saw_of_a_turn_is_void(tmp_path: 
     seen: list[Progress] = []
     script: list[Reply] = [Cut(says("Wrong"), after=1), says("Right")]
     with ScriptedEndpoint(script) as endpoint, ScriptedSandbox() as sandbox, Transcript(tmp_path / "run") as record:
-        record.append(STARTED.model_copy(update={"task": "Which way?"}))
+        record.append(said(STARTED.model_copy(update={"task": "Which way?"})))
         async with Model(Endpoint(base_url=endpoint.base_url, model="m"), Sampling()) as model:
             await Loop(model, sandbox, record, seen.append).answer()
     assert [type(item).__name__ for item in seen] == ["TextDelta", "TurnRestarted", "TextDelta", "TurnEnded"]

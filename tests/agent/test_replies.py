@@ -23,7 +23,7 @@ from agent.record.transcript import Transcript
 from agent.replies import MAX_CONTINUATIONS
 from agent.testing import Refusal, Reply, ScriptedEndpoint, calls, says, thinks, when
 from sandbox.testing import ScriptedSandbox, Step, printed
-from tests.agent.test_loop import STARTED
+from tests.samples import STARTED, said
 
 LIMITS = Limits(max_turns=4)
 PRINT_42 = Step("print(6*7)", printed("42\n"))
@@ -51,14 +51,14 @@ async def run(
     **options: Any,
 ) -> Ran:
     with ScriptedEndpoint(script) as endpoint, ScriptedSandbox(*steps) as sandbox, Transcript(directory) as record:
-        record.append(STARTED.model_copy(update={"tools": [TOOL]}))
+        record.append(said(STARTED.model_copy(update={"tools": [TOOL]})))
         target = Endpoint(base_url=endpoint.base_url, model=model, api_key=SecretStr("k"), provider=provider)
         async with Model(target, Sampling()) as asked:
             loop = Loop(asked, sandbox, record, lambda item: None, limits=LIMITS, **options)
             ran = Ran(await loop.answer(), record.events, endpoint.requests, loop)
     assert_each_request_follows(ran)
     with ScriptedSandbox(*steps) as sandbox, Transcript(directory / "again") as record:
-        record.append(STARTED.model_copy(update={"tools": [TOOL]}))
+        record.append(said(STARTED.model_copy(update={"tools": [TOOL]})))
         again = Loop(Playback(read(directory)), sandbox, record, lambda item: None, limits=LIMITS, **options)
         assert await again.answer() == ran.finish
         assert [event.type for event in record.events] == [event.type for event in ran.events]

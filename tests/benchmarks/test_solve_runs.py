@@ -11,6 +11,7 @@ from agent.testing import Reply, ScriptedEndpoint, calls, says, when
 from benchmarks.solve.baselines import BASELINES, PlainLoop
 from benchmarks.solve.trace import Cell, Trace, Turn, trace_of
 from sandbox.testing import ScriptedSandbox, Step, printed
+from tests.samples import said
 
 PYTHON = "```python\nprint(6 * 7)\n```"
 CELL = Cell(code="print(6 * 7)\n", status="ok", output="42")
@@ -70,11 +71,15 @@ def test_the_trace_of_a_transcript_has_its_turns_cells_and_instructions(tmp_path
         )
 
     with Transcript(tmp_path / "run") as transcript:
-        transcript.append(replied(1, "Hm."))
+        transcript.append(said(replied(1, "Hm.")))
         transcript.append(Instructed(reason="nudge", text="Check this."))
-        transcript.append(replied(2, "", PYTHON))
+        transcript.append(said(replied(2, "", PYTHON)))
         transcript.append(
-            ToolRan(call_id=call.id, arguments="{}", code=CELL.code, execution=printed("42\n"), observation=CELL.output)
+            said(
+                ToolRan(
+                    call_id=call.id, arguments="{}", code=CELL.code, execution=printed("42\n"), observation=CELL.output
+                )
+            )
         )
         transcript.append(
             RunFinished(

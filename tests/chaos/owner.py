@@ -1,6 +1,7 @@
 """A process that starts a sandbox, and is killed or held at one side of the gap between create and start.
 
-`python -m tests.chaos.owner STEP kill|hold START_LIMIT_S`. Held, it says "held", and goes on once it reads a line.
+`python -m tests.chaos.owner STEP kill|hold|fork START_LIMIT_S`. Held, it says "held", and goes on once it reads a line.
+Forked, it leaves a child that has all that it had open and ends with its stdin, and is killed.
 """
 
 import asyncio
@@ -37,6 +38,17 @@ def hold() -> None:
     sys.stdin.readline()
 
 
+def fork() -> None:
+    """Leave a child behind, as a pool of processes does, and die."""
+    if os.fork():
+        die()
+    sys.stdin.read()
+    os._exit(0)
+
+
+ACTS = {"kill": die, "hold": hold, "fork": fork}
+
+
 def arrange(step: str, act: Callable[[], None]) -> None:
     """Let this happen once at the step."""
     name = STEPS[step]
@@ -58,5 +70,5 @@ async def own(policy: Policy) -> None:
 
 
 if __name__ == "__main__":
-    arrange(sys.argv[1], die if sys.argv[2] == "kill" else hold)
+    arrange(sys.argv[1], ACTS[sys.argv[2]])
     asyncio.run(own(Policy(start_timeout_s=float(sys.argv[3]))))

@@ -80,6 +80,18 @@ async def test_what_a_killed_owner_never_started_is_removed_by(engine: PrivateEn
     assert engine.containers() == []
 
 
+@pytest.mark.parametrize("remover", REMOVERS)
+async def test_a_sandbox_that_a_forked_child_keeps_alive_is_removed_by(engine: PrivateEngine, remover: str) -> None:
+    """The child has its parent's stream to the container, which does not end with the parent then."""
+    with owner("here", "started", "fork", 60.0) as process:
+        assert process.stdin is not None
+        wait_for(lambda: process.poll() == -9 and states(engine) == ["Up"], 60, "the end of the owner")
+        async with DockerLauncher() as launcher:
+            await REMOVERS[remover](launcher)
+        assert engine.containers() == []
+        process.stdin.close()
+
+
 async def test_an_open_pool_removes_what_is_left_later(engine: PrivateEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "SWEEP_EVERY_S", 0.2)
     async with DockerLauncher() as launcher, Pool(launcher, QUICK, size=0):

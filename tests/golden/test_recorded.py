@@ -8,7 +8,8 @@ from agent.record.verification import verify
 from agent.replay.replaying import replay
 from sandbox.docker import DockerLauncher
 
-RECORDED = sorted(path.parent for path in Path(__file__).with_name("recorded").rglob("transcript.jsonl"))
+FOLDERS = (Path(__file__).with_name(name) for name in ("v2", "recorded"))
+RECORDED = sorted(path.parent for folder in FOLDERS for path in folder.rglob("transcript.jsonl"))
 
 
 @pytest.mark.parametrize("run", RECORDED, ids=lambda run: run.name)

@@ -20,6 +20,7 @@ from agent.endpoint.model import Model
 from agent.export.formats import FORMATS, export_run
 from agent.loop import Finish, Loop
 from agent.messages import Usage
+from agent.prompting.rendering import question_message
 from agent.record.events import (
     Asked,
     Environment,
@@ -112,7 +113,8 @@ async def _run(scenario: Scenario, directory: Path) -> tuple[list[Event], Finish
         ScriptedSandbox(*steps) as sandbox,
         Transcript(directory) as transcript,
     ):
-        transcript.append(started(scenario))
+        first = started(scenario)
+        transcript.append(first, lambda clean: question_message(clean, first.settings))
         transcript.append(SandboxChanged(kind="started", reason="cellblock-golden"))
         target = Endpoint(base_url=endpoint.base_url, model=SETTINGS.model, api_key=SecretStr("none"))
         async with Model(target, Sampling()) as model:
@@ -126,7 +128,8 @@ async def _run(scenario: Scenario, directory: Path) -> tuple[list[Event], Finish
             )
             for question in scenario.questions:
                 if question is not scenario.questions[0]:
-                    transcript.append(Asked(task=question.task, files=question.files))
+                    asked = Asked(task=question.task, files=question.files)
+                    transcript.append(asked, lambda clean: question_message(clean, first.settings))
                 finish = await loop.answer()
     return transcript.events, finish
 

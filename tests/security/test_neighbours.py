@@ -13,6 +13,7 @@ import pytest
 
 from sandbox import Policy, Session
 from sandbox.docker import DockerLauncher
+from sandbox.docker.lock import TCP_BUFFER_BYTES
 from sandbox.policy import MAPPED_IDS, OWN_IDS
 from tests.security.attempts import INSIDE, POLICY, assert_well
 
@@ -143,3 +144,29 @@ async def test_a_user_that_is_named_is_the_one(launcher: DockerLauncher) -> None
         for session in (one, other):
             told = await session.execute("import os, getpass\nprint(os.getuid(), os.getgid(), getpass.getuser())")
             assert told.text == "1000 1000 cellblock\n"
+
+
+FILL_TCP = """
+sent, kept = 0, []
+server = socket.create_server(("127.0.0.1", 0), backlog=64)
+server.setblocking(True)
+for _ in range(40):
+    if sent < 256 << 20:
+        kept += [socket.create_connection(server.getsockname()), server.accept()[0]]
+        for end in kept[-2:]:
+            end.setblocking(False)
+            try:
+                while True: sent += end.send(bytes(1 << 20))
+            except BlockingIOError:
+                pass
+print(sent // len(kept))
+"""
+
+
+async def test_a_tcp_socket_holds_little(launcher: DockerLauncher) -> None:
+    """All sandboxes and the host fill one pool, which version 1 of control groups counts to nobody."""
+    async with Session(launcher, GREEDY) as greedy:
+        assert (await greedy.execute(INSIDE)).status == "ok"
+        execution = await greedy.execute(FILL_TCP)
+        assert execution.status == "ok", execution.text
+        assert 0 < int(execution.text) <= 2 * TCP_BUFFER_BYTES

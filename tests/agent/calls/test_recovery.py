@@ -9,10 +9,10 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from agent.calls.pycode import is_program, parsed, tidy
 from agent.calls.recovery import Recovered, recover
 from agent.calls.toolcalls import CUT, BadCallError, arguments_of, code_of
 from agent.messages import Reply, ToolCall
+from agent.pycode import is_program, parsed, tidy
 from tests.agent.writers import LOSSY, WRITERS, arguments, call, xml
 
 ALL = WRITERS | LOSSY

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.calls.pycode import tidy
 from agent.calls.toolcalls import BadCallError, canonical, code_of
 from agent.messages import ToolCall
+from agent.pycode import tidy
 
 CODE = "a = 1\nprint(a)"
 

@@ -21,6 +21,7 @@ from agent.record.transcript import FILE_NAME, Transcript
 from sandbox.testing import printed
 from tests.agent.record.test_transcript import REPLIED
 from tests.agent.record.test_verification import started
+from tests.samples import said
 
 PRICES = Prices.model_validate({"currency": "USD", "models": {"m": {"input": "10", "output": "20"}}})
 USAGE = Usage(input_tokens=300, output_tokens=20)
@@ -41,7 +42,7 @@ EVENTS: list[Event] = [
             "raw_content": "```python\nprint(1)\n```",
         }
     ),
-    ToolRan(call_id="a", arguments="{}", code="print(1)", execution=printed("1\n"), observation="1 (as read)"),
+    said(ToolRan(call_id="a", arguments="{}", code="print(1)", execution=printed("1\n"), observation="1 (as read)")),
     REPLIED.model_copy(update={"turn": 2, "content": "One?", "usage": USAGE, "duration_s": 1.0}),
     Instructed(reason="nudge", text="Check it."),
     REPLIED.model_copy(update={"turn": 3, "content": "One.", "usage": USAGE, "duration_s": 1.0}),
@@ -228,7 +229,7 @@ def test_events_are_printed_whole_as_json(tmp_path: Path) -> None:
     long = ToolRan(call_id="a", arguments="{}", code="1", execution=printed("long " * 2000), observation="")
     with Transcript(tmp_path / "run") as transcript:
         for event in (EVENTS[0], REPLIED, long):
-            transcript.append(event)
+            transcript.append(said(event))
     command = [sys.executable, "-m", "agent", "show", str(tmp_path / "run"), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     printed_events = [json.loads(line) for line in done.stdout.splitlines()]

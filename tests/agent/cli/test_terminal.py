@@ -19,6 +19,7 @@ from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, StreamOu
 from tests.agent.record.test_transcript import REPLIED
 from tests.agent.record.test_verification import started
 from tests.agent.test_text import as_it_ran
+from tests.samples import said
 
 BAD = "a\x1b]0;owned\x07\x1b[2J\x9b2J\x9d0;t\x9c\x90q\x9c\u202e\u2066b\u200b"
 CODE = f"# {BAD}\rimport os\n# \x1b]0;\nimport re\n# \x07"
@@ -57,7 +58,7 @@ def hostile(directory: Path) -> Path:
     ]  # fmt: skip
     with Transcript(directory) as transcript:
         for event in events:
-            transcript.append(event)
+            transcript.append(said(event))
     (directory / "files").mkdir(exist_ok=True)
     (directory / "files" / "\x1b[2J\u202e").write_text("")
     return directory

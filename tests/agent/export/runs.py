@@ -5,24 +5,24 @@ from collections.abc import Iterable
 from agent.messages import ToolCall, Usage
 from agent.record.events import Event, ModelReplied, RunFinished, RunStarted, ToolRan
 from sandbox import Execution
-from tests.agent.test_loop import STARTED
+from tests.samples import STARTED, said
 
 
 def started(task: str = "What?") -> RunStarted:
-    return STARTED.model_copy(update={"task": task, "run_id": "20260102-030405-abcdef"})
+    return said(STARTED.model_copy(update={"task": task, "run_id": "20260102-030405-abcdef"}))
 
 
 def replied(content: str = "", *calls: ToolCall, reasoning: str = "") -> ModelReplied:
-    return ModelReplied(
+    return said(ModelReplied(
         turn=1, content=content, reasoning=reasoning, tool_calls=list(calls), finish_reason="stop", usage=Usage(),
         duration_s=1.5, attempts=[], request_sha256="ab" * 32,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def cell(code: str, execution: Execution | None, *, observation: str = "seen") -> list[Event]:
     """A turn that calls run_python, and what came of it."""
     call = ToolCall(id="call_a", name="run_python", arguments="{}")
-    ran = ToolRan(call_id="call_a", arguments="{}", code=code, execution=execution, observation=observation)
+    ran = said(ToolRan(call_id="call_a", arguments="{}", code=code, execution=execution, observation=observation))
     return [replied("", call), ran]
 
 

@@ -31,8 +31,8 @@ from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, StreamOu
 from tests.agent.export.notebooks import check_notebook
 from tests.agent.export.responses_api import check_items
 from tests.agent.export.runs import cell, finished, placed, replied, run, started
-from tests.agent.test_loop import STARTED
 from tests.golden.writing import RUNS
+from tests.samples import STARTED, said
 
 
 def test_an_unknown_format_is_refused_with_those_there_are(tmp_path: Path) -> None:
@@ -99,13 +99,13 @@ events: st.SearchStrategy[Event] = st.one_of(
               code=st.none() | hostile_text, execution=st.none() | executions, observation=hostile_text),
     st.builds(Instructed, reason=st.sampled_from(["limit", "stopped"]), text=hostile_text),
     st.builds(HistoryShortened, observations=st.lists(st.builds(Shortening, seq=st.integers(0, 9),
-              max_chars=st.integers(0, 9)), max_size=2)),
+              max_chars=st.integers(0, 9), content=hostile_text), max_size=2)),
     st.builds(Resumed, cellblock_version=hostile_text, cellblock_sha256=hashes, torn_bytes=st.integers(0, 2**53),
               different=st.lists(hostile_text, max_size=2), settings=st.just(STARTED.settings),
               limits=st.just(STARTED.limits)),
     st.builds(SandboxChanged, kind=st.sampled_from(["started", "restarted", "stopped"]), reason=hostile_text),
     st.builds(finished, st.none() | hostile_text),
-)  # fmt: skip
+).map(said)  # fmt: skip
 CHECKS: dict[str, Callable[[str], object]] = {
     "ipynb": check_notebook,
     "md": lambda text: None,

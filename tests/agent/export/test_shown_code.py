@@ -18,6 +18,7 @@ from tests.agent.cli.test_view import ARGUMENTS, CODES
 from tests.agent.export.runs import cell, replied, run
 from tests.agent.export.test_py import running
 from tests.agent.test_text import HONEST, HOSTILE, as_it_ran
+from tests.samples import said
 
 FAILED = Execution(status="error", outputs=[ErrorOutput(ename="E", evalue="e", traceback=["E: e"])])
 IN_FILES = {name: code for name, code in CODES.items() if name != "in surrogates"}
@@ -112,7 +113,7 @@ def test_lines_of_windows_stand_in_a_script_as_they_are() -> None:
 def called(arguments: str, tool: str = "f", returned: str = "x") -> list[Event]:
     call = ToolCall(id="call_a", name=tool, arguments=arguments)
     ran = ToolRan(call_id="call_a", tool=tool, arguments=arguments, code=None, execution=None, observation=returned)
-    return run([replied("", call), ran])
+    return run([replied("", call), said(ran)])
 
 
 def test_arguments_are_shown_as_they_were_given() -> None:

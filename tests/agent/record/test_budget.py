@@ -20,16 +20,17 @@ from agent.record.verification import verify
 from sandbox import DisplayData, Execution, StreamOutput
 from tests.agent.record.test_transcript import FINISHED, REPLIED
 from tests.agent.record.test_verification import started
+from tests.samples import said
 
 
 def ran(*texts: str) -> ToolRan:
     execution = Execution(status="ok", outputs=[StreamOutput(name="stdout", text=text) for text in texts])
-    return ToolRan(call_id="a", arguments="{}", code="1", execution=execution, observation="")
+    return said(ToolRan(call_id="a", arguments="{}", code="1", execution=execution, observation=""))
 
 
 def displayed(data: dict[str, Any]) -> ToolRan:
     execution = Execution(status="ok", outputs=[DisplayData(data=data)])
-    return ToolRan(call_id="a", arguments="{}", code="1", execution=execution, observation="")
+    return said(ToolRan(call_id="a", arguments="{}", code="1", execution=execution, observation=""))
 
 
 def test_a_blob_that_is_referred_to_again_and_again_is_one_clear_line(tmp_path: Path) -> None:
@@ -41,7 +42,7 @@ def test_a_blob_that_is_referred_to_again_and_again_is_one_clear_line(tmp_path: 
     with pytest.raises(TranscriptError) as raised:
         read(tmp_path)
     said = str(raised.value)
-    assert said.startswith(f"'{tmp_path / FILE_NAME}', line 1: The run makes more than 19 MiB out of ")
+    assert said.startswith(f"'{tmp_path / FILE_NAME}', line 1: The run makes more than 20 MiB out of ")
     assert said.endswith(" bytes, by referring to them again and again or by holes in files.")
 
 
@@ -204,6 +205,7 @@ ODD: dict[str, tuple[str, Any, str]] = {
     "a URL that is none": ("settings.base_url", "http://[", "settings.base_url: it must be a URL"),
     "a kind in two lines": ("type", "one\nother" * 200, "Input tag 'one other"),
     "a package in two lines": ("environment.packages", {"a\nb": 1}, "environment.packages.a b: Input should be"),
+    "items without end": ("files", [0] * 1_000_000, "files.0: Input should be a valid dictionary"),
     "a number without end": ("seq", 10**4000, "seq: "),
     "a time that is none": ("time", "now", "time: String should match pattern"),
     "a price without end": (
@@ -230,6 +232,15 @@ def test_a_value_that_no_event_has_is_one_clear_line(tmp_path: Path, case: str) 
         read(tmp_path)
     assert ("line 1: " if last == "type" else "line 1: run_started.") + words in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_names_without_end_are_one_clear_line(tmp_path: Path) -> None:
+    with Transcript(tmp_path) as transcript:
+        transcript.append(SandboxChanged(kind="started", reason="x"))
+    event = json.loads((tmp_path / FILE_NAME).read_bytes())
+    (tmp_path / FILE_NAME).write_bytes(rehashed({f"k{number}": 0 for number in range(90_000)} | event))
+    with pytest.raises(TranscriptError, match="line 1: 90000 fields do not fit"):
+        read(tmp_path)
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])

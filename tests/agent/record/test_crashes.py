@@ -17,6 +17,7 @@ from agent.record.transcript import Transcript
 from agent.record.verification import verify
 from sandbox.testing import printed
 from tests.agent.record.test_verification import started
+from tests.samples import said
 
 WRITER = """
 import sys
@@ -24,6 +25,7 @@ from pathlib import Path
 from tests.agent.record.test_crashes import large
 from agent.record.transcript import Transcript
 from tests.agent.record.test_verification import started
+from tests.samples import said
 with Transcript(Path(sys.argv[1])) as transcript:
     transcript.append(started([]))
     print("ready", flush=True)
@@ -36,7 +38,7 @@ with Transcript(Path(sys.argv[1])) as transcript:
 
 def large(number: int) -> ToolRan:
     """A cell whose output is too large for a line, and another each time."""
-    return ToolRan(call_id="a", arguments="{}", code="1", execution=printed(f"{number} " * 5000), observation="1")
+    return said(ToolRan(call_id="a", arguments="{}", code="1", execution=printed(f"{number} " * 5000), observation="1"))
 
 
 def append_all(transcript: Transcript, events: Iterable[Event]) -> None:

@@ -27,6 +27,7 @@ from sandbox.testing import printed
 from tests.agent.record.fuzz.readers import READERS, fake_model, without_engine
 from tests.agent.record.fuzz.running import make_bases, make_outside, print_of
 from tests.golden.writing import SETTINGS
+from tests.samples import said
 
 ON = Instructed(reason="stopped", text="On.")
 
@@ -44,7 +45,7 @@ def run(tmp_path: Path) -> Path:
     directory = tmp_path / "run"
     with Transcript(directory) as transcript:
         transcript.append(SandboxChanged(kind="started", reason="x"))
-        ran = ToolRan(call_id="a", arguments="{}", code="1", execution=printed("long " * 2000), observation="l")
+        ran = said(ToolRan(call_id="a", arguments="{}", code="1", execution=printed("long " * 2000), observation="l"))
         transcript.append(ran)
     (directory / FILE_NAME).write_bytes((directory / FILE_NAME).read_bytes() + b'{"torn')
     (directory / "blobs" / "more").mkdir()
@@ -119,7 +120,9 @@ def test_a_new_run_is_not_written_through_links_that_lie_there(tmp_path: Path, m
     run.mkdir()
     (run / "blobs").symlink_to(mine / "papers")
     with Transcript(run) as transcript, pytest.raises(TranscriptError, match="It is a link"):
-        transcript.append(ToolRan(call_id="a", arguments="{}", code="1", execution=printed("x" * 9000), observation=""))
+        transcript.append(
+            said(ToolRan(call_id="a", arguments="{}", code="1", execution=printed("x" * 9000), observation=""))
+        )
     assert print_of(mine) == before
 
 

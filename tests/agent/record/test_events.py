@@ -11,6 +11,7 @@ from agent.record.events import Asked, Event, Instructed, ModelReplied, RunFinis
 from agent.record.reading import read
 from agent.record.transcript import Transcript
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, StreamOutput
+from tests.samples import said
 
 TEXT = (
     st.text(st.characters(exclude_categories=[]), max_size=20)
@@ -80,5 +81,5 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
 def test_any_event_comes_back_as_it_was_recorded(tmp_path_factory: pytest.TempPathFactory, events: list[Event]) -> None:
     run = tmp_path_factory.mktemp("runs") / "run"
     with Transcript(run) as transcript:
-        recorded = [transcript.append(event) for event in events]
+        recorded = [transcript.append(said(event)) for event in events]
     assert read(run).events == recorded

@@ -12,24 +12,24 @@ from agent.endpoint.providers import PROVIDERS, ProviderName
 from agent.messages import Message, ToolCall, Usage
 from agent.record.events import Event, Instructed, ModelReplied, ModelSettings, RunStarted, ToolRan
 from agent.record.history import CACHE_MARKER, messages_of
-from tests.agent.test_loop import STARTED
+from tests.samples import STARTED, said
 
 
 def started(**settings: Any) -> RunStarted:
     values = STARTED.settings.model_dump() | settings
-    return STARTED.model_copy(update={"settings": ModelSettings(**values)})
+    return said(STARTED.model_copy(update={"settings": ModelSettings(**values)}))
 
 
 def replied(content: str, *, reasoning: str = "", arguments: str | None = None) -> ModelReplied:
     calls = [] if arguments is None else [ToolCall(id="a", name="run_python", arguments=arguments)]
-    return ModelReplied(
+    return said(ModelReplied(
         turn=1, content=content, reasoning=reasoning, tool_calls=calls, finish_reason=None, usage=Usage(),
         duration_s=0, attempts=[], request_sha256="",
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def ran(observation: str) -> ToolRan:
-    return ToolRan(call_id="a", arguments="{}", code=None, execution=None, observation=observation)
+    return said(ToolRan(call_id="a", arguments="{}", code=None, execution=None, observation=observation))
 
 
 texts = st.text(max_size=8)
@@ -116,13 +116,9 @@ def test_thinking_goes_back_where_it_is_wanted_and_nowhere_else(
     provider: ProviderName, model: str, field: str | None
 ) -> None:
     endpoint = Endpoint(base_url="http://h/v1", model=model, provider=provider)
-    events: list[Event] = [
-        started(reasoning_field=endpoint.reasoning_field),
-        replied("", reasoning="Hm.", arguments="{}"),
-        ran("1"),
-        replied("So.", reasoning=""),
-    ]
-    _, _, thought, _, plain = messages_of(events)
+    first = started(reasoning_field=endpoint.reasoning_field)
+    turns: list[Event] = [replied("", reasoning="Hm.", arguments="{}"), ran("1"), replied("So.", reasoning="")]
+    _, _, thought, _, plain = messages_of([first, *(said(turn, first.settings) for turn in turns)])
     assert {name: thought[name] for name in ("reasoning_content", "reasoning") if name in thought} == (
         {field: "Hm."} if field else {}
     )

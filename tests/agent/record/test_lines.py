@@ -14,6 +14,7 @@ from agent.record.directory import Directory
 from agent.record.events import SCHEMA_VERSION, Event, ToolRan
 from agent.record.lines import LARGE_JSON_CHARS, LARGE_TEXT_CHARS, encode, own_sha256, parse
 from sandbox import DisplayData, Execution
+from tests.samples import said
 
 KEYS = st.sampled_from(["$text", "$json", "$$text", "$$$json", "text", "$", "$other", "a"])
 JSON = st.recursive(
@@ -25,7 +26,7 @@ JSON = st.recursive(
 
 def displayed(data: dict[str, Any]) -> ToolRan:
     execution = Execution(status="ok", outputs=[DisplayData(data=data)])
-    return ToolRan(call_id="a", arguments="{}", code="1", execution=execution, observation="")
+    return said(ToolRan(call_id="a", arguments="{}", code="1", execution=execution, observation=""))
 
 
 def decoded(line: bytes, blobs: Blobs) -> Event:

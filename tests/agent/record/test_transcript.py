@@ -9,8 +9,18 @@ import pytest
 
 from agent import TranscriptError, Usage, read_run
 from agent.messages import Reply
-from agent.record.events import EVENT, Instructed, ModelReplied, RunFinished, RunStarted, SandboxChanged, ToolRan
+from agent.record.events import (
+    EVENT,
+    SCHEMA_VERSION,
+    Instructed,
+    ModelReplied,
+    RunFinished,
+    RunStarted,
+    SandboxChanged,
+    ToolRan,
+)
 from agent.record.transcript import FILE_NAME, Transcript, read
+from tests.samples import said
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -18,23 +28,25 @@ FINISHED = RunFinished(
     outcome="answered", answer="42", error=None, usage=Usage(), cost=None, duration_s=1.0, artifacts=[]
 )
 
-REPLIED = ModelReplied(
-    turn=1,
-    content="",
-    reasoning="",
-    tool_calls=[],
-    finish_reason="stop",
-    usage=Usage(),
-    duration_s=0,
-    attempts=[],
-    request_sha256="",
+REPLIED = said(
+    ModelReplied(
+        turn=1,
+        content="",
+        reasoning="",
+        tool_calls=[],
+        finish_reason="stop",
+        usage=Usage(),
+        duration_s=0,
+        attempts=[],
+        request_sha256="",
+    )
 )
 
 
 def write(directory: Path) -> bytes:
     with Transcript(directory, clock=lambda: NOON) as transcript:
         transcript.append(SandboxChanged(kind="started", reason="x"))
-        transcript.append(ToolRan(call_id="a", arguments="{", code=None, execution=None, observation="no"))
+        transcript.append(said(ToolRan(call_id="a", arguments="{", code=None, execution=None, observation="no")))
         transcript.append(FINISHED)
     return (directory / FILE_NAME).read_bytes()
 
@@ -116,7 +128,7 @@ def test_an_old_transcript_is_read_as_the_current_schema() -> None:
     started, *_, ran, _, _ = recorded.events
     assert isinstance(started, RunStarted)
     assert isinstance(ran, ToolRan)
-    assert (recorded.schema_version, started.schema_version) == (1, 2)
+    assert (recorded.schema_version, started.schema_version) == (1, SCHEMA_VERSION)
     assert ran.observation.startswith("Number of rows with price above 100: 2\n")
     assert recorded.finished is not None
     with pytest.raises(TranscriptError, match="has an old schema version: it can be read, and not resumed"):
@@ -125,11 +137,11 @@ def test_an_old_transcript_is_read_as_the_current_schema() -> None:
 
 def test_a_newer_schema_version_is_refused_with_what_reads_it(tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
-    path.write_text('{"type": "run_started", "schema_version": 3, "cellblock_version": "0.9.0"}\n')
+    path.write_text('{"type": "run_started", "schema_version": 4, "cellblock_version": "0.9.0"}\n')
     with pytest.raises(TranscriptError) as raised:
         read(path)
     assert str(raised.value) == (
-        f"'{path}' has schema version 3; this Cellblock reads versions up to 2. "
+        f"'{path}' has schema version 4; this Cellblock reads versions up to 3. "
         "It was written by Cellblock 0.9.0, which reads it."
     )
 

@@ -34,6 +34,7 @@ from agent.record.verification import Verdict, verify
 from sandbox import Policy
 from sandbox.testing import printed
 from tests.agent.record.test_transcript import GOLDEN
+from tests.samples import said
 
 TOOL = {"type": "function", "function": {"name": "run_python"}}
 GIVEN = b"name,price\na,50\n"
@@ -41,35 +42,39 @@ GIVEN = b"name,price\na,50\n"
 
 def started(files: list[GivenFile]) -> RunStarted:
     none = {"backend": "none", "engine": "none", "runtime": "none", "image": "none", "image_id": "none"}
-    return RunStarted(
-        cellblock_version="0",
-        run_id="run",
-        task="How many?",
-        files=files,
-        settings=ModelSettings(
-            model="m", base_url="u", temperature=None, top_p=None, max_output_tokens=None, seed=None
-        ),
-        tools=[TOOL],
-        system_prompt="You run Python.",
-        limits=Limits(),
-        environment=Environment(python="3", packages={}, policy=Policy(), **none),
+    return said(
+        RunStarted(
+            cellblock_version="0",
+            run_id="run",
+            task="How many?",
+            files=files,
+            settings=ModelSettings(
+                model="m", base_url="u", temperature=None, top_p=None, max_output_tokens=None, seed=None
+            ),
+            tools=[TOOL],
+            system_prompt="You run Python.",
+            limits=Limits(),
+            environment=Environment(python="3", packages={}, policy=Policy(), **none),
+        )
     )
 
 
 def reply(transcript: Transcript, turn: int, tools: list[str]) -> ModelReplied:
     offered = [TOOL] if tools else []
-    return ModelReplied(
-        turn=turn,
-        content="One.",
-        reasoning="",
-        tool_calls=[],
-        finish_reason="stop",
-        usage=Usage(),
-        duration_s=1,
-        attempts=[],
-        request_sha256=request_sha256(messages_of(transcript.events), offered),
-        tools=tools,
-        raw=transcript.keep_chunks([json.dumps({"choices": [], "turn": turn})], Reply()),
+    return said(
+        ModelReplied(
+            turn=turn,
+            content="One.",
+            reasoning="",
+            tool_calls=[],
+            finish_reason="stop",
+            usage=Usage(),
+            duration_s=1,
+            attempts=[],
+            request_sha256=request_sha256(messages_of(transcript.events), offered),
+            tools=tools,
+            raw=transcript.keep_chunks([json.dumps({"choices": [], "turn": turn})], Reply()),
+        )
     )
 
 
@@ -87,7 +92,7 @@ def run(tmp_path: Path) -> Path:
         transcript.append(started([GivenFile(**named("prices.csv", transcript.keep_file(given)))]))
         transcript.append(SandboxChanged(kind="started", reason="x"))
         transcript.append(reply(transcript, 1, ["run_python"]))
-        ran = ToolRan(call_id="a", arguments="{}", code="1", execution=printed("long " * 2000), observation="l")
+        ran = said(ToolRan(call_id="a", arguments="{}", code="1", execution=printed("long " * 2000), observation="l"))
         transcript.append(ran)
         transcript.append(reply(transcript, 2, []))
         (directory / "files" / "in").mkdir(parents=True)
@@ -124,7 +129,10 @@ def test_a_run_of_the_first_schema_version_is_verified_by_its_own_rules(tmp_path
     run = Path(shutil.copytree(GOLDEN / "v1", tmp_path / "run"))
     verdict = verify(run)
     assert without_notes(verdict) == ("whole", [])
-    assert verdict.notes == ["Schema version 1 keeps no copy of the files that were given."]
+    assert verdict.notes == [
+        "The requests are not recomputed: schema version 1 does not hold their messages.",
+        "Schema version 1 keeps no copy of the files that were given.",
+    ]
     text = (run / FILE_NAME).read_text()
     (run / FILE_NAME).write_text(text.replace("prices.csv", "Prices.csv", 1))
     assert verify(run).problems[0].startswith("line 2: previous_sha256 is ")
@@ -204,7 +212,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         "line 7: 1 bytes stand behind the end of the run.",
     ),
     "a version that it is not": (
-        lambda run: rewrite(run, b'"schema_version":2', b'"schema_version":3'),
+        lambda run: rewrite(run, b'"schema_version":3', b'"schema_version":2'),
         "line 1: The SHA-256 of the line is ",
     ),
     "a given file": (
@@ -280,9 +288,9 @@ def test_each_event_is_read_once_for_all_requests(tmp_path: Path, monkeypatch: p
             transcript.append(reply(transcript, turn, []))
     read: list[int] = []
 
-    def noted(event: Event, settings: ModelSettings | None) -> list[Message]:
+    def noted(event: Event) -> list[Message]:
         read.append(event.seq)
-        return parts_of(event, settings)
+        return parts_of(event)
 
     monkeypatch.setattr(requests, "parts_of", noted)
     assert verify(tmp_path / "run").problems == []

@@ -8,12 +8,12 @@ from agent.cli.limit_options import _flag as flag_of_limit
 from agent.cli.options import policy_options
 from agent.errors import UsageError
 from agent.limits import Limits
-from agent.record.events import RunStarted
 from agent.record.transcript import Transcript, read
 from agent.replay.narrowing import FORMER_USER, RULES, narrowed, narrowed_limits
 from sandbox import Policy
 from tests.golden.scenarios import SCENARIOS
 from tests.golden.writing import started
+from tests.samples import said
 
 ID = "sha256:" + "ab" * 32
 OWN = "cellblock/python:0123456789ab"
@@ -55,7 +55,7 @@ def recorded(tmp_path: Path, policy: dict[str, object] | None = None, *, tag: st
     first = started(SCENARIOS["plain"])
     environment = first.environment.model_copy(update={"policy": Policy.model_validate(policy or {}), "image": tag})
     with Transcript(tmp_path / "run") as transcript:
-        transcript.append(RunStarted(**dict(first.model_copy(update={"environment": environment}))))
+        transcript.append(said(first.model_copy(update={"environment": environment})))
     return tmp_path / "run"
 
 

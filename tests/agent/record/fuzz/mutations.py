@@ -110,6 +110,9 @@ def text_blob(run: Path, chance: Random) -> Json:
         b"$",
         b"[",
         b"&lt;",
+        b"\0",
+        b"\x7f",
+        "\u202e".encode(),
     ]
     piece = chance.choice(pieces)
     return {"$text": put_blob(run, chance.choice([png, b"<svg" + piece * 1000, piece * (MIB // len(piece))]))}
@@ -159,6 +162,9 @@ def odd_value(run: Path, chance: Random) -> Json:
         },
         lambda: chance.choice(["9999-99-99T99:99", "now", "2026-01-01T00:00:00", "a", "2026"]),
         lambda: [0] * chance.choice([10, 100_000]),
+        lambda: Raw("[" + chance.choice(["0,", "{},", "[],", '"",']) * 900_000 + "0]"),
+        lambda: Raw("{" + "".join(f'"k{number}":0,' for number in range(chance.choice([99_000, 200_000]))) + '"k":0}'),
+        lambda: {"$json": put_blob(run, b"[" + chance.choice([b"0,", b"{},", b"[],"]) * 5_000_000 + b"0]")},
     ]
     return chance.choice(makers)()
 
@@ -425,6 +431,31 @@ def large_outputs(run: Path, chance: Random) -> None:
     write_lines(run, chained(lines, bodies))
 
 
+def crowd(run: Path, chance: Random) -> None:
+    """Let one event stand there thousands of times, or let the history be shortened as often."""
+    if not (lines := read_lines(run)):
+        return
+    place, times = chance.randrange(1, len(lines) + 1), chance.choice([100, 3_000, 20_000])
+    shortened = '{"type":"history_shortened","observations":[%s]}'
+    cut = chance.choice(["", '{"seq":2,"max_chars":1,"content":"x"}', '{"seq":3,"max_chars":1,"content":"x"}'])
+    changed = '{"type":"sandbox","kind":"started","reason":"x"}'
+    bodies = [shortened % cut, changed, lines[min(place, len(lines) - 1)].decode("utf-8", "replace")]
+    with suppress(ValueError, RecursionError, AttributeError):
+        event = json.loads(chance.choice(bodies))
+        before, after = lines[:place], [json.loads(line) for line in lines[place:]]
+        events = [{"time": "", **event}] * times + after
+        placed = enumerate(events, start=place)
+        made = {number: dumped(_placed(event, number)) for number, event in placed}
+        write_lines(run, chained(before + [b"{}\n"] * len(events), made))
+
+
+def _placed(event: Json, number: int) -> Json:
+    return {name: value for name, value in event.items() if name != "sha256"} | {
+        "seq": number,
+        "previous_sha256": "@PREVIOUS@",
+    }
+
+
 def mutate(run: Path, outside: Path, chance: Random) -> list[str]:
     """Change a run directory, and say how."""
     changes: dict[str, Callable[[], None]] = {
@@ -436,8 +467,9 @@ def mutate(run: Path, outside: Path, chance: Random) -> list[str]:
         "swapped": lambda: swap_files(run, chance),
         "chunks": lambda: bomb_reply(run, chance),
         "large": lambda: large_outputs(run, chance),
+        "crowded": lambda: crowd(run, chance),
     }
-    names = chance.choices(list(changes), weights=[8, 3, 3, 4, 3, 1, 1, 1], k=chance.choice([1, 1, 1, 2, 3]))
+    names = chance.choices(list(changes), weights=[8, 3, 3, 4, 3, 1, 1, 1, 0.3], k=chance.choice([1, 1, 1, 2, 3]))
     for name in names:
         changes[name]()
     return names

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.calls.pycode import first_python, is_program, literal, parsed, same_lines, tidy, unescaped, without_entities
+from agent.pycode import first_python, is_program, literal, parsed, same_lines, tidy, unescaped, without_entities
 
 TIDIED = {
     "windows newlines": ("a\r\nb", "a\nb"),

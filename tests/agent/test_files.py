@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.record.artifacts import MAX_ARTIFACTS, Artifacts, collect_artifacts
+from agent.files import MAX_ARTIFACTS, Artifacts, collect_artifacts
 from agent.record.transcript import Transcript
 from sandbox import FileInfo, Launcher, Policy, Session
 

@@ -1,0 +1,54 @@
+"""The messages of a run, as they are sent and recorded.
+
+A model that calls natively reads each output as a `tool` message. One that is asked for ```python blocks reads its own
+calls as such blocks, and each output as a `user` message.
+"""
+
+import json
+from textwrap import indent
+
+from agent.calls.toolcalls import canonical
+from agent.messages import Message
+from agent.prompting.nudging import calls_for_code, calls_for_precision
+from agent.prompting.words import INSTRUCTION, OBSERVATION
+from agent.record.events import Asked, GivenFile, ModelReplied, ModelSettings, RunStarted, ToolRan
+
+
+def question_message(asked: RunStarted | Asked, settings: ModelSettings) -> Message:
+    """The task and the files that lie ready for it. In fenced mode, it asks for a code block if the task needs code."""
+    parts = [asked.task]
+    if asked.files:
+        parts.append("\n".join(["Files:", *map(_listed, asked.files)]))
+    if settings.calls == "fenced" and calls_for_code(asked.task, has_files=bool(asked.files)):
+        parts.append(INSTRUCTION["write_precisely" if calls_for_precision(asked.task) else "write"])
+    return {"role": "user", "content": "\n\n".join(parts)}
+
+
+def reply_message(replied: ModelReplied, settings: ModelSettings) -> Message:
+    """The model's own reply, as later requests repeat it: each call with arguments that are JSON."""
+    calls = list(map(canonical, replied.tool_calls))
+    message: Message = {"role": "assistant", "content": replied.content}
+    if settings.reasoning_field and replied.reasoning:
+        message[settings.reasoning_field] = replied.reasoning
+    if settings.calls == "fenced":
+        codes = [json.loads(call.arguments).get("code") for call in calls]
+        fences = [f"```python\n{code}\n```" for code in codes if code]
+        return message | {"content": "\n\n".join(part for part in (replied.content, *fences) if part)}
+    if calls:
+        message["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in calls
+        ]
+    return message
+
+
+def observation_message(ran: ToolRan, settings: ModelSettings) -> Message:
+    """What the model is told about one of its calls."""
+    if settings.calls == "fenced":
+        return {"role": "user", "content": OBSERVATION["output"].format(text=ran.observation)}
+    return {"role": "tool", "tool_call_id": ran.call_id, "content": ran.observation}
+
+
+def _listed(file: GivenFile) -> str:
+    line = f"- /workspace/{file.name} ({file.size_bytes} bytes)"
+    return f"{line}, which begins:\n{indent(file.head, '    ')}" if file.head else line

@@ -1,0 +1,12 @@
+"""Which prompts a run is made with."""
+
+import hashlib
+from importlib.resources import files as package_files
+
+SOURCES = ("fenced.md", "native.md", "words.py")
+
+
+def prompts_sha256() -> str:
+    """One hash over everything that Cellblock says to a model by itself."""
+    folder = package_files("agent.prompting")
+    return hashlib.sha256(b"\0".join(folder.joinpath(name).read_bytes() for name in SOURCES)).hexdigest()
