@@ -559,8 +559,6 @@ class Checkup:
             async with self._turn:
                 self._tell(MARK_BEGUN, request_id)
                 await self._execute(stream, ident, request)
-        except Exception:  # such as from a traceback of the user's own that is no text: the reply is lost, not the cell
-            self._kernel.session.send(stream, "execute_reply", {"status": "error"}, parent=request, ident=ident)
         finally:
             self._running = asyncio.create_task(self._check(request_id))
 
@@ -660,11 +658,18 @@ def run_kernel(birth: Birth, late: LateThreads, console: Console) -> None:
     app.shell.events.register("pre_run_cell", late.on_cell_start)
     app.shell.events.register("post_run_cell", late.on_cell_end)
     app.shell.events.register("post_run_cell", console.on_cell_end)
+    show = app.shell._showtraceback
+    app.shell._showtraceback = lambda kind, error, lines: show(kind, error, text_lines(lines))
     app.session.pack = partial(pack_message, limit_bytes=message_limit_bytes())
     Checkup(app.kernel, console, MarkingSender(app.session, birth), birth)
     os.write(birth.ready, b"r")
     os.close(birth.ready)
     app.start()
+
+
+def text_lines(lines: Any) -> list[str]:
+    """A traceback as text: one of the user's own may be anything, and the kernel's reply would be lost with it."""
+    return [str(line) for line in (lines if isinstance(lines, list | tuple) else [lines])]
 
 
 def pack_message(value: Any, limit_bytes: int) -> bytes:
