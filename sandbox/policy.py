@@ -26,6 +26,8 @@ ALIKE = {"TZ": "UTC", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": 
 """What makes any two runs more alike and costs nothing."""
 THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "BLIS", "VECLIB")
 """Libraries that add up in another order on more threads than one, as their variables name them."""
+FRAME_COST_BYTES = 64
+"""What a frame counts for beside its payload: a flood of empty ones has its bound as well."""
 MAX_ENVIRONMENT_BYTES = 128 * 1024
 """What Linux takes as one string of an environment (MAX_ARG_STRLEN, execve(2)); here all strings share it."""
 
@@ -189,4 +191,6 @@ class Policy(BaseModel):
     @property
     def max_cell_bytes(self) -> int:
         """More than this from one cell means that the guest no longer keeps to its limits."""
-        return 2 * (self.stream_head_bytes + self.stream_tail_bytes) + self.rich_bytes + 64 * MIB
+        most_frames = 2 * self.stream_head_bytes + self.rich_bytes // 28  # each of one byte, or of the least output
+        beside_bytes = max(64 * MIB, 32 * MIB + FRAME_COST_BYTES * most_frames)  # errors, and what frames cost
+        return 2 * (self.stream_head_bytes + self.stream_tail_bytes) + self.rich_bytes + beside_bytes
