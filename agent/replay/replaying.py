@@ -97,9 +97,10 @@ async def replay(
     narrow = policy_of(recorded, own, update_image=update_image).model_copy(update={"session_timeout_s": SESSION_S})
     first = await _pass(recorded, launcher, narrow, on_item, update_image=update_image)
     passes, items = [first], first.items
+    cells = {str(step.number): step for step in steps_of(recorded.events) if isinstance(step, RunCell)}
     while any(_is_open(item) for item in items) and len(passes) < MAX_REPLAYS:
         passes.append(await _pass(recorded, launcher, narrow, ignore, update_image=update_image))
-        items = [_looked_into(item, recorded, passes) for item in items]
+        items = [_looked_into(item, recorded, cells, passes) for item in items]
     return Replay(items, _changes(recorded, first))
 
 
@@ -191,19 +192,18 @@ def _has_all_files(recorded: Recorded) -> bool:
     )
 
 
-def _looked_into(item: Item, recorded: Recorded, passes: list[_Pass]) -> Item:
+def _looked_into(item: Item, recorded: Recorded, cells: dict[str, RunCell], passes: list[_Pass]) -> Item:
     """The item with its explanation, where the replays give one."""
     place = (item.kind, item.name)
     replays = [done.shown[place] for done in passes if place in done.shown]
-    if not _is_open(item) or not is_chance(_shown_recorded(item, recorded), replays):
+    if not _is_open(item) or not is_chance(_shown_recorded(item, recorded, cells), replays):
         return item
     return replace(item, comparison=replace(item.comparison, why=CHANCE))
 
 
-def _shown_recorded(item: Item, recorded: Recorded) -> Shown:
+def _shown_recorded(item: Item, recorded: Recorded, cells: dict[str, RunCell]) -> Shown:
     if item.kind == "cell":
-        steps = (step for step in steps_of(recorded.events) if isinstance(step, RunCell))
-        step = next(step for step in steps if str(step.number) == item.name)
+        step = cells[item.name]
         return shown(step.recorded, step.day)
     return _shown_then(recorded, item.name, "")
 
