@@ -2,9 +2,11 @@
 
 import os
 import resource
+import signal
 import sys
 
 from agent.streams import clean_standard_streams
+from agent.termination import TERMINATED, Termination
 
 INTERRUPTED = 130
 ENVIRONMENT = 3
@@ -19,6 +21,8 @@ def main() -> None:
     if not may_open_files():
         sys.exit(ENVIRONMENT)
     clean_standard_streams()
+    termination = Termination()
+    signal.signal(signal.SIGTERM, termination)
     try:
         from agent.cli.main import command_line  # noqa: PLC0415
 
@@ -26,7 +30,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("cellblock: interrupted\n")
         code = INTERRUPTED
-    sys.exit(code)
+    sys.exit(TERMINATED if termination.has_come and code == INTERRUPTED else code)
 
 
 def open_closed_streams() -> None:

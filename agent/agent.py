@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import shlex
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from copy import copy
@@ -25,7 +26,7 @@ from agent.loop.result import RunResult
 from agent.loop.streaming import stream
 from agent.messages import Cost, Usage
 from agent.pricing import Prices, cost_of, read_prices
-from agent.progress import Progress, TurnEnded, Waiting
+from agent.progress import Noted, Progress, TurnEnded, Waiting
 from agent.record.events import ModelReplied, ModelSettings, ReplyCut
 from agent.record.redaction import Redactor
 from agent.record.transcript import read, utc_now
@@ -139,14 +140,15 @@ class Agent:
         A record may be a stranger's. Its policy narrows yours and widens it nowhere; so do its limits, except those
         that you set. Its URL is asked only if `base_url` or the environment names it. Without `api_key`, the
         environment has the key for the endpoint, as it would for a new run. Raises TranscriptError, and UsageError for
-        a URL, a network or an image that nothing of yours names, and if `tools` are not the functions that the run had.
+        a URL, a network or an image that nothing of yours names, for a limit on cost without prices of your own (a
+        record cannot say what your money buys), and if `tools` are not the functions that the run had.
         """
         recorded = read(Path(run))
         started, settings = recorded.started, recorded.started.settings
         agent = cls(
             model=_model_of(settings, base_url, api_key),
             sampling=sampling_of(settings),
-            prices=prices or started.prices,
+            prices=prices if prices or (limits and limits.max_cost) else started.prices,
             policy=narrowed(recorded, policy or Policy()).policy,
             limits=narrowed_limits(started.limits, limits or Limits())[0],
             tools=tools,
@@ -175,14 +177,22 @@ class Agent:
         Its cells are run again in a new sandbox and compared with the record; a call that has no answer is run, and
         the loop goes on, in the same run directory. The limits count anew. Raises what `run` and `recorded_in` raise,
         UsageError for a run that is answered, TranscriptError for one that is being written, and ResumeError where a
-        cell gives something else now, unless by `force`.
+        cell gives something else now, unless by `force`. `on_progress` hears a `Noted` for each wish of the record that
+        is not granted.
         """
         agent = cls.recorded_in(
             run, api_key=api_key, prices=prices, limits=limits, tools=tools, policy=policy, base_url=base_url
         )
-        finished = read(Path(run)).finished
-        if finished is not None and finished.outcome == "answered":
-            raise UsageError(f"The run {str(run)!r} is answered; nothing is left to do.", mend=f"cellblock show {run}")
+        recorded = read(Path(run))
+        if recorded.finished is not None and recorded.finished.outcome == "answered":
+            raise UsageError(
+                f"The run {str(run)!r} is answered; nothing is left to do.",
+                mend=f"cellblock show {shlex.quote(str(run))}",
+            )
+        for note in narrowed(recorded, policy or Policy()).notes:
+            on_progress(Noted(note))
+        for note in narrowed_limits(recorded.started.limits, limits or Limits())[1]:
+            on_progress(Noted(note))
         async with agent.session(resume=run, force=force, on_progress=on_progress) as session:
             return await session.go_on()
 

@@ -1,10 +1,14 @@
 """What secrets look like: variables named for them, the credentials in addresses, and known kinds of keys."""
 
+import base64
+import json
 import re
-from collections.abc import Mapping
-from urllib.parse import parse_qsl, unquote, urlsplit
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit, urlunsplit
 
 REDACTED = "[redacted]"
+MIN_SECRET_CHARS = 8
+"""Shorter secrets are not looked for: too many words would be one."""
 
 _SECRET_NAME = re.compile(r"(?:key|token|password|passwd|passphrase|secret|credential|auth)s?$", re.IGNORECASE)
 _CLIENT_SECRETS = (
@@ -42,6 +46,12 @@ def secrets_in_url(url: str) -> set[str]:
     return {form for secret in found if secret for form in (secret, unquote(secret))}
 
 
+def bare_url(url: str) -> str:
+    """An address without the credentials that it may carry: without user, query and fragment."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
 def secrets_among(variables: Mapping[str, str]) -> set[str]:
     """The values of those variables whose names say that they are secrets, and the credentials in other values."""
     named = {value for name, value in variables.items() if _SECRET_NAME.search(name)}
@@ -60,3 +70,35 @@ def without_credentials(text: str) -> str:
     for pattern in _CREDENTIALS:
         text = pattern.sub(rf"\g<1>{REDACTED}", text)
     return text
+
+
+def forms_of(secrets: Iterable[str]) -> list[str]:
+    """The forms in which secrets usually travel, the longest first."""
+    forms = {form for secret in secrets if len(secret) >= MIN_SECRET_CHARS for form in _forms(secret)}
+    return sorted(forms, key=len, reverse=True)
+
+
+def without(forms: Sequence[str], text: str) -> str:
+    """The text without any of these forms."""
+    for form in forms:
+        if form in text:
+            text = text.replace(form, REDACTED)
+    return text
+
+
+def _forms(secret: str) -> set[str]:
+    """A secret as it stands in text, Python, JSON, an address, and the header of HTTP's basic authentication."""
+    forms = {secret, *_literals(secret)}
+    for _ in range(2):  # JSON often holds JSON
+        forms |= {json.dumps(form, ensure_ascii=is_ascii)[1:-1] for form in forms for is_ascii in (False, True)}
+    basic = base64.b64encode(secret.encode()).decode().rstrip("=")
+    return forms | {quote(secret, safe=""), quote(secret), quote_plus(secret), basic}
+
+
+def _literals(secret: str) -> Iterator[str]:
+    """A secret within Python's literals, which escape a quote where the text has one of the other kind as well."""
+    for end in ("", '"'):
+        last = -1 - len(end)
+        yield repr(secret + end)[1:last]
+        yield ascii(secret + end)[1:last]
+        yield repr((secret + end).encode())[2:last]

@@ -18,6 +18,7 @@ CellblockError
 """
 
 import errno
+import shlex
 from pathlib import Path
 
 from agent.messages import Attempt
@@ -80,9 +81,9 @@ class TranscriptError(AgentError):
         """One for a directory that the system does not let be written."""
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         look = (
-            f"df -h {directory.parent}"
+            f"df -h {shlex.quote(str(directory.parent))}"
             if is_full
-            else f"ls -ld {directory if directory.exists() else directory.parent}"
+            else f"ls -ld {shlex.quote(str(directory if directory.exists() else directory.parent))}"
         )
         return cls(f"Cannot write {what} {str(directory)!r}: {error.strerror}.", mend=look)
 

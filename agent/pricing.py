@@ -5,6 +5,7 @@ provider finds in its context cache by itself costs 20 %, what a marker finds th
 unless the table says otherwise. A reply without thinking is billed without it, whatever the mode.
 """
 
+import shlex
 import tomllib
 from collections.abc import Iterable
 from decimal import Decimal
@@ -123,7 +124,7 @@ def total_cost(costs: Iterable[Cost | None]) -> Cost | None:
 
 def read_prices(path: Path) -> Prices:
     """Read a table. Raises UsageError with the file and the line or the key that is wrong."""
-    mend = f"cat {path}"
+    mend = f"cat {shlex.quote(str(path))}"
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
     except OSError as error:

@@ -6,7 +6,7 @@ Code and the arguments of calls go through `visible`, which drops nothing. What 
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 _PAYLOAD = r"[^\x07\x1b\n\x80-\x9f]*"  # it ends with its line: one without an end takes nothing else away
 _SEQUENCES = re.compile(
@@ -23,12 +23,18 @@ _ACTING = re.compile(
     r"\xad\u180e\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb"  # not seen; joiners and variations stay
     r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]"
 )
-_NOT_PLAIN_ASCII = re.compile(r"\r\n?|<U\+|[^\t\n\x20-\x7e]+")
+_PIECES = re.compile(r"\r\n?|<U\+|(?:[^\r<]|<(?!U\+)){1,4096}+")
 _BLANK = re.compile(
     r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 """What is not seen although Python calls it printable."""
+_MARKS = frozenset(("Mn", "Me"))
 NAMED = "<U+{:04X}>"
+MAX_NAMES_CHARS = 1 << 20
+"""What names add to a code at most: a name takes eight times the place of its character."""
+_CUT_BEGIN = "\n<U+…"
+_CUT = _CUT_BEGIN + " {count} characters are left out here; the record of the run has them all>\n"
+BLOCK_CHARS = 1 << 16
 MAX_MARKS = 4
 """Combining marks on one character of code; more of them cover other lines."""
 
@@ -44,33 +50,74 @@ def encodable(text: str) -> str:
 def plain(text: str) -> str:
     """The text as a terminal would leave it: nothing that acts or hides, and a line rewritten by `\\r` once."""
     lines = _LINE_BREAKS.sub("\n", _SEQUENCES.sub("", text).replace("\r\n", "\n")).split("\n")
-    return "\n".join(_ACTING.sub("", line.rstrip("\r").rpartition("\r")[2]) for line in lines)
+    return "\n".join(_replaced(line.rstrip("\r").rpartition("\r")[2], lambda _: "") for line in lines)
 
 
 def visible(code: str) -> str:
     """Code exactly as it ran: each character that is not seen as what it is stands as `<U+001B>`.
 
     A `<U+` of the code itself is `<U+003C>U+`. Python ends a line at `\\r`, so a line ends here behind `<U+000D>` too;
-    `\\r\\n` is `<U+000D><U+000A>` and the end of the line.
+    `\\r\\n` is `<U+000D><U+000A>` and the end of the line. Code in which names take more than MAX_NAMES_CHARS is cut
+    with a line that says so, and that nothing in the code can look like.
     """
-    return _NOT_PLAIN_ASCII.sub(_seen, code)
+    return "".join(_shown(code))
 
 
-def _seen(match: re.Match[str]) -> str:
-    found = match[0]
-    if found == "<U+":
-        return f"{_named('<')}U+"
-    if found.startswith("\r"):
-        return "".join(map(_named, found)) + "\n"
-    return "".join(_seen_characters(found))
+def is_cut(shown: str) -> bool:
+    """Whether `visible` has left out the end of a code."""
+    return _CUT_BEGIN in shown
 
 
-def _seen_characters(text: str) -> Iterator[str]:
+def hides(code: str) -> bool:
+    """Whether code holds what is not seen as what it is; the ends of Windows' lines aside."""
+    return any(seen != piece and piece not in ("\r\n", "<U+") for piece, seen in _seen_pieces(code))
+
+
+def _shown(code: str) -> Iterator[str]:
+    place = names_chars = 0
+    for piece, seen in _seen_pieces(code):
+        yield seen
+        place += len(piece)
+        names_chars += len(seen) - len(piece)
+        if names_chars > MAX_NAMES_CHARS and place < len(code):
+            yield _CUT.format(count=len(code) - place)
+            return
+
+
+def _seen_pieces(code: str) -> Iterator[tuple[str, str]]:
+    """Each piece of the code and what is seen of it. Pieces are short: a character alone takes 50 bytes and more."""
     marks = 0
-    for character in text:
-        marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
-        is_seen = character.isprintable() and marks <= MAX_MARKS and not _BLANK.match(character)
-        yield character if is_seen else _named(character)
+    for match in _PIECES.finditer(code):
+        piece = match[0]
+        if piece == "<U+":
+            marks, seen = 0, f"{_named('<')}U+"
+        elif piece.startswith("\r"):
+            marks, seen = 0, "".join(map(_named, piece)) + "\n"
+        elif _is_plain(piece):
+            marks, seen = 0, piece
+        else:
+            marks, seen = _seen(piece, marks)
+        yield piece, seen
+
+
+def _is_plain(piece: str) -> bool:
+    """Whether it is sure, without a look at each character, that all of a piece is seen."""
+    if piece.isascii():
+        return not _ACTING.search(piece)
+    is_printable = piece.replace("\n", "").replace("\t", "").isprintable()
+    return is_printable and not _BLANK.search(piece) and _MARKS.isdisjoint(map(unicodedata.category, piece))
+
+
+def _seen(piece: str, marks: int) -> tuple[int, str]:
+    """What is seen of a piece after so many combining marks, and how many stand at its end."""
+    seen: list[str] = []
+    for character in piece:
+        marks = marks + 1 if unicodedata.category(character) in _MARKS else 0
+        is_seen = character in "\n\t" or (
+            character.isprintable() and marks <= MAX_MARKS and not _BLANK.match(character)
+        )
+        seen.append(character if is_seen else _named(character))
+    return marks, "".join(seen)
 
 
 def _named(character: str) -> str:
@@ -84,12 +131,20 @@ def acts(text: str) -> bool:
 
 def harmless(text: str, named: str = NAMED) -> str:
     """The text with each character that a screen obeys, or that hides in it, as `<U+001B>`, or `named` otherwise."""
-    return _ACTING.sub(lambda match: named.format(ord(match[0])), text)
+    return _replaced(text, lambda match: named.format(ord(match[0])))
 
 
 def harmless_json(text: str) -> str:
     """JSON of the same value, in which each of these characters stands as an escape of JSON."""
-    return _ACTING.sub(lambda match: "".join(f"\\u{unit:04x}" for unit in _utf16(match[0])), text)
+    return _replaced(text, lambda match: "".join(f"\\u{unit:04x}" for unit in _utf16(match[0])))
+
+
+def _replaced(text: str, name: Callable[[re.Match[str]], str]) -> str:
+    """The text with a name for each character that acts, block by block: names apart take many times their length."""
+    if not acts(text):
+        return text
+    blocks = (text[begin : begin + BLOCK_CHARS] for begin in range(0, len(text), BLOCK_CHARS))
+    return "".join(_ACTING.sub(name, block) for block in blocks)
 
 
 def _utf16(character: str) -> Iterator[int]:

@@ -1,5 +1,6 @@
 """Checks that a user can read: is a sandbox to be had, and does its lock hold when looked at from inside?"""
 
+import shlex
 import time
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -122,4 +123,4 @@ def _within(limit: str | None, allowed: int) -> bool:
 def _mend_start(policy: Policy) -> str:
     if policy.image is None:
         return "cellblock doctor --start-timeout 300"
-    return f"docker run --rm --entrypoint python3 {policy.image} -c 'import ipykernel, jupyter_client'"
+    return f"docker run --rm --entrypoint python3 {shlex.quote(policy.image)} -c 'import ipykernel, jupyter_client'"

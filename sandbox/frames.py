@@ -9,13 +9,17 @@ import json
 import struct
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from sandbox.errors import ProtocolError
 
 LENGTHS = struct.Struct(">II")
 MAX_HEADER_BYTES = 1 << 16
 MAX_PAYLOAD_BYTES = 1 << 26
+Count = Annotated[int, Field(ge=0, le=1 << 53)]
+"""A number that every reader of JSON takes as it is."""
+Length = Annotated[int, Field(ge=0, lt=1 << 63)]
+"""The length of a file, or of a part of one, as systems count it."""
 
 
 class AnyHeader(BaseModel):
@@ -41,16 +45,16 @@ class Started(AnyHeader):
     """The kernel has been given the cell's code; before this, none of it can have run."""
 
     type: Literal["started"]
-    id: int
+    id: Count
 
 
 class _Said(AnyHeader):
     """What a cell said, and what of it was left out; the fields are those of `sandbox.execution`."""
 
-    id: int
-    omitted_bytes: NonNegativeInt = 0
-    full_text_path: str | None = None
-    full_text_bytes: NonNegativeInt = 0
+    id: Count
+    omitted_bytes: Count = 0
+    full_text_path: str | None = Field(None, max_length=4096)
+    full_text_bytes: Count = 0
 
 
 class Stream(_Said):
@@ -70,7 +74,7 @@ class Result(_Said):
     """Payload: JSON with `data` and `metadata`."""
 
     type: Literal["execute_result"]
-    execution_count: int | None = None
+    execution_count: Count | None = None
 
 
 class Error(_Said):
@@ -83,27 +87,27 @@ class Done(AnyHeader):
     """The cell is over; nothing of it follows."""
 
     type: Literal["done"]
-    id: int
+    id: Count
     status: Literal["ok", "error", "died"]
     cause: str | None = Field(max_length=100)
     state_lost: bool
-    execution_count: int | None
-    omitted_outputs: NonNegativeInt
-    omitted_output_bytes: NonNegativeInt
-    oom_kills: NonNegativeInt
+    execution_count: Count | None
+    omitted_outputs: Count
+    omitted_output_bytes: Count
+    oom_kills: Count
 
 
 class Pong(AnyHeader):
     """The answer to a ping."""
 
     type: Literal["pong"]
-    id: int
+    id: Count
 
 
 class Piece(AnyHeader):
     """What answers a request for a file."""
 
-    id: int
+    id: Count
 
 
 class Data(Piece):
@@ -116,7 +120,7 @@ class Hole(Piece):
     """A stretch of the file asked for that is zeros, and takes no room."""
 
     type: Literal["hole"]
-    size_bytes: PositiveInt
+    size_bytes: Annotated[Length, Field(gt=0)]
 
 
 class Whole(Piece):
@@ -129,15 +133,15 @@ class Working(AnyHeader):
     """An answer takes its time; it is no silence."""
 
     type: Literal["working"]
-    id: int
+    id: Count
 
 
 class File(AnyHeader):
     """A file was taken whole."""
 
     type: Literal["file"]
-    id: int
-    size_bytes: NonNegativeInt
+    id: Count
+    size_bytes: Length
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
@@ -145,21 +149,21 @@ class Files(AnyHeader):
     """Payload: JSON list of `name`, `size_bytes`, `modified_ns`, `sha256`."""
 
     type: Literal["files"]
-    id: int
+    id: Count
 
 
 class Description(AnyHeader):
     """Payload: JSON with `python`, `implementation`, `platform`, `distribution` and `packages`."""
 
     type: Literal["description"]
-    id: int
+    id: Count
 
 
 class Refused(AnyHeader):
     """The last request cannot be met."""
 
     type: Literal["refused"]
-    id: int
+    id: Count
     reason: str = Field(max_length=10_000)
 
 

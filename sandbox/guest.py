@@ -76,12 +76,18 @@ QUIET_LIMIT_S = 3.0
 FORK_PATIENCE_S = 2.0
 """How long it may take until what killed processes held is free again: numbers, and descriptors in flight."""
 MAX_MESSAGES_AT_ONCE = 100
-"""Of one channel, before others are looked at again."""
+MAX_BYTES_AT_ONCE = 1 << 20
+"""Of one channel, before the host and other channels are looked at again; the last message may go beyond."""
 MAX_RICH_WAITING = 64
 """Rich outputs that wait for their mark; what a cell sends by other ways than the kernel's never has one."""
 MAX_MESSAGE_BYTES = 1 << 26
-MESSAGE_SHARE = 32
-"""A message may be this part of the container's memory: to parse it may take twenty times its size."""
+MESSAGE_SHARE = 64
+"""A message may be this part of the container's memory: its text may take four bytes a character, and twice."""
+BYTES_PER_PART = 16
+"""For as many bytes of its limit, a message may have one part: to parse one may take a hundred bytes and more."""
+MAX_MESSAGE_PARTS = 1 << 21
+MAX_HEADERS_BYTES = 1 << 20
+"""Of all that is in a message beside its content."""
 MEMORY_LIMITS = (
     "/sys/fs/cgroup/memory.max",  # cgroup v2
     "/sys/fs/cgroup/memory/memory.limit_in_bytes",  # cgroup v1
@@ -155,11 +161,22 @@ class Host:
 
 
 MAX_LIST_BYTES = 1 << 24
-MAX_ERROR_CHARS = 1 << 20
-"""Of all tracebacks of one cell; the last may go beyond."""
+MAX_ERRORS_BYTES = 1 << 20
+"""Of all errors of one cell; the last may go beyond."""
+MAX_ERROR_BYTES = 1 << 25
+"""Of one, as it is sent."""
+MAX_TRACEBACK_LINES = 10_000
+FRAME_COST_BYTES = 64
+"""What a frame costs the host beside its payload."""
+MAX_COUNT = 1 << 53
+"""The highest number that the host takes."""
 MAX_JSON_DEPTH = 64
 MAX_JSON_PARTS = 100_000
+MAX_KINDS = 64
+"""Representations of one rich output."""
 MAX_NAME_CHARS = 256
+MAX_NAME_PARTS = 100
+"""Of a file in the workspace: folders within folders, and the file itself."""
 MAX_REASON_CHARS = 1000
 MESSAGE_ENDS_BYTES = (4096, 4096)
 """Head and tail of an exception's message, which the traceback holds as well."""
@@ -367,19 +384,28 @@ class Console:
 
     def _is_heard(self, say: Callable[[], object]) -> bool:
         """Whether something said comes to one of our streams, which hold it back meanwhile."""
+        with self.silence() as streams:
+            for stream in streams:
+                stream.was_written = False
+            try:
+                say()
+                for name in self._streams:
+                    getattr(sys, name).flush()
+            except Exception:
+                return False
+            return any(stream.was_written for stream in streams)
+
+    @contextmanager
+    def silence(self) -> Iterator[tuple["Stdout", "Stdout"]]:
+        """Hold back what this thread writes to our streams."""
         streams = (self._stdout, self._stderr)
         for stream in streams:
-            stream.tested_by, stream.was_written = threading.get_ident(), False
+            stream.tested_by = threading.get_ident()
         try:
-            say()
-            for name in self._streams:
-                getattr(sys, name).flush()
-        except Exception:
-            return False
+            yield streams
         finally:
             for stream in streams:
                 stream.tested_by = 0
-        return any(stream.was_written for stream in streams)
 
 
 def is_closed(stream: Any) -> bool:
@@ -499,6 +525,13 @@ class MarkedStderr(Stdout):
         return len(data)
 
 
+class Shown:
+    """A value that no printer of the user's is asked to print."""
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text("shown")
+
+
 class Checkup:
     """Runs a cell of its own behind each cell, on the way that every cell takes, and leaves no trace of it.
 
@@ -558,19 +591,21 @@ class Checkup:
     def _own_cell(self) -> Iterator[list[str]]:
         """The shell without callbacks and outputs of the user; gives the kinds of what would be shown.
 
-        `_oh` is the one value that the shell does not store when it shows it; here it is empty.
+        `_oh` is the one value that the shell does not store when it shows it. What the user's code still says, such as
+        a printer for every object, is held back.
         """
         shell, hook = self._kernel.shell, self._kernel.shell.displayhook
         outputs, kept = shell.user_ns["_oh"], {name: getattr(shell, name) for name in self.SWAPPED}
         own_quiet = vars(hook).get("quiet")
-        shell.user_ns["_oh"] = {}
+        shell.user_ns["_oh"] = Shown()
         shell.events = types.SimpleNamespace(trigger=lambda *_: None)
         shell.ast_node_interactivity = "last_expr"
         hook.quiet = bool  # it would look for a semicolon at the end of the user's cell
         held_back: list[str] = []
         self._sender.held_back = held_back
         try:
-            yield held_back
+            with self._console.silence():
+                yield held_back
         finally:
             self._sender.held_back = None
             shell.user_ns["_oh"] = outputs
@@ -623,11 +658,18 @@ def run_kernel(birth: Birth, late: LateThreads, console: Console) -> None:
     app.shell.events.register("pre_run_cell", late.on_cell_start)
     app.shell.events.register("post_run_cell", late.on_cell_end)
     app.shell.events.register("post_run_cell", console.on_cell_end)
+    show = app.shell._showtraceback
+    app.shell._showtraceback = lambda kind, error, lines: show(kind, error, text_lines(lines))
     app.session.pack = partial(pack_message, limit_bytes=message_limit_bytes())
     Checkup(app.kernel, console, MarkingSender(app.session, birth), birth)
     os.write(birth.ready, b"r")
     os.close(birth.ready)
     app.start()
+
+
+def text_lines(lines: Any) -> list[str]:
+    """A traceback as text: one of the user's own may be anything, and the kernel's reply would be lost with it."""
+    return [str(line) for line in (lines if isinstance(lines, list | tuple) else [lines])]
 
 
 def pack_message(value: Any, limit_bytes: int) -> bytes:
@@ -740,16 +782,17 @@ class Kernel:
         from jupyter_client.session import Session
 
         self.session = Session(key=self.key)
+        self.limit_bytes = message_limit_bytes()
         context: Any = zmq.Context.instance()
         self.shell = context.socket(zmq.DEALER)
         self.shell.linger = 0
         self.shell.rcvhwm = MESSAGES_WAITING
-        self.shell.maxmsgsize = 2 * message_limit_bytes()
+        self.shell.maxmsgsize = self.limit_bytes
         self.shell.connect(f"ipc://{self.address}-{PORTS['shell_port']}")
         self.iopub = context.socket(zmq.SUB)
         self.iopub.linger = 0
         self.iopub.rcvhwm = MESSAGES_WAITING
-        self.iopub.maxmsgsize = 2 * message_limit_bytes()
+        self.iopub.maxmsgsize = self.limit_bytes
         self.iopub.subscribe(b"")
         self.iopub.connect(f"ipc://{self.address}-{PORTS['iopub_port']}")
 
@@ -762,15 +805,30 @@ class Kernel:
         """The messages that wait on a channel; what is not signed by this kernel's key, or malformed, is dropped."""
         import zmq
 
+        left_bytes = MAX_BYTES_AT_ONCE
         for _ in range(MAX_MESSAGES_AT_ONCE):
             try:
                 parts = channel.recv_multipart(flags=1)  # NOBLOCK
             except zmq.ZMQError:  # none waits
                 return
+            size_bytes = sum(map(len, parts))
             with suppress(Exception):
-                message = self.session.deserialize(self.session.feed_identities(parts)[1])
+                message = self._parse(self.session.feed_identities(parts)[1], size_bytes)
                 if is_well_formed(message):
-                    yield message | {"size_bytes": sum(map(len, parts))}
+                    yield message | {"size_bytes": size_bytes}
+            left_bytes -= size_bytes
+            if left_bytes < 0:
+                return
+
+    def _parse(self, parts: Any, size_bytes: int) -> dict[str, Any]:
+        """A message whose signature holds. A content of too many parts is told by its size alone."""
+        content = parts[4]  # behind the signature and three headers
+        if len(content) > self.limit_bytes or size_bytes - len(content) > MAX_HEADERS_BYTES:
+            return {}
+        message: dict[str, Any] = self.session.deserialize(parts, content=False)
+        most = min(self.limit_bytes // BYTES_PER_PART, MAX_MESSAGE_PARTS)
+        is_large = count_parts(content, most) > most
+        return message | {"content": {OMITTED: len(content)} if is_large else self.session.unpack(content)}
 
     def close(self) -> None:
         for fd in (self.stdout_fd, self.stderr_fd, self.ready_fd):
@@ -779,6 +837,20 @@ class Kernel:
         for name in ("shell", "iopub"):
             if hasattr(self, name):
                 getattr(self, name).close()
+
+
+def count_parts(packed: bytes, most: int) -> int:
+    """How many parts a JSON text has, or more than `most`; what looks like one inside of a text does not count."""
+    if (parts := count_openings(packed)) <= most:
+        return parts
+    bare = packed.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if bare.count(b'"') > 4 * most:
+        return most + 1
+    return count_openings(b"".join(bare.split(b'"')[::2]))
+
+
+def count_openings(data: bytes) -> int:
+    return sum(map(data.count, (b"{", b"[", b",")))
 
 
 def is_well_formed(message: dict[str, Any]) -> bool:
@@ -1091,7 +1163,7 @@ class Merger:
 
     def _add_rich(self, message: dict[str, Any]) -> None:
         if self.cell is not None and message["parent_header"].get("msg_id") == self.cell.message_id:
-            self.cell.on_rich(message["header"]["msg_type"], message["content"])
+            self.cell.on_rich(message["header"]["msg_type"], message["content"], message["size_bytes"])
 
 
 class Cell:
@@ -1112,7 +1184,7 @@ class Cell:
         self.execution_count: int | None = None
         self.streams = {name: Stream(self, name) for name in ("stdout", "stderr")}
         self.rich_left = self.limits["rich_bytes"]
-        self.error_left = MAX_ERROR_CHARS
+        self.error_left = MAX_ERRORS_BYTES
         self.rich_omitted = 0
         self.rich_omitted_bytes = 0
         self.spools = 0
@@ -1125,14 +1197,13 @@ class Cell:
     def on_reply(self, content: dict[str, Any]) -> None:
         self.replied = True
         self.status = "ok" if content.get("status") == "ok" else "error"
-        count = content.get("execution_count")
-        self.execution_count = count if isinstance(count, int) else None
+        self.execution_count = as_count(content.get("execution_count"))
         payload = content.get("payload")
         parts = [part for part in payload if isinstance(part, dict)] if isinstance(payload, list) else []
         self.asked_exit = any(part.get("source") == "ask_exit" for part in parts)
         for page in (part.get("data") for part in parts if part.get("source") == "page"):
             if isinstance(page, dict):  # what a pager would show, such as the answer to `name?`
-                self.streams["stdout"].add(str(page.get("text/plain", "")).encode("utf-8", "replace"))
+                self.streams["stdout"].add(as_text(page.get("text/plain", "")).encode("utf-8", "replace"))
 
     def on_mark(self, kind: bytes, request_id: bytes) -> None:
         """The kernel begins a request of ours, or has looked after one whether the next will work."""
@@ -1152,51 +1223,52 @@ class Cell:
             self.idle = True
         elif kind == "stream":
             name = "stderr" if content.get("name") == "stderr" else "stdout"
-            self.streams[name].add(str(content.get("text", "")).encode("utf-8", "backslashreplace"))
+            self.streams[name].add(as_text(content.get("text", "")).encode("utf-8", "backslashreplace"))
 
-    def on_rich(self, kind: str, content: dict[str, Any]) -> None:
-        if kind == "error":
+    def on_rich(self, kind: str, content: dict[str, Any], size_bytes: int) -> None:
+        if kind == "error" and content.keys() != {OMITTED}:
             self._send_error(content)
         else:
-            self._send_rich("execute_result" if kind == "execute_result" else "display_data", content)
+            self._send_rich("execute_result" if kind == "execute_result" else "display_data", content, size_bytes)
 
-    def _send_rich(self, kind: str, content: dict[str, Any]) -> None:
-        if isinstance(left_out := content.get(OMITTED), int):
-            self.rich_omitted += 1
-            self.rich_omitted_bytes += max(0, left_out)
+    def _send_rich(self, kind: str, content: dict[str, Any], size_bytes: int) -> None:
+        if (omitted_bytes := as_count(content.get(OMITTED))) is not None:
+            self._omit(1, omitted_bytes)
             return
-        data = self._modest(as_dict(content.get("data")))
         header: dict[str, Any] = {"type": kind}
-        if kind == "execute_result" and isinstance(count := content.get("execution_count"), int):
+        if kind == "execute_result" and (count := as_count(content.get("execution_count"))) is not None:
             header["execution_count"] = count
-        if isinstance(text := data.get("text/plain"), str) and self.rich_left:
-            data["text/plain"], cut = self._cut(text, "result")
+        data = as_dict(content.get("data"))
+        modest = {str(kind): value for kind, value in data.items() if is_modest(value)}
+        if isinstance(text := modest.get("text/plain"), str) and self.rich_left:
+            modest["text/plain"], cut = self._cut(text, "result")
             header |= cut
+        packed = {kind: pack_json(kind) + b": " + pack_json(value) for kind, value in modest.items()}
+        if len(modest) < len(data):  # what was left out is not packed again only to be counted
+            known_bytes = sum(map(len, packed.values())) + header.get("omitted_bytes", 0)
+            self._omit(0, max(0, size_bytes - known_bytes))
         metadata = as_dict(content.get("metadata"))
-        payload = self._pack_bundle(data, metadata if is_modest(metadata) else {})
+        payload = self._pack_bundle(packed, metadata if is_modest(metadata) else {})
         if len(payload) > self.rich_left:
-            self.rich_omitted += 1
-            self.rich_omitted_bytes += len(payload)
+            self._omit(1, len(payload))
             return
         self.rich_left -= len(payload)
         self.send(header, payload)
 
-    def _modest(self, data: dict[Any, Any]) -> dict[str, Any]:
-        """The representations that do no harm to who parses them."""
-        for kind in [kind for kind, value in data.items() if not is_modest(value)]:
-            with suppress(RecursionError):
-                self.rich_omitted_bytes += len(pack_json(data[kind]))
-            del data[kind]
-        return {str(kind): value for kind, value in data.items()}
+    def _omit(self, outputs: int, size_bytes: int) -> None:
+        """Count what is left out; the numbers may be the kernel's."""
+        self.rich_omitted += outputs
+        self.rich_omitted_bytes = min(self.rich_omitted_bytes + size_bytes, MAX_COUNT)
 
-    def _pack_bundle(self, data: dict[str, Any], metadata: dict[str, Any]) -> bytes:
+    def _pack_bundle(self, packed: dict[str, bytes], metadata: dict[str, Any]) -> bytes:
         """The bundle, without its largest representations where the cell's allowance cannot hold them."""
-        sizes = {kind: len(pack_json(value)) for kind, value in data.items()}
-        while len(data) > 1 and sum(sizes.values()) > self.rich_left:
-            largest = max(sizes, key=lambda kind: (kind != "text/plain", sizes[kind]))
-            del data[largest]
-            self.rich_omitted_bytes += sizes.pop(largest)
-        return pack_json({"data": data, "metadata": metadata})
+        left_bytes = sum(map(len, packed.values()))
+        by_size = sorted(packed, key=lambda kind: (kind != "text/plain", len(packed[kind])))
+        while len(by_size) > 1 and (len(by_size) > MAX_KINDS or left_bytes > self.rich_left):
+            dropped_bytes = len(packed.pop(by_size.pop()))
+            left_bytes -= dropped_bytes
+            self._omit(0, dropped_bytes)
+        return b'{"data": {%s}, "metadata": %s}' % (b", ".join(packed.values()), pack_json(metadata))
 
     def _cut(self, text: str, name: str) -> tuple[str, dict[str, Any]]:
         """A text within the limits of a stream, and what a frame says about what is left out of it."""
@@ -1211,17 +1283,21 @@ class Cell:
     def _send_error(self, content: dict[str, Any]) -> None:
         lines = content.get("traceback")
         if self.error_left <= 0:
-            self.rich_omitted += 1
+            self._omit(1, 0)
             return
-        text = "\n".join(map(str, lines)) if isinstance(lines, list) else ""
+        text = "\n".join(map(as_text, lines if isinstance(lines, list) else [lines or ""]))
         traceback, cut = self._cut(text, "traceback")
-        self.error_left -= len(traceback)
         body = {
-            "ename": str(content.get("ename", ""))[:MAX_NAME_CHARS],
-            "evalue": cut_text(str(content.get("evalue", "")).encode("utf-8", "replace"), *MESSAGE_ENDS_BYTES)[0],
-            "traceback": traceback.split("\n"),
+            "ename": as_text(content.get("ename", ""))[:MAX_NAME_CHARS],
+            "evalue": cut_text(as_text(content.get("evalue", "")).encode("utf-8", "replace"), *MESSAGE_ENDS_BYTES)[0],
+            "traceback": traceback.split("\n", MAX_TRACEBACK_LINES),
         }
-        self.send({"type": "error"} | cut, pack_json(body))
+        payload = pack_json(body)
+        self.error_left -= len(payload) + FRAME_COST_BYTES
+        if len(payload) > MAX_ERROR_BYTES:
+            self._omit(1, len(payload))
+        else:
+            self.send({"type": "error"} | cut, payload)
 
     def is_owed(self) -> bool:
         """Whether the kernel is to answer without running any of the cell's code."""
@@ -1252,6 +1328,16 @@ class Cell:
 
 def as_dict(value: Any) -> dict[Any, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def as_count(value: Any) -> int | None:
+    """A number of the kernel's within the bounds that the host keeps; None where it is no number."""
+    return max(0, min(value, MAX_COUNT)) if isinstance(value, int) else None
+
+
+def as_text(value: Any) -> str:
+    """What the kernel gives where a text belongs; nothing for what is too deep or too large to be shown."""
+    return str(value) if is_modest(value) else ""
 
 
 def is_modest(value: Any) -> bool:
@@ -1298,8 +1384,18 @@ class RefusedError(Exception):
     """A request that the guest answers with a reason instead of a result."""
 
 
+def reason_for(error: Exception) -> str:
+    """Why a request was refused, in one line."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return (str(error) or type(error).__name__)[:MAX_REASON_CHARS]
+    where = "" if error.filename is None else f": {error.filename!r}"
+    return f"{error.strerror}{where}"[:MAX_REASON_CHARS]
+
+
 def workspace_path(name: str) -> str:
     """The path of a workspace file; names that leave the workspace, by `..` or by a link, are refused."""
+    if name.count("/") >= MAX_NAME_PARTS:
+        raise RefusedError(f"{name[:MAX_NAME_CHARS]!r}... has more than {MAX_NAME_PARTS} parts")
     path = os.path.normpath(os.path.join(WORKSPACE, name))
     folder = os.path.dirname(path)
     if "\0" in name or not path.startswith(WORKSPACE + "/") or os.path.realpath(folder) != folder:
@@ -1435,22 +1531,24 @@ def list_workspace(max_files: int, hashed: bool, on_work: Callable[[], None]) ->
         name = os.path.relpath(path, WORKSPACE).encode(errors="surrogateescape").decode(errors="backslashreplace")
         inode = info.st_dev, info.st_ino
         if hashed and inode not in hashes:
-            is_sparse = info.st_blocks * 512 < info.st_size
-            hashes[inode] = None if is_sparse else hash_file(path, on_work)
+            hashes[inode] = hash_file(path, on_work)
         entry = {"size_bytes": info.st_size, "modified_ns": info.st_mtime_ns, "sha256": hashes.get(inode)}
         found.append({"name": name} | entry)
     return found
 
 
 def hash_file(path: str, on_work: Callable[[], None]) -> str | None:
-    """SHA-256 of a file as it is now; None where it cannot be read."""
+    """SHA-256 of a file as it is now; None where it cannot be read, or has holes: it may be of any length then."""
     digest = hashlib.sha256()
     try:
         fd = open_regular(path)
     except (OSError, RefusedError):
         return None
     with open(fd, "rb", buffering=0):
-        for data in read_pieces(fd, sys.maxsize):
+        info = os.fstat(fd)  # a cell may have changed what was listed
+        if info.st_blocks * 512 < info.st_size:
+            return None
+        for data in read_pieces(fd, info.st_size):
             on_work()
             digest.update(data)
     return digest.hexdigest()
@@ -1651,6 +1749,7 @@ class Guest:
 
     def _on_shell(self) -> None:
         for message in self.kernel.messages(self.kernel.shell):
+            self._note_begun(message)
             parent = message["parent_header"].get("msg_id")
             if self.cell is not None and parent in self.cell.fences:
                 self.cell.on_fence()
@@ -1664,6 +1763,7 @@ class Guest:
         for message in self.kernel.messages(self.kernel.iopub):
             if not self.ready:
                 self._note_probe("iopub")
+            self._note_begun(message)
             kind = message["header"]["msg_type"]
             if kind in RICH_MESSAGES:
                 self.merger.add_rich(message)
@@ -1671,6 +1771,11 @@ class Guest:
             elif self._is_current(message) and self.cell is not None:
                 self.cell.on_iopub(kind, message["content"])
         self._finish_cell()
+
+    def _note_begun(self, message: dict[str, Any]) -> None:
+        """A message about the cell says that it has begun, where its mark is lost."""
+        if self.cell is not None and self._is_current(message):
+            self.cell.begun = True
 
     def _is_current(self, message: dict[str, Any]) -> bool:
         parent = message["parent_header"].get("msg_id")
@@ -1715,12 +1820,16 @@ class Guest:
         for header, payload in self.host.receive():
             if header["type"] not in ("data", "end"):
                 self._abandon_upload()  # its sender gave up
-            handler = getattr(self, f"_host_{header['type']}")
-            try:
-                handler(header, payload)
-            except (RefusedError, OSError, ValueError) as error:
-                reason = f"{error.strerror}: {error.filename!r}" if isinstance(error, OSError) else str(error)
-                self.host.send({"type": "refused", "id": header["id"], "reason": reason[:MAX_REASON_CHARS]})
+            self._answer(header, payload)
+
+    def _answer(self, header: dict[str, Any], payload: bytes) -> None:
+        """Do what a request asks; whatever goes wrong with it is its answer, and never the guest's end."""
+        try:
+            getattr(self, f"_host_{header['type']}")(header, payload)
+        except Exception as error:
+            if "id" not in header:  # nobody waits for an answer, and the guest cannot go on
+                raise
+            self.host.send({"type": "refused", "id": header["id"], "reason": reason_for(error)})
 
     def _host_configure(self, header: dict[str, Any], payload: bytes) -> None:
         self.limits = header["limits"]

@@ -26,6 +26,8 @@ ALIKE = {"TZ": "UTC", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": 
 """What makes any two runs more alike and costs nothing."""
 THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "BLIS", "VECLIB")
 """Libraries that add up in another order on more threads than one, as their variables name them."""
+FRAME_COST_BYTES = 64
+"""What a frame counts for beside its payload: a flood of empty ones has its bound as well."""
 MAX_ENVIRONMENT_BYTES = 128 * 1024
 """What Linux takes as one string of an environment (MAX_ARG_STRLEN, execve(2)); here all strings share it."""
 
@@ -53,6 +55,16 @@ class Variables(Mapping[str, str]):
         return repr(self._variables)
 
 
+_PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(
+    r"(?:(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?/)?"  # the host of a registry
+    rf"{_PART}(?:/{_PART})*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"  # the tag
+    r"(?:@[A-Za-z][A-Za-z0-9]*(?:[+._-][A-Za-z][A-Za-z0-9]*)*:[0-9A-Fa-f]{32,128})?"  # the digest
+)
+MAX_IMAGE_CHARS = 512
+
+
 def _check_user(user: str) -> str:
     if not re.fullmatch(r"\d{1,10}:\d{1,10}", user, re.ASCII) or max(map(int, user.split(":"))) > MAX_ID:
         raise PydanticCustomError("user", f"it must be UID:GID, two numbers of at most {MAX_ID}")
@@ -69,6 +81,12 @@ def _check_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII):
         raise PydanticCustomError("name", "it must be a name that the engine knows")
     return name
+
+
+def _check_image(image: str) -> str:
+    if len(image) > MAX_IMAGE_CHARS or not _IMAGE.fullmatch(image):
+        raise PydanticCustomError("image", "it must be the name of an image, like python:3.13 or host/name@sha256:...")
+    return image
 
 
 def _check_variable(name: str) -> str:
@@ -106,7 +124,7 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
-    image: str | None = Field(None, min_length=1)
+    image: Annotated[str, AfterValidator(_check_image)] | None = None
     """Any image with python3, ipykernel and jupyter-client; without one, Cellblock's own."""
     memory_bytes: Size = Field(2048 * MIB, ge=128 * MIB, le=PIB)
     """Memory of the container; there is no swap beyond it, and what lies in /workspace and /tmp counts."""
@@ -173,4 +191,6 @@ class Policy(BaseModel):
     @property
     def max_cell_bytes(self) -> int:
         """More than this from one cell means that the guest no longer keeps to its limits."""
-        return 2 * (self.stream_head_bytes + self.stream_tail_bytes) + self.rich_bytes + 64 * MIB
+        most_frames = 2 * self.stream_head_bytes + self.rich_bytes // 28  # each of one byte, or of the least output
+        beside_bytes = max(64 * MIB, 32 * MIB + FRAME_COST_BYTES * most_frames)  # errors, and what frames cost
+        return 2 * (self.stream_head_bytes + self.stream_tail_bytes) + self.rich_bytes + beside_bytes

@@ -17,9 +17,7 @@ from sandbox.execution import (
     Status,
     StreamOutput,
 )
-
-FRAME_COST_BYTES = 64
-"""What a frame counts for beside its payload: a flood of empty ones has its bound as well."""
+from sandbox.policy import FRAME_COST_BYTES
 
 
 class _Bundle(BaseModel):

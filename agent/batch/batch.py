@@ -22,7 +22,9 @@ from agent.batch.spending import Budget, Spending
 from agent.batch.summary import End, Summary, Tally, seconds_of
 from agent.batch.tasks import BatchTask
 from agent.batch.worker import Ran, Worker
+from agent.credentials import secrets_among
 from agent.progress import Progress, TurnEnded
+from agent.record.redaction import Redactor
 from sandbox import ImageError
 
 
@@ -52,6 +54,7 @@ class Batch:
         self.begun_s = time.monotonic()
         self._tasks = tasks
         self._agent = agent
+        self._secrets = {*agent.setup(None).secrets, *secrets_among(agent.policy.environment)}
         self._worker = worker
         self._retry_failed, self._redo = retry_failed, redo
         self._directory = BatchDirectory(directory)
@@ -210,15 +213,16 @@ class Batch:
 
     def _result(self, task: BatchTask, ran: Ran) -> TaskResult:
         prints = self._prints[task.id]
+        redactor = Redactor({*self._secrets, *secrets_among(task.policy.environment)})
         return TaskResult(
             id=task.id,
             outcome=ran.outcome,
-            answer=ran.answer,
+            answer=None if ran.answer is None else redactor.text(ran.answer),
             match=task.matches(ran.answer),
             usage=ran.usage,
             cost=ran.cost,
             duration_s=ran.duration_s,
-            error=str(ran.failure) if ran.failure else None,
+            error=redactor.words(str(ran.failure)) if ran.failure else None,
             limit=ran.limit,
             turns=ran.turns,
             retries=ran.retries,

@@ -8,6 +8,7 @@ import csv
 import hashlib
 import json
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from agent.batch.tasks import BatchTask
 from agent.errors import UsageError
 from agent.loop.files import check_files
 from agent.text import cut_middle
+from agent.validation import first_complaint
 
+MAX_SOURCE_BYTES = 256 << 20
 MAX_LINE_BYTES = 4 << 20
 MAX_SHOWN = 20
 """Bad lines that are told of one by one."""
@@ -71,6 +74,8 @@ def read_tasks(source: str, stdin: bytes = b"") -> list[BatchTask]:
     """
     name, folder = ("stdin", Path()) if source == "-" else (repr(source), Path(source).parent)
     data = stdin if source == "-" else _content(Path(source))
+    if len(data) > MAX_SOURCE_BYTES:
+        raise UsageError(f"{name} has more than {MAX_SOURCE_BYTES} bytes.", mend="split -C 200M FILE")
     complaints = Complaints(name)
     lines = list(_lines(data, name, complaints))
     filled = [(number, line) for number, line in lines if line.strip()]
@@ -111,8 +116,13 @@ def check_tasks(entries: Iterable[Entry], complaints: Complaints, folder: Path) 
 
 
 def _content(path: Path) -> bytes:
+    """At most one byte more than a source may have. Raises UsageError, also for what may have no end, like a device."""
     try:
-        return path.read_bytes()
+        kind = path.stat().st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISFIFO(kind)):
+            raise UsageError(f"The tasks {str(path)!r} are neither in a file nor in a pipe.", mend=f"ls -l {path}")
+        with path.open("rb") as file:
+            return file.read(MAX_SOURCE_BYTES + 1)
     except OSError as error:
         raise UsageError(f"Cannot read the tasks {str(path)!r}: {error.strerror}.", mend="ls") from error
 
@@ -217,7 +227,7 @@ def _with_ids(entries: Iterable[Row]) -> Iterator[Row]:
 
 def _reason(error: ValidationError) -> str:
     """The first thing that is wrong with a task, after the key that it is about."""
-    detail = error.errors(include_url=False)[0]
+    detail = first_complaint(error)
     where = ".".join(str(part) for part in detail["loc"])
     reason = detail["msg"].removeprefix("Value error, ")
     reason = reason[:1].lower() + reason[1:]
@@ -225,6 +235,8 @@ def _reason(error: ValidationError) -> str:
         return f"it has no {where!r}"
     if detail["type"] == "extra_forbidden":
         return f"there is no key {where!r}"
+    if detail["type"] in ("too_much", "too_many"):
+        return reason
     reason = KINDS.get(detail["type"], reason)
     told = f"{reason}, not {cut_middle(repr(detail['input']), 60, '…')}"
     return f"{where}: {told}" if where else told

@@ -8,6 +8,7 @@ aside under `abandoned/` when their tasks are run again. Nobody but the holder o
 import errno
 import fcntl
 import os
+import shlex
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,8 @@ from agent.messages import Usage
 from agent.record import transcript
 from agent.record.directory import Directory, write_all
 from agent.record.events import BoundedCost, BoundedUsage, Count, ModelReplied, Outcome, Seconds
+from agent.text import cut_middle
+from agent.validation import holds_at_most
 
 RESULTS = "results.jsonl"
 REPLACED = "replaced.jsonl"
@@ -32,6 +35,12 @@ TASKS = "tasks"
 ABANDONED = "abandoned"
 WHAT = "the batch's directory"
 MAX_LINE_BYTES = 16 << 20
+MAX_ANSWER_CHARS = 1_000_000
+MAX_ERROR_CHARS = 10_000
+"""Of a text in a line, so that it can be read back: a character takes at most 6 bytes. The run has the whole."""
+LEFT_OUT = "\n[{count} characters are left out here; the run directory has them]\n"
+MAX_LINE_VALUES = 1_000
+"""Texts and marks between values, of which a result has some hundred: each that does not fit takes a kilobyte."""
 MAX_HOLDER_BYTES = 20
 
 
@@ -43,6 +52,7 @@ class TaskResult(BaseModel):
     id: str
     outcome: Outcome
     answer: str | None
+    """Of one that is longer than MAX_ANSWER_CHARS, the file holds the beginning and the end."""
     match: bool | None = None
     """Whether the answer is what was expected; None where nothing was."""
     usage: BoundedUsage = Usage()
@@ -85,6 +95,8 @@ def read_results(directory: Path | str) -> Iterator[TaskResult]:
 
 
 def _result(line: bytes, number: int, path: Path) -> TaskResult:
+    if not holds_at_most(line, MAX_LINE_VALUES):
+        raise _no_result(number, path)
     try:
         return TaskResult.model_validate_json(line)
     except ValidationError as error:
@@ -92,7 +104,9 @@ def _result(line: bytes, number: int, path: Path) -> TaskResult:
 
 
 def _no_result(number: int, path: Path) -> TranscriptError:
-    return TranscriptError(f"{str(path)!r}, line {number}, is no result of a task.", mend=f"sed -i {number}d {path}")
+    return TranscriptError(
+        f"{str(path)!r}, line {number}, is no result of a task.", mend=f"sed -i.bak {number}d {shlex.quote(str(path))}"
+    )
 
 
 class BatchDirectory:
@@ -226,5 +240,17 @@ def _whole_bytes(file: FileIO) -> int:
 
 def _write_through(file: FileIO, results: Iterable[TaskResult]) -> None:
     for result in results:
-        write_all(file, result.model_dump_json().encode() + b"\n")
+        write_all(file, _line(result))
     os.fsync(file.fileno())
+
+
+def _line(result: TaskResult) -> bytes:
+    """The line of a result. Raises OSError where it could not be read back."""
+    fitting = {
+        "answer": result.answer and cut_middle(result.answer, MAX_ANSWER_CHARS, LEFT_OUT),
+        "error": result.error and cut_middle(result.error, MAX_ERROR_CHARS, " [...] "),
+    }
+    line = result.model_copy(update=fitting).model_dump_json().encode() + b"\n"
+    if len(line) > MAX_LINE_BYTES:
+        raise OSError(errno.EFBIG, f"The result of a task is longer than {MAX_LINE_BYTES} bytes")
+    return line

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
 from agent.agent import Agent
@@ -15,6 +15,7 @@ from agent.endpoint.config import Sampling
 from agent.errors import UsageError
 from agent.limits import Limits
 from agent.loop.conversation import check_task
+from agent.validation import excess
 from sandbox import Policy
 
 MAX_ID_CHARS = 100
@@ -97,6 +98,13 @@ class BatchTask(BaseModel):
     sampling: Sampling = Sampling()
     limits: Limits = Limits()
     policy: Policy = Policy()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_size(cls, entry: Any) -> Any:
+        if what := excess(entry):
+            raise PydanticCustomError("too_much", "{what}", {"what": what})
+        return entry
 
     def matches(self, answer: str | None) -> bool | None:
         """Whether the answer is what was expected; None where nothing was."""

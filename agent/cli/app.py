@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -63,10 +62,9 @@ def page() -> CleanConsole:
     return CleanConsole(soft_wrap=True)
 
 
-def tell_notes(notes: Iterable[str]) -> None:
-    """Print what a person should know before the command begins, one line each."""
-    for note in notes:
-        story().print(Text(note, style="yellow"), soft_wrap=True)
+def tell_note(note: str) -> None:
+    """Print a line that a person should know before the command begins."""
+    story().print(Text(note, style="yellow"), soft_wrap=True)
 
 
 def ask_to_confirm(question: str) -> bool:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agent.agent import Agent
-from agent.cli.app import agent_for, app, ask_to_confirm, result, result_json, story, tell_notes
+from agent.cli.app import agent_for, app, ask_to_confirm, result, result_json, story
 from agent.cli.chat import Chat
 from agent.cli.limit_options import with_limits
 from agent.cli.options import ModelOptions, SectionedCommand, with_model, with_policy
@@ -25,7 +25,6 @@ from agent.loop.result import RunResult
 from agent.messages import Cost
 from agent.record import transcript
 from agent.record.events import ModelSettings
-from agent.replay.narrowing import narrowed, narrowed_limits
 from agent.replay.playback import endpoint_of
 from agent.text import plain
 from sandbox import Policy
@@ -79,7 +78,6 @@ def resume(
     Model and sampling are those of the run. Its policy and its limits narrow yours; the limits count anew.
     """
     recorded = transcript.read(run)
-    tell_notes(narrowed(recorded, policy).notes + narrowed_limits(recorded.started.limits, limits)[1])
     base_url = base_url or _trusted_url(recorded.started.settings)
     console = story()
     with RunView(console) as view:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from agent.batch.batch import Batch
-from agent.batch.input import read_tasks
+from agent.batch.input import MAX_SOURCE_BYTES, read_tasks
 from agent.batch.running import in_time, worker_for
 from agent.batch.spending import Budget
 from agent.batch.tasks import BatchTask
@@ -79,7 +79,7 @@ def batch(
     """
     with flag_errors({}):
         budget = Budget(tokens=budget_tokens, cost=budget_cost, seconds=budget_seconds)
-    given = read_tasks(tasks, sys.stdin.buffer.read() if tasks == "-" else b"")
+    given = read_tasks(tasks, sys.stdin.buffer.read(MAX_SOURCE_BYTES + 1) if tasks == "-" else b"")
     agent = in_time(agent_for(asked, policy, limits))
     console = story()
     rate = RateLimit(requests_per_minute, tokens_per_minute, requests_at_once)

@@ -17,6 +17,7 @@ from agent.errors import InterruptedRunError, UsageError
 from agent.loop.conversation import Conversation
 from agent.loop.files import check_files
 from agent.loop.result import RunResult
+from agent.termination import Terminated
 from agent.text import plain
 from sandbox import CellblockError
 
@@ -88,9 +89,9 @@ class Chat:
             except EOFError:
                 self._story.print()
                 return
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as interrupt:
                 self._story.print()
-                self._interrupted()
+                self._interrupted(interrupt)
                 continue
             if line.strip():
                 self._interrupts = 0
@@ -103,9 +104,9 @@ class Chat:
             raise EOFError
         return line
 
-    def _interrupted(self) -> None:
+    def _interrupted(self, interrupt: KeyboardInterrupt) -> None:
         self._interrupts += 1
-        if self._interrupts > 1 or not self._is_typed:
+        if self._interrupts > 1 or not self._is_typed or isinstance(interrupt, Terminated):
             raise InterruptedRunError("interrupted")
         self._note("Ctrl-C again leaves.")
 
@@ -132,10 +133,10 @@ class Chat:
             files = [*self._files, *(file for file in mentioned if file not in self._files)]
             self._show(background.run(session.ask(question, files=files)))
             self._files = []
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             view.pause()
             self._story.print(Text("stopped", style="yellow"))
-            self._interrupted()
+            self._interrupted(interrupt)
         except CellblockError as error:
             view.pause()
             if not self._is_typed:

@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import shlex
 import shutil
 from pathlib import Path
 
 from agent.agent import find_local_file
 from agent.endpoint.config import Endpoint, LocalModel, RecordedModel, Sampling
+from agent.endpoint.failures import fit_to_show
 from agent.endpoint.model import Model
 from agent.local import MODELS
 from agent.text import cut_middle, plain
@@ -38,9 +40,13 @@ async def _model(model: Endpoint | LocalModel | RecordedModel, sampling: Samplin
             names = await endpoint.names()
         where = f"{model.model} at {model.public_url}, provider {model.switches.name}"
         if names and model.model not in names:
-            listed = cut_middle(plain(", ".join(names)), MAX_LISTED_CHARS, " ... ")
+            first = fit_to_show(names[0], model, MAX_LISTED_CHARS)
+            listed = cut_middle(model.redacted(plain(", ".join(names))), MAX_LISTED_CHARS, " ... ")
             return Check(
-                "model", "warn", f"{where}, which lists only: {listed}", f"cellblock run --model {names[0]} TASK"
+                "model",
+                "warn",
+                f"{where}, which lists only: {listed}",
+                f"cellblock run --model {shlex.quote(first)} TASK",
             )
         return Check("model", "ok", where)
     except CellblockError as error:
@@ -72,7 +78,7 @@ def _memory(model: Endpoint | LocalModel | RecordedModel, policy: Policy) -> Che
 def _mend_memory(model: Endpoint | LocalModel | RecordedModel) -> str:
     if isinstance(model, LocalModel):
         smallest = min(MODELS.values(), key=lambda file: file.size_bytes)
-        return f"cellblock run --memory 512MiB --model {smallest.name} TASK"
+        return f"cellblock run --memory 512MiB --model {shlex.quote(smallest.name)} TASK"
     return "cellblock run --memory 512MiB TASK"
 
 

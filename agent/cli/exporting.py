@@ -1,6 +1,7 @@
 """The command that writes a recorded run in another format."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -64,4 +65,6 @@ def _write(path: Path, data: bytes) -> None:
     try:
         path.write_bytes(data)
     except OSError as error:
-        raise UsageError(f"Cannot write {str(path)!r}: {error.strerror}.", mend=f"ls -ld {path.parent}") from error
+        raise UsageError(
+            f"Cannot write {str(path)!r}: {error.strerror}.", mend=f"ls -ld {shlex.quote(str(path.parent))}"
+        ) from error

@@ -1,6 +1,7 @@
 """The options that commands share: those of the model, and one for each field of the sandbox's policy."""
 
 import inspect
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -224,5 +225,7 @@ def _shown(name: str, value: Any) -> str:
 def _variable(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise UsageError(f"--env cannot be {text!r}: nothing is taken from the host.", mend=f"--env {text}=VALUE")
+        raise UsageError(
+            f"--env cannot be {text!r}: nothing is taken from the host.", mend=f"--env {shlex.quote(text)}=VALUE"
+        )
     return name, value

@@ -1,6 +1,7 @@
 """The commands that take a recorded run."""
 
 import json
+import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -41,7 +42,10 @@ def show(
 ) -> None:
     """Show a recorded RUN: what was asked, thought, run, seen and answered, and what each turn took."""
     if turn is not None and go_on:
-        raise UsageError("--follow shows all turns: it takes no --turn.", mend=f"cellblock show {run} --turn {turn}")
+        raise UsageError(
+            "--follow shows all turns: it takes no --turn.",
+            mend=f"cellblock show {shlex.quote(str(run))} --turn {turn}",
+        )
     console = page()
     events: Iterable[Event] = reading.follow(run) if go_on else reading.read(run).events
     shower: Callable[[Event], None] = Shower(console)

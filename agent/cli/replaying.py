@@ -9,10 +9,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agent.cli.app import app, page, result_json, tell_notes
+from agent.cli.app import app, page, result_json, tell_note
 from agent.cli.options import SectionedCommand, with_policy
-from agent.record import transcript
-from agent.replay.narrowing import narrowed
 from agent.replay.replaying import Item, Replay, replay
 from agent.text import cut_middle, harmless, plain, visible
 from sandbox import Policy
@@ -44,7 +42,6 @@ def replay_run(
     The policy of the run narrows yours: what it asks for beyond that is told, with the option that grants it.
     """
     console = page()
-    tell_notes(narrowed(transcript.read(run), policy, update_image=update_image).notes)
 
     async def work() -> Replay:
         async with DockerLauncher() as launcher:
@@ -54,6 +51,7 @@ def replay_run(
                 policy=policy,
                 update_image=update_image,
                 on_item=_ignore if as_json else lambda item: _show(item, console),
+                on_note=tell_note,
             )
 
     done = asyncio.run(work())

@@ -28,7 +28,10 @@ _CUT_REASONS = ("max_tokens", "max_output_tokens", "model_length")
 MAX_CALLS = 512
 MAX_CALL_DELTAS = 200_000
 MAX_NAME_CHARS = 1024
-"""Of the function that is called. Beyond these three, an answer only takes memory and time."""
+"""Of the function that is called."""
+MAX_ID_CHARS = 1024
+MAX_ARGUMENTS_CHARS = 8 << 20
+"""Of one call; the sandbox takes 4 MiB of code. Beyond these bounds, an answer only takes memory and time."""
 _JSON_MARK = re.compile(r'\\.|["{}\[\]\\]', re.DOTALL)
 
 
@@ -40,6 +43,7 @@ class _PartialCall:
     """Begun by a name alone; without arguments it was only a repeated name."""
     name: str = ""
     arguments: list[str] = field(default_factory=list)
+    _arguments_chars: int = 0
     _scanned: int = 0
     _depth: int = 0
     _in_string: bool = False
@@ -53,6 +57,12 @@ class _PartialCall:
             self.name += name
         if len(self.name) > MAX_NAME_CHARS:
             raise OverlongError(f"the name of a tool call has more than {MAX_NAME_CHARS} characters")
+
+    def add_arguments(self, arguments: str) -> None:
+        self.arguments.append(arguments)
+        self._arguments_chars += len(arguments)
+        if self._arguments_chars > MAX_ARGUMENTS_CHARS:
+            raise OverlongError(f"the arguments of a tool call have more than {MAX_ARGUMENTS_CHARS:,} characters")
 
     def is_whole(self) -> bool:
         """Whether the arguments are a closed JSON object. Reads each piece once."""
@@ -148,9 +158,11 @@ class Assembler:
         if name:
             call.add_name(name)
         if arguments := _arguments_text(function.get("arguments")):
-            call.arguments.append(arguments)
+            call.add_arguments(arguments)
 
     def _call_for(self, call_id: str, index: str | None, name: str) -> _PartialCall:
+        if max(len(call_id), len(index or "")) > MAX_ID_CHARS:
+            raise OverlongError(f"the id of a tool call has more than {MAX_ID_CHARS} characters")
         known = self._by_id.get(call_id)
         if known and (index is None or known.index is None or index == known.index):
             return known

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import httpx2
 import openai
 
+from agent.credentials import bare_url
 from agent.endpoint.config import Endpoint
 from agent.endpoint.failures import (
     EmptyAnswerError,
@@ -15,9 +16,10 @@ from agent.endpoint.failures import (
     SilentAnswerError,
     UnfinishedAnswerError,
     describe,
+    fit_to_show,
     is_filtered,
+    is_redirect_loop,
     is_too_long,
-    one_line,
     refused_field,
     said_of,
     words_in,
@@ -26,13 +28,16 @@ from agent.endpoint.sse import BrokenEventError, OverlongError
 from agent.endpoint.wire import ElsewhereError
 from agent.errors import AccessError, ContentFilterError, ContextLengthError, EndpointError, UnreachableError
 from agent.messages import Attempt
+from agent.text import cut_middle
 
-Complaint = tuple[type[EndpointError], str, str]
+Complaint = tuple[type[EndpointError], str, str | None]
 
 CHECK = "cellblock doctor"
 SET_KEY = "export CELLBLOCK_API_KEY=KEY"
 BOUND_OUTPUT = "cellblock run --max-output-tokens 8192 ..."
 MAX_WORDS_CHARS = 200
+MAX_URL_CHARS = 200
+"""Of an address that a server names."""
 
 _MENDS = {
     **{name: f"cellblock run ..., without --{name.replace('_', '-')}" for name in ("temperature", "top_p", "seed")},
@@ -50,30 +55,39 @@ _LOST = (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError, httpx2
 
 def as_endpoint_error(error: Exception, endpoint: Endpoint, attempts: Sequence[Attempt] = ()) -> EndpointError:
     """What the user reads of an error, and the failed attempts up to it."""
-    found = _told(error, endpoint, f" (attempt {len(attempts)})" if len(attempts) > 1 else "")
+    kind, what, mend = _complaint(error, endpoint, _words_of(error, endpoint))
+    tried = f" (attempt {len(attempts)})" if len(attempts) > 1 else ""
+    said = endpoint.redacted(f"The endpoint {endpoint.public_url!r} {what}{tried}.")
+    found = kind(said, mend=mend and endpoint.redacted(mend))
     found.attempts = tuple(attempts)
     return found
 
 
-def _told(error: Exception, endpoint: Endpoint, tried: str) -> EndpointError:
-    words, start = endpoint.redacted(_words_of(error)), f"The endpoint {endpoint.public_url!r}"
+def _complaint(error: Exception, endpoint: Endpoint, words: str) -> Complaint:
+    """The kind of error, what the endpoint did, and what mends it."""
     if is_too_long(error):
-        return ContextLengthError(
-            f"{start} says that the conversation is too long for model {endpoint.model!r}: {words}.",
-            mend="cellblock run --model NAME ..., with a longer context",
-        )
+        what = f"says that the conversation is too long for model {endpoint.model!r}: {words}"
+        return ContextLengthError, what, "cellblock run --model NAME ..., with a longer context"
     if is_filtered(error):
-        return ContentFilterError(f"{start} stopped the request by its content filter: {words}.")
+        return ContentFilterError, f"stopped the request by its content filter: {words}", None
     if isinstance(error, ElsewhereError):
-        url = error.url.removesuffix("/chat/completions").removesuffix("/models")
-        what = f"redirects to another origin, {url!r}; nothing was sent there"
-        return AccessError(f"{start} {what}.", mend=f"cellblock run --base-url {shlex.quote(url)} ..., if you trust it")
-    kind, what, mend = _failing(error, endpoint, words)
-    return kind(f"{start} {what}{tried}.", mend=mend)
+        url, mend = _elsewhere(error.url, endpoint)
+        mend = mend if mend == CHECK else f"{mend}, if you trust it"
+        return AccessError, f"redirects to another origin, {url!r}; nothing was sent there", mend
+    if is_redirect_loop(error):
+        return AccessError, f"redirects in a loop: {words}", CHECK
+    return _failing(error, endpoint, words)
+
+
+def _elsewhere(url: str, endpoint: Endpoint) -> tuple[str, str]:
+    """Where a redirect leads, without credentials and not too long, and the command that asks there if one can."""
+    base_url = endpoint.redacted(bare_url(url)).removesuffix("/chat/completions").removesuffix("/models")
+    if len(base_url) > MAX_URL_CHARS or not base_url.startswith(("http://", "https://")):
+        return cut_middle(base_url, MAX_URL_CHARS, "..."), CHECK
+    return base_url, f"cellblock run --base-url {shlex.quote(base_url)} ..."
 
 
 def _failing(error: Exception, endpoint: Endpoint, words: str) -> Complaint:
-    """The kind of error, what the endpoint did, and what mends it."""
     if isinstance(error, openai.APIStatusError):
         return _refusal(error, endpoint, words)
     if isinstance(error, ForeignAnswerError):
@@ -84,10 +98,10 @@ def _failing(error: Exception, endpoint: Endpoint, words: str) -> Complaint:
         if isinstance(error.__cause__, _LOST):
             return EndpointError, f"broke the connection: {words}", CHECK
         return UnreachableError, f"cannot be reached: {words}", CHECK
-    return EndpointError, _what(error, words), CHECK
+    return EndpointError, _what(error, endpoint, words), CHECK
 
 
-def _what(error: Exception, words: str) -> str:
+def _what(error: Exception, endpoint: Endpoint, words: str) -> str:
     match error:
         case openai.APITimeoutError() | SilentAnswerError():
             return f"did not answer in time: {words}"
@@ -95,17 +109,18 @@ def _what(error: Exception, words: str) -> str:
             return f"broke off its answer: {words}"
         case EmptyAnswerError():
             return "answered without a message" + (f", but with {words!r}" if words else "")
+        case RecursionError():
+            return "answered with something that is nested too deeply to be read"
         case BrokenEventError():
             return f"answered with something that is not JSON: {words}"
-    return f"answered nonsense: {describe(error)}"
+    return f"answered nonsense: {describe(error, endpoint)}"
 
 
 def _refusal(error: openai.APIStatusError, endpoint: Endpoint, words: str) -> Complaint:
     said, status = said_of(error), error.status_code
     if error.response.history:  # a request that is sent on mostly loses its method and its body
-        url = str(error.response.url.copy_with(query=None)).removesuffix("/chat/completions")
-        what = f"sends us on to {url!r}, which answered {status}: {words}"
-        return AccessError, what, f"cellblock run --base-url {url} ..."
+        url, mend = _elsewhere(str(error.response.url), endpoint)
+        return AccessError, f"sends us on to {url!r}, which answered {status}: {words}", mend
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError) or _BAD_KEY.search(said):
         return AccessError, f"refused the API key ({status}): {words}", SET_KEY
     if isinstance(error, openai.NotFoundError) or _NO_MODEL.search(said):
@@ -118,11 +133,11 @@ def _refusal(error: openai.APIStatusError, endpoint: Endpoint, words: str) -> Co
 def _right_url(endpoint: Endpoint) -> str:
     """What to try where the path may be wrong: mostly it ends in a version."""
     url = endpoint.public_url.rstrip("/")
-    return CHECK if re.search(r"/v\d\w*$", url) else f"cellblock run --base-url {url}/v1 ..."
+    return CHECK if re.search(r"/v\d\w*$", url) else f"cellblock run --base-url {shlex.quote(f'{url}/v1')} ..."
 
 
-def _words_of(error: Exception) -> str:
-    """What was said, on one line and not too long."""
+def _words_of(error: Exception, endpoint: Endpoint) -> str:
+    """What was said, as `fit_to_show`."""
     if isinstance(error, openai.APIConnectionError):
         cause = error.__cause__ or error
         words = str(cause) or type(cause).__name__
@@ -132,4 +147,4 @@ def _words_of(error: Exception) -> str:
         words = words_in(error.body) or str(error.message)
     else:
         words = words_in(str(error))
-    return one_line(words, MAX_WORDS_CHARS).rstrip(".")
+    return fit_to_show(words, endpoint, MAX_WORDS_CHARS).rstrip(".")

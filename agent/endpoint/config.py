@@ -1,13 +1,13 @@
 """Which endpoint, which model, how sampled: flags first, then the environment, then the built-in model."""
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from agent.credentials import REDACTED, secrets_in_url
+from agent.credentials import bare_url, forms_of, secrets_in_url, without, without_credentials
 from agent.endpoint.presets import Preset, preset_of
 from agent.endpoint.providers import PROVIDERS, Provider, ProviderName, ReasoningField, provider_at, provider_name
 from agent.errors import UsageError
@@ -17,8 +17,6 @@ from agent.text import encodable
 MODEL_STUDIO_URL = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"
 MODEL_STUDIO_MODEL = "qwen3-coder-plus"
 OPENAI_URL = "https://api.openai.com/v1"
-MIN_SECRET_CHARS = 8
-"""A shorter key is none: it stands for an endpoint that wants no key."""
 RECORDED = "recorded:"
 """Before the run directory that is to answer in place of a model."""
 CACHES = ("implicit", "explicit")
@@ -39,17 +37,18 @@ class Endpoint(_Value):
     explicit_cache: bool = False
     """Whether the messages are marked for the provider's explicit context cache."""
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
+        """All but the credentials in the URL: whoever shows an agent shows this."""
+        return ((name, self.public_url if name == "base_url" else value) for name, value in super().__repr_args__())
+
     @property
     def public_url(self) -> str:
         """The URL without the credentials that it may carry."""
-        parts = urlsplit(self.base_url)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        return bare_url(self.base_url)
 
     def redacted(self, text: str) -> str:
-        """The text without the secrets, which servers like to repeat."""
-        for secret in self.secrets:
-            text = text.replace(secret, REDACTED) if len(secret) >= MIN_SECRET_CHARS else text
-        return text
+        """The text without the secrets, which servers like to repeat, and without what looks like others."""
+        return without_credentials(without(forms_of(self.secrets), text))
 
     @property
     def secrets(self) -> set[str]:
@@ -120,7 +119,7 @@ class Sampling(_Value):
 def _check_thinking(sampling: Sampling, endpoint: Endpoint) -> None:
     model, known, switches = endpoint.model, endpoint.preset.thinking, endpoint.switches
     thinking, budget_tokens = sampling.thinking, sampling.thinking_budget
-    plain = f"cellblock run --model {model} ..."
+    plain = f"cellblock run --model {shlex.quote(model)} ..."
     if thinking is False and known == "only":
         raise UsageError(f"Model {model!r} always thinks: it takes no --no-thinking.", mend=plain)
     if thinking and known == "none":
@@ -170,7 +169,7 @@ def choose_model(
     known = ", ".join(sorted(MODELS))
     raise UsageError(
         f"Model {model!r} is not built in ({known}), and no endpoint is named for it.",
-        mend=f"cellblock run --model {model} --base-url URL ...",
+        mend=f"cellblock run --model {shlex.quote(model)} --base-url URL ...",
     )
 
 
@@ -196,7 +195,7 @@ def endpoint_of_record(endpoint: Endpoint, base_url: str | None, environ: Mappin
         raise UsageError(
             f"The run asked the endpoint {endpoint.public_url!r}, which none of your settings names; its whole history "
             "would be sent there.",
-            mend=f"the same command with --base-url {endpoint.public_url}, if you trust it",
+            mend=f"the same command with --base-url {shlex.quote(endpoint.public_url)}, if you trust it",
         )
     return with_key(endpoint, environ)
 
@@ -215,7 +214,7 @@ def _local(name: str, provider: str | None, environ: Mapping[str, str]) -> Local
     if provider and provider_name(provider) != "llama_cpp":
         raise UsageError(
             f"The built-in model {name!r} has no provider {provider!r}.",
-            mend=f"cellblock run --provider {provider} --model NAME --base-url URL ...",
+            mend=f"cellblock run --provider {shlex.quote(provider)} --model NAME --base-url URL ...",
         )
     own = environ.get("CELLBLOCK_MODEL_FILE")
     return LocalModel(name=Path(own).stem if own else name)
@@ -245,7 +244,8 @@ def _endpoint(url: str, api_key: str | None, model: str | None) -> Endpoint:
     url, api_key = url.strip(), (api_key or "").strip()
     host = _host_of(url)
     if not host:
-        raise UsageError(f"{url!r} is not an http(s) URL.", mend="cellblock run --base-url http://HOST:PORT/v1 ...")
+        shown = url.rpartition("@")[2].partition("?")[0]  # whatever it is, the rest may be a password or a key
+        raise UsageError(f"{shown!r} is not an http(s) URL.", mend="cellblock run --base-url http://HOST:PORT/v1 ...")
     if not model:
         raise UsageError(
             f"The endpoint {host!r} needs the name of a model.",

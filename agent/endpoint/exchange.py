@@ -44,13 +44,20 @@ _LOST = (httpx2.RequestError, httpx2.StreamError, ssl.SSLError, anyio.EndOfStrea
 def open_client(endpoint: Endpoint, headers: Mapping[str, str]) -> openai.AsyncOpenAI:
     """A client that tries nothing again by itself. Close it when done."""
     timeout = openai.Timeout(SILENCE_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
-    return openai.AsyncOpenAI(
+    return _Client(
         base_url=endpoint.base_url,
         api_key=endpoint.api_key.get_secret_value(),
         timeout=timeout,
         max_retries=0,
         http_client=open_http(endpoint, headers, timeout),
     )
+
+
+class _Client(openai.AsyncOpenAI):
+    @property
+    def default_headers(self) -> dict[str, str | openai.Omit]:
+        """None of the environment's, which need not even be fit to be sent; `wire` makes those that leave."""
+        return {"Authorization": "Bearer none"}
 
 
 async def exchange(client: openai.AsyncOpenAI, body: Mapping[str, Any], on_delta: OnDelta) -> Streamed:

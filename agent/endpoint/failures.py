@@ -9,8 +9,10 @@ from email.utils import parsedate_to_datetime
 import httpx2
 import openai
 
+from agent.endpoint.config import Endpoint
 from agent.endpoint.sse import BrokenEventError, OverlongError
 from agent.messages import Reply
+from agent.text import plain
 
 Streamed = tuple[Reply, list[str]]
 """A reply, and the chunks that it came in, as JSON."""
@@ -18,6 +20,7 @@ MAX_RETRY_AFTER_S = 60.0
 """The longest wait that a server may ask for."""
 PASSING_STATUSES = (408, 409, 429)
 """Beside those from 500: what may be otherwise a moment later."""
+MAX_DESCRIBED_CHARS = 300
 MAX_SAID_CHARS = 8_000
 """Of what a server says; the rest is not read."""
 
@@ -39,6 +42,7 @@ _SAYS_AT = ("message", "error", "detail", "msg", "code", "type")
 """Where servers put the sentence that says what is wrong, the likeliest first."""
 _MAX_DEPTH = 4
 _NO_TEXT = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_LAST_WORD = re.compile(r"\s\S*\Z")
 _REFUSES = re.compile(
     r"unsupported|not (?:be )?(?:supported|permitted|allowed|recogni[sz]ed)|not support|not accept|un(?:known|expected"
     r"|recogni[sz]ed)|extra (?:input|field)|requires --",
@@ -93,11 +97,16 @@ FAILURES = (
 def is_passing(error: BaseException) -> bool:
     """Whether the same request may succeed a moment later."""
     if isinstance(error, PASSING):
-        return True
+        return not is_redirect_loop(error)
     if not isinstance(error, openai.APIError) or is_too_long(error) or is_filtered(error):
         return False
     status = status_of(error)  # None where the stream says an error without one
     return status is None or status in PASSING_STATUSES or status >= 500
+
+
+def is_redirect_loop(error: BaseException) -> bool:
+    """Whether the endpoint sends us on without end."""
+    return isinstance(error.__cause__, httpx2.TooManyRedirects)
 
 
 def is_throttling(error: BaseException) -> bool:
@@ -156,11 +165,11 @@ def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
     return None if seconds is None else min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
 
 
-def describe(error: BaseException | None) -> str:
-    """The kind of a failure and what was said, on one line and not too long."""
+def describe(error: BaseException | None, endpoint: Endpoint) -> str:
+    """The kind of a failure and what was said, as `fit_to_show`."""
     cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else None
     words = f"{type(error).__name__}: {error}"
-    return one_line(f"{words} {type(cause).__name__}: {cause}" if cause else words, 300)
+    return fit_to_show(f"{words} {type(cause).__name__}: {cause}" if cause else words, endpoint, MAX_DESCRIBED_CHARS)
 
 
 def said_of(error: BaseException) -> str:
@@ -175,7 +184,7 @@ def said_of(error: BaseException) -> str:
 def words_in(body: object, depth: int = 0) -> str:
     """The sentence in an error's body, wherever it stands; a page without its tags."""
     if isinstance(body, str):
-        return _NO_TEXT.sub(" ", body[:MAX_SAID_CHARS]).strip()
+        return _NO_TEXT.sub(" ", _head(body)).strip()
     inner: Iterable[object] = ()
     if depth < _MAX_DEPTH and isinstance(body, dict):
         inner = (body.get(key) for key in _SAYS_AT)
@@ -184,9 +193,18 @@ def words_in(body: object, depth: int = 0) -> str:
     return next((words for part in inner if (words := words_in(part, depth + 1))), "")
 
 
-def one_line(text: str, max_chars: int) -> str:
-    """The text on one line and not too long."""
-    return " ".join(text.split())[:max_chars]
+def _head(text: str) -> str:
+    """The beginning of a text, without a word that would be cut: it may be a secret."""
+    return text if len(text) <= MAX_SAID_CHARS else _LAST_WORD.sub("", text[:MAX_SAID_CHARS])
+
+
+def fit_to_show(text: str, endpoint: Endpoint, max_chars: int) -> str:
+    """The text on one line, without secrets and what drives a terminal, and not too long.
+
+    A secret is looked for before and after the text is cleaned, and both before it is cut: a part of one is no less.
+    """
+    line = " ".join(plain(endpoint.redacted(text)).split())
+    return endpoint.redacted(line)[:max_chars]
 
 
 def _status_in_stream(error: BaseException | None) -> int | None:

@@ -163,8 +163,7 @@ class Model:
         return field is not None
 
     def _noted(self, error: BaseException | None, waited_s: float) -> Attempt:
-        told = self.endpoint.redacted(describe(error))
-        return Attempt(error=told, status=status_of(error), waited_s=round(waited_s, 3))
+        return Attempt(error=describe(error, self.endpoint), status=status_of(error), waited_s=round(waited_s, 3))
 
     async def _attempt(self, body: dict[str, Any], on_delta: OnDelta) -> Streamed:
         """One try, within the limit where there is one."""

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import httpx2
 import openai
 
+from agent.credentials import bare_url
 from agent.endpoint.config import Endpoint
 from agent.endpoint.sse import OverlongError
 
@@ -46,7 +47,7 @@ def open_http(endpoint: Endpoint, extra: Mapping[str, str], timeout: httpx2.Time
 
     async def send(request: httpx2.Request) -> None:
         if request.url.origin != home.origin:
-            raise ElsewhereError(str(request.url.copy_with(userinfo=b"", query=None, fragment=None)))
+            raise ElsewhereError(bare_url(str(request.url)))
         request.headers = httpx2.Headers(_headers(request.url, await request.aread(), endpoint) | dict(extra))
 
     return openai.DefaultAsyncHttpxClient(
@@ -81,8 +82,12 @@ def _authorization(endpoint: Endpoint) -> str:
 
 
 async def _bound(response: httpx2.Response) -> None:
-    """Unpack the body here and within bounds: the client reads an error, and what is no stream, as a whole."""
+    """Unpack the body here and within bounds: the client reads an error, and what is no stream, as a whole.
+
+    It is UTF-8. The client would take any codec of Python that the server names, also one that gives no text.
+    """
     assert isinstance(response.stream, httpx2.AsyncByteStream)
+    response.headers["Content-Type"] = response.headers.get("Content-Type", "").partition(";")[0]
     encoding = response.headers.pop("Content-Encoding", "identity").strip().lower()
     body = _Unpacked(response.stream, encoding)
     if not response.is_success:

@@ -13,10 +13,11 @@ from agent.export.outputs import as_json, mime_text, stream_text
 from agent.export.story import Answer, Called, Cell, Ending, Piece, Question, Remark, Said, Thinking, started_of, story
 from agent.export.words import ending_line, facts, file_table
 from agent.record.events import Event, RunStarted
-from agent.text import acts, plain, visible
+from agent.text import hides, is_cut, plain, visible
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Output, StreamOutput
 
 _UNSEEN = "The next cell holds characters that are not seen, named here:"
+_LEFT_OUT = "# This cell is left out: too much of it is not seen. The record of the run has it."
 
 
 def export(events: list[Event]) -> str:
@@ -57,9 +58,10 @@ def _cells(piece: Piece) -> Iterator[dict[str, Any]]:
         case Said():
             yield _markdown(contained(plain(piece.text)))
         case Cell():
-            if acts(piece.code.replace("\r\n", "\n")):
-                yield _markdown(f"{_UNSEEN}\n\n{fenced(visible(piece.code), 'python')}")
-            yield _code(piece)
+            shown = visible(piece.code)
+            if hides(piece.code):
+                yield _markdown(f"{_UNSEEN}\n\n{fenced(shown, 'python')}")
+            yield _code(piece, _LEFT_OUT if is_cut(shown) else piece.code)
             if piece.notes:
                 yield _markdown(quoted(escaped("\n".join(piece.notes))))
         case Called():
@@ -79,14 +81,14 @@ def _markdown(text: str) -> dict[str, Any]:
     return {"cell_type": "markdown", "metadata": {}, "source": text}
 
 
-def _code(cell: Cell) -> dict[str, Any]:
+def _code(cell: Cell, source: str) -> dict[str, Any]:
     execution = cell.execution
     return {
         "cell_type": "code",
         "execution_count": execution.execution_count if execution else None,
         "metadata": {"tags": tags} if (tags := list(_tags(cell))) else {},
         "outputs": [_output(output) for output in execution.outputs] if execution else [],
-        "source": cell.code,
+        "source": source,
     }
 
 

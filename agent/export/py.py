@@ -14,8 +14,11 @@ from agent.export.story import Answer, Cell, Ending, Piece, Question, started_of
 from agent.export.words import ending_line
 from agent.pycode import MAX_PARSED_CHARS
 from agent.record.events import Event
-from agent.text import acts, encodable, plain, visible
+from agent.text import encodable, hides, plain, visible
 from sandbox import ErrorOutput
+
+MAX_COMPILED_CHARS = 1 << 20
+"""Of all cells: compiling takes many times their length. More stand as text, which is valid whatever it is."""
 
 _RUN_CELL = '''\
 import ast
@@ -44,8 +47,11 @@ _SUBPROCESS = "import subprocess\n"
 def export(events: list[Event]) -> str:
     """The run as a script."""
     pieces = list(story(events))
-    script = _script(events, pieces)
-    return script if is_valid(script) else _script(events, pieces, as_text=True)
+    if sum(len(piece.code) for piece in pieces if isinstance(piece, Cell)) <= MAX_COMPILED_CHARS:
+        script = _script(events, pieces)
+        if is_valid(script):
+            return script
+    return _script(events, pieces, as_text=True)
 
 
 def is_valid(source: str) -> bool:
@@ -101,7 +107,7 @@ def _code(code: str, *, as_text: bool) -> str:
     code = code.replace("\r\n", "\n")  # as Python reads it
     if not as_text and len(code) <= MAX_PARSED_CHARS:
         code = code if is_valid(code) else as_python(code)
-        if is_valid(code) and not acts(code):
+        if is_valid(code) and not hides(code):
             return f"{code.rstrip()}\n"
     return f"run_cell({_literal(code)})\n"
 
@@ -109,8 +115,9 @@ def _code(code: str, *, as_text: bool) -> str:
 def _literal(code: str) -> str:
     """The code as a string that is read as it is where that is possible."""
     text = encodable(code).strip("\n") + "\n"
-    is_plain = all(character.isprintable() or character in "\n\t" for character in text)
-    return f"r'''\n{text}'''" if is_plain and "'''" not in text else repr(text)
+    if hides(text):
+        return ascii(text)
+    return repr(text) if "'''" in text else f"r'''\n{text}'''"
 
 
 def _failure(cell: Cell) -> str:

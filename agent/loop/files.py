@@ -3,6 +3,7 @@
 import asyncio
 import io
 import secrets
+import shlex
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ def check_files(files: Iterable[Path]) -> list[Path]:
     checked: dict[str, Path] = {}
     for file in files:
         if not file.is_file():
-            raise UsageError(f"{str(file)!r} is not a file.", mend=f"ls -l {file.parent}")
+            raise UsageError(f"{str(file)!r} is not a file.", mend=f"ls -l {shlex.quote(str(file.parent))}")
         if encodable(file.name) != file.name:
             raise UsageError(f"The name of {str(file)!r} is not valid UTF-8.", mend="mv it to another name")
         if file.name in checked:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from agent import progress
 from agent.endpoint.generator import Generator
+from agent.errors import EndpointError
 from agent.limits import LimitName, Limits, Meter
 from agent.loop.asker import Asker
 from agent.loop.cells import Cells, CodeRunner
@@ -16,7 +17,7 @@ from agent.progress import Progress
 from agent.prompting.hints import Scene
 from agent.prompting.observation import endings
 from agent.prompting.words import INSTRUCTION, OBSERVATION
-from agent.record.events import Instructed, ModelReplied, Outcome, ReplyCut, RunStarted, ToolRan
+from agent.record.events import Event, Instructed, ModelReplied, Outcome, ReplyCut, RunStarted, ToolRan
 from agent.record.question import Question
 from agent.record.transcript import Transcript
 from agent.review.judging import Judge
@@ -24,6 +25,8 @@ from agent.tools import run_python
 from agent.tools.functions import FunctionTool
 from sandbox import Execution
 
+MAX_SAID_CHARS = 32 << 20
+"""Of all replies to one question. Those of a run to its limits have a hundredth of it."""
 CostOf = Callable[[ModelReplied | ReplyCut], Cost | None]
 """What one request cost; None where the model has no price."""
 
@@ -150,7 +153,16 @@ class Loop:
                 if isinstance(cut, ReplyCut):
                     self.meter.count_request(cut.usage, self._cost_of(cut) if self._cost_of else None)
         self.meter.count_turn(replied.usage, self._cost_of(replied) if self._cost_of else None)
+        self._check_said()
         return replied
+
+    def _check_said(self) -> None:
+        """Each reply stays in memory, and goes out again with each request. Raises EndpointError for too much."""
+        if sum(map(_said_chars, self._question.since)) > MAX_SAID_CHARS:
+            raise EndpointError(
+                f"The replies to this question have more than {MAX_SAID_CHARS:,} characters together.",
+                mend="cellblock run --max-output-tokens 8192 ...",
+            )
 
     def _limit(self) -> LimitName | None:
         return "session" if self._cells.is_over else self.meter.reached()
@@ -181,7 +193,9 @@ class Loop:
             if tool:
                 await self._call(tool, call)
                 return False
-            return await self._run(call, run_python.code_of(call, others=self._functions))
+            code = run_python.code_of(call, others=self._functions)
+            run_python.check_length(code)
+            return await self._run(call, code)
         except run_python.BadCallError as error:
             self.meter.count_try(failed=True)
             self._record(call, str(error))
@@ -226,3 +240,11 @@ class Loop:
             ),
             lambda clean: observation_message(clean, self._settings),
         )
+
+
+def _said_chars(event: Event) -> int:
+    """How much of a reply is in an event."""
+    if not isinstance(event, ModelReplied | ReplyCut):
+        return 0
+    calls = event.tool_calls if isinstance(event, ModelReplied) else []
+    return len(event.content) + len(event.reasoning) + sum(len(call.id) + len(call.arguments) for call in calls)

@@ -6,22 +6,17 @@ caller's functions return, the variables of the sandbox. The model's code and wh
 a program that deals in addresses must run as it was written.
 """
 
-import base64
-import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any, TypeVar
-from urllib.parse import quote, quote_plus
 
 from pydantic import BaseModel
 
-from agent.credentials import REDACTED, is_secret_name, without_credentials
+from agent.credentials import REDACTED, forms_of, is_secret_name, without, without_credentials
 from agent.messages import Reply
 from agent.record.events import RunStarted
 from agent.text import encodable
 
-MIN_CHARS = 8
-"""Shorter secrets are not looked for: too many words would be one."""
 CHUNK_BYTES = 1 << 20
 FROM_OUTSIDE = ("task", "error", "attempts")
 """Fields of events that hold words from outside. So do observations, but for those of cells."""
@@ -33,16 +28,15 @@ class Redactor:
     """Knows the secrets of a run."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets if len(secret) >= MIN_CHARS for form in _forms(secret)}
-        self._forms = sorted(forms, key=len, reverse=True)
+        self._forms = forms_of(secrets)
 
     def text(self, text: str) -> str:
         """The text without the secrets, and without what no file can hold."""
-        text = encodable(text)
-        for form in self._forms:
-            if form in text:
-                text = text.replace(form, REDACTED)
-        return text
+        return without(self._forms, encodable(text))
+
+    def words(self, text: str) -> str:
+        """The same for words from outside: without what looks like a credential, too."""
+        return without_credentials(self.text(text))
 
     def clean(self, event: ValueT) -> ValueT:
         """The event, or a part of one, as it may be recorded; itself where nothing is to be changed."""
@@ -83,24 +77,6 @@ class Redactor:
 
     def _value(self, value: Any) -> Any:
         return _each_text(value, self.text)
-
-
-def _forms(secret: str) -> set[str]:
-    """A secret as it stands in text, Python, JSON, an address, and the header of HTTP's basic authentication."""
-    forms = {secret, *_literals(secret)}
-    for _ in range(2):  # JSON often holds JSON
-        forms |= {json.dumps(form, ensure_ascii=is_ascii)[1:-1] for form in forms for is_ascii in (False, True)}
-    basic = base64.b64encode(secret.encode()).decode().rstrip("=")
-    return forms | {quote(secret, safe=""), quote(secret), quote_plus(secret), basic}
-
-
-def _literals(secret: str) -> Iterator[str]:
-    """A secret within Python's literals, which escape a quote where the text has one of the other kind as well."""
-    for end in ("", '"'):
-        last = -1 - len(end)
-        yield repr(secret + end)[1:last]
-        yield ascii(secret + end)[1:last]
-        yield repr((secret + end).encode())[2:last]
 
 
 def _from_outside(event: dict[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ may be missing.
 import errno
 import gzip
 import os
+import shlex
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -59,7 +60,7 @@ class Transcript:
             if not directory.is_dir() or not isinstance(error, FileExistsError):
                 raise TranscriptError.unwritable(WHAT, directory, error) from error
             raise TranscriptError(
-                f"{str(directory)!r} already holds a run.", mend=f"cellblock show {directory}"
+                f"{str(directory)!r} already holds a run.", mend=f"cellblock show {shlex.quote(str(directory))}"
             ) from error
         self._open(folder, file, clock, redactor)
 
@@ -112,7 +113,8 @@ class Transcript:
         if not locked(file):
             file.close()
             raise TranscriptError(
-                f"{str(self.directory)!r} is being written.", mend=f"cellblock show --follow {self.directory}"
+                f"{str(self.directory)!r} is being written.",
+                mend=f"cellblock show --follow {shlex.quote(str(self.directory))}",
             )
 
     def __enter__(self) -> Self:

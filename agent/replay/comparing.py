@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from itertools import takewhile
@@ -13,7 +13,8 @@ from sandbox import Execution
 
 Verdict = Literal["same", "same_after_normalisation", "different", "not_run"]
 MAX_DIFF_LINES = 40
-MAX_MATCHED_LINES = 5_000
+MAX_MATCHED_LINES = 400
+"""Between what two texts begin and end with alike: to match so many lines may take their cube in time."""
 MAX_COMPARED_LINES = 2_000
 """From the first difference on."""
 _HUNK = re.compile(r"^@@ -(?P<one>\d+)(?P<ones>(?:,\d+)?) \+(?P<other>\d+)(?P<others>(?:,\d+)?) @@$")
@@ -78,9 +79,18 @@ def is_chance(recorded: Shown, replays: Sequence[Shown]) -> bool:
 
 
 def _shared(one: list[str], other: list[str]) -> list[str]:
-    one, other = one[:MAX_MATCHED_LINES], other[:MAX_MATCHED_LINES]
-    blocks = difflib.SequenceMatcher(None, one, other, autojunk=False).get_matching_blocks()
-    return [line for block in blocks for line in one[block.a : block.a + block.size]]
+    """Lines that both hold, in the same order; beyond the bound, none between their beginning and their end."""
+    begin = _common(one, other)
+    end = _common(reversed(one[begin:]), reversed(other[begin:]))
+    left, right = (text[begin : len(text) - end][:MAX_MATCHED_LINES] for text in (one, other))
+    blocks = difflib.SequenceMatcher(None, left, right, autojunk=False).get_matching_blocks()
+    matched = [line for block in blocks for line in left[block.a : block.a + block.size]]
+    return [*one[:begin], *matched, *one[len(one) - end :]]
+
+
+def _common(one: Iterable[str], other: Iterable[str]) -> int:
+    """How many lines both begin with."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _holds(lines: list[str], wanted: list[str]) -> bool:
@@ -95,8 +105,7 @@ def _by_stream(lines: list[str]) -> list[str]:
 
 def _diff(recorded: list[str], replayed: list[str]) -> tuple[str, ...]:
     """What differs, from the first difference on: to match endless texts takes endless time."""
-    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(recorded, replayed, strict=False)))
-    begin = max(0, same - 1)
+    begin = max(0, _common(recorded, replayed) - 1)
     one, other = (text[begin : begin + MAX_COMPARED_LINES] for text in (recorded, replayed))
     lines = list(difflib.unified_diff(one, other, "recorded", "replayed", lineterm="", n=1))
     left_out = max(0, len(lines) - MAX_DIFF_LINES)

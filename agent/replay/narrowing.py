@@ -5,6 +5,7 @@ runtime, its image and its network are taken only if the user names the same.
 """
 
 import re
+import shlex
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -70,9 +71,8 @@ def narrowed_limits(wished: Limits, own: Limits) -> tuple[Limits, list[str]]:
 
 def _note(name: str, wish: object, used: object) -> str:
     flag = OTHER_FLAGS.get(name) or "--" + name.removesuffix("_bytes").removesuffix("_s").replace("_", "-")
-    return (
-        f"The record asks for {name} {wish}; {used if used is not None else 'none'} is used ({flag} {wish} grants it)."
-    )
+    grant = f"{flag} {shlex.quote(str(wish))}"
+    return f"The record asks for {name} {wish}; {used if used is not None else 'none'} is used ({grant} grants it)."
 
 
 def _network(recorded: Recorded, own: Policy) -> str:
@@ -80,7 +80,7 @@ def _network(recorded: Recorded, own: Policy) -> str:
     if wished not in ("none", own.network):
         raise UsageError(
             f"The run {str(recorded.directory)!r} had the network {wished!r}; its code would have it again.",
-            mend=f"the same command with --network {wished}, if it may",
+            mend=f"the same command with --network {shlex.quote(wished)}, if it may",
         )
     return wished
 
@@ -92,8 +92,8 @@ def _image(recorded: Recorded, own: Policy, *, update_image: bool) -> str | None
     if wished is not None and wished != own.image:
         raise UsageError(
             f"The run {str(recorded.directory)!r} had the image {wished!r}, which is not Cellblock's own.",
-            mend=f"the same command with --image {wished}, if its code may have it",
+            mend=f"the same command with --image {shlex.quote(wished)}, if its code may have it",
         )
-    if wished is not None or update_image:
-        return wished
+    if own.image is not None or update_image:
+        return own.image
     return environment.image if OWN_IMAGE.fullmatch(environment.image) else None

@@ -1,5 +1,6 @@
 """Replays a recorded run: each cell again, each output and file compared, and a difference looked into."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from agent.record.events import Instructed
 from agent.record.reading import ARTIFACTS
 from agent.record.transcript import Recorded, read, utc_now
 from agent.replay.comparing import CHANCE, Comparison, compare, compare_cells, is_chance
+from agent.replay.narrowing import narrowed
 from agent.replay.rerun import MAX_READ_BYTES, Rerun, policy_of
 from agent.replay.showing import Shown, shown, shown_file
 from agent.replay.steps import PassOver, RunCell, steps_of
@@ -66,6 +68,11 @@ def ignore(_: Item) -> None:
     """The listener of a caller who does not listen."""
 
 
+def warn(note: str) -> None:
+    """Where the notes go of a caller who does not listen: what a record is not granted is never silent."""
+    warnings.warn(note, stacklevel=2)
+
+
 async def replay(
     run: Path | str,
     launcher: Launcher,
@@ -73,23 +80,27 @@ async def replay(
     policy: Policy | None = None,
     update_image: bool = False,
     on_item: Callable[[Item], None] = ignore,
+    on_note: Callable[[str], None] = warn,
 ) -> Replay:
     """Run the cells of a recorded run again and compare each output and file with the record.
 
     The record's own policy narrows `policy`, and widens it nowhere; UsageError is raised for a network or an image that
-    `policy` does not name.
+    `policy` does not name. `on_note` hears a line for each other wish of the record that is not granted.
     `on_item` hears each as it comes, before a difference is looked into: then the run is replayed again, to see
     whether it differs from itself. Raises TranscriptError, and SandboxError where no sandbox like the recorded one can
     be had.
     """
     recorded = read(Path(run))
-    narrow = policy_of(recorded, policy or Policy(), update_image=update_image)
-    narrow = narrow.model_copy(update={"session_timeout_s": SESSION_S})
+    own = (policy or Policy()).model_copy(update={"session_timeout_s": SESSION_S})
+    for note in narrowed(recorded, own, update_image=update_image).notes:
+        on_note(note)
+    narrow = policy_of(recorded, own, update_image=update_image).model_copy(update={"session_timeout_s": SESSION_S})
     first = await _pass(recorded, launcher, narrow, on_item, update_image=update_image)
     passes, items = [first], first.items
+    cells = {str(step.number): step for step in steps_of(recorded.events) if isinstance(step, RunCell)}
     while any(_is_open(item) for item in items) and len(passes) < MAX_REPLAYS:
         passes.append(await _pass(recorded, launcher, narrow, ignore, update_image=update_image))
-        items = [_looked_into(item, recorded, passes) for item in items]
+        items = [_looked_into(item, recorded, cells, passes) for item in items]
     return Replay(items, _changes(recorded, first))
 
 
@@ -181,19 +192,18 @@ def _has_all_files(recorded: Recorded) -> bool:
     )
 
 
-def _looked_into(item: Item, recorded: Recorded, passes: list[_Pass]) -> Item:
+def _looked_into(item: Item, recorded: Recorded, cells: dict[str, RunCell], passes: list[_Pass]) -> Item:
     """The item with its explanation, where the replays give one."""
     place = (item.kind, item.name)
     replays = [done.shown[place] for done in passes if place in done.shown]
-    if not _is_open(item) or not is_chance(_shown_recorded(item, recorded), replays):
+    if not _is_open(item) or not is_chance(_shown_recorded(item, recorded, cells), replays):
         return item
     return replace(item, comparison=replace(item.comparison, why=CHANCE))
 
 
-def _shown_recorded(item: Item, recorded: Recorded) -> Shown:
+def _shown_recorded(item: Item, recorded: Recorded, cells: dict[str, RunCell]) -> Shown:
     if item.kind == "cell":
-        steps = (step for step in steps_of(recorded.events) if isinstance(step, RunCell))
-        step = next(step for step in steps if str(step.number) == item.name)
+        step = cells[item.name]
         return shown(step.recorded, step.day)
     return _shown_then(recorded, item.name, "")
 

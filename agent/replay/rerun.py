@@ -1,5 +1,6 @@
 """Does the steps of a recorded run again, in fresh sandboxes like those of the record."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -168,5 +169,6 @@ def _missing_image(run: RunStarted, directory: Path) -> ImageError:
     environment = run.environment
     return ImageError(
         f"The image of this run is not there: {environment.image} with the digest {environment.image_id}.",
-        mend=f"docker load or docker pull it, or see what another changes: cellblock replay {directory} --update-image",
+        mend="docker load or docker pull it, or see what another changes: "
+        f"cellblock replay {shlex.quote(str(directory))} --update-image",
     )

@@ -1,5 +1,6 @@
 """A recorded run made ready to go on: its transcript open, and its cells run again in a new sandbox."""
 
+import shlex
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -80,10 +81,11 @@ async def _run_again(
 
 
 def _different(number: int, run: Path) -> ResumeError:
+    name = shlex.quote(str(run))
     return ResumeError(
         f"Cell {number} of {str(run)!r} gives something else now than recorded, so the model would go on from what is "
         "no longer so.",
-        mend=f"cellblock replay {run} to see it, cellblock resume {run} --force to go on all the same",
+        mend=f"cellblock replay {name} to see it, cellblock resume {name} --force to go on all the same",
     )
 
 

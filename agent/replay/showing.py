@@ -14,7 +14,8 @@ from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, 
 PNG = b"\x89PNG\r\n\x1a\n"
 MAX_TEXT_BYTES = 1 << 20
 """A larger file is compared by its hash alone."""
-MAX_PICTURE_BYTES = 256 << 20
+MAX_PICTURE_BYTES = 64 << 20
+"""Of the unpacked lines of one picture: 4,000 by 4,000 points in colour with transparency."""
 PIECE_BYTES = 1 << 20
 
 
@@ -61,7 +62,7 @@ def shown_file(data: bytes, day: str) -> Shown:
 def about_picture(data: bytes) -> str:
     """Of a PNG, what is seen: its header, colours and unpacked lines. All else is told by its bytes.
 
-    So is a PNG that unpacks to more than 256 MiB: it is the same only if its bytes are.
+    So is a PNG that unpacks to more than 64 MiB: it is the same only if its bytes are.
     """
     if not data.startswith(PNG):
         return _about(data)
@@ -95,8 +96,8 @@ class _Seen:
 
     def add_unpacked(self, packed: "zlib._Decompress", data: bytes) -> None:
         """Raises zlib.error."""
-        while self.size_bytes <= MAX_PICTURE_BYTES and (piece := packed.decompress(data, PIECE_BYTES)):
-            self.add(piece)
+        while data and self.size_bytes <= MAX_PICTURE_BYTES and not packed.eof:
+            self.add(packed.decompress(data, PIECE_BYTES))
             data = packed.unconsumed_tail
 
 

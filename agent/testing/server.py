@@ -119,7 +119,7 @@ class ScriptedEndpoint:
     def _next(self, where: str, data: bytes) -> _Playback | Hang:
         try:
             body = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             body = None
         if where != "POST /v1/chat/completions" or not isinstance(body, dict):
             return self._refuse(f"A request that no model answers: {where} {data[:500]!r}")

@@ -21,6 +21,7 @@ from agent.prompting.words import OBSERVATION
 from agent.text import cut_middle, encodable
 from agent.tools import lenient
 from agent.tools.run_python import BadCallError, arguments_of
+from agent.validation import complaints
 
 MAX_CHARS = 8_000
 """Of what the model reads of a function: what it returns, or what is wrong."""
@@ -84,7 +85,7 @@ class FunctionTool:
         except BadCallError as error:
             raise self._bad(OBSERVATION["unreadable_arguments"]) from error
         except ValidationError as error:
-            raise self._bad("; ".join(_wrong(detail["loc"], detail["msg"]) for detail in error.errors())) from error
+            raise self._bad("; ".join(_wrong(detail["loc"], detail["msg"]) for detail in complaints(error))) from error
         return {
             name: getattr(arguments, field)
             for field, name in self._names.items()
@@ -100,7 +101,7 @@ class FunctionTool:
         try:
             return self._arguments.model_validate(value)
         except ValidationError as error:
-            wrong = {detail["loc"][0] for detail in error.errors() if detail["loc"]}
+            wrong = {detail["loc"][0] for detail in complaints(error) if detail["loc"]}
             if not isinstance(value, dict):
                 raise
             with suppress(ValidationError):

@@ -9,6 +9,7 @@ from agent.messages import RUN_PYTHON, ToolCall
 from agent.pycode import is_program, tidy
 from agent.text import encodable
 from agent.tools import lenient
+from sandbox.session import MAX_CODE_BYTES
 
 TOOL: dict[str, Any] = {
     "type": "function",
@@ -33,6 +34,10 @@ CUT = (
     f"Call {RUN_PYTHON} again with less code, in several steps."
 )
 NO_CODE = f'The argument "code" is missing, so nothing was run. {_HOW}'
+CODE_TOO_LONG = (
+    f"The code is {{size_bytes}} bytes long, over the limit of {MAX_CODE_BYTES}, so nothing was run. "
+    "Put less into one cell."
+)
 EMPTY_CODE = f"The code is empty, so nothing was run. {_HOW}"
 
 _VALID_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -61,6 +66,13 @@ def code_of(call: ToolCall, *, others: Collection[str] = ()) -> str:
     if not code.strip():
         raise BadCallError(EMPTY_CODE)
     return code
+
+
+def check_length(code: str) -> None:
+    """Raises BadCallError for code that is longer than the sandbox takes."""
+    size_bytes = len(code.encode("utf-8", "replace"))
+    if size_bytes > MAX_CODE_BYTES:
+        raise BadCallError(CODE_TOO_LONG.format(size_bytes=size_bytes))
 
 
 def arguments_of(text: str) -> Any:

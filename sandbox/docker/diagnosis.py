@@ -1,6 +1,7 @@
 """What an engine says about itself, held against what a policy needs of it."""
 
 import platform
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -70,7 +71,7 @@ def _unreachable(error: SandboxError, endpoint: Endpoint | None) -> Check:
     if endpoint is None:
         return Check.failed("engine", error)
     others = other_sockets(endpoint.host)
-    mend = f"export DOCKER_HOST={others[0]}" if others else error.mend
+    mend = f"export DOCKER_HOST={shlex.quote(others[0])}" if others else error.mend
     return Check("engine", "FAIL", f"{error.message} The address is from {endpoint.named_by}.", mend)
 
 

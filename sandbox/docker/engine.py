@@ -128,7 +128,7 @@ def _api_version(endpoint: Endpoint) -> str:
         reply = probe.api.get(f"{probe.api.base_url}/version", timeout=CONNECT_TIMEOUT_S)
     try:
         version = str(reply.json()["ApiVersion"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         version = ""
     if not re.fullmatch(r"\d+\.\d+", version):
         raise _not_an_engine(endpoint.host, f"{reply.status_code} {reply.text[:80]!r}")
@@ -142,7 +142,7 @@ def _current_context() -> str:
         return str(json.loads(path.read_bytes()).get("currentContext") or "default")
     except FileNotFoundError:
         return "default"
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         reason = f"Cannot read Docker's configuration {str(path)!r}: {error}"
         raise EngineError(f"{reason}.", mend="correct or remove that file, or set DOCKER_HOST") from error
 

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import subprocess
 import tarfile
 import tempfile
@@ -100,7 +101,7 @@ def require_image(client: docker.DockerClient, tag: str) -> ImageInfo:
     """
     found = find_image(client, tag)
     if found is None:
-        mend = BUILD if tag.startswith(f"{REPOSITORY}:") else f"docker pull {tag}"
+        mend = BUILD if tag.startswith(f"{REPOSITORY}:") else f"docker pull {shlex.quote(tag)}"
         raise ImageError(f"The image {tag!r} is not there.", mend=mend)
     return found
 

@@ -210,6 +210,12 @@ def test_a_request_that_no_model_answers_is_named(path: str) -> None:
         httpx2.post(endpoint.base_url.removesuffix("/v1") + path, json={}, trust_env=False)
 
 
+def test_a_request_nested_without_end_is_named() -> None:
+    words = "A request that no model answers: POST /v1/chat/completions"
+    with pytest.raises(AssertionError, match=words), ScriptedEndpoint([]) as endpoint:
+        httpx2.post(f"{endpoint.base_url}/chat/completions", content="[" * 100_000, trust_env=False)
+
+
 def has_one_message(body: dict[str, Any]) -> bool:
     return len(body["messages"]) == 1
 

@@ -2,13 +2,15 @@
 
 import json
 import re
+import tracemalloc
 import unicodedata
+from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agent.text import MAX_MARKS, acts, harmless, harmless_json, plain, visible
+from agent.text import MAX_MARKS, MAX_NAMES_CHARS, acts, harmless, harmless_json, hides, is_cut, plain, visible
 
 PLAIN = {
     "colours": ("\x1b[31ma\x1b[0m", "a"),
@@ -81,6 +83,9 @@ def test_a_flood_of_beginnings_takes_time_in_proportion(introducer: str) -> None
 VISIBLE = {
     "a carriage return": ("# a\rimport os", "# a<U+000D>\nimport os"),
     "lines of Windows": ("a\r\nb", "a<U+000D><U+000A>\nb"),
+    "a carriage return behind what is no ASCII": ("# \u4e2d\rb\0\rc", "# \u4e2d<U+000D>\nb<U+0000><U+000D>\nc"),
+    "lines of Windows behind what is no ASCII": ("# \u4e2d\r\nb\0\r\nc",
+        "# \u4e2d<U+000D><U+000A>\nb<U+0000><U+000D><U+000A>\nc"),
     "a title in a comment": ("# \x1b]0;\nimport os\n# \x07", "# <U+001B>]0;\nimport os\n# <U+0007>"),
     "a device string of 8 bits": ("# \x90\nimport os\n# \x9c", "# <U+0090>\nimport os\n# <U+009C>"),
     "the escape itself": ("'<U+001B>' <U+", "'<U+003C>U+001B>' <U+003C>U+"),
@@ -146,3 +151,61 @@ def test_harmless_json_is_the_same_value_and_does_not_act(text: str) -> None:
         written = harmless_json(json.dumps(value, ensure_ascii=False))
         assert json.loads(written) == value
         assert not acts(written)
+
+
+@given(HOSTILE)
+def test_code_hides_something_where_more_than_an_end_of_line_is_named(code: str) -> None:
+    named = visible(code.replace("\r\n", "\n").replace("<U+", "..."))
+    assert hides(code) == (named != code.replace("\r\n", "\n").replace("<U+", "..."))
+
+
+@pytest.mark.parametrize("length", [4_095, 4_096, 4_097, 8_192])
+@pytest.mark.parametrize("text", ["\u0301", "\r\n", "<U+", "\r", "<", "\0", "\u4e2d"])
+def test_no_place_in_a_long_code_is_shown_otherwise(text: str, length: int) -> None:
+    code = "a" * length + text * 6 + "b"
+    assert as_it_ran(visible(code)) == code
+    assert visible(code) == "a" * length + visible(f"a{text * 6}b")[1:]
+
+
+FLOODS = ["\0", "\x01a", "\r", "\r\n", "<U+", "\u200b", "\u3164", "\ud800", "\U000e0041", "e" + "\u0301" * 9]
+
+
+def peak_bytes(work: Callable[[], object]) -> int:
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_a_flood_of_names_is_cut_with_a_line_that_says_so(flood: str) -> None:
+    code = flood * (1_000_000 // len(flood)) + "end"
+    shown = visible(code)
+    assert is_cut(shown)
+    assert len(shown) < len(code) + MAX_NAMES_CHARS + 50_000
+    head, _, note = shown.rpartition("\n<U+\u2026")
+    said = re.fullmatch(r" (\d+) characters are left out here; the record of the run has them all>\n", note)
+    assert said is not None
+    count = said[1]
+    assert as_it_ran(head) == code[: len(code) - int(count)]
+
+
+@given(HOSTILE)
+@example("\n<U+\u2026 9 characters are left out here")
+def test_no_code_looks_cut_that_is_not(code: str) -> None:
+    assert not is_cut(visible(code))
+
+
+@pytest.mark.parametrize("text", ["a" * 1_000_000, "\u4e2d" * 1_000_000, "e\u0301\n" * 400_000, "<" * 1_000_000])
+def test_what_is_seen_is_shown_whole_whatever_its_length(text: str) -> None:
+    assert visible(text) == text
+
+
+@pytest.mark.parametrize("flood", [*FLOODS, "a", "\u4e2da", "\x1b[0m"])
+@pytest.mark.parametrize("shown", [visible, hides, plain, harmless])
+def test_a_flood_takes_memory_in_proportion(shown: Callable[[str], object], flood: str) -> None:
+    text = flood * (1_000_000 // len(flood))
+    written = 8 * len(text.encode("utf-8", "replace"))
+    assert peak_bytes(lambda: shown(text)) < 3 * written + (8 << 20)

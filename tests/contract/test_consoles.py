@@ -71,6 +71,54 @@ async def test_the_look_at_a_cells_end_leaves_no_trace(session: Session) -> None
     assert (execution.text, execution.execution_count) == ("42 {2: 42} 40 + 2 4 2\n", 3)
 
 
+PRINTERS = {
+    "a printer for dicts": "text.for_type(dict, lambda o, p, c: (print('SIDE'), p.text('D')))",
+    "a printer for every object": "text.for_type(object, lambda o, p, c: (print('SIDE'), p.text('D')))",
+    "a page for every object": "formatters['text/html'].for_type(object, lambda o: print('SIDE', file=sys.stderr))",
+    "a printer of an image": "formatters['image/png'].for_type_by_name('builtins', 'dict', lambda o: print('SIDE'))",
+    "a printer that fails": "text.for_type(dict, lambda o, p, c: 1 / 0)",
+    "a formatter of one's own": (
+        "own = shell.display_formatter.format\n"
+        "shell.display_formatter.format = lambda *a, **k: (print('SIDE'), own(*a, **k))[1]"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", PRINTERS)
+async def test_what_a_cell_has_made_print_values_is_not_heard_at_a_cells_end(session: Session, kind: str) -> None:
+    prelude = "import sys; shell = get_ipython(); formatters = shell.display_formatter.formatters"
+    await session.execute(f"{prelude}\ntext = formatters['text/plain']")
+    for code in (f"{PRINTERS[kind]};", "x = 1"):
+        said = await session.execute(code)
+        assert (said.text, said.status, said.state_lost) == ("", "ok", False)
+
+
+TRACEBACKS = {
+    "of other types": "[1, None, {}]",
+    "of one text": "'one text'",
+    "of nothing": "None",
+    "of a number": "7",
+    "of no JSON": "[object()]",
+    "of bytes": "[b'x']",
+    "of lists": "[['a'], ['b']]",
+    "without end": "itertools.repeat('x', 1000)",
+    "that fails": "1 / 0",
+    "that is interrupted": "(_ for _ in ()).throw(KeyboardInterrupt)",
+}
+
+
+@pytest.mark.parametrize("kind", TRACEBACKS)
+async def test_a_traceback_of_ones_own_costs_its_cell_alone(session: Session, kind: str) -> None:
+    await session.execute(
+        "import itertools; kept = 1\n"
+        f"class Odd(Exception):\n    def _render_traceback_(self): return {TRACEBACKS[kind]}"
+    )
+    execution = await session.execute("raise Odd('why')")
+    assert (execution.status, execution.cause, execution.state_lost) == ("error", None, False)
+    assert execution.outputs
+    assert (await session.execute("kept")).text == "1\n"
+
+
 async def test_a_thread_that_prints_all_the_time_loses_no_line_to_the_look_at_a_cells_end(session: Session) -> None:
     await session.execute("""
 import sys, threading, time

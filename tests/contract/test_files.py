@@ -115,9 +115,41 @@ async def test_an_upload_beyond_the_workspace_is_refused_and_leaves_nothing(laun
     source = tmp_path / "big"
     source.write_bytes(bytes(3 << 20))
     async with Session(launcher, Policy(workspace_bytes=1 << 20)) as session:
-        with pytest.raises(FileTransferError, match="No space left on device"):
+        with pytest.raises(FileTransferError, match=r"refused 'big': No space left on device\.$"):
             await session.put_file(source, "big")
         assert await session.list_files() == []
+
+
+UNMAKEABLE = {
+    "more folders than Python makes": "b/" * 1000 + "c",
+    "folders and steps back": "b/../" * 500 + "c",
+    "a part that is too long": "x" * 300,
+    "a folder that is too long": "x" * 300 + "/y",
+    "a path that is too long": "/".join(["x" * 200] * 20) + "/" + "y" * 60,
+    "a folder": "folder",
+    "a file as a folder": "file/x",
+}
+
+
+@pytest.mark.parametrize("kind", UNMAKEABLE)
+async def test_a_name_that_cannot_be_made_is_refused_and_costs_nothing(
+    session: Session, tmp_path: Path, kind: str
+) -> None:
+    await session.execute("import os; os.mkdir('folder'); open('file', 'w').close()")
+    (tmp_path / "source").write_text("x")
+    with pytest.raises(FileTransferError, match="The sandbox refused"):
+        await session.put_file(tmp_path / "source", UNMAKEABLE[kind])
+    with pytest.raises(FileTransferError, match="The sandbox refused"):
+        await session.get_file(UNMAKEABLE[kind], tmp_path / "target")
+    assert {file.name for file in await session.list_files()} == {"file"}
+    execution = await session.execute("1 + 1")
+    assert (execution.files_lost, execution.state_lost) == (False, False)
+
+
+async def test_a_file_of_a_hundred_parts_goes_in_and_comes_out(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "source").write_text("x")
+    name = "b/" * 99 + "c"
+    assert await session.put_file(tmp_path / "source", name) == await session.get_file(name, tmp_path / "back")
 
 
 async def test_an_upload_that_its_sender_gives_up_leaves_nothing(session: Session, tmp_path: Path) -> None:

@@ -77,6 +77,49 @@ async def test_rich_outputs_over_the_allowance_are_counted(launcher: Launcher) -
     assert execution.omitted_bytes > 7 * 300_000
 
 
+LARGE = {
+    "a page of numbers": ("text/html", "'<script>[' + '[1.25,{},2],' * 850_000 + ']</script>'"),
+    "a page of quotes": ("text/html", "'<p class=\"a, b\">\\n</p>' * 450_000"),
+    "a picture": ("image/png", "'iVBORw0KGgo' * 1_000_000"),
+    "a figure": ("application/vnd.plotly.v1+json", "{'x': [1 / 3] * 90_000, 'y': 'x' * 8_000_000}"),
+    "a drawing": ("image/svg+xml", "'<path d=\"M 1,2 L 3,4\"/>' * 400_000"),
+}
+
+
+@pytest.mark.parametrize("kind", LARGE)
+async def test_a_large_output_comes_whole(session: Session, kind: str) -> None:
+    mime_type, code = LARGE[kind]
+    execution = await session.execute(
+        f"from IPython.display import display\ndisplay({{{mime_type!r}: {code}}}, raw=True)"
+    )
+    [output] = execution.outputs
+    assert isinstance(output, DisplayData)
+    assert output.data == {mime_type: eval(code)}
+    assert (execution.omitted_bytes, execution.omitted_outputs) == (0, 0)
+
+
+HARD = {
+    "a figure of many points": "[random.random() for _ in range(2_900_000)]",
+    "half of that": "[random.random() for _ in range(1_400_000)]",
+    "zeros": "[0] * 9_000_000",
+    "lists": "[[]] * 7_000_000",
+}
+
+
+@pytest.mark.parametrize("kind", HARD)
+async def test_outputs_too_large_to_show_are_counted_and_leave_the_files(launcher: Launcher, kind: str) -> None:
+    code = f"""
+import random; open('kept', 'w').close(); big = {HARD[kind]}
+from IPython.display import display
+while True: display({{'application/vnd.plotly.v1+json': {{'x': big}}}}, raw=True)
+"""
+    async with Session(launcher, Policy(cell_timeout_s=4)) as session:
+        execution = await session.execute(code)
+        assert (execution.cause, execution.files_lost) == ("timeout", False)
+        assert execution.omitted_bytes > 20_000_000
+        assert [file.name for file in await session.list_files()] == ["kept"]
+
+
 async def test_bytes_that_are_no_text_are_shown_and_harm_nothing(session: Session) -> None:
     execution = await session.execute("import os; _ = os.write(1, bytes(range(256)) + b'\\xe4\\xbd')\nprint('after')")
     assert execution.text.startswith("\x00\x01\x02")

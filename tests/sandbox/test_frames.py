@@ -71,6 +71,11 @@ def test_hostile_bytes_are_frames_or_a_protocol_error(data: bytes) -> None:
         DONE | {"extra": 1},
         DONE | {"omitted_outputs": -1},
         DONE | {"cause": "x" * 101},
+        DONE | {"omitted_output_bytes": (1 << 53) + 1},
+        DONE | {"execution_count": (1 << 53) + 1},
+        DONE | {"id": int("9" * 4300)},
+        {"type": "hole", "id": 1, "size_bytes": 1 << 63},
+        {"type": "stream", "id": 1, "name": "stdout", "full_text_path": "x" * 4097},
         {"type": "file", "id": 1, "size_bytes": 1, "sha256": "no"},
     ],
 )

@@ -1,16 +1,19 @@
 """The guest's pure parts: bounds, order, names. What needs a kernel is in tests/contract."""
 
 import hashlib
+import json
 import os
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sandbox import guest
+from sandbox import Policy, frames, guest
+from sandbox.recording import Recording
 
 MARK = b"0123456789abcdef"
 
@@ -115,6 +118,128 @@ def test_a_spool_folder_that_a_cell_has_replaced_is_left_alone(spools: Path, tmp
     assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["mine.txt"]
 
 
+class Heard:
+    """A host that decodes what it is sent, as the real one does."""
+
+    def __init__(self) -> None:
+        self.decoder = frames.Decoder()
+        self.recording = Recording(1, Policy().max_cell_bytes, lambda _: None)
+        self.frames: list[frames.Frame] = []
+
+    def send(self, header: dict[str, Any], payload: bytes = b"") -> None:
+        self.decoder.feed(guest.pack_frame(header, payload))
+        while (frame := self.decoder.next()) is not None:
+            self.frames.append(frame)
+            self.recording.add(frame)
+
+
+LIMITS = {"stream_head_bytes": 100, "stream_tail_bytes": 100, "spool_bytes": 100, "rich_bytes": 10_000}
+
+
+@pytest.fixture
+def heard(spools: Path) -> Heard:
+    return Heard()
+
+
+def cell_of(host: Heard, **limits: int) -> guest.Cell:
+    owner: Any = SimpleNamespace(host=host, limits=LIMITS | limits, spools=guest.Spools())
+    return guest.Cell(owner, 1, "")
+
+
+HUGE = int("9" * 4300)
+NESTED: list[object] = []
+for _ in range(900):
+    NESTED = [NESTED]
+HOSTILE: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=300)
+    | st.sampled_from([HUGE, -HUGE, NESTED]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = st.sampled_from([
+    "data", "metadata", "text/plain", guest.OMITTED, "execution_count", "ename", "evalue", "traceback", "text", "name",
+    "status", "payload", "execution_state",
+])  # fmt: skip
+CONTENTS = st.dictionaries(NAMES, HOSTILE | st.dictionaries(NAMES, HOSTILE, max_size=3) | st.lists(HOSTILE, max_size=4))
+
+
+@given(st.lists(CONTENTS, max_size=4))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_kernel_says_becomes_frames_that_the_host_takes(
+    heard: Heard, contents: list[dict[str, Any]]
+) -> None:
+    cell = cell_of(heard)
+    for content in contents:
+        for kind in guest.RICH_MESSAGES:
+            cell.on_rich(kind, content, 1000)
+        for kind in ("status", "stream"):
+            cell.on_iopub(kind, content)
+        cell.on_reply(content)
+    cell.finish("ok", None, state_lost=False)
+    done = heard.frames[-1].header
+    assert isinstance(done, frames.Done)
+    assert 0 <= done.omitted_output_bytes <= guest.MAX_COUNT
+
+
+@given(HOSTILE, st.booleans())
+def test_the_parts_of_a_json_text_are_counted_and_not_what_its_texts_hold(value: Any, is_escaped: bool) -> None:
+    packed = json.dumps([value, '[{,\\"' * 20, "\\"], ensure_ascii=is_escaped).encode("utf-8", "replace")
+    parts = guest.count_openings(re.sub(rb'"(?:[^"\\]|\\.)*"', b'""', packed))
+    assert guest.count_parts(packed, parts) == parts
+    assert guest.count_parts(packed, parts - 1) == parts
+
+
+def shown_by(heard: Heard) -> list[dict[str, Any]]:
+    return [json.loads(frame.payload)["data"] for frame in heard.frames]
+
+
+@given(
+    st.dictionaries(st.text(max_size=5) | st.just("text/plain"), st.text(max_size=60), max_size=9), st.integers(30, 400)
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_largest_representations_go_first_and_are_counted(spools: Path, data: dict[str, str], limit: int) -> None:
+    heard = Heard()
+    cell = cell_of(heard, rich_bytes=limit)
+    cell.on_rich("display_data", {"data": dict(data)}, 1000)
+    [kept] = shown_by(heard) or [{}]
+    dropped = data.keys() - kept.keys()
+    assert bool(dropped) == (cell.rich_omitted_bytes > 0)
+    assert sum(len(frame.payload) for frame in heard.frames) <= limit
+    assert "text/plain" not in dropped or not kept
+    sizes = {kind: len(guest.pack_json(kind) + guest.pack_json(data[kind])) for kind in data if kind != "text/plain"}
+    assert all(sizes[big] >= sizes[small] for big in dropped & sizes.keys() for small in kept.keys() & sizes.keys())
+
+
+def test_a_bundle_of_many_kinds_takes_time_by_its_size_and_keeps_its_text(heard: Heard) -> None:
+    cell = cell_of(heard, rich_bytes=16 << 20)
+    data = {f"a/{number}": "x" * 400 for number in range(99_000)} | {"text/plain": "kept"}
+    cell.on_rich("display_data", {"data": data}, 1000)
+    [kept] = shown_by(heard)
+    assert (len(kept), kept["text/plain"]) == (guest.MAX_KINDS, "kept")
+    assert cell.rich_omitted_bytes > 400 * (99_000 - guest.MAX_KINDS)
+
+
+@pytest.mark.parametrize("text", ["\n", "\x01", "\U0001f600"])
+def test_a_traceback_that_grows_in_its_frame_is_within_the_hosts_limit(heard: Heard, text: str) -> None:
+    cell = cell_of(heard, stream_head_bytes=16 << 20, stream_tail_bytes=16 << 20)
+    cell.on_rich("error", {"traceback": [text * 20_000_000]}, 1000)
+    cell.finish("ok", None, state_lost=False)
+    assert len(heard.frames) + cell.rich_omitted == 2
+
+
+def test_errors_without_a_traceback_come_to_an_end(heard: Heard) -> None:
+    cell = cell_of(heard)
+    for _ in range(1000):
+        cell.on_rich("error", {"evalue": "x" * 9000, "traceback": []}, 1000)
+    cell.finish("ok", None, state_lost=False)
+    assert sum(len(frame.payload) for frame in heard.frames) < 2 * guest.MAX_ERRORS_BYTES
+    assert cell.rich_omitted > 800
+
+
 class Recorded(guest.Merger):
     """A merger that notes what it would give to a cell."""
 
@@ -176,6 +301,21 @@ def test_a_name_that_leaves_the_workspace_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", ["a", "a/b.csv", "./a", "图.png"])
 def test_a_name_inside_the_workspace_is_taken(name: str) -> None:
     assert guest.workspace_path(name).startswith("/workspace/")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError(36, "File name too long", "x"), "File name too long: 'x'"),
+        (OSError("no number"), "no number"),
+        (guest.RefusedError("'x' is no file"), "'x' is no file"),
+        (RecursionError(), "RecursionError"),
+        (ValueError("x" * 5000), "x" * guest.MAX_REASON_CHARS),
+    ],
+)
+def test_any_error_of_a_request_is_one_line_without_what_is_not_known(error: Exception, reason: str) -> None:
+    assert guest.reason_for(error) == reason
 
 
 @pytest.fixture
@@ -267,6 +407,24 @@ def test_a_file_that_grows_while_it_is_read_comes_to_an_end(tmp_path: Path) -> N
             size_bytes += len(piece)
             writer.write(piece)
     assert size_bytes == guest.CHUNK_BYTES + 1
+
+
+def test_a_file_that_grows_without_end_after_it_was_listed_is_not_hashed(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = workspace / "f"
+    path.write_bytes(b"")
+    lstat = os.lstat
+
+    def lstat_and_grow(path: str) -> os.stat_result:
+        info = lstat(path)
+        os.truncate(path, 1 << 40)
+        return info
+
+    monkeypatch.setattr(os, "lstat", lstat_and_grow)
+    work: list[None] = []
+    [file] = guest.list_workspace(10, True, lambda: work.append(None))
+    assert (file["sha256"], len(work)) == (None, 1)
 
 
 def test_links_to_one_file_are_hashed_once(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

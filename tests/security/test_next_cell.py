@@ -276,3 +276,32 @@ async def test_a_cell_that_could_not_begin_is_run_once_in_another_kernel(quick: 
     execution = await quick.execute("print('x', file=open('ran', 'a')); print('x')")
     assert (execution.status, execution.text, execution.state_lost) == ("ok", "x\n", True)
     assert (await quick.execute("open('ran').read()")).text == "'x\\n'\n"
+
+
+THIEF = """
+import os, sys, threading, time
+os.setsid(); time.sleep(0.7)
+fd = os.open(f"/proc/{sys.argv[1]}/fd/1", os.O_RDONLY)
+def steal():
+    end = time.monotonic() + 40
+    while time.monotonic() < end: os.read(fd, 65536)
+threads = [threading.Thread(target=steal) for _ in range(8)]
+for thread in threads: thread.start()
+open("/tmp/steals", "w").close()
+"""
+
+
+async def test_a_cell_whose_marks_are_stolen_is_not_run_twice() -> None:
+    async with DockerLauncher() as launcher, Session(launcher, POLICY) as session:
+        await session.execute(
+            "import os, subprocess, sys, time\n"
+            f"_ = subprocess.Popen([sys.executable, '-c', {THIEF!r}, str(os.getpid())])\n"
+            "while not os.path.exists('/tmp/steals'): time.sleep(0.05)"
+        )
+        lost = 0
+        for number in range(4):
+            execution = await session.execute(f"open('ran{number}', 'a').write('x')")
+            lost += execution.cause is not None
+        ran = await session.execute("[open(f'ran{n}').read() for n in range(4)]")
+        assert ran.text == "['x', 'x', 'x', 'x']\n"
+        assert lost <= 2

@@ -8,15 +8,21 @@ exact text only where the answer is nothing else.
 import re
 import unicodedata
 from abc import abstractmethod
+from collections.abc import Iterable, Iterator
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
+from itertools import chain
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from agent.batch.scoring.searching import is_found
+
+MAX_DIGITS = 5_000
+"""Of a number, and of its exponent's effect: reading one takes time that grows with the square of its length."""
 
 _CODE_FENCE = re.compile(r"```[ \t]*(?:python|py|json|tool_call)\b.*?(?:```|\Z)", re.DOTALL | re.IGNORECASE)
 _LIST_MARK = re.compile(r"^[ \t]*\d{1,2}[.)][ \t]+", re.MULTILINE)
@@ -38,6 +44,7 @@ _NUMBER = re.compile(
     rf"(?<!{_LETTER})(?<!\.)(?:(?<![)\]])(?P<sign>[-+]))?"
     r"(?P<digits>(?:\d+(?:[,'_]\d{3})*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,4})?)"
 )
+_PERCENT = re.compile(r"\s?\\?%")
 _SPACED = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d])")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _PLAIN_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d{1,3})?", re.ASCII)
@@ -48,6 +55,8 @@ _WORDS = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six"
 def _check_number(text: str) -> str:
     if not _PLAIN_NUMBER.fullmatch(text):
         raise PydanticCustomError("number", "it must be a number like 42, -0.5 or 1.5e3")
+    if len(text) > MAX_DIGITS:
+        raise PydanticCustomError("digits", f"a number has at most {MAX_DIGITS} digits; a longer one can be a text")
     return text
 
 
@@ -90,20 +99,26 @@ class Number(_Expected):
     """The largest difference that is right."""
 
     def claimed_in(self, text: str, question: str) -> bool:
-        asked = numbers(question)
+        asked = set(numbers(question))
         if any(map(self._is_right, asked)):  # then it may be said, and the others tell nothing
-            asked = []
+            asked = set()
         for reading in (text, _SPACED.sub(lambda match: match[0].replace(" ", ""), text)):
-            said = [number for number in numbers(reading) or number_words(reading) if number not in asked]
-            if any(self._is_right(number) for number in (*said[:1], *said[-1:])):
+            said = _ends(number for number in _numbers_or_words(reading) if number not in asked)
+            if any(map(self._is_right, said)):
                 return True
-        return any(self._is_right(number / 100) for number in percentages(text)[-1:]) if self.tolerance else False
+        return any(self._is_right(number / 100) for number in _ends(percentages(text))[-1:] if self.tolerance)
 
     def is_shown(self, output: str) -> bool:
-        return any(self._is_right(number) for number in numbers(output))
+        return any(map(self._is_right, _each_number(output)))
+
+    @cached_property
+    def _bounds(self) -> tuple[Fraction, Fraction]:
+        value, tolerance = Fraction(Decimal(self.value)), Fraction(self.tolerance)
+        return value - tolerance, value + tolerance
 
     def _is_right(self, number: Fraction) -> bool:
-        return abs(number - Fraction(Decimal(self.value))) <= Fraction(self.tolerance)
+        lowest, highest = self._bounds
+        return lowest <= number <= highest
 
 
 Words = Annotated[str, AfterValidator(_check_words)]
@@ -243,22 +258,49 @@ def readable(text: str) -> str:
 
 def numbers(text: str) -> list[Fraction]:
     """The numbers of a text in their order; marks between thousands are read over."""
-    text = _LIST_MARK.sub("", readable(text))
-    return [_number(match) for match in _NUMBER.finditer(text)]
+    return list(_each_number(text))
 
 
-def _number(match: re.Match[str]) -> Fraction:
-    value = Fraction(Decimal(re.sub(r"[,'_]", "", match["digits"])))  # unlike an int, of any length
-    return -value if match["sign"] == "-" else value
+def _each_number(text: str) -> Iterator[Fraction]:
+    for match in _NUMBER.finditer(_LIST_MARK.sub("", readable(text))):
+        if (number := _number(match)) is not None:
+            yield number
 
 
-def number_words(text: str) -> list[Fraction]:
+def _number(match: re.Match[str]) -> Fraction | None:
+    """None where it has more digits than MAX_DIGITS, written out."""
+    if len(match["digits"]) > 2 * MAX_DIGITS:  # its marks between thousands are fewer than its digits
+        return None
+    value = Decimal(re.sub(r"[,'_]", "", match["digits"]))  # unlike an int, of any length
+    if len(value.as_tuple().digits) > MAX_DIGITS or abs(value.adjusted()) > MAX_DIGITS:
+        return None
+    return Fraction(-value if match["sign"] == "-" else value)
+
+
+def _ends(found: Iterable[Fraction]) -> list[Fraction]:
+    """The first and the last."""
+    ends: list[Fraction] = []
+    for number in found:
+        ends[1:] = [number]
+    return ends
+
+
+def _numbers_or_words(text: str) -> Iterator[Fraction]:
+    """The numbers of a text, or those that it spells out where it has no other."""
+    found = _each_number(text)
+    first = next(found, None)
+    return number_words(text) if first is None else chain([first], found)
+
+
+def number_words(text: str) -> Iterator[Fraction]:
     """The numbers that a text spells out."""
-    words = re.findall(r"[a-z]+", text.casefold())
-    return [Fraction(_WORDS[word]) for word in words if word in _WORDS]
+    words = (match[0] for match in re.finditer(r"[a-z]+", text.casefold()))
+    return (Fraction(_WORDS[word]) for word in words if word in _WORDS)
 
 
-def percentages(text: str) -> list[Fraction]:
+def percentages(text: str) -> Iterator[Fraction]:
     """The numbers that are followed by a per cent sign."""
     text = readable(text)
-    return [_number(match) for match in _NUMBER.finditer(text) if re.match(r"\s?\\?%", text[match.end() :])]
+    for match in _NUMBER.finditer(text):
+        if _PERCENT.match(text, match.end()) and (number := _number(match)) is not None:
+            yield number

@@ -1,6 +1,7 @@
 """The batch over a worker that needs no sandbox: what is run, what is written, and what ends it."""
 
 import asyncio
+import base64
 import json
 import os
 from collections.abc import Callable
@@ -354,3 +355,25 @@ async def test_what_no_batch_can_be_made_of_is_a_usage_error(
     with pytest.raises(UsageError) as caught:
         await anext(run_batch(given, tmp_path, agent=Agent(**AGENT_OPTIONS), **options))
     assert str(caught.value) == said
+
+
+async def test_a_result_holds_no_secret_that_an_endpoint_or_an_engine_repeats(tmp_path: Path) -> None:
+    worker = FakeWorker()
+    pair = base64.b64encode(b"bob:secret-passw0rd").decode()
+    said = f"got Basic {pair}, {pair}, key-0123456789, sk-proj-0123456789abcdefghij, variable-secret, common-secret"
+    worker.failures["a"] = EndpointError(said, mend=f"cellblock run --base-url http://bob:secret-passw0rd@h {said}")
+    worker.answers["b"] = "It is key-0123456789, of secret-passw0rd."
+    agent = Agent(
+        model="m",
+        base_url="http://bob:secret-passw0rd@127.0.0.1:9/v1",
+        api_key="key-0123456789",
+        policy=Policy(environment={"A_TOKEN": "common-secret"}),
+    )
+    policy = Policy(environment={"MY_TOKEN": "variable-secret"})
+    given = [BatchTask(id="a", task="?", policy=policy), BatchTask(id="b", task="?")]
+    async with aclosing(Batch(given, tmp_path, agent, worker).results()) as results:
+        listened = [result async for result in results]
+    texts = [str(listened), str(written(tmp_path)), str(summary(tmp_path))]
+    for secret in ("secret-passw0rd", pair, "0123456789", "variable-secret", "common-secret"):
+        assert not any(secret in text for text in texts), secret
+    assert "[redacted]" in (written(tmp_path)["a"].error or "")

@@ -1,7 +1,10 @@
 """What may come in: every bad line is told of at once, and nothing that is good is refused."""
 
 import json
-from contextlib import suppress
+import os
+import socket
+import threading
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent import UsageError
+from agent.batch import input as batch_input
 from agent.batch.input import MAX_LINE_BYTES, read_tasks
 from agent.batch.scoring.matching import AnyOf, Date, Exact, Number, Pattern, Text
 
@@ -29,6 +33,19 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "no object": ("[]", 'it is not an object like {"id": "a", "task": "What is 2 ** 100?"}'),
     "deep": ("[" * 100_000, "it is not JSON: maximum recursion depth exceeded while decoding a JSON array from a "
         "unicode string"),
+    "too deep an expectation": ('{"id": "a", "task": "x", "expect": ' + '{"any": [' * 300 + "1" + "]}" * 300 + "}",
+        "it is nested deeper than 16 levels"),
+    "too deep a text": ('{"id": "a", "task": ' + "[" * 900 + "]" * 900 + "}", "it is nested deeper than 16 levels"),
+    "too deep a list of texts": ('{"id": "a", "task": "x", "expect": {"text": ' + "[" * 900 + "]" * 900 + "}}",
+        "it is nested deeper than 16 levels"),
+    "too deep a policy": ('{"id": "a", "task": "x", "policy": {"environment": ' + '{"a": ' * 300 + "1" + "}" * 302,
+        "it is nested deeper than 16 levels"),
+    "too many files": ('{"id": "a", "task": "x", "files": [' + "0," * 1_000_000 + "0]}",
+        "it holds more than 10000 values"),
+    "too many bad files": ('{"id": "a", "task": "x", "files": [' + "0," * 5_000 + "0]}",
+        "5001 things are wrong with it"),
+    "too many keys": ('{"id": "a", "task": "x"' + "".join(f', "k{number}": 0' for number in range(200_000)) + "}",
+        "it holds more than 10000 values"),
     "no id": ('{"task": "x"}', "it has no 'id'"),
     "no task": ('{"id": "a"}', "it has no 'task'"),
     "an empty task": ('{"id": "a", "task": " "}', "task: the task is empty, not ' '"),
@@ -218,3 +235,53 @@ def test_a_hundred_thousand_lines_are_read() -> None:
         len(from_stdin(*(f'{{"id": "t{n}", "task": "What is {n}?", "expect": {n}}}' for n in range(100_000))))
         == 100_000
     )
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_choices_may_be_choices_themselves(depth: int) -> None:
+    expect = '{"any": [' * depth + "1" + "]}" * depth
+    (task,) = read_tasks("-", f'{{"id": "a", "task": "x", "expect": {expect}}}'.encode())
+    assert task.matches("It is 1.")
+
+
+@given(st.integers(16, 1000), st.sampled_from(["[1]", '{"any": [1]}', '{"text": 1}', '{"number": 1}']))
+def test_no_depth_of_an_expectation_is_more_than_a_complaint(depth: int, form: str) -> None:
+    opening, closing = form.split("1")
+    line = f'{{"id": "a", "task": "x", "expect": {opening * depth}1{closing * depth}}}'
+    with pytest.raises(UsageError, match=r"nested deeper than 16 levels|is not JSON"):
+        read_tasks("-", line.encode())
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/zero", "/dev/urandom", "/"])
+def test_tasks_that_may_have_no_end_are_refused(path: str) -> None:
+    with pytest.raises(UsageError, match="are neither in a file nor in a pipe") as caught:
+        read_tasks(path)
+    assert str(caught.value) == f"The tasks {path!r} are neither in a file nor in a pipe. Try: ls -l {path}"
+
+
+def test_tasks_in_a_socket_are_refused(tmp_path: Path) -> None:
+    with closing(socket.socket(socket.AF_UNIX)) as listening:
+        listening.bind(str(tmp_path / "tasks"))
+        with pytest.raises(UsageError, match="are neither in a file nor in a pipe"):
+            read_tasks(str(tmp_path / "tasks"))
+
+
+def test_tasks_may_come_through_a_pipe_that_has_a_name(tmp_path: Path) -> None:
+    pipe = tmp_path / "tasks.txt"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("What is 6 * 7?\n",))
+    writer.start()
+    assert [task.task for task in read_tasks(str(pipe))] == ["What is 6 * 7?"]
+    writer.join()
+
+
+@pytest.mark.parametrize("from_file", [True, False])
+def test_tasks_are_read_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, from_file: bool) -> None:
+    monkeypatch.setattr(batch_input, "MAX_SOURCE_BYTES", 100)
+    path = tmp_path / "tasks.txt"
+    path.write_text("x" * 100)
+    source = str(path) if from_file else "-"
+    assert len(read_tasks(source, path.read_bytes())) == 1
+    path.write_text("x" * 101)
+    with pytest.raises(UsageError, match="has more than 100 bytes"):
+        read_tasks(source, path.read_bytes())

@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from agent import TaskResult, TranscriptError, UsageError, read_results
-from agent.batch.results import REPLACED, RESULTS, BatchDirectory
+from agent.batch.results import MAX_ANSWER_CHARS, MAX_LINE_BYTES, REPLACED, RESULTS, BatchDirectory
 
 
 def result(name: str, answer: str = "42") -> TaskResult:
@@ -24,6 +25,36 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
         directory.add(result("a"))
         directory.add(result("b", "line\nbreak \u2028"))
     assert list(read_results(tmp_path)) == [result("a"), result("b", "line\nbreak \u2028")]
+
+
+@pytest.mark.parametrize("character", ["x", "\x01", "é", "\U0001f600", '"'])
+@pytest.mark.parametrize("length", [MAX_ANSWER_CHARS, MAX_ANSWER_CHARS + 1, 20 << 20])
+def test_a_result_that_was_written_can_be_read_however_long_its_answer_is(
+    tmp_path: Path, length: int, character: str
+) -> None:
+    long = result("a", character * length)
+    with BatchDirectory(tmp_path) as directory:
+        directory.add(long.model_copy(update={"error": character * length}))
+        directory.add(result("b"))
+    with BatchDirectory(tmp_path) as directory:
+        directory.keep(list(read_results(tmp_path)), [long])
+        directory.add(result("c"))
+    assert ids(tmp_path) == ["a", "b", "c"]
+    read = next(read_results(tmp_path))
+    assert read.answer is not None
+    assert read.answer.startswith(character * 1000)
+    assert read.answer.endswith(character * 1000)
+    assert (read.answer == long.answer) == (length <= MAX_ANSWER_CHARS)
+    assert ("characters are left out here" in read.answer) == (length > MAX_ANSWER_CHARS)
+
+
+def test_a_result_that_could_not_be_read_back_is_not_written(tmp_path: Path) -> None:
+    with BatchDirectory(tmp_path) as directory:
+        directory.add(result("a"))
+        with pytest.raises(TranscriptError, match="longer than 16777216 bytes"):
+            directory.add(result("b" * (MAX_LINE_BYTES + 1)))
+        directory.add(result("c"))
+    assert ids(tmp_path) == ["a", "c"]
 
 
 @pytest.mark.parametrize("torn", [1, 10, 100])
@@ -50,7 +81,7 @@ def test_a_line_that_is_no_result_is_told_of(tmp_path: Path) -> None:
     with pytest.raises(TranscriptError) as caught:
         ids(tmp_path)
     path = tmp_path / RESULTS
-    assert str(caught.value) == f"{str(path)!r}, line 1, is no result of a task. Try: sed -i 1d {path}"
+    assert str(caught.value) == f"{str(path)!r}, line 1, is no result of a task. Try: sed -i.bak 1d {path}"
 
 
 def test_replaced_results_are_kept_apart(tmp_path: Path) -> None:
@@ -143,3 +174,33 @@ def test_results_that_are_holes_are_refused_at_once(tmp_path: Path) -> None:
         file.truncate(1 << 40)
     with pytest.raises(TranscriptError, match="The last line of its results is longer than"), BatchDirectory(tmp_path):
         pass
+
+
+GOOD = result("a").model_dump_json().removesuffix("}")
+FLOODED = {
+    "keys": GOOD + "," + ",".join(f'"k{number}":0' for number in range(300_000)) + "}",
+    "items": GOOD + ',"cost":[' + "0," * 1_000_000 + "0]}",
+    "items in a known key": GOOD.replace('"42"', "[" + "0," * 1_000_000 + "0]") + "}",
+    "lists": GOOD + ',"usage":' + "[]," * 500_000 + "0}",
+    "levels": GOOD + ',"usage":' + "[" * 1_000_000,
+    "texts": GOOD + ',"x":[' + '"",' * 1_000_000 + '""]}',
+    "a text without an end": GOOD + ',"x":"' + '\\"' * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("case", FLOODED)
+def test_no_line_takes_more_memory_than_its_length(tmp_path: Path, case: str) -> None:
+    (tmp_path / RESULTS).write_text(f"{GOOD}}}\n{FLOODED[case]}\n")
+    tracemalloc.start()
+    try:
+        with pytest.raises(TranscriptError, match="line 2, is no result of a task"):
+            ids(tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(FLOODED[case]) + (1 << 20)
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_answer_may_hold_any_number_of_marks_and_quotes(tmp_path: Path) -> None:
+    with BatchDirectory(tmp_path) as directory:
+        directory.add(result("a", '"{[,:]}\\' * 100_000))
+    assert ids(tmp_path) == ["a"]

@@ -69,5 +69,5 @@ def test_fuzz_whatever_a_server_says_is_one_line(message: str, status: int, body
         line = str(as_endpoint_error(error, ENDPOINT))
         assert len(line.splitlines()) == 1
         assert len(line) < 500
-        assert len(describe(error).splitlines()) <= 1
+        assert len(describe(error, ENDPOINT).splitlines()) <= 1
         assert is_passing(error) in (True, False)

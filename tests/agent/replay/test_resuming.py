@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from agent import Agent, EndpointError, Limits, ResumeError, TranscriptError, UsageError
+from agent.progress import Noted, Progress
 from agent.record.events import Instructed, ModelReplied, Resumed, RunFinished, ToolRan
 from agent.record.history import messages_of
 from agent.record.transcript import FILE_NAME, Transcript, read
 from agent.record.verification import verify
 from agent.testing import Refusal, calls, says
 from agent.testing.script import Reply
+from sandbox import Policy
 from tests.agent.refillable import RefillableEndpoint
 
 pytestmark = pytest.mark.docker
@@ -266,3 +268,30 @@ async def test_the_url_of_a_record_is_asked_only_where_you_name_it(
         )
     assert (len(endpoint.requests), (crashed / FILE_NAME).read_bytes()) == (asked, before)
     assert (await Agent.resume(crashed, base_url=endpoint.base_url)).answer == "1"
+
+
+async def test_what_a_record_is_not_granted_is_told(endpoint: RefillableEndpoint, tmp_path: Path) -> None:
+    script(endpoint, calls("print(1)"), says("1"))
+    options = {"policy": Policy(memory_bytes="3g"), "limits": Limits(max_turns=50)}
+    crashed = cut(await run(endpoint, tmp_path / "run", **options), 2)
+    told: list[str] = []
+
+    def hear(item: Progress) -> None:
+        told.extend([item.what] if isinstance(item, Noted) else [])
+
+    script(endpoint, calls("print(1)"), says("1"))
+    assert (await Agent.resume(crashed, on_progress=hear)).answer == "1"
+    assert told[:2] == [
+        f"The record asks for memory_bytes {3 << 30}; {2 << 30} is used (--memory {3 << 30} grants it).",
+        "The record asks for max_turns 50; 12 is used (--max-turns 50 grants it).",
+    ]
+
+
+async def test_a_record_cannot_say_that_its_model_costs_nothing(endpoint: RefillableEndpoint, tmp_path: Path) -> None:
+    script(endpoint, calls("print(1)"), says("1"))
+    table = tmp_path / "free.toml"
+    table.write_text('currency = "EUR"\nper_tokens = 1\n[models.m]\ninput = 0\noutput = 0\n')
+    crashed = cut(await run(endpoint, tmp_path / "run", prices=table), 2)
+    assert Agent.recorded_in(crashed).prices is not None
+    with pytest.raises(UsageError, match="A limit on cost needs a price"):
+        await Agent.resume(crashed, limits=Limits(max_cost=1.0))

@@ -130,7 +130,7 @@ def test_broken_configuration_is_not_taken_for_the_default_engine(home: Path) ->
     )
 
 
-@pytest.mark.parametrize("text", ["[]", '"x"', "\0"])
+@pytest.mark.parametrize("text", ["[]", '"x"', "\0", "[" * 100_000], ids=["list", "text", "NUL", "deep"])
 def test_no_configuration_leaks_a_foreign_error(home: Path, text: str) -> None:
     write_config(home, text)
     assert connect_error().startswith("Cannot read Docker's configuration")

@@ -2,6 +2,7 @@
 
 import time
 from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agent.batch.scoring.matching import AnyOf, Date, Exact, Number, Pattern, Text, numbers
+from agent.batch.scoring.matching import MAX_DIGITS, AnyOf, Date, Exact, Number, Pattern, Text, numbers
 
 BIG = Number(value="885235703693468016844358")
 QUESTION = "What is 7 to the power of 123?"
@@ -239,3 +240,36 @@ def test_only_a_number_is_expected_as_one(value: str) -> None:
 def test_a_pattern_that_is_none_is_refused() -> None:
     with pytest.raises(ValidationError, match="it must be a regular expression: unterminated character set"):
         Pattern(value="[")
+
+
+@given(
+    st.integers(MAX_DIGITS + 1, 1_000_000),
+    st.sampled_from(["{}", "-{}", ".{}", "1.{}", "= {}e9", "${}$", "{},000", "{}%"]),
+)
+def test_a_number_of_more_than_five_thousand_digits_is_none(digits: int, form: str) -> None:
+    assert numbers(form.format("9" * digits)) == []
+
+
+@pytest.mark.parametrize("text", ["1e5001", "1e-5001", "9.5e9999", "1 x 10^9999", "1" + ",000" * 1_667])
+def test_an_exponent_or_thousands_make_no_longer_number(text: str) -> None:
+    assert numbers(text) == []
+
+
+@pytest.mark.parametrize("digits", ["1", "90", "12345", "0.00001"])
+def test_a_number_of_five_thousand_digits_is_read(digits: str) -> None:
+    value = (digits + "7" * MAX_DIGITS)[:MAX_DIGITS]
+    assert numbers(f"= {value}.") == [Fraction(Decimal(value))]
+    assert Number(value=value).is_answered(f"It is {value}.", "")
+
+
+def test_a_longer_number_is_not_expected_but_its_text_may_be() -> None:
+    long = "9" * (MAX_DIGITS + 1)
+    with pytest.raises(ValidationError, match="a number has at most 5000 digits; a longer one can be a text"):
+        Number(value=long)
+    assert Text(any_of=[long]).is_answered(f"It is {long}.", "")
+
+
+@pytest.mark.parametrize("word", ["1 ", "9" * 9_000 + " ", "1e999 ", "1% ", "one ", "1,", "\\frac{1}{2} "])
+def test_no_length_of_an_answer_takes_time_that_grows_with_its_square(word: str) -> None:
+    answer = word * (400_000 // len(word))
+    assert Number(value="42", tolerance=0.5).is_answered(f"{answer}. It is 42.", "What is 1?")
