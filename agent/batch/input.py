@@ -8,6 +8,7 @@ import csv
 import hashlib
 import json
 import re
+import shlex
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -120,7 +121,9 @@ def _content(path: Path) -> bytes:
     try:
         kind = path.stat().st_mode
         if not (stat.S_ISREG(kind) or stat.S_ISFIFO(kind)):
-            raise UsageError(f"The tasks {str(path)!r} are neither in a file nor in a pipe.", mend=f"ls -l {path}")
+            raise UsageError(
+                f"The tasks {str(path)!r} are neither in a file nor in a pipe.", mend=f"ls -l {shlex.quote(str(path))}"
+            )
         with path.open("rb") as file:
             return file.read(MAX_SOURCE_BYTES + 1)
     except OSError as error:
