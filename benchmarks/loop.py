@@ -23,6 +23,7 @@ from pydantic import SecretStr
 from agent import Endpoint, Limits, Sampling
 from agent.endpoint.model import Model
 from agent.loop.loop import Loop
+from agent.loop.rendering import question_message
 from agent.progress import Progress, TurnEnded
 from agent.record.events import Environment, ModelReplied, ModelSettings, RunStarted
 from agent.record.history import messages_of
@@ -84,7 +85,7 @@ def started() -> RunStarted:
         settings=ModelSettings(model="m", base_url="local", **Sampling().model_dump()),
         tools=[TOOL],
         system_prompt="You run Python.",
-        limits=Limits(max_turns=None),
+        limits=Limits(max_turns=None, max_calls=None),
         environment=Environment(python="3", packages={}, policy=Policy(), **none),
     )
 
@@ -99,10 +100,11 @@ async def run_loop(base_url: str, directory: Path) -> tuple[Transcript, list[flo
 
     endpoint = Endpoint(base_url=base_url, model="m", api_key=SecretStr("k"))
     with Transcript(directory) as transcript:
-        transcript.append(started())
+        first = started()
+        transcript.append(first, lambda clean: question_message(clean, first.settings))
         async with Model(endpoint, Sampling()) as model:
             begun = time.perf_counter()
-            await Loop(model, InstantSandbox(), transcript, note, limits=Limits(max_turns=None)).answer()
+            await Loop(model, InstantSandbox(), transcript, note, limits=Limits(max_turns=None, max_calls=None)).answer()
     return transcript, [end - begin for begin, end in zip([begun, *times], times, strict=False)]
 
 

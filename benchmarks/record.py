@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.loop.rendering import observation_message, question_message, reply_message
 from agent.messages import Reply, ToolCall, Usage
 from agent.record.events import ModelReplied, ToolRan
 from agent.record.reading import read
@@ -81,14 +82,17 @@ def ran(turn: int) -> ToolRan:
 def write(directory: Path, turns: int) -> Iterator[float]:
     """Write a run and tell the seconds of each turn."""
     with Transcript(directory, redactor=Redactor(["a-key-of-some-length"])) as transcript:
-        transcript.append(started())
+        first = started()
+        settings = first.settings
+        transcript.append(first, lambda clean: question_message(clean, settings))
         for turn in range(1, turns + 1):
             chunks, reply, tool = chunks_of(turn), replied(turn), ran(turn)
             begun = time.perf_counter()
             transcript.append(
-                reply.model_copy(update={"raw": transcript.keep_chunks(chunks, Reply(content=reply.content))})
+                reply.model_copy(update={"raw": transcript.keep_chunks(chunks, Reply(content=reply.content))}),
+                lambda clean: reply_message(clean, settings),
             )
-            transcript.append(tool)
+            transcript.append(tool, lambda clean: observation_message(clean, settings))
             yield time.perf_counter() - begun
 
 
