@@ -104,7 +104,9 @@ async def run_loop(base_url: str, directory: Path) -> tuple[Transcript, list[flo
         transcript.append(first, lambda clean: question_message(clean, first.settings))
         async with Model(endpoint, Sampling()) as model:
             begun = time.perf_counter()
-            await Loop(model, InstantSandbox(), transcript, note, limits=Limits(max_turns=None, max_calls=None)).answer()
+            await Loop(
+                model, InstantSandbox(), transcript, note, limits=Limits(max_turns=None, max_calls=None)
+            ).answer()
     return transcript, [end - begin for begin, end in zip([begun, *times], times, strict=False)]
 
 
