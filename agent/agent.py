@@ -103,7 +103,7 @@ class Agent:
         name = self._endpoint.model
         if cost_of(name, Usage(), self.prices) is None:
             raise UsageError(
-                f"A limit on cost needs a price, and none is known for model {name!r}.", mend="--prices FILE"
+                f"A limit on cost needs a price, and none is known for model {name!r}.", hint="--prices FILE"
             )
 
     def varied(
@@ -187,7 +187,7 @@ class Agent:
         if recorded.finished is not None and recorded.finished.outcome == "answered":
             raise UsageError(
                 f"The run {str(run)!r} is answered; nothing is left to do.",
-                mend=f"cellblock show {shlex.quote(str(run))}",
+                hint=f"cellblock show {shlex.quote(str(run))}",
             )
         for note in narrowed(recorded, policy or Policy()).notes:
             on_progress(Noted(note))
@@ -211,7 +211,7 @@ class Agent:
         except RuntimeError:
             return asyncio.run(run)
         run.close()
-        raise UsageError("run_sync was called inside a running event loop.", mend="await agent.run(...)")
+        raise UsageError("run_sync was called inside a running event loop.", hint="await agent.run(...)")
 
     async def run(
         self,
@@ -370,7 +370,7 @@ def find_local_file(model: LocalModel) -> Path:
     if path is None:
         raise LocalModelError(
             f"No endpoint is configured, and the built-in model {model.name!r} is not downloaded.",
-            mend="cellblock model pull",
+            hint="cellblock model pull",
         )
     return path
 

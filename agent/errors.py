@@ -85,7 +85,7 @@ class TranscriptError(AgentError):
             if is_full
             else f"ls -ld {shlex.quote(str(directory if directory.exists() else directory.parent))}"
         )
-        return cls(f"Cannot write {what} {str(directory)!r}: {error.strerror}.", mend=look)
+        return cls(f"Cannot write {what} {str(directory)!r}: {error.strerror}.", hint=look)
 
 
 class PlaybackError(AgentError):

@@ -124,15 +124,15 @@ def total_cost(costs: Iterable[Cost | None]) -> Cost | None:
 
 def read_prices(path: Path) -> Prices:
     """Read a table. Raises UsageError with the file and the line or the key that is wrong."""
-    mend = f"cat {shlex.quote(str(path))}"
+    hint = f"cat {shlex.quote(str(path))}"
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
     except OSError as error:
-        raise UsageError(f"Cannot read the price table {str(path)!r}: {error.strerror}.", mend="ls") from error
+        raise UsageError(f"Cannot read the price table {str(path)!r}: {error.strerror}.", hint="ls") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"The price table {str(path)!r} is not UTF-8.", mend=mend) from error
+        raise UsageError(f"The price table {str(path)!r} is not UTF-8.", hint=hint) from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"The price table {str(path)!r} is not TOML: {str(error)[:200]}.", mend=mend) from error
+        raise UsageError(f"The price table {str(path)!r} is not TOML: {str(error)[:200]}.", hint=hint) from error
     try:
         return Prices.model_validate(data)
     except ValidationError as error:
@@ -140,7 +140,7 @@ def read_prices(path: Path) -> Prices:
         key = _key(data, detail["loc"])
         reason = detail["msg"].removeprefix("Value error, ")
         reason = reason[:1].lower() + reason[1:]
-        raise UsageError(f"The price table {str(path)!r} is wrong at {key}: {reason}.", mend=mend) from error
+        raise UsageError(f"The price table {str(path)!r} is wrong at {key}: {reason}.", hint=hint) from error
 
 
 def _key(data: Any, place: tuple[str | int, ...]) -> str:

@@ -24,13 +24,13 @@ class Check:
     name: str
     level: Level
     detail: str
-    mend: str | None = None
-    """The command that mends it; None where nothing helps."""
+    hint: str | None = None
+    """The command that fixes it; None where nothing helps."""
 
     @classmethod
     def failed(cls, name: str, error: CellblockError) -> Self:
         """The check that ended in this error."""
-        return cls(name, "FAIL", error.message, error.mend)
+        return cls(name, "FAIL", error.message, error.hint)
 
 
 async def check_sandbox(launcher: Launcher, policy: Policy) -> Check:
@@ -41,7 +41,7 @@ async def check_sandbox(launcher: Launcher, policy: Policy) -> Check:
             execution = await session.execute(LOOK)
             took_s = time.monotonic() - begun
     except StartError as error:
-        return Check("sandbox", "FAIL", error.message, _mend_start(policy))
+        return Check("sandbox", "FAIL", error.message, _hint_for_start(policy))
     except CellblockError as error:
         return Check.failed("sandbox", error)
     return judge(execution, policy, f"the first result came after {took_s:.2f} s")
@@ -120,7 +120,7 @@ def _within(limit: str | None, allowed: int) -> bool:
     return limit is None or (limit.isdecimal() and int(limit) <= allowed)
 
 
-def _mend_start(policy: Policy) -> str:
+def _hint_for_start(policy: Policy) -> str:
     if policy.image is None:
         return "cellblock doctor --start-timeout 300"
     return f"docker run --rm --entrypoint python3 {shlex.quote(policy.image)} -c 'import ipykernel, jupyter_client'"

@@ -15,20 +15,20 @@ What the sandboxed code did (an exception, a time-out, a crash) is never one of 
 
 
 class CellblockError(Exception):
-    """One line that says what happened and to which value, and the command that mends it.
+    """One line that says what happened and to which value, and the command that fixes it.
 
-    `mend` is None where no command helps.
+    `hint` is None where no command helps.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, mend: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.mend = mend
+        self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message} Try: {self.mend}" if self.mend else self.message
+        return f"{self.message} Try: {self.hint}" if self.hint else self.message
 
 
 class SandboxError(CellblockError):

@@ -354,10 +354,10 @@ class Console:
         if any(map(is_closed, (sys.stdout, sys.stderr))):
             self.open()
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Undo what would make a later cell's output vanish. Raises OSError where a pipe is lost for good."""
         for fds, pipe in self._pipes:
-            mend_descriptors(fds, pipe)
+            repair_descriptors(fds, pipe)
         for name, original in self._builtins.items():
             if not callable(vars(builtins).get(name)):
                 setattr(builtins, name, original)
@@ -432,7 +432,7 @@ def stop_timers() -> bool:
     return any(left_s)
 
 
-def mend_descriptors(fds: tuple[int, int], pipe: tuple[int, int] | None) -> None:
+def repair_descriptors(fds: tuple[int, int], pipe: tuple[int, int] | None) -> None:
     """Let both descriptors stand for the pipe that one of them still stands for, and wait when it is full."""
     good = next((fd for fd in fds if identity_of(fd) == pipe), None)
     if good is None:
@@ -577,7 +577,7 @@ class Checkup:
         if (shell.push, shell.history_manager.store_inputs) != self._history:
             return False  # what keeps the history is all that the cell below leaves out
         had_timers = stop_timers()
-        self._console.mend()
+        self._console.repair()
         if had_timers:
             self._console.say("A timer (signal.alarm, setitimer) still ran at the cell's end, and is stopped.")
         with self._own_cell() as shown:
@@ -673,7 +673,7 @@ def text_lines(lines: Any) -> list[str]:
 
 
 def pack_message(value: Any, limit_bytes: int) -> bytes:
-    """A part of a message as JSON, with lone surrogates as escapes; jupyter-client's own packer mends the rest.
+    """A part of a message as JSON, with lone surrogates as escapes; jupyter-client's own packer fixes the rest.
 
     A part over the limit goes without its large values, and says how many bytes it had.
     """

@@ -373,14 +373,14 @@ class Session:
     async def _failed_start(self) -> StartError:
         if self._channel is None:
             said = f"The engine started no container within {self.policy.start_timeout_s:g} s."
-            return StartError(said, mend="docker info, to see whether it is well")
+            return StartError(said, hint="docker info, to see whether it is well")
         words = await self._channel.process.last_words()
         image = self._channel.process.info.image
         await self._stop("no kernel came up")
         why = f"its last words: {words!r}" if words else "it left no word"
         return StartError(
             f"No kernel came up in image {image!r} within {self.policy.start_timeout_s:g} s; {why}.",
-            mend="cellblock doctor",
+            hint="cellblock doctor",
         )
 
     async def _stop(self, reason: str) -> None:

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from agent.local import DEFAULT_MODEL, find
 from sandbox import CellblockError, Session
@@ -17,6 +18,11 @@ from tests.chaos.harness import missing_for_private_engine
 
 IN_CI = bool(os.environ.get("CI"))
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+# No example has a time limit: a busy machine makes any of them slow.
+settings.register_profile("patient", deadline=None)
+if settings.get_current_profile_name() == "default":
+    settings.load_profile("patient")
 
 
 @cache

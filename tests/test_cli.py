@@ -73,7 +73,7 @@ BAD: dict[str, tuple[list[str], dict[str, str], int, str]] = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_line_with_its_mend(case: str) -> None:
+def test_bad_input_is_one_line_with_its_hint(case: str) -> None:
     arguments, environ, code, line = BAD[case]
     done = cellblock(*arguments, environ=environ)
     assert (done.returncode, done.stdout, done.stderr) == (code, "", line + "\n")
@@ -147,7 +147,7 @@ def test_a_file_in_the_place_of_a_run_directory_is_called_one(tmp_path: Path) ->
     assert done.stderr == f"cellblock: Cannot write the run directory '{place}': File exists. Try: ls -ld {place}\n"
 
 
-def test_the_doctor_says_what_mends_each_failing_line(tmp_path: Path) -> None:
+def test_the_doctor_says_what_fixes_each_failing_line(tmp_path: Path) -> None:
     done = cellblock("doctor", environ=NO_ENGINE | {"CELLBLOCK_HOME": str(tmp_path)})
     assert done.returncode == 3
     lines = done.stdout.splitlines()
@@ -155,7 +155,7 @@ def test_the_doctor_says_what_mends_each_failing_line(tmp_path: Path) -> None:
         ["FAIL", "engine:"], ["FAIL", "image:"], ["FAIL", "model:"], ["ok", "disk:"], ["ok", "memory:"],
         ["FAIL", "sandbox:"],
     ]  # fmt: skip
-    assert len([line for line in lines if "mend:" in line]) == 3
+    assert len([line for line in lines if "try:" in line]) == 3
     assert "The address is from DOCKER_HOST." in lines[0]
 
 

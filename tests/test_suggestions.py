@@ -17,9 +17,9 @@ OWN = {"BUILD", "BASE", "REPOSITORY", "number", "turn", "budget_tokens", "able"}
 """Constants of ours, and whole numbers."""
 NO_SUGGESTION = {
     "agent/replay/resuming.py": {"name"},
-    "agent/cli/environment.py": {"check.mend"},
+    "agent/cli/environment.py": {"check.hint"},
     "agent/cli/app.py": {"version('cellblock')"},
-    "agent/endpoint/complaints.py": {"name.replace('_', '-')", "mend"},
+    "agent/endpoint/complaints.py": {"name.replace('_', '-')", "hint"},
     "agent/cli/main.py": {"error.ctx.command_path"},
     "sandbox/docker/diagnosis.py": {
         "max(total_bytes >> 21, 128)", "facts['ServerVersion']", "rights", "endpoint.host", "endpoint.named_by",
@@ -36,14 +36,14 @@ def is_suggestion(node: ast.JoinedStr, among: set[int]) -> bool:
 
 
 def named(tree: ast.AST) -> Iterator[ast.AST]:
-    """What is given or assigned to a `mend`, or returned by a function that says so in its name."""
+    """What is given or assigned to a `hint`, or returned by a function that says so in its name."""
     for node in ast.walk(tree):
         match node:
-            case ast.keyword(arg="mend", value=value):
+            case ast.keyword(arg="hint", value=value):
                 yield value
-            case ast.Assign(targets=[ast.Name(id="mend" | "look")], value=value):
+            case ast.Assign(targets=[ast.Name(id="hint" | "look")], value=value):
                 yield value
-            case ast.FunctionDef(name=name) if "mend" in name:
+            case ast.FunctionDef(name=name) if "hint" in name:
                 yield from (inner.value for inner in ast.walk(node) if isinstance(inner, ast.Return) and inner.value)
 
 
@@ -67,7 +67,7 @@ def test_each_value_in_a_suggested_command_is_quoted(path: Path) -> None:
 
 
 def test_an_unquoted_value_is_found(tmp_path: Path) -> None:
-    for line in ('E(mend=f"x {y}")', 'mend = f"x {y}"', 'f"cellblock run --model {y}"', 'E(mend=a if b else f"{y}")'):
+    for line in ('E(hint=f"x {y}")', 'hint = f"x {y}"', 'f"cellblock run --model {y}"', 'E(hint=a if b else f"{y}")'):
         path = ROOT / "agent" / "nowhere.py"
         tree = ast.parse(line)
         among = {id(inner) for value in named(tree) for inner in ast.walk(value)}

@@ -83,7 +83,7 @@ class RayWorker:
         """
         check_model(agent)
         if agent.limiter is not None:
-            raise UsageError("A Limiter cannot be shared between machines.", mend="run_batch(..., rate=RateLimit(...))")
+            raise UsageError("A Limiter cannot be shared between machines.", hint="run_batch(..., rate=RateLimit(...))")
         self.jobs = jobs or 1
         self._given_jobs = jobs
         self._agent = agent
@@ -251,7 +251,7 @@ class RayWorker:
             machine.node.grant.remote(self._share(count), math.ceil(self._tasks_left / count))
 
     def _none_left(self) -> ClusterError:
-        return ClusterError(f"No machine of the Ray cluster {self._address!r} is left.", mend="ray status")
+        return ClusterError(f"No machine of the Ray cluster {self._address!r} is left.", hint="ray status")
 
     async def _run_once(
         self, task: BatchTask, files: list[Any], directory: Path, on_progress: Callable[[Progress], None]
@@ -302,7 +302,7 @@ def _checked(address: str) -> str:
     is_port = port.isdecimal() and 0 < int(port) < 1 << 16
     if address == "auto" or (colon and host and "/" not in host and is_port):
         return address
-    raise UsageError(f"A Ray address is HOST:PORT of the head, or auto, not {address!r}.", mend="ray status")
+    raise UsageError(f"A Ray address is HOST:PORT of the head, or auto, not {address!r}.", hint="ray status")
 
 
 async def _reachable(address: str) -> str:
@@ -320,7 +320,7 @@ async def _reachable(address: str) -> str:
 
 
 def _unreachable(address: str, why: str) -> ClusterError:
-    return ClusterError(f"No Ray cluster answers at {address!r}: {_first_line(why)}", mend="ray start --head")
+    return ClusterError(f"No Ray cluster answers at {address!r}: {_first_line(why)}", hint="ray start --head")
 
 
 def _first_line(said: object) -> str:

@@ -76,7 +76,7 @@ def read_tasks(source: str, stdin: bytes = b"") -> list[BatchTask]:
     name, folder = ("stdin", Path()) if source == "-" else (repr(source), Path(source).parent)
     data = stdin if source == "-" else _content(Path(source))
     if len(data) > MAX_SOURCE_BYTES:
-        raise UsageError(f"{name} has more than {MAX_SOURCE_BYTES} bytes.", mend="split -C 200M FILE")
+        raise UsageError(f"{name} has more than {MAX_SOURCE_BYTES} bytes.", hint="split -C 200M FILE")
     complaints = Complaints(name)
     lines = list(_lines(data, name, complaints))
     filled = [(number, line) for number, line in lines if line.strip()]
@@ -86,7 +86,7 @@ def read_tasks(source: str, stdin: bytes = b"") -> list[BatchTask]:
     entries = {".csv": _from_csv, ".txt": _from_text}.get(suffix, _from_jsonl)(lines, complaints)
     tasks = check_tasks(entries, complaints, folder)
     if not tasks:
-        raise UsageError(f"{name} holds no task.", mend='echo "What is 2 ** 100?" > tasks.txt')
+        raise UsageError(f"{name} holds no task.", hint='echo "What is 2 ** 100?" > tasks.txt')
     return tasks
 
 
@@ -122,18 +122,18 @@ def _content(path: Path) -> bytes:
         kind = path.stat().st_mode
         if not (stat.S_ISREG(kind) or stat.S_ISFIFO(kind)):
             raise UsageError(
-                f"The tasks {str(path)!r} are neither in a file nor in a pipe.", mend=f"ls -l {shlex.quote(str(path))}"
+                f"The tasks {str(path)!r} are neither in a file nor in a pipe.", hint=f"ls -l {shlex.quote(str(path))}"
             )
         with path.open("rb") as file:
             return file.read(MAX_SOURCE_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"Cannot read the tasks {str(path)!r}: {error.strerror}.", mend="ls") from error
+        raise UsageError(f"Cannot read the tasks {str(path)!r}: {error.strerror}.", hint="ls") from error
 
 
 def _lines(data: bytes, name: str, complaints: Complaints) -> Iterator[tuple[int, str]]:
     """The lines; those that no line can be like are complained about."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UsageError(f"{name} is UTF-16, and must be UTF-8.", mend="iconv -f UTF-16 -t UTF-8 FILE")
+        raise UsageError(f"{name} is UTF-16, and must be UTF-8.", hint="iconv -f UTF-16 -t UTF-8 FILE")
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         if len(line) > MAX_LINE_BYTES:
             complaints.add(number, f"it is {len(line)} bytes long, over the limit of {MAX_LINE_BYTES}")

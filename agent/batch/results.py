@@ -105,7 +105,7 @@ def _result(line: bytes, number: int, path: Path) -> TaskResult:
 
 def _no_result(number: int, path: Path) -> TranscriptError:
     return TranscriptError(
-        f"{str(path)!r}, line {number}, is no result of a task.", mend=f"sed -i.bak {number}d {shlex.quote(str(path))}"
+        f"{str(path)!r}, line {number}, is no result of a task.", hint=f"sed -i.bak {number}d {shlex.quote(str(path))}"
     )
 
 
@@ -148,7 +148,7 @@ class BatchDirectory:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UsageError(
-                f"Another batch is at work in {str(self.path)!r}: process {holder}.", mend="-o DIR, with another one"
+                f"Another batch is at work in {str(self.path)!r}: process {holder}.", hint="-o DIR, with another one"
             ) from error
         self.predecessor = int(holder) if holder.isdecimal() else None
         with self._errors():

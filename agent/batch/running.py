@@ -47,7 +47,7 @@ def worker_for(
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
-        raise UsageError("A Ray cluster needs the extra 'ray'.", mend="pip install 'cellblock[ray]'") from error
+        raise UsageError("A Ray cluster needs the extra 'ray'.", hint="pip install 'cellblock[ray]'") from error
     worker: Worker = cluster.RayWorker(agent, ray, jobs=jobs, rate=rate, max_starting=max_starting, note=note)
     return worker
 

@@ -83,7 +83,7 @@ class Worker(Protocol):
 def check_model(agent: Agent) -> None:
     """Raises UsageError where the agent's model is a recorded run."""
     if isinstance(agent.model, RecordedModel):
-        raise UsageError("A recorded run answers its own task, and no batch.", mend="cellblock batch --model NAME ...")
+        raise UsageError("A recorded run answers its own task, and no batch.", hint="cellblock batch --model NAME ...")
 
 
 def default_jobs(agent: Agent) -> int:

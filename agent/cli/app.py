@@ -82,7 +82,7 @@ def result(text: str) -> None:
         raise
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is buffered, and is written at exit
-        raise OutputError(f"Cannot write the result to stdout: {error.strerror}.", mend="df -h") from error
+        raise OutputError(f"Cannot write the result to stdout: {error.strerror}.", hint="df -h") from error
 
 
 def result_json(text: str) -> None:

@@ -117,7 +117,7 @@ class Chat:
         elif command == "/file" and argument.strip():
             self._attach(Path(argument.strip().strip("\"'")).expanduser())
         else:
-            self._complain(UsageError(f"There is no {line!r}.", mend="/help"))
+            self._complain(UsageError(f"There is no {line!r}.", hint="/help"))
 
     def _attach(self, path: Path) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Checks that everything a run needs is there, and says the command that mends what is not."""
+"""Checks that everything a run needs is there, and says the command that fixes what is not."""
 
 import asyncio
 import os
@@ -72,10 +72,10 @@ def _memory(model: Endpoint | LocalModel | RecordedModel, policy: Policy) -> Che
     needed_bytes += min(policy.memory_bytes, MIN_MEMORY_BYTES)
     available_bytes = available_memory_bytes()
     detail = f"{available_bytes / 1e9:.1f} GB available, {needed_bytes / 1e9:.1f} GB wanted"
-    return Check("memory", _level(available_bytes >= needed_bytes), detail, _mend_memory(model))
+    return Check("memory", _level(available_bytes >= needed_bytes), detail, _hint_for_memory(model))
 
 
-def _mend_memory(model: Endpoint | LocalModel | RecordedModel) -> str:
+def _hint_for_memory(model: Endpoint | LocalModel | RecordedModel) -> str:
     if isinstance(model, LocalModel):
         smallest = min(MODELS.values(), key=lambda file: file.size_bytes)
         return f"cellblock run --memory 512MiB --model {shlex.quote(smallest.name)} TASK"

@@ -34,12 +34,12 @@ app.add_typer(model_app, name="model")
 @with_policy
 @with_model
 def doctor(*, asked: ModelOptions, policy: Policy) -> None:
-    """Check engine, image, model, disk, memory and one real sandbox, and say what mends each line that fails."""
+    """Check engine, image, model, disk, memory and one real sandbox, and say what fixes each line that fails."""
     agent = agent_for(asked, policy)
     checks = asyncio.run(check_all(agent.model, agent.policy, agent.sampling))
     for check in checks:
-        mend = f"\n       mend: {check.mend}" if check.mend and check.level != "ok" else ""
-        result(f"{check.level:<4}  {check.name}: {plain(check.detail)}{mend}")
+        hint = f"\n       try: {check.hint}" if check.hint and check.level != "ok" else ""
+        result(f"{check.level:<4}  {check.name}: {plain(check.detail)}{hint}")
     raise typer.Exit(3 if any(check.level == "FAIL" for check in checks) else 0)
 
 

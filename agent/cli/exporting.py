@@ -52,7 +52,7 @@ def _print(data: bytes) -> None:
     except OSError as error:
         _forget_stdout()
         raise UsageError(
-            f"Cannot write to stdout: {error.strerror}.", mend="cellblock export RUN --to FORMAT -o FILE"
+            f"Cannot write to stdout: {error.strerror}.", hint="cellblock export RUN --to FORMAT -o FILE"
         ) from error
 
 
@@ -66,5 +66,5 @@ def _write(path: Path, data: bytes) -> None:
         path.write_bytes(data)
     except OSError as error:
         raise UsageError(
-            f"Cannot write {str(path)!r}: {error.strerror}.", mend=f"ls -ld {shlex.quote(str(path.parent))}"
+            f"Cannot write {str(path)!r}: {error.strerror}.", hint=f"ls -ld {shlex.quote(str(path.parent))}"
         ) from error

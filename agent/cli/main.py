@@ -33,8 +33,8 @@ def command_line(arguments: list[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":  # the help of a command that was given nothing
             story().print(Text(said), soft_wrap=True)
             return int(error.exit_code)
-        mend = f"{error.ctx.command_path} --help" if error.ctx else "cellblock --help"
-        return _told(f"{' '.join(said.split()).rstrip('.')}. Try: {mend}", error.exit_code)
+        hint = f"{error.ctx.command_path} --help" if error.ctx else "cellblock --help"
+        return _told(f"{' '.join(said.split()).rstrip('.')}. Try: {hint}", error.exit_code)
     return code if isinstance(code, int) else 0
 
 

@@ -226,6 +226,6 @@ def _variable(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise UsageError(
-            f"--env cannot be {text!r}: nothing is taken from the host.", mend=f"--env {shlex.quote(text)}=VALUE"
+            f"--env cannot be {text!r}: nothing is taken from the host.", hint=f"--env {shlex.quote(text)}=VALUE"
         )
     return name, value

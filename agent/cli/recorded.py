@@ -44,7 +44,7 @@ def show(
     if turn is not None and go_on:
         raise UsageError(
             "--follow shows all turns: it takes no --turn.",
-            mend=f"cellblock show {shlex.quote(str(run))} --turn {turn}",
+            hint=f"cellblock show {shlex.quote(str(run))} --turn {turn}",
         )
     console = page()
     events: Iterable[Event] = reading.follow(run) if go_on else reading.read(run).events

@@ -159,7 +159,7 @@ def turn_of(events: Sequence[Event], number: int) -> list[Event]:
     places = {event.turn: place for place, event in enumerate(events) if isinstance(event, ModelReplied)}
     if number not in places:
         there = f"it has turns 1 to {max(places)}" if places else "it has none"
-        raise UsageError(f"The run has no turn {number}; {there}.", mend="cellblock show RUN")
+        raise UsageError(f"The run has no turn {number}; {there}.", hint="cellblock show RUN")
     replied, *rest = events[places[number] :]
     return [replied, *takewhile(lambda event: not isinstance(event, ModelReplied | Asked | RunFinished), rest)]
 

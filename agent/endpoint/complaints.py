@@ -1,4 +1,4 @@
-"""One line about each way in which an endpoint fails: what it did, which value, and the command that mends it."""
+"""One line about each way in which an endpoint fails: what it did, which value, and the command that fixes it."""
 
 import re
 import shlex
@@ -55,25 +55,25 @@ _LOST = (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError, httpx2
 
 def as_endpoint_error(error: Exception, endpoint: Endpoint, attempts: Sequence[Attempt] = ()) -> EndpointError:
     """What the user reads of an error, and the failed attempts up to it."""
-    kind, what, mend = _complaint(error, endpoint, _words_of(error, endpoint))
+    kind, what, hint = _complaint(error, endpoint, _words_of(error, endpoint))
     tried = f" (attempt {len(attempts)})" if len(attempts) > 1 else ""
     said = endpoint.redacted(f"The endpoint {endpoint.public_url!r} {what}{tried}.")
-    found = kind(said, mend=mend and endpoint.redacted(mend))
+    found = kind(said, hint=hint and endpoint.redacted(hint))
     found.attempts = tuple(attempts)
     return found
 
 
 def _complaint(error: Exception, endpoint: Endpoint, words: str) -> Complaint:
-    """The kind of error, what the endpoint did, and what mends it."""
+    """The kind of error, what the endpoint did, and what fixes it."""
     if is_too_long(error):
         what = f"says that the conversation is too long for model {endpoint.model!r}: {words}"
         return ContextLengthError, what, "cellblock run --model NAME ..., with a longer context"
     if is_filtered(error):
         return ContentFilterError, f"stopped the request by its content filter: {words}", None
     if isinstance(error, ElsewhereError):
-        url, mend = _elsewhere(error.url, endpoint)
-        mend = mend if mend == CHECK else f"{mend}, if you trust it"
-        return AccessError, f"redirects to another origin, {url!r}; nothing was sent there", mend
+        url, hint = _elsewhere(error.url, endpoint)
+        hint = hint if hint == CHECK else f"{hint}, if you trust it"
+        return AccessError, f"redirects to another origin, {url!r}; nothing was sent there", hint
     if is_redirect_loop(error):
         return AccessError, f"redirects in a loop: {words}", CHECK
     return _failing(error, endpoint, words)
@@ -119,8 +119,8 @@ def _what(error: Exception, endpoint: Endpoint, words: str) -> str:
 def _refusal(error: openai.APIStatusError, endpoint: Endpoint, words: str) -> Complaint:
     said, status = said_of(error), error.status_code
     if error.response.history:  # a request that is sent on mostly loses its method and its body
-        url, mend = _elsewhere(str(error.response.url), endpoint)
-        return AccessError, f"sends us on to {url!r}, which answered {status}: {words}", mend
+        url, hint = _elsewhere(str(error.response.url), endpoint)
+        return AccessError, f"sends us on to {url!r}, which answered {status}: {words}", hint
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError) or _BAD_KEY.search(said):
         return AccessError, f"refused the API key ({status}): {words}", SET_KEY
     if isinstance(error, openai.NotFoundError) or _NO_MODEL.search(said):

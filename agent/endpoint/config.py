@@ -121,13 +121,13 @@ def _check_thinking(sampling: Sampling, endpoint: Endpoint) -> None:
     thinking, budget_tokens = sampling.thinking, sampling.thinking_budget
     plain = f"cellblock run --model {shlex.quote(model)} ..."
     if thinking is False and known == "only":
-        raise UsageError(f"Model {model!r} always thinks: it takes no --no-thinking.", mend=plain)
+        raise UsageError(f"Model {model!r} always thinks: it takes no --no-thinking.", hint=plain)
     if thinking and known == "none":
-        raise UsageError(f"Model {model!r} does not think: it takes no --thinking.", mend=plain)
+        raise UsageError(f"Model {model!r} does not think: it takes no --thinking.", hint=plain)
     if budget_tokens is not None and not thinking and (thinking is False or known != "only"):
         raise UsageError(
             f"--thinking-budget {budget_tokens} bounds thinking that was not asked for.",
-            mend=f"cellblock run --thinking --thinking-budget {budget_tokens} ...",
+            hint=f"cellblock run --thinking --thinking-budget {budget_tokens} ...",
         )
     if thinking is not None and known in (None, "hybrid") and switches.thinking is None:
         raise _no_switch(endpoint, "--thinking" if thinking else "--no-thinking", "thinking")
@@ -139,7 +139,7 @@ def _no_switch(endpoint: Endpoint, flag: str, switch: str) -> UsageError:
     able = "|".join(name for name, provider in PROVIDERS.items() if getattr(provider, switch))
     return UsageError(
         f"{flag} has no known meaning for the endpoint {endpoint.public_url!r} (provider {endpoint.switches.name!r}).",
-        mend=f"cellblock run --provider {able} ...",
+        hint=f"cellblock run --provider {able} ...",
     )
 
 
@@ -169,7 +169,7 @@ def choose_model(
     known = ", ".join(sorted(MODELS))
     raise UsageError(
         f"Model {model!r} is not built in ({known}), and no endpoint is named for it.",
-        mend=f"cellblock run --model {shlex.quote(model)} --base-url URL ...",
+        hint=f"cellblock run --model {shlex.quote(model)} --base-url URL ...",
     )
 
 
@@ -195,7 +195,7 @@ def endpoint_of_record(endpoint: Endpoint, base_url: str | None, environ: Mappin
         raise UsageError(
             f"The run asked the endpoint {endpoint.public_url!r}, which none of your settings names; its whole history "
             "would be sent there.",
-            mend=f"the same command with --base-url {shlex.quote(endpoint.public_url)}, if you trust it",
+            hint=f"the same command with --base-url {shlex.quote(endpoint.public_url)}, if you trust it",
         )
     return with_key(endpoint, environ)
 
@@ -214,7 +214,7 @@ def _local(name: str, provider: str | None, environ: Mapping[str, str]) -> Local
     if provider and provider_name(provider) != "llama_cpp":
         raise UsageError(
             f"The built-in model {name!r} has no provider {provider!r}.",
-            mend=f"cellblock run --provider {shlex.quote(provider)} --model NAME --base-url URL ...",
+            hint=f"cellblock run --provider {shlex.quote(provider)} --model NAME --base-url URL ...",
         )
     own = environ.get("CELLBLOCK_MODEL_FILE")
     return LocalModel(name=Path(own).stem if own else name)
@@ -227,7 +227,7 @@ def _with_switches(endpoint: Endpoint, provider: str | None, environ: Mapping[st
         able = ", ".join(provider.name for provider in PROVIDERS.values() if provider.cache_markers)
         raise UsageError(
             f"CELLBLOCK_CACHE cannot be {cache!r} for the provider {name!r}: it is implicit, or explicit for {able}.",
-            mend="unset CELLBLOCK_CACHE",
+            hint="unset CELLBLOCK_CACHE",
         )
     return endpoint.model_copy(update={"provider": name, "explicit_cache": cache == "explicit"})
 
@@ -245,18 +245,18 @@ def _endpoint(url: str, api_key: str | None, model: str | None) -> Endpoint:
     host = _host_of(url)
     if not host:
         shown = url.rpartition("@")[2].partition("?")[0]  # whatever it is, the rest may be a password or a key
-        raise UsageError(f"{shown!r} is not an http(s) URL.", mend="cellblock run --base-url http://HOST:PORT/v1 ...")
+        raise UsageError(f"{shown!r} is not an http(s) URL.", hint="cellblock run --base-url http://HOST:PORT/v1 ...")
     if not model:
         raise UsageError(
             f"The endpoint {host!r} needs the name of a model.",
-            mend="cellblock run --model NAME ... (or set CELLBLOCK_MODEL)",
+            hint="cellblock run --model NAME ... (or set CELLBLOCK_MODEL)",
         )
     if encodable(model) != model:
-        raise UsageError(f"The name of the model is not valid UTF-8: {model!r}.", mend="export LANG=C.UTF-8")
+        raise UsageError(f"The name of the model is not valid UTF-8: {model!r}.", hint="export LANG=C.UTF-8")
     if odd := next((place for place, char in enumerate(api_key, 1) if not "!" <= char <= "~"), None):
         raise UsageError(
             f"The API key cannot be sent: its character {odd} is no printable ASCII.",
-            mend="export CELLBLOCK_API_KEY=KEY",
+            hint="export CELLBLOCK_API_KEY=KEY",
         )
     return Endpoint(base_url=url, model=model, api_key=SecretStr(api_key or "none"))
 

@@ -30,7 +30,7 @@ def check_format(to: str) -> None:
     """Raises UsageError for a format that there is not."""
     if to not in FORMATS:
         raise UsageError(
-            f"There is no format {to!r}; there are {', '.join(FORMATS)}.", mend="cellblock export RUN --to html"
+            f"There is no format {to!r}; there are {', '.join(FORMATS)}.", hint="cellblock export RUN --to html"
         )
 
 

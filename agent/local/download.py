@@ -87,7 +87,7 @@ def _download(model: ModelFile, path: Path, progress: Progress) -> None:
         return
     raise LocalModelError(
         f"No source delivers {model.name}. {' '.join(reasons)}",
-        mend=f"fetch {shlex.quote(model.file_name)} by other means and set CELLBLOCK_MODEL_FILE to its path",
+        hint=f"fetch {shlex.quote(model.file_name)} by other means and set CELLBLOCK_MODEL_FILE to its path",
     )
 
 
@@ -232,5 +232,5 @@ def _require_room(needed_bytes: int) -> None:
         raise LocalModelError(
             f"The download needs {needed_bytes / 1e9:.2f} GB in {str(models_dir())!r}, "
             f"where {free_bytes / 1e9:.2f} GB are free.",
-            mend="set CELLBLOCK_HOME to a directory on a disk with room",
+            hint="set CELLBLOCK_HOME to a directory on a disk with room",
         )

@@ -118,7 +118,7 @@ def verify(path: Path, model: ModelFile) -> None:
         path.unlink(missing_ok=True)
         raise LocalModelError(
             f"The file of {model.name} is damaged, and now removed: expected SHA-256 {model.sha256}, found {found}.",
-            mend=f"cellblock model pull {shlex.quote(model.name)}",
+            hint=f"cellblock model pull {shlex.quote(model.name)}",
         )
     with suppress(OSError):  # a read-only directory costs a hash at each start, no more
         stamp.write_text(_stamp_text(path, model))

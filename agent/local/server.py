@@ -64,7 +64,7 @@ async def serve(
     Raises `LocalModelError` where xllamacpp is missing or the file is not loaded within `start_timeout_s`.
     """
     if importlib.util.find_spec("xllamacpp") is None:
-        raise LocalModelError("xllamacpp, which serves the model, is not installed.", mend=INSTALL)
+        raise LocalModelError("xllamacpp, which serves the model, is not installed.", hint=INSTALL)
     command = _command(path, name or path.stem, context_tokens, slots, threads or physical_cores())
     with tempfile.TemporaryFile() as log:
         process = await asyncio.create_subprocess_exec(

@@ -160,7 +160,7 @@ class Conversation:
         The limits count anew. Raises what `ask` raises, and UsageError where no run is gone on with.
         """
         if self._past is None or self._transcript is None or self._loop is None:
-            raise UsageError("There is no answer to go on with.", mend="session.ask(question)")
+            raise UsageError("There is no answer to go on with.", hint="session.ask(question)")
         self._seen = self._past.before
         self._is_asking = True
         try:
@@ -326,11 +326,11 @@ class Conversation:
 def check_task(task: str) -> None:
     """Raises UsageError for a task that no model should be asked."""
     if not task.strip():
-        raise UsageError("The task is empty.", mend='cellblock run "What is 123 to the power of 21?"')
+        raise UsageError("The task is empty.", hint='cellblock run "What is 123 to the power of 21?"')
     if encodable(task) != task:
-        raise UsageError(f"The task is not valid UTF-8: {task[:40]!r}.", mend="export LANG=C.UTF-8")
+        raise UsageError(f"The task is not valid UTF-8: {task[:40]!r}.", hint="export LANG=C.UTF-8")
     if len(task) > MAX_TASK_CHARS:
         raise UsageError(
             f"The task is {len(task)} characters long, over the limit of {MAX_TASK_CHARS}: {task[:40]!r}….",
-            mend='put the data into a file: cellblock run "TASK" -f FILE',
+            hint='put the data into a file: cellblock run "TASK" -f FILE',
         )

@@ -28,9 +28,9 @@ def check_files(files: Iterable[Path]) -> list[Path]:
     checked: dict[str, Path] = {}
     for file in files:
         if not file.is_file():
-            raise UsageError(f"{str(file)!r} is not a file.", mend=f"ls -l {shlex.quote(str(file.parent))}")
+            raise UsageError(f"{str(file)!r} is not a file.", hint=f"ls -l {shlex.quote(str(file.parent))}")
         if encodable(file.name) != file.name:
-            raise UsageError(f"The name of {str(file)!r} is not valid UTF-8.", mend="mv it to another name")
+            raise UsageError(f"The name of {str(file)!r} is not valid UTF-8.", hint="mv it to another name")
         if file.name in checked:
             raise UsageError(f"{str(file)!r} and {str(checked[file.name])!r} have the same name.")
         checked[file.name] = file

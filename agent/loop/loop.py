@@ -161,7 +161,7 @@ class Loop:
         if sum(map(_said_chars, self._question.since)) > MAX_SAID_CHARS:
             raise EndpointError(
                 f"The replies to this question have more than {MAX_SAID_CHARS:,} characters together.",
-                mend="cellblock run --max-output-tokens 8192 ...",
+                hint="cellblock run --max-output-tokens 8192 ...",
             )
 
     def _limit(self) -> LimitName | None:

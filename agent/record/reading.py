@@ -105,8 +105,8 @@ class Source:
     def _missing(self, error: OSError) -> TranscriptError:
         run, path = str(self.directory.path), self.path
         if isinstance(error, FileNotFoundError) and self.name == FILE_NAME and self.directory.exists():
-            return TranscriptError(f"No run at {run!r}: it has no {FILE_NAME}.", mend="ls runs")
-        return TranscriptError(f"No run at {str(path)!r}: {error.strerror}.", mend="ls runs")
+            return TranscriptError(f"No run at {run!r}: it has no {FILE_NAME}.", hint="ls runs")
+        return TranscriptError(f"No run at {str(path)!r}: {error.strerror}.", hint="ls runs")
 
 
 class Recorded:

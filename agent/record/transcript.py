@@ -60,7 +60,7 @@ class Transcript:
             if not directory.is_dir() or not isinstance(error, FileExistsError):
                 raise TranscriptError.unwritable(WHAT, directory, error) from error
             raise TranscriptError(
-                f"{str(directory)!r} already holds a run.", mend=f"cellblock show {shlex.quote(str(directory))}"
+                f"{str(directory)!r} already holds a run.", hint=f"cellblock show {shlex.quote(str(directory))}"
             ) from error
         self._open(folder, file, clock, redactor)
 
@@ -114,7 +114,7 @@ class Transcript:
             file.close()
             raise TranscriptError(
                 f"{str(self.directory)!r} is being written.",
-                mend=f"cellblock show --follow {shlex.quote(str(self.directory))}",
+                hint=f"cellblock show --follow {shlex.quote(str(self.directory))}",
             )
 
     def __enter__(self) -> Self:

@@ -80,7 +80,7 @@ def _network(recorded: Recorded, own: Policy) -> str:
     if wished not in ("none", own.network):
         raise UsageError(
             f"The run {str(recorded.directory)!r} had the network {wished!r}; its code would have it again.",
-            mend=f"the same command with --network {shlex.quote(wished)}, if it may",
+            hint=f"the same command with --network {shlex.quote(wished)}, if it may",
         )
     return wished
 
@@ -92,7 +92,7 @@ def _image(recorded: Recorded, own: Policy, *, update_image: bool) -> str | None
     if wished is not None and wished != own.image:
         raise UsageError(
             f"The run {str(recorded.directory)!r} had the image {wished!r}, which is not Cellblock's own.",
-            mend=f"the same command with --image {shlex.quote(wished)}, if its code may have it",
+            hint=f"the same command with --image {shlex.quote(wished)}, if its code may have it",
         )
     if own.image is not None or update_image:
         return own.image

@@ -169,6 +169,6 @@ def _missing_image(run: RunStarted, directory: Path) -> ImageError:
     environment = run.environment
     return ImageError(
         f"The image of this run is not there: {environment.image} with the digest {environment.image_id}.",
-        mend="docker load or docker pull it, or see what another changes: "
+        hint="docker load or docker pull it, or see what another changes: "
         f"cellblock replay {shlex.quote(str(directory))} --update-image",
     )

@@ -85,7 +85,7 @@ def _different(number: int, run: Path) -> ResumeError:
     return ResumeError(
         f"Cell {number} of {str(run)!r} gives something else now than recorded, so the model would go on from what is "
         "no longer so.",
-        mend=f"cellblock replay {name} to see it, cellblock resume {name} --force to go on all the same",
+        hint=f"cellblock replay {name} to see it, cellblock resume {name} --force to go on all the same",
     )
 
 
@@ -96,5 +96,5 @@ def check_tools(recorded: Recorded, names: set[str]) -> None:
         shown = ", ".join(sorted(had)) or "none"
         raise UsageError(
             f"The run {str(recorded.directory)!r} was started with other functions of its caller: {shown}.",
-            mend="Agent.resume(run, tools=[...])",
+            hint="Agent.resume(run, tools=[...])",
         )

@@ -55,7 +55,7 @@ def is_run_python(name: str) -> bool:
 def code_of(call: ToolCall, *, others: Collection[str] = ()) -> str:
     """The code that a call asks to run. Raises BadCallError with what to do instead.
 
-    Arguments that end in the middle are never mended: half a program would run. `others` names the other tools.
+    Arguments that end in the middle are never repaired: half a program would run. `others` names the other tools.
     """
     if not is_run_python(call.name):
         unknown = UNKNOWN_AMONG if others else UNKNOWN_TOOL

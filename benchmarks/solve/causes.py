@@ -19,7 +19,7 @@ MEANINGS: dict[Cause, str] = {
     "right output, wrong answer": "an output showed what was asked, the answer does not say it",
     "wrong recovery": "a call in the last text was not run, what was taken for a call could not be run, or ran in part",
     "no call": "nothing was run, and nothing in the text looks like a call",
-    "code error": "the last cell failed, was stopped or died, and the model did not mend it",
+    "code error": "the last cell failed, was stopped or died, and the model did not fix it",
     "limit": "the turns ran out, with a last cell that ran well",
     "no artifact": "the answer is right, but the file that was asked for is not there",
     "wrong code": "the last cell ran well, and computed something else",

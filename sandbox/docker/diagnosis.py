@@ -71,15 +71,15 @@ def _unreachable(error: SandboxError, endpoint: Endpoint | None) -> Check:
     if endpoint is None:
         return Check.failed("engine", error)
     others = other_sockets(endpoint.host)
-    mend = f"export DOCKER_HOST={shlex.quote(others[0])}" if others else error.mend
-    return Check("engine", "FAIL", f"{error.message} The address is from {endpoint.named_by}.", mend)
+    hint = f"export DOCKER_HOST={shlex.quote(others[0])}" if others else error.hint
+    return Check("engine", "FAIL", f"{error.message} The address is from {endpoint.named_by}.", hint)
 
 
 def _engine(facts: Mapping[str, Any], endpoint: Endpoint) -> Check:
     kind = facts.get("OSType", "linux")
     if kind != "linux":
-        mend = "docker context use desktop-linux, or switch Docker Desktop to Linux containers"
-        return Check("engine", "FAIL", f"the engine at {endpoint.host!r} runs {kind} containers", mend)
+        hint = "docker context use desktop-linux, or switch Docker Desktop to Linux containers"
+        return Check("engine", "FAIL", f"the engine at {endpoint.host!r} runs {kind} containers", hint)
     rights = "rootless" if _has_option(facts, "rootless") else "as root"
     detail = f"docker {facts['ServerVersion']}, {rights}, at {endpoint.host} ({endpoint.named_by})"
     return Check("engine", "ok", detail)
@@ -89,16 +89,16 @@ def _limits(facts: Mapping[str, Any]) -> Iterator[Check]:
     version = f"cgroup v{facts.get('CgroupVersion', '1')}"
     missing = [what for key, what in LIMITS.items() if facts.get(key) is False]
     for what in missing:
-        yield Check("limits", "FAIL", f"the engine does not limit {what} ({version})", _mend_limit(facts))
+        yield Check("limits", "FAIL", f"the engine does not limit {what} ({version})", _hint_for_limit(facts))
     if not missing:
         *most, last = LIMITS.values()
         yield Check("limits", "ok", f"{', '.join(most)} and {last} are limited ({version})")
     if facts.get("SwapLimit") is False and "memory" not in missing:
-        mend = f"sudo swapoff -a, or {KERNEL_LINE.format('swapaccount=1')}"
-        yield Check("limits", "warn", f"the engine does not limit swap: a sandbox may use it ({version})", mend)
+        hint = f"sudo swapoff -a, or {KERNEL_LINE.format('swapaccount=1')}"
+        yield Check("limits", "warn", f"the engine does not limit swap: a sandbox may use it ({version})", hint)
 
 
-def _mend_limit(facts: Mapping[str, Any]) -> str:
+def _hint_for_limit(facts: Mapping[str, Any]) -> str:
     if not _has_option(facts, "rootless"):
         return KERNEL_LINE.format("cgroup_enable=memory")
     if facts.get("CgroupVersion") == "2":
@@ -108,8 +108,8 @@ def _mend_limit(facts: Mapping[str, Any]) -> str:
 
 def _seccomp(facts: Mapping[str, Any]) -> Check:
     if not _has_option(facts, "seccomp"):
-        mend = "grep SECCOMP /boot/config-$(uname -r): use a kernel and an engine with seccomp"
-        return Check("system calls", "FAIL", "the engine filters none: it has no seccomp", mend)
+        hint = "grep SECCOMP /boot/config-$(uname -r): use a kernel and an engine with seccomp"
+        return Check("system calls", "FAIL", "the engine filters none: it has no seccomp", hint)
     return Check("system calls", "ok", "filtered by seccomp")
 
 

@@ -65,7 +65,7 @@ def find_endpoint() -> Endpoint:
         name = os.environ.get("DOCKER_CONTEXT") or _current_context()
         return Endpoint(DEFAULT_HOST) if name == "default" else _context_endpoint(name)
     except DockerException as error:
-        raise EngineError(f"Docker's settings cannot be used: {_one_line(error)}.", mend=SELECT) from error
+        raise EngineError(f"Docker's settings cannot be used: {_one_line(error)}.", hint=SELECT) from error
 
 
 def other_sockets(used: str) -> list[str]:
@@ -144,16 +144,16 @@ def _current_context() -> str:
         return "default"
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         reason = f"Cannot read Docker's configuration {str(path)!r}: {error}"
-        raise EngineError(f"{reason}.", mend="correct or remove that file, or set DOCKER_HOST") from error
+        raise EngineError(f"{reason}.", hint="correct or remove that file, or set DOCKER_HOST") from error
 
 
 def _context_endpoint(name: str) -> Endpoint:
     try:
         context = ContextAPI.get_context(name)
     except Exception as error:  # docker-py raises bare exceptions for a damaged context
-        raise EngineError(f"The Docker context {name!r} cannot be read: {error}.", mend=SELECT) from error
+        raise EngineError(f"The Docker context {name!r} cannot be read: {error}.", hint=SELECT) from error
     if context is None or not context.Host:
-        raise EngineError(f"There is no Docker context {name!r}.", mend=SELECT)
+        raise EngineError(f"There is no Docker context {name!r}.", hint=SELECT)
     how = "DOCKER_CONTEXT" if os.environ.get("DOCKER_CONTEXT") else "the current context"
     return Endpoint(context.Host, context.TLSConfig, f"{how} {name!r}")
 
@@ -163,16 +163,16 @@ def _translate(error: BaseException, action: str) -> EngineError:
     for link in _chain(error):
         match link:
             case PermissionError():
-                mend = "sudo usermod -aG docker $USER, then log in again"
-                return EngineError(f"You may not use the engine at {host!r}: permission denied.", mend=mend)
+                hint = "sudo usermod -aG docker $USER, then log in again"
+                return EngineError(f"You may not use the engine at {host!r}: permission denied.", hint=hint)
             case ConnectionRefusedError() | FileNotFoundError() if host.startswith("unix://") or link.errno != ENOENT:
                 why = "the socket does not exist" if link.errno == ENOENT else "nothing listens there"
-                return EngineError(f"No engine at {host!r}: {why}.", mend=START)
+                return EngineError(f"No engine at {host!r}: {why}.", hint=START)
             case TimeoutError() | requests.Timeout() | urllib3.exceptions.TimeoutError():
                 said = f"The engine at {host!r} did not answer in time, and could not {action}."
-                return EngineError(said, mend="docker info, to see whether it is well")
+                return EngineError(said, hint="docker info, to see whether it is well")
             case ConnectionError():
-                return EngineError(f"The engine at {host!r} went away, and could not {action}.", mend=START)
+                return EngineError(f"The engine at {host!r} went away, and could not {action}.", hint=START)
             case BadStatusLine():
                 return _not_an_engine(host, repr(str(link)[:80]))
     return EngineError(f"The engine at {host!r} could not {action}: {_one_line(error)}.")
@@ -192,4 +192,4 @@ def _one_line(error: BaseException) -> str:
 
 
 def _not_an_engine(host: str, answer: str) -> EngineError:
-    return EngineError(f"What listens at {host!r} is not a container engine: it answers {answer}.", mend=SELECT)
+    return EngineError(f"What listens at {host!r} is not a container engine: it answers {answer}.", hint=SELECT)

@@ -76,7 +76,7 @@ def check_runtime(runtimes: Iterable[str], policy: Policy) -> None:
     if policy.runtime is not None and policy.runtime not in runtimes:
         raise EngineError(
             f"The engine has no runtime {policy.runtime!r}; it has {', '.join(sorted(runtimes))}.",
-            mend=f"cellblock doctor --runtime {shlex.quote(policy.runtime)}",
+            hint=f"cellblock doctor --runtime {shlex.quote(policy.runtime)}",
         )
 
 
@@ -91,5 +91,5 @@ def check_network(client: docker.DockerClient, policy: Policy) -> None:
         names = ", ".join(sorted(name for name, driver in drivers.items() if driver != "host"))
         raise EngineError(
             f"The engine has no network {policy.network!r} for a sandbox; it has {names}.",
-            mend=f"docker network create {shlex.quote(policy.network)}",
+            hint=f"docker network create {shlex.quote(policy.network)}",
         )

@@ -64,7 +64,7 @@ def build_context_dir() -> Path:
     for candidate in (here.parent / "images", here.parents[2] / "images"):
         if (candidate / "Dockerfile").is_file():
             return candidate
-    raise ImageError(f"No Dockerfile beside {str(here)!r}.", mend="pip install --force-reinstall cellblock")
+    raise ImageError(f"No Dockerfile beside {str(here)!r}.", hint="pip install --force-reinstall cellblock")
 
 
 def default_image() -> str:
@@ -101,8 +101,8 @@ def require_image(client: docker.DockerClient, tag: str) -> ImageInfo:
     """
     found = find_image(client, tag)
     if found is None:
-        mend = BUILD if tag.startswith(f"{REPOSITORY}:") else f"docker pull {shlex.quote(tag)}"
-        raise ImageError(f"The image {tag!r} is not there.", mend=mend)
+        hint = BUILD if tag.startswith(f"{REPOSITORY}:") else f"docker pull {shlex.quote(tag)}"
+        raise ImageError(f"The image {tag!r} is not there.", hint=hint)
     return found
 
 
@@ -163,7 +163,7 @@ def _context_files(*names: str) -> Iterator[tuple[str, bytes]]:
         except OSError as error:
             raise ImageError(
                 f"Cannot read {str(directory / name)!r}: {error}.",
-                mend="pip install --force-reinstall cellblock",
+                hint="pip install --force-reinstall cellblock",
             ) from error
 
 
@@ -246,8 +246,8 @@ def _run_base_script(archive: Path, progress: Progress) -> None:
 
 def _base_error(lines: Iterable[str]) -> ImageError:
     said = "\n".join(lines)
-    mend = f"docker pull {BASE} where that works, then {BUILD}"
-    return ImageError(f"The base image {BASE!r} can be neither pulled nor bootstrapped:\n{said}\n", mend=mend)
+    hint = f"docker pull {BASE} where that works, then {BUILD}"
+    return ImageError(f"The base image {BASE!r} can be neither pulled nor bootstrapped:\n{said}\n", hint=hint)
 
 
 def _build(client: docker.DockerClient, tag: str, context: io.BytesIO, base: str, progress: Progress) -> None:
@@ -292,10 +292,10 @@ def _visible(line: str) -> str:
 
 def _build_error(step: str, lines: list[str]) -> ImageError:
     said = "\n".join(lines)
-    mend = BUILD
+    hint = BUILD
     if "CERTIFICATE_VERIFY_FAILED" in said:
-        mend = f"SSL_CERT_FILE=/path/to/your-network-ca.pem {BUILD}"
-    return ImageError(f"The image build failed at {step[:100]!r}:\n{said}\n", mend=mend)
+        hint = f"SSL_CERT_FILE=/path/to/your-network-ca.pem {BUILD}"
+    return ImageError(f"The image build failed at {step[:100]!r}:\n{said}\n", hint=hint)
 
 
 def _remove_build_stage(client: docker.DockerClient, build_id: str, progress: Progress) -> None:
@@ -315,5 +315,5 @@ def _disk_errors() -> Iterator[None]:
     except (EngineError, ImageError) as error:
         if "no space left on device" not in error.message.lower():
             raise
-        mend = f"docker system df, make room, then {BUILD}"
-        raise ImageError("The engine's disk is full; the image cannot be built.", mend=mend) from error
+        hint = f"docker system df, make room, then {BUILD}"
+        raise ImageError("The engine's disk is full; the image cannot be built.", hint=hint) from error

@@ -227,7 +227,7 @@ def create_container(engine: Engine, image: ImageInfo, token: str, policy: Polic
         except docker.errors.APIError as error:
             if error.status_code != HTTPStatus.CONFLICT:
                 raise
-    raise EngineError(f"The engine has no free user for a sandbox: {MAX_TAKEN} were taken.", mend="cellblock gc")
+    raise EngineError(f"The engine has no free user for a sandbox: {MAX_TAKEN} were taken.", hint="cellblock gc")
 
 
 def _create(engine: Engine, image: ImageInfo, policy: Policy, name: str, user: str, token: str) -> str:
@@ -265,6 +265,6 @@ def plain_socket(attached: Any) -> socket.socket:
     if not isinstance(inner, socket.socket) or isinstance(inner, ssl.SSLSocket):
         raise EngineError(
             f"The engine's stream is a {type(inner).__name__}, and only plain sockets are supported.",
-            mend="docker context use default",
+            hint="docker context use default",
         )
     return socket.socket(fileno=inner.detach())

@@ -127,7 +127,7 @@ def security_options(engine: Mapping[str, Any]) -> tuple[str, ...]:
         raise EngineError(
             f"The engine {engine.get('Name', '')!r} cannot limit system calls: it was built, or its kernel is, without "
             "seccomp.",
-            mend="docker info --format '{{.SecurityOptions}}', and an engine where that names seccomp",
+            hint="docker info --format '{{.SecurityOptions}}', and an engine where that names seccomp",
         )
     return () if "BuildahVersion" in engine else (f"seccomp={profile()}",)
 

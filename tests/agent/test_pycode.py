@@ -1,4 +1,4 @@
-"""Python is told from what is none, and mended only where it surely is meant otherwise."""
+"""Python is told from what is none, and repaired only where it surely is meant otherwise."""
 
 import warnings
 

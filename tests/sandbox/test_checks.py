@@ -38,7 +38,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_lock_that_does_not_hold_fails(case: str) -> None:
     change, words = BROKEN[case]
     check = look(json.dumps(GOOD | change))
-    assert (check.level, check.mend) == ("FAIL", "docker info, to see what the engine enforces")
+    assert (check.level, check.hint) == ("FAIL", "docker info, to see what the engine enforces")
     assert check.detail.startswith(f"inside, {words}")
 
 
@@ -80,13 +80,13 @@ async def test_the_time_to_the_first_result_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "mend"),
+    ("image", "hint"),
     [
         (None, "cellblock doctor --start-timeout 300"),
         ("mine:1", "docker run --rm --entrypoint python3 mine:1 -c 'import ipykernel, jupyter_client'"),
     ],
 )
-async def test_a_sandbox_that_does_not_start_says_what_to_try(image: str | None, mend: str) -> None:
+async def test_a_sandbox_that_does_not_start_says_what_to_try(image: str | None, hint: str) -> None:
     check = await check_sandbox(FakeLauncher({"start": None}), QUICK.model_copy(update={"image": image}))
-    assert (check.level, check.mend) == ("FAIL", mend)
+    assert (check.level, check.hint) == ("FAIL", hint)
     assert check.detail.startswith("No kernel came up")

@@ -261,11 +261,11 @@ async def test_the_cell_that_breaks_its_kernel_is_the_one_that_is_told(quick: Se
     await assert_well(quick)
 
 
-MENDED = ["os.close(1)", "os.dup2(os.open('/dev/null', os.O_WRONLY), 1)", "os.closerange(0, 3)", "sys.stdout.close()"]
+REPAIRED = ["os.close(1)", "os.dup2(os.open('/dev/null', os.O_WRONLY), 1)", "os.closerange(0, 3)", "sys.stdout.close()"]
 
 
-@pytest.mark.parametrize("code", MENDED)
-async def test_what_can_be_mended_costs_no_variable(quick: Session, code: str) -> None:
+@pytest.mark.parametrize("code", REPAIRED)
+async def test_what_can_be_repaired_costs_no_variable(quick: Session, code: str) -> None:
     await quick.execute("import os, sys\nkept = 'yes'")
     assert not (await quick.execute(code)).state_lost
     assert (await quick.execute("print(kept)")).text == "yes\n"

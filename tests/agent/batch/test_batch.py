@@ -361,7 +361,7 @@ async def test_a_result_holds_no_secret_that_an_endpoint_or_an_engine_repeats(tm
     worker = FakeWorker()
     pair = base64.b64encode(b"bob:secret-passw0rd").decode()
     said = f"got Basic {pair}, {pair}, key-0123456789, sk-proj-0123456789abcdefghij, variable-secret, common-secret"
-    worker.failures["a"] = EndpointError(said, mend=f"cellblock run --base-url http://bob:secret-passw0rd@h {said}")
+    worker.failures["a"] = EndpointError(said, hint=f"cellblock run --base-url http://bob:secret-passw0rd@h {said}")
     worker.answers["b"] = "It is key-0123456789, of secret-passw0rd."
     agent = Agent(
         model="m",

@@ -14,19 +14,19 @@ REMOTE = Endpoint(base_url="http://h/v1", model="m")
 
 
 @pytest.mark.parametrize(
-    ("model", "mend"),
+    ("model", "hint"),
     [
         (REMOTE, "cellblock run --memory 512MiB TASK"),
         (LocalModel(), "cellblock run --memory 512MiB --model qwen2.5-coder-0.5b TASK"),
     ],
 )
-def test_too_little_memory_is_mended_by_a_command_that_takes_less(
-    model: Endpoint | LocalModel, mend: str, monkeypatch: pytest.MonkeyPatch
+def test_too_little_memory_is_answered_by_a_command_that_takes_less(
+    model: Endpoint | LocalModel, hint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "available_memory_bytes", lambda: 1 << 30)
     check = _memory(model, Policy())
-    assert (check.level, check.mend) == ("FAIL", mend)
-    words = mend.split()
+    assert (check.level, check.hint) == ("FAIL", hint)
+    words = hint.split()
     assert _memory(REMOTE, read_policy({"memory_bytes": words[words.index("--memory") + 1]})).level == "ok"
     assert "--model" not in words or words[words.index("--model") + 1] in MODELS
 
@@ -48,7 +48,7 @@ async def test_a_model_that_the_endpoint_does_not_list_is_pointed_out() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
     async with raw_endpoint([head + listed]) as endpoint:
         check = await _model(Endpoint(base_url=endpoint.base_url, model="qwen3-codr"), Sampling())
-    assert (check.level, check.mend) == ("warn", "cellblock run --model qwen3-coder-plus TASK")
+    assert (check.level, check.hint) == ("warn", "cellblock run --model qwen3-coder-plus TASK")
     assert check.detail == (
         f"qwen3-codr at {endpoint.base_url}, provider generic, which lists only: qwen3-coder-plus, qwen3-max"
     )

@@ -59,7 +59,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_cannot_be_is_one_line_with_its_mend(case: str) -> None:
+def test_what_cannot_be_is_one_line_with_its_hint(case: str) -> None:
     arguments, code, line = BAD[case]
     done = cellblock(*arguments)
     assert (done.returncode, done.stdout, done.stderr) == (code, "", line + "\n")

@@ -50,7 +50,7 @@ async def failure(*answers: list[Step], user_info: str = USER_INFO) -> EndpointE
 
 def told(error: EndpointError) -> str:
     """All that is shown or written of an error."""
-    return "\n".join((str(error), error.message, str(error.mend), *(attempt.error for attempt in error.attempts)))
+    return "\n".join((str(error), error.message, str(error.hint), *(attempt.error for attempt in error.attempts)))
 
 
 def forms(secret: str) -> Iterator[str]:
@@ -113,12 +113,12 @@ SHELL = ["$(touch pwned);id", "`id`", "'\"$(id)", "a&&id|id>x", "~/*[a]"]
 @pytest.mark.parametrize("code", SHELL)
 async def test_a_path_that_a_server_names_is_one_word_of_the_command_that_is_suggested(code: str) -> None:
     error = await failure(moved(f"/f/v1/{code}/chat/completions"), answered(401, "no"))
-    url = shlex.split(str(error.mend))[3]
-    assert str(error.mend) == f"cellblock run --base-url {shlex.quote(url)} ..."
+    url = shlex.split(str(error.hint))[3]
+    assert str(error.hint) == f"cellblock run --base-url {shlex.quote(url)} ..."
     assert url.startswith("http://127.0.0.1:")
     other = await failure(moved(f"http://other.test/{code}"))
-    url = shlex.split(str(other.mend).removesuffix(" ..., if you trust it"))[3]
-    assert str(other.mend) == f"cellblock run --base-url {shlex.quote(url)} ..., if you trust it"
+    url = shlex.split(str(other.hint).removesuffix(" ..., if you trust it"))[3]
+    assert str(other.hint) == f"cellblock run --base-url {shlex.quote(url)} ..., if you trust it"
 
 
 @pytest.mark.parametrize("code", SHELL)
@@ -126,24 +126,24 @@ def test_a_url_and_a_model_of_a_record_are_one_word_each(code: str) -> None:
     url = f"http://h/ok/{code}/v1"
     with pytest.raises(UsageError) as caught:
         endpoint_of_record(Endpoint(base_url=url, model="m"), None, {})
-    assert caught.value.mend == f"the same command with --base-url {shlex.quote(url)}, if you trust it"
+    assert caught.value.hint == f"the same command with --base-url {shlex.quote(url)}, if you trust it"
     with pytest.raises(UsageError) as caught:
         choose_model(model=code, base_url=None, api_key=None, environ={})
-    assert caught.value.mend == f"cellblock run --model {shlex.quote(code)} --base-url URL ..."
+    assert caught.value.hint == f"cellblock run --model {shlex.quote(code)} --base-url URL ..."
 
 
 @pytest.mark.parametrize("origin", ["", "http://other.test"])
 async def test_of_a_long_address_only_a_part_is_told_and_it_is_not_suggested(origin: str) -> None:
     error = await failure(moved(f"{origin}/" + "x" * 60_000), answered(404, "no"))
     assert len(str(error)) < 600
-    assert error.mend == "cellblock doctor"
+    assert error.hint == "cellblock doctor"
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ws://x.test/", "ftp://x.test/v1"])
 async def test_what_is_no_http_address_is_not_suggested(url: str) -> None:
     error = await failure(moved(url))
     assert "redirects to another origin" in error.message
-    assert error.mend == "cellblock doctor"
+    assert error.hint == "cellblock doctor"
 
 
 @pytest.mark.parametrize("location", ["/v1/chat/completions", "/v1/chat/completions?again", "{}x"])

@@ -58,7 +58,7 @@ def test_a_built_in_name_runs_locally_whatever_the_environment_names() -> None:
          "for it. Try: cellblock run --model m --base-url URL ..."),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_one_line_with_its_mend(model: str | None, url: str | None, words: str) -> None:
+def test_what_does_not_fit_is_one_line_with_its_hint(model: str | None, url: str | None, words: str) -> None:
     with pytest.raises(UsageError) as caught:
         choose_model(model=model, base_url=url, api_key=None, environ={})
     assert str(caught.value) == words

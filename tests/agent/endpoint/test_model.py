@@ -193,7 +193,7 @@ LASTING: dict[str, tuple[Refusal, str]] = {
 
 
 @pytest.mark.parametrize("case", LASTING)
-async def test_a_refusal_is_one_line_that_says_what_mends_it(case: str) -> None:
+async def test_a_refusal_is_one_line_that_says_what_fixes_it(case: str) -> None:
     refusal, words = LASTING[case]
     with pytest.raises(EndpointError, match=words) as caught:
         await ask(refusal)

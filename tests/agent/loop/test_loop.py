@@ -460,14 +460,14 @@ async def test_at_the_limit_a_code_block_stays_text(tmp_path: Path) -> None:
     assert ran.finish == Finish("limit", f"{block}\n42", limit="turns")
 
 
-async def test_an_answer_after_code_that_failed_is_asked_once_to_mend_it(tmp_path: Path) -> None:
+async def test_an_answer_after_code_that_failed_is_asked_once_to_fix_it(tmp_path: Path) -> None:
     script: list[Reply] = [calls("f()"), says("It is 7."), calls("print(6*7)", call_id="b"), says("It is 42.")]
     ran = await run_loop(tmp_path, script, Step("f()", FAILED), PRINT_42, max_turns=9)
     assert ran.finish == Finish("answered", "It is 42.")
     assert [(event.reason, event.text) for event in ran.of(Instructed)] == [("failed", INSTRUCTION["failed"])]
 
 
-async def test_who_calls_natively_may_mend_by_the_code_block_that_we_ask_for(tmp_path: Path) -> None:
+async def test_who_calls_natively_may_fix_it_by_the_code_block_that_we_ask_for(tmp_path: Path) -> None:
     script: list[Reply] = [calls("f()"), says("It is 7."), says("```python\nprint(6*7)\n```"), says("It is 42.")]
     ran = await run_loop(tmp_path, script, Step("f()", FAILED), PRINT_42, max_turns=9)
     assert ran.finish == Finish("answered", "It is 42.")
@@ -496,14 +496,14 @@ async def test_a_program_that_was_asked_for_is_run_whatever_stands_behind_it(tmp
     assert ran.finish == Finish("answered", "It is 42.")
 
 
-async def test_an_attempt_to_install_something_mends_no_failure(tmp_path: Path) -> None:
+async def test_an_attempt_to_install_something_makes_good_no_failure(tmp_path: Path) -> None:
     install = Step("!pip install f", printed("pip: not found"))
     script: list[Reply] = [calls("f()"), calls("!pip install f", call_id="b"), says("Install f."), says("I cannot.")]
     ran = await run_loop(tmp_path, script, Step("f()", FAILED), install, max_turns=9)
     assert [event.reason for event in ran.of(Instructed)] == ["failed"]
 
 
-async def test_a_failure_that_is_to_be_mended_by_an_installation_is_asked_to_do_without(tmp_path: Path) -> None:
+async def test_a_failure_that_needs_an_installation_is_asked_to_do_without(tmp_path: Path) -> None:
     answers = [says("Run pip install f."), says("First pip install f."), says("```python\nprint(6*7)\n```"), says("42")]
     ran = await run_loop(tmp_path, [calls("f()"), *answers], Step("f()", FAILED), PRINT_42, max_turns=9)
     assert ran.finish == Finish("answered", "42")

@@ -94,7 +94,7 @@ def test_a_short_value_is_no_secret() -> None:
     assert Redactor(["none", ""]).clean(event) is event
 
 
-def test_a_text_that_no_file_can_hold_is_mended() -> None:
+def test_a_text_that_no_file_can_hold_is_escaped() -> None:
     assert Redactor().clean(Instructed(reason="limit", text="a\ud800")).text == "a?"
 
 

@@ -88,7 +88,7 @@ SICK: dict[str, tuple[dict[str, Any], Policy, Check]] = {
 
 
 @pytest.mark.parametrize("case", SICK)
-def test_what_an_engine_lacks_is_one_line_with_its_mend(case: str) -> None:
+def test_what_an_engine_lacks_is_one_line_with_its_hint(case: str) -> None:
     facts, policy, line = SICK[case]
     assert lines(facts, policy) == [line]
 
@@ -127,15 +127,15 @@ def test_an_engine_that_does_not_answer_is_told_with_who_named_it(lost: Path) ->
         assert check.detail == (
             "No engine at 'unix:///nowhere.sock': the socket does not exist. The address is from DOCKER_HOST."
         )
-        assert check.mend is not None
-        assert check.mend.startswith("make engine")
+        assert check.hint is not None
+        assert check.hint.startswith("make engine")
 
 
 def test_a_rootless_engine_that_listens_elsewhere_is_pointed_to(lost: Path) -> None:
     with socket.socket(socket.AF_UNIX) as engine:
         engine.bind(str(lost / "docker.sock"))
         [check, _] = diagnosis.check_engine(Policy())
-    assert check.mend == f"export DOCKER_HOST=unix://{lost}/docker.sock"
+    assert check.hint == f"export DOCKER_HOST=unix://{lost}/docker.sock"
 
 
 def test_settings_that_cannot_be_read_are_told_as_such(lost: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,4 +163,4 @@ def test_the_engines_disk_is_looked_at_where_it_is_on_this_machine(
 def test_a_full_engine_disk_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "MIN_DISK_BYTES", 1 << 62)
     [check] = diagnosis._engine_disk({"Name": platform.node(), "DockerRootDir": "/"}, HERE)
-    assert (check.level, check.mend) == ("FAIL", "docker system prune")
+    assert (check.level, check.hint) == ("FAIL", "docker system prune")

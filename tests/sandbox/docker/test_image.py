@@ -214,13 +214,13 @@ def test_base_that_can_be_neither_pulled_nor_bootstrapped_says_why(checkout: Pat
 
 
 @pytest.mark.parametrize(
-    ("tag", "mend"),
+    ("tag", "hint"),
     [("cellblock/python:1", "cellblock image build"), ("mine:latest", "docker pull mine:latest")],
 )
-def test_missing_image_says_how_to_get_it(tag: str, mend: str) -> None:
+def test_missing_image_says_how_to_get_it(tag: str, hint: str) -> None:
     with pytest.raises(ImageError) as caught:
         image.require_image(FakeClient(FakeApi()), tag)
-    assert str(caught.value) == f"The image {tag!r} is not there. Try: {mend}"
+    assert str(caught.value) == f"The image {tag!r} is not there. Try: {hint}"
 
 
 @pytest.fixture(scope="module")
