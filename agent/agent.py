@@ -27,12 +27,13 @@ from agent.loop.streaming import stream
 from agent.messages import Cost, Usage
 from agent.pricing import Prices, cost_of, read_prices
 from agent.progress import Noted, Progress, TurnEnded, Waiting
-from agent.record.events import ModelReplied, ModelSettings, ReplyCut
+from agent.record.events import Calls, ModelReplied, ModelSettings, ReplyCut
 from agent.record.redaction import Redactor
 from agent.record.transcript import read, utc_now
 from agent.replay.narrowing import narrowed, narrowed_limits
 from agent.replay.playback import Playback, endpoint_of, sampling_of
 from agent.replay.resuming import check_tools, reopened
+from agent.review.checks import checks_named
 from agent.tools.functions import function_tools
 from sandbox import Change, Policy, Session
 from sandbox.docker import DockerLauncher
@@ -57,6 +58,9 @@ class Agent:
     host: whatever they can reach, the model can reach through them. Their parameters need type hints, which the
     model's arguments are validated by; the docstring tells the model what they do.
 
+    `review` says which checks an answer must pass: "none", "default", "strict", or names with commas between them. What
+    a check objects to is told to the model once, and it may repeat its answer.
+
     `context_tokens` is what the model can read and write at once, where its preset does not tell: old observations
     are shortened before it is exceeded. Raises UsageError where the arguments and the environment do not fit together.
     """
@@ -75,6 +79,7 @@ class Agent:
         limits: Limits | None = None,
         tools: Iterable[Callable[..., Any]] = (),
         context_tokens: int | None = None,
+        review: str = "default",
         runs_directory: Path | str = "runs",
     ) -> None:
         self.model = (
@@ -92,6 +97,8 @@ class Agent:
         self.runs_directory = Path(runs_directory)
         self._tools = function_tools(tools)
         self._context_tokens = context_tokens
+        self._review = review
+        checks_named(review, "native")
         self._check_limits()
 
     def _check_limits(self) -> None:
@@ -153,6 +160,7 @@ class Agent:
             limits=narrowed_limits(started.limits, limits or Limits())[0],
             tools=tools,
             context_tokens=settings.context_tokens,
+            review=",".join(settings.review or ()) or "none",
             runs_directory=recorded.directory.parent,
         )
         check_tools(recorded, {tool.name for tool in agent._tools})
@@ -349,12 +357,14 @@ class Agent:
         if self._recorded is not None:
             return self._recorded.started.settings
         endpoint = self._endpoint
+        calls: Calls = "fenced" if endpoint.preset.native_calls is False and not self._tools else "native"
         return ModelSettings(
             model=endpoint.model,
             base_url="local" if isinstance(self.model, LocalModel) else endpoint.public_url,
             provider=endpoint.switches.name,
             reasoning_field=endpoint.reasoning_field,
-            calls="fenced" if endpoint.preset.native_calls is False and not self._tools else "native",
+            calls=calls,
+            review=checks_named(self._review, calls),
             explicit_cache=endpoint.explicit_cache,
             **self.sampling.model_dump(),
         )

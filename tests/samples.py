@@ -6,6 +6,7 @@ from agent import Limits
 from agent.loop.rendering import observation_message, question_message, reply_message
 from agent.messages import Message
 from agent.record.events import Asked, Environment, Event, ModelReplied, ModelSettings, RunStarted, ToolRan
+from agent.review.checks import checks_named
 from agent.tools.run_python import TOOL
 from sandbox import Policy
 
@@ -17,7 +18,15 @@ STARTED = RunStarted(
     run_id="r",
     task="What is 6 * 7?",
     files=[],
-    settings=ModelSettings(model="m", base_url="u", temperature=0.2, top_p=None, max_output_tokens=None, seed=None),
+    settings=ModelSettings(
+        model="m",
+        base_url="u",
+        temperature=0.2,
+        top_p=None,
+        max_output_tokens=None,
+        seed=None,
+        review=checks_named("strict", "native"),
+    ),
     tools=[TOOL],
     system_prompt="You run Python.",
     limits=Limits(max_turns=3),

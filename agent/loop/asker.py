@@ -30,7 +30,7 @@ MAX_CONTINUATIONS = 2
 """Of one reply."""
 LOOP_CHARS = 80
 """A reply that ends in so many characters three times over repeats itself, and would for ever."""
-ASKS_FOR_CODE = ("nudge", "failed", "no_install", "no_file", "unseen")
+ASKS_FOR_CODE = ("no_code", "failed", "no_install", "no_file", "unseen")
 """The reasons of instructions that ask for a ```python block."""
 
 

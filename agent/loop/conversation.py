@@ -42,6 +42,7 @@ from agent.record.origin import source_sha256
 from agent.record.redaction import Redactor
 from agent.record.transcript import Transcript, utc_now
 from agent.replay.resuming import Past
+from agent.review.checks import objections_in
 from agent.text import encodable
 from agent.tools.functions import FunctionTool
 from agent.tools.run_python import TOOL
@@ -320,6 +321,7 @@ class Conversation:
             duration_s=round(time.monotonic() - self._begun, 3),
             artifacts=list(self._artifacts.values()),
             artifacts_omitted=self._omitted,
+            objections=objections_in(transcript.events),
         )
 
 

@@ -20,7 +20,7 @@ from agent.prompting.words import INSTRUCTION, OBSERVATION
 from agent.record.events import Event, Instructed, ModelReplied, Outcome, ReplyCut, RunStarted, ToolRan
 from agent.record.question import Question
 from agent.record.transcript import Transcript
-from agent.review.judging import Judge
+from agent.review.reviewer import Reviewer
 from agent.tools import run_python
 from agent.tools.functions import FunctionTool
 from sandbox import Execution
@@ -71,7 +71,7 @@ class Loop:
             lambda output: on_progress(progress.OutputPiece(output)),
             scene=self._scene(),
         )
-        self._judge = Judge(self._functions, self._cells.file_names)
+        self._reviewer = Reviewer(self._settings.review or (), self._functions, self._cells.file_names)
         self.meter = Meter(self._limits)
 
     def _scene(self) -> Scene:
@@ -135,8 +135,8 @@ class Loop:
         return await self._take_turns()
 
     async def _answered(self, replied: ModelReplied) -> Finish | None:
-        """Take a reply without a call for the answer, or say what speaks against it."""
-        objection = await self._judge.objection(replied, self._question, is_last_turn=self.meter.is_last_turn())
+        """Accept a reply without a call as the answer, or tell the model what a check objects to."""
+        objection = await self._reviewer.objection(replied, self._question, is_last_turn=self.meter.is_last_turn())
         if objection is not None:
             if objection.reason in ("empty", "cut"):
                 self.meter.count_try(failed=True)

@@ -8,19 +8,18 @@ import json
 from textwrap import indent
 
 from agent.messages import Message
-from agent.prompting.needs_code import calls_for_code, calls_for_precision
 from agent.prompting.words import INSTRUCTION, OBSERVATION
 from agent.record.events import Asked, GivenFile, ModelReplied, ModelSettings, RunStarted, ToolRan
 from agent.tools.run_python import canonical
 
 
 def question_message(asked: RunStarted | Asked, settings: ModelSettings) -> Message:
-    """The task and the files that lie ready for it. In fenced mode, it asks for a code block if the task needs code."""
+    """The task and the files that lie ready for it. In fenced mode, it says when a code block is wanted."""
     parts = [asked.task]
     if asked.files:
         parts.append("\n".join(["Files:", *map(_listed, asked.files)]))
-    if settings.calls == "fenced" and calls_for_code(asked.task, has_files=bool(asked.files)):
-        parts.append(INSTRUCTION["write_precisely" if calls_for_precision(asked.task) else "write"])
+    if settings.calls == "fenced":
+        parts.append(INSTRUCTION["write"])
     return {"role": "user", "content": "\n\n".join(parts)}
 
 

@@ -28,6 +28,8 @@ STAND_INS = {
 _CLASS_NOT_MODULE = re.compile(r"type object '(\w+)\.\1' has no attribute '(\w+)'")
 _MODULE = re.compile(r"No module named '([\w.]+)'")
 _PIP = re.compile(r"\bpip3?\b['\",\s]+install\b")
+_SHELL_LINE = re.compile(r"^\s*[!%].*", re.MULTILINE)
+_RUNNERS = frozenset({"system", "popen", "run", "call", "check_call", "check_output", "Popen", "getoutput", "main"})
 _NO_PIP = re.compile(r"\bpip3?: not found|No module named (?:'pip'|pip)\b")
 _NAME = re.compile(r"name '(\w+)' is not defined")
 _WRAPPING = re.compile(r"\b(?:np|numpy)\.(?:power|prod|cumprod|dot|sum|cumsum|array|arange|int64)\b")
@@ -73,8 +75,29 @@ def repeated(execution: Execution) -> str:
 
 
 def installs(code: str) -> bool:
-    """Whether a cell tries to install something."""
-    return _PIP.search(code) is not None
+    """True if a cell runs pip to install something. A comment or a message that mentions it does not count."""
+    if any(_PIP.search(line) for line in _SHELL_LINE.findall(code)):
+        return True
+    tree = parsed(_SHELL_LINE.sub("", code)) if _PIP.search(code) else None
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)] if tree else []
+    return any(_name_of(call.func) in _RUNNERS and _PIP.search(_texts_in(call)) for call in calls)
+
+
+def asks_to_install(answer: str) -> bool:
+    """True if an answer names the command that installs something."""
+    return _PIP.search(answer) is not None
+
+
+def _texts_in(call: ast.Call) -> str:
+    values = (node.value for node in ast.walk(call) if isinstance(node, ast.Constant))
+    return " ".join(value for value in values if isinstance(value, str))
+
+
+def _name_of(function: ast.expr) -> str:
+    match function:
+        case ast.Attribute(attr=name) | ast.Name(id=name):
+            return name
+    return ""
 
 
 def unprinted(code: str) -> str | None:

@@ -27,6 +27,7 @@ from sandbox.execution import Items
 SCHEMA_VERSION = 3
 
 Outcome = Literal["answered", "limit", "error", "cancelled"]
+CheckName = Literal["cut", "empty", "no_code", "failed", "no_install", "unseen", "miscopied", "no_file"]
 Calls = Literal["native", "fenced"]
 """How a model is asked to call run_python: as a tool of the endpoint's, or by writing a ```python block."""
 
@@ -164,6 +165,8 @@ class ModelSettings(_Value):
     thinking_budget: int | None = Field(None, ge=1, le=MAX_COUNT)
     reasoning_field: ReasoningField | None = None
     """The field in which the model's thinking goes back in the history; None where it is withheld."""
+    review: Items[CheckName] | None = None
+    """The checks of an answer that are on; None if not recorded."""
     calls: Calls = "native"
     context_tokens: Count | None = None
     """What the model can read and write at once; None where that is not known."""
@@ -311,9 +314,7 @@ class ToolRan(_Said):
     """What the outputs of the cell do not say: how it ended, what was lost or left out."""
 
 
-Reason = Literal[
-    "limit", "nudge", "failed", "no_install", "no_file", "unseen", "unsaid", "cut", "empty", "stopped", "resumed"
-]
+Reason = CheckName | Literal["limit", "stopped", "resumed"]
 
 
 class Instructed(_Event):
@@ -386,6 +387,8 @@ class RunFinished(_Event):
     """Files that the run left in the workspace, new or changed, copied into the run directory's `files/`."""
     artifacts_omitted: Count = 0
     """How many more there were that could not be copied."""
+    objections: dict[CheckName, Count] = {}
+    """How often each check objected to an answer."""
 
 
 Event = Annotated[

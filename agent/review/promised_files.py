@@ -1,18 +1,59 @@
-"""The files that a task asks to be made."""
+"""The files that a task asks for: the names that it mentions, except those that came with it.
+
+What the task says about a name is not read, with one exception: near a word for "not" the file may be unwanted, and it
+is not asked for. A task that only talks about files makes no code run, and then this check is not used.
+"""
 
 import re
 from collections.abc import Collection
 
-_KINDS = "png|jpe?g|svg|gif|pdf|csv|tsv|jsonl?|xlsx|txt|md|html|parquet|np[yz]|zip"
-_NAME = rf"[`'\"\u201c]?(?P<name>[\w-][\w.-]{{0,100}}\.(?:{_KINDS}))\b"
-_SAVED = re.compile(
-    r"(?:\b(?:sav|writ|stor|export|dump|output)\w*\b(?:(?!\.\s)[^?!\n]){0,100}?\b(?:as|to|into|in|named|called|file)\s+"
-    rf"|(?:保存|存|写入|导出)(?:为|到|成|入)?\s*){_NAME}",
+MAX_NAME_CHARS = 100
+_KINDS = (
+    "png|jpe?g|svg|gif|webp|eps|bmp|tiff?|pdf|csv|tsv|jsonl?|geojson|ya?ml|toml|ini|cfg|xml|xlsx?|ods|odt|docx?|pptx?|rtf|"
+    "txt|md|rst|tex|html?|css|js|py|sql|sh|log|dat|bin|parquet|feather|h5|hdf5|mat|np[yz]|pkl|pickle|zip|tar|gz|"
+    "sqlite3?|db|wav|mp[34]|ics|vcf|srt|gpx|kml|ipynb"
+)
+_FILE = re.compile(
+    rf"(?<![\w./-])(?:\./|/workspace/)?(?P<name>[\w-][\w./-]{{0,{MAX_NAME_CHARS}}}\.(?:{_KINDS}))(?![\w/?=&-]|\.\w)",
     re.IGNORECASE,
 )
+_ELSEWHERE = re.compile(r"\w+://\S+|\b[A-Za-z]:[/\\]\S+|\S+@\S+")
+"""Addresses, and paths of other systems."""
+_CLAUSE = re.compile(r"[.;:!?](?:\s|$)|[\n。；！？]")
+_PART = re.compile(r"[.,;:!?](?:\s|$)|[\n，。；！？、]")
+_NOT = re.compile(
+    r"\b(?:not|no|don'?t|dont|doesn'?t|never|without|nor"
+    r"|nicht|nichts|kein\w*|ohne|nie"
+    r"|n[e'’]|pas|sans|rien|jamais|aucun\w*"
+    r"|sin(?!\(|\w)|nada|nunca|tampoco|ni)\b|n['’]\w|不(?:用|要|必|需|想|能)|(?<![分区特级类])别|勿|无需|没必要",
+    re.IGNORECASE,
+)
+_CHINESE_VERB = re.compile(
+    r"^.*?(?:文件名|(?:保存|另存|存|写|导出|输出|命名|取名|放|记录|生成)[为成到入进在作做出]?|名为|名叫|叫做?|文件)"
+    r"(?:一个|一份)?(?:文件名?)?[为叫是到成]?(?=[\w-])"
+)
+_CHINESE = re.compile(r"[\u3400-\u9fff]")
 
 
 def asked_for(task: str, given: Collection[str]) -> list[str]:
-    """The names of files that the task says are to be saved; those that came with it are there already."""
-    names = [found["name"] for found in _SAVED.finditer(task)]
+    """The names of files that the task mentions; those that came with it are there already."""
+    text = _ELSEWHERE.sub(" ", task)
+    names = [_without_verb(found["name"]) for found in _FILE.finditer(text) if not _is_negated(text, found)]
     return [name for name in dict.fromkeys(names) if name not in given]
+
+
+def _is_negated(task: str, found: re.Match[str]) -> bool:
+    name = _without_verb(found["name"])
+    before = _CLAUSE.split(task[: found.end("name") - len(name)])[-1]
+    behind = _PART.split(task[found.end("name") :])[0]
+    return bool(_NOT.search(before) or _NOT.search(behind))
+
+
+def _without_verb(name: str) -> str:
+    """Chinese writes no space between a verb and a name."""
+    folder, slash, last = name.rpartition("/")
+    first = folder or last
+    if not _CHINESE.match(first):
+        return name
+    short = _CHINESE_VERB.sub("", first)
+    return f"{short}{slash}{last}" if folder else short

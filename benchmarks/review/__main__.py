@@ -1,6 +1,6 @@
 """Run the checks over one half of the labelled tasks and answers, and print their error rates.
 
-A task is checked against an empty answer, so only its own words and files count.
+The check for files is used only after code ran. The labels say which tasks need code, and stand for that here.
 """
 
 import argparse
@@ -8,8 +8,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from agent.prompting.needs_code import needs_check
-from agent.review.copied_output import slips, sole_output
+from agent.review.copied_output import miscopies, sole_output
 from agent.review.promised_files import asked_for
 from benchmarks.review.labels import LANGUAGES, Answer, Half, Task, load_answers, load_tasks
 from sandbox.testing import printed
@@ -24,15 +23,10 @@ class Outcome:
     is_miss: bool | None
 
 
-def outcome_of_need(task: Task) -> Outcome:
-    """Does the check ask for code exactly where code is needed?"""
-    is_asked = needs_check(task.task, "", has_files=bool(task.files))
-    return _outcome(task.language, should_object=task.needs_code, objects=is_asked)
-
-
 def outcome_of_files(task: Task) -> Outcome:
-    """Does the check expect exactly the files that the user wants saved?"""
-    expected, promised = set(asked_for(task.task, task.files)), set(task.promised)
+    """Does the check expect exactly the files that the user wants saved? It expects none if no code runs."""
+    runs = task.needs_code or task.promised
+    expected, promised = set(asked_for(task.task, task.files) if runs else []), set(task.promised)
     return Outcome(
         task.language,
         is_false_objection=not expected <= promised,
@@ -43,7 +37,7 @@ def outcome_of_files(task: Task) -> Outcome:
 def outcome_of_copy(answer: Answer) -> Outcome:
     """Does the check find the damaged copies and accept the rest?"""
     output = sole_output(printed(answer.output))
-    objects = output is not None and slips(answer.answer, output)
+    objects = output is not None and miscopies(answer.answer, output, "")
     return _outcome(answer.language, should_object=answer.is_miscopy, objects=objects)
 
 
@@ -51,9 +45,8 @@ def measure(half: Half) -> dict[str, list[Outcome]]:
     """The outcomes of each check."""
     tasks, answers = load_tasks(half), load_answers(half)
     return {
-        "code needed": [outcome_of_need(task) for task in tasks],
-        "file promised": [outcome_of_files(task) for task in tasks],
-        "output miscopied": [outcome_of_copy(answer) for answer in answers],
+        "no_file": [outcome_of_files(task) for task in tasks],
+        "miscopied": [outcome_of_copy(answer) for answer in answers],
     }
 
 

@@ -72,7 +72,7 @@ def test_the_trace_of_a_transcript_has_its_turns_cells_and_instructions(tmp_path
 
     with Transcript(tmp_path / "run") as transcript:
         transcript.append(said(replied(1, "Hm.")))
-        transcript.append(Instructed(reason="nudge", text="Check this."))
+        transcript.append(Instructed(reason="no_code", text="Check this."))
         transcript.append(said(replied(2, "", PYTHON)))
         transcript.append(
             said(

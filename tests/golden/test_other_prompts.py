@@ -30,7 +30,7 @@ def unused(*_: Any, **__: Any) -> Any:
 def _other_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every sentence is another one, and every function that says or checks something fails."""
     names = [f"agent.prompting.{module.name}" for module in pkgutil.iter_modules(agent.prompting.__path__)]
-    for module in map(importlib.import_module, [*names, "agent.review.judging"]):
+    for module in map(importlib.import_module, [*names, "agent.review.checks"]):
         for name, value in list(vars(module).items()):
             if isinstance(value, dict) and name.isupper():
                 for key in [key for key, item in value.items() if isinstance(item, str)]:

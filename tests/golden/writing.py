@@ -31,6 +31,7 @@ from agent.record.events import (
 )
 from agent.record.reading import ARTIFACTS as FOLDER
 from agent.record.transcript import Transcript
+from agent.review.checks import checks_named
 from agent.testing import ScriptedEndpoint
 from agent.tools.functions import function_tools
 from agent.tools.run_python import TOOL
@@ -42,7 +43,13 @@ RUNS = Path(__file__).parent / "runs"
 BEGUN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SUFFIXES = {name: name for name in FORMATS} | {"messages": "messages.jsonl", "responses": "responses.json"}
 SETTINGS = ModelSettings(
-    model="scripted", base_url="http://127.0.0.1/v1", temperature=0.2, top_p=None, max_output_tokens=None, seed=None
+    model="scripted",
+    base_url="http://127.0.0.1/v1",
+    temperature=0.2,
+    top_p=None,
+    max_output_tokens=None,
+    seed=None,
+    review=checks_named("default", "native"),
 )
 ENVIRONMENT = Environment(
     backend="docker",

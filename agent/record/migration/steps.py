@@ -25,6 +25,8 @@ def _from_2(event: Json) -> Json:
     match event:
         case {"type": "run_started"}:
             return event | {"schema_version": 3}
+        case {"type": "instruction", "reason": str(reason)}:
+            return event | {"reason": _CHECKS.get(reason, reason)}
         case {"type": "history_shortened", "observations": list(observations)}:
             cuts = [cut | {"content": ""} if isinstance(cut, dict) else cut for cut in observations]
             return event | {"observations": cuts}
@@ -32,4 +34,5 @@ def _from_2(event: Json) -> Json:
             return event
 
 
+_CHECKS = {"nudge": "no_code", "unsaid": "miscopied"}
 _STEPS: tuple[Callable[[Json], Json], ...] = (_from_1, _from_2)

@@ -44,7 +44,7 @@ EVENTS: list[Event] = [
     ),
     said(ToolRan(call_id="a", arguments="{}", code="print(1)", execution=printed("1\n"), observation="1 (as read)")),
     REPLIED.model_copy(update={"turn": 2, "content": "One?", "usage": USAGE, "duration_s": 1.0}),
-    Instructed(reason="nudge", text="Check it."),
+    Instructed(reason="no_code", text="Check it."),
     REPLIED.model_copy(update={"turn": 3, "content": "One.", "usage": USAGE, "duration_s": 1.0}),
     RunFinished(
         outcome="answered",

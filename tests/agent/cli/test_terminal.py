@@ -49,7 +49,7 @@ def hostile(directory: Path) -> Path:
         ToolRan(call_id="a", arguments=BAD, code=CODE, observation=BAD,
                 execution=Execution(status="died", cause=BAD, outputs=outputs)),
         ToolRan(call_id="b", tool=BAD, arguments=BAD, code=None, execution=None, observation=BAD),
-        Instructed(reason="nudge", text=BAD),
+        Instructed(reason="no_code", text=BAD),
         ModelFailed(turn=2, error=BAD, attempts=[], request_sha256="", tools=[]),
         Resumed(cellblock_version=BAD, cellblock_sha256="", torn_bytes=0, different=[BAD], settings=settings,
                 limits=first.limits),

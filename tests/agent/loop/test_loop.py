@@ -21,6 +21,7 @@ from agent.prompting.words import INSTRUCTION
 from agent.record import transcript
 from agent.record.events import (
     Event,
+    GivenFile,
     HistoryShortened,
     Instructed,
     ModelReplied,
@@ -131,17 +132,16 @@ async def test_an_answer_that_repeats_its_code_is_an_answer(tmp_path: Path) -> N
 
 
 async def test_a_bad_call_is_told_to_the_model_and_nothing_is_run(tmp_path: Path) -> None:
-    ran = await run_loop(tmp_path, [calls("x", name="search"), says("42"), says("42")])
+    ran = await run_loop(tmp_path, [calls("x", name="search"), says("42")])
     [tool] = ran.of(ToolRan)
     assert (tool.code, tool.execution) == (None, None)
     assert tool.observation.startswith("There is no tool 'search'.")
     assert ran.requests[1]["messages"][-1]["content"] == tool.observation
 
 
-async def test_an_answer_without_any_code_is_nudged_once(tmp_path: Path) -> None:
-    ran = await run_loop(tmp_path, [says("About 40."), says("About 41.")])
-    assert ran.finish == Finish("answered", "About 41.")
-    assert [event.reason for event in ran.of(Instructed)] == ["nudge"]
+async def test_an_answer_without_code_is_an_answer(tmp_path: Path) -> None:
+    ran = await run_loop(tmp_path, [says("About 40.")])
+    assert ran.finish == Finish("answered", "About 40.")
 
 
 async def test_several_calls_of_one_turn_run_in_order(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ async def test_an_endpoint_that_is_not_there_is_one_clear_line(monkeypatch: pyte
 FAILED = Execution(status="error", outputs=[ErrorOutput(ename="E", evalue="v", traceback=["E: v"])])
 AS_BEFORE = (
     "E: v\nThis is the same code with the same error as before. Change something: "
-    "mend the line that fails, or do it another way."
+    "fix the line that fails, or do it another way."
 )
 
 
@@ -261,10 +261,19 @@ async def test_a_greeting_is_answered_without_any_code(tmp_path: Path) -> None:
     assert ran.of(Instructed) == []
 
 
-async def test_a_nudged_model_may_keep_its_answer(tmp_path: Path) -> None:
-    ran = await run_loop(tmp_path, [says("It is 42."), says("It is 42.")])
+async def test_an_answer_about_files_without_any_code_is_asked_once_for_code(tmp_path: Path) -> None:
+    given = [GivenFile(name="a.csv", size_bytes=1, sha256="0" * 64)]
+    started = STARTED.model_copy(update={"files": given})
+    ran = await run_loop(tmp_path, [says("It is 42."), says("It is 42.")], started=started)
     assert ran.finish == Finish("answered", "It is 42.")
-    assert ran.requests[1]["messages"][-1] == {"role": "user", "content": INSTRUCTION["nudge"]}
+    assert ran.requests[1]["messages"][-1] == {"role": "user", "content": INSTRUCTION["no_code"]}
+
+
+async def test_a_check_that_is_off_objects_to_nothing(tmp_path: Path) -> None:
+    settings = STARTED.settings.model_copy(update={"review": []})
+    started = STARTED.model_copy(update={"settings": settings})
+    ran = await run_loop(tmp_path, [calls("f()"), says("")], Step("f()", FAILED), started=started)
+    assert ran.finish == Finish("answered", "")
 
 
 async def test_other_code_with_the_same_error_is_another_try(tmp_path: Path) -> None:
@@ -510,7 +519,7 @@ async def test_a_failure_that_needs_an_installation_is_asked_to_do_without(tmp_p
     assert [event.reason for event in ran.of(Instructed)] == ["failed", "no_install"]
 
 
-async def test_an_answer_that_slips_where_it_copies_the_output_is_asked_once_to_say_it(tmp_path: Path) -> None:
+async def test_an_answer_that_miscopies_the_output_is_asked_once_to_say_it(tmp_path: Path) -> None:
     long = Step("long()", printed("12345678901\n"))
     ran = await run_loop(tmp_path, [calls("long()"), says("It is 12345678910."), says("It is 12345678901.")], long)
     assert ran.finish == Finish("answered", "It is 12345678901.")
@@ -529,7 +538,7 @@ async def test_a_file_that_was_to_be_saved_and_is_not_there_is_asked_for_once(tm
     ran = await run_loop(tmp_path, script, PRINT_42, started=plot)
     assert ran.finish == Finish("answered", "At 42, really.")
     assert [event.reason for event in ran.of(Instructed)] == ["no_file"]
-    assert "The file peak.png was to be made, and is not there." in ran.of(Instructed)[0].text
+    assert "The file peak.png was requested, but does not exist." in ran.of(Instructed)[0].text
     ran = await run_loop(tmp_path / "b", script[:2], PRINT_42, started=plot, files=["peak.png"])
     assert ran.of(Instructed) == []
 

@@ -43,7 +43,7 @@ CASES: dict[str, tuple[str, Execution, str]] = {
         "datetime.timedelta(1)",
         failed("AttributeError", "type object 'datetime.datetime' has no attribute 'timedelta'"),
         "AttributeError: type object 'datetime.datetime' has no attribute 'timedelta'\n"
-        "datetime is here the class datetime.datetime, and not its module: write from datetime import timedelta.",
+        "datetime is the class datetime.datetime here, not the module: write from datetime import timedelta.",
     ),
     "a module with a slip in its name": (
         "import panda",
@@ -70,7 +70,7 @@ CASES: dict[str, tuple[str, Execution, str]] = {
     "input": (
         "input()",
         failed("StdinNotImplementedError", "raw_input was called"),
-        "StdinNotImplementedError: raw_input was called\nNobody can type anything: write the values into the code.",
+        "StdinNotImplementedError: raw_input was called\nNo one can type input: write the values into the code.",
     ),
     "a tool in the code": (
         "lookup('Paris')",

@@ -62,7 +62,7 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(
         ToolRan, tool=TEXT, call_id=TEXT, arguments=TEXT, code=TEXT, execution=st.none() | EXECUTIONS, observation=TEXT
     ),
-    st.builds(Instructed, reason=st.just("nudge"), text=TEXT),
+    st.builds(Instructed, reason=st.just("no_code"), text=TEXT),
     st.builds(SandboxChanged, kind=st.just("started"), reason=TEXT),
     st.builds(
         RunFinished,

@@ -36,7 +36,7 @@ texts = st.text(max_size=8)
 turns = st.lists(
     st.builds(replied, texts, reasoning=texts, arguments=st.none() | texts)
     | st.builds(ran, texts)
-    | st.builds(lambda text: Instructed(reason="nudge", text=text), texts),
+    | st.builds(lambda text: Instructed(reason="no_code", text=text), texts),
     max_size=30,
 )
 settings = st.fixed_dictionaries({"reasoning_field": st.sampled_from([None, "reasoning_content", "reasoning"])})

@@ -1,0 +1,52 @@
+"""Checks a reply without a call before it is accepted as the answer.
+
+Each check objects once to a question: a model that repeats its answer is believed. A reply without any text is refused
+each time.
+"""
+
+from collections.abc import Awaitable, Callable, Collection
+
+from agent.prompting.words import INSTRUCTION
+from agent.record.events import CheckName, Instructed, ModelReplied
+from agent.record.question import Question
+from agent.review.checks import CHECKS, Answer
+from agent.review.promised_files import asked_for
+
+
+class Reviewer:
+    """Reviews the replies of one run."""
+
+    def __init__(
+        self,
+        checks: Collection[CheckName],
+        functions: Collection[str],
+        file_names: Callable[[], Awaitable[list[str] | None]],
+    ) -> None:
+        """`functions` are the names of the caller's tools; `file_names` lists the workspace, None if it is lost."""
+        self._checks = [check for check in CHECKS if check.name in checks]
+        self._functions = functions
+        self._file_names = file_names
+
+    async def objection(self, replied: ModelReplied, question: Question, *, is_last_turn: bool) -> Instructed | None:
+        """The first check that the reply breaks, and what the model is told. None if the reply is the answer."""
+        said = question.instructed if replied.content.strip() else []
+        answer = Answer(replied, question, self._functions, await self._missing_files(question))
+        for check in self._checks:
+            may_object = check.name not in said and (check.holds_in_last_turn or not is_last_turn)
+            if may_object and check.is_broken(answer):
+                text = INSTRUCTION[check.name].format(output=answer.output, missing=", ".join(answer.missing))
+                return Instructed(reason=check.name, text=text)
+        return None
+
+    async def _missing_files(self, question: Question) -> list[str]:
+        """Nothing is missing before code ran. A function of the caller's may save a file elsewhere."""
+        if self._functions or not any(ran.execution for ran in question.ran):
+            return []
+        names = asked_for(question.asked.task, [file.name for file in question.asked.files])
+        there = await self._file_names() if names else None
+        return [name for name in names if there is not None and not _is_among(name, there)]
+
+
+def _is_among(name: str, there: Collection[str]) -> bool:
+    """Chinese writes a verb and the name behind it without a space, so the file may be the end of what was found."""
+    return name in there or any(name.endswith(file) and not name.removesuffix(file).isascii() for file in there)

@@ -1,0 +1,120 @@
+"""The names of the checks, and what an answer must do to break one."""
+
+import pytest
+
+from agent import UsageError
+from agent.messages import Usage
+from agent.prompting.words import INSTRUCTION
+from agent.record.events import Instructed, ModelReplied, ToolRan
+from agent.record.question import Question
+from agent.review.checks import CHECKS, Answer, checks_named, objections_in
+from sandbox import ErrorOutput, Execution
+from sandbox.testing import printed
+from tests.samples import STARTED
+
+FAILED = Execution(status="error", outputs=[ErrorOutput(ename="E", evalue="v", traceback=["E: v"])])
+
+
+def replied(text: str, finish_reason: str = "stop") -> ModelReplied:
+    return ModelReplied.model_validate(
+        {
+            "turn": 1, "content": text, "reasoning": "", "tool_calls": [], "finish_reason": finish_reason,
+            "usage": Usage(), "attempts": [], "duration_s": 0, "request_sha256": "0" * 64,
+        }
+    )  # fmt: skip
+
+
+def ran(execution: Execution | None, code: str = "f()", tool: str = "run_python") -> ToolRan:
+    return ToolRan(
+        tool=tool, call_id="a", arguments="{}", code=code, execution=execution, observation="", notes=[]
+    )  # fmt: skip
+
+
+def broken(answer: Answer) -> list[str]:
+    return [check.name for check in CHECKS if check.is_broken(answer)]
+
+
+def answer(text: str, *events: ToolRan | Instructed, missing: list[str] | None = None) -> Answer:
+    return Answer(replied(text), Question(STARTED, list(events)), {"look_up"}, missing or [])
+
+
+def test_a_right_answer_breaks_no_check() -> None:
+    assert broken(answer("It is 42.", ran(printed("42")))) == []
+    assert broken(answer("Hello!")) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        (answer(" "), "empty"),
+        (answer("It is 7.", ran(FAILED)), "failed"),
+        (answer("It is 7.", ran(FAILED), ran(Execution(status="ok"))), "unseen"),
+        (answer("It is 123465.", ran(printed("123456"))), "miscopied"),
+        (answer("It is saved.", ran(printed("1")), missing=["a.png"]), "no_file"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_check_objects_to_its_own_case_alone(given: Answer, name: str) -> None:
+    assert broken(given) == [name]
+
+
+def test_a_second_wish_for_an_installation_is_answered() -> None:
+    failed = Instructed(reason="failed", text="")
+    assert broken(answer("Run pip install f.", ran(FAILED))) == ["failed"]
+    assert broken(answer("Run pip install f.", ran(FAILED), failed)) == ["failed", "no_install"]
+
+
+def test_a_cut_reply_is_no_answer() -> None:
+    given = Answer(replied("It is", finish_reason="length"), Question(STARTED, []), (), [])
+    assert broken(given) == ["cut"]
+
+
+@pytest.mark.parametrize("code", ["!pip install f", "%pip install f", "subprocess.run(['pip', 'install', 'f'])"])
+def test_a_cell_that_only_installs_shows_nothing(code: str) -> None:
+    assert broken(answer("Done.", ran(FAILED), ran(printed("ok"), code))) == ["failed"]
+
+
+@pytest.mark.parametrize("code", ["# needs: pip install f\nf()", "raise RuntimeError('run pip install f first')"])
+def test_a_mention_of_an_installation_hides_no_failure(code: str) -> None:
+    assert broken(answer("Done.", ran(FAILED, code))) == ["failed"]
+
+
+def test_a_tool_of_the_caller_that_was_called_last_counts() -> None:
+    assert broken(answer("Found.", ran(FAILED), ran(None, tool="look_up"))) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "names"),
+    [
+        ("none", []),
+        ("strict", [check.name for check in CHECKS]),
+        ("failed, cut", ["cut", "failed"]),
+    ],
+)
+def test_checks_are_named_on_the_command_line(asked: str, names: list[str]) -> None:
+    assert checks_named(asked, "native") == names
+
+
+def test_a_model_that_calls_natively_has_only_the_checks_that_need_no_language() -> None:
+    assert checks_named("default", "native") == ["cut", "empty", "failed", "no_file"]
+    assert checks_named("default", "fenced") == [check.name for check in CHECKS]
+
+
+@pytest.mark.parametrize("asked", ["", "nonsense", "cut,nonsense", "CUT"])
+def test_a_name_that_no_check_has_is_one_line(asked: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        checks_named(asked, "native")
+    name = asked.rsplit(",", maxsplit=1)[-1]
+    assert str(caught.value) == (
+        f"There is no check {name!r}. Try: --review none, default, strict, or "
+        "cut,empty,no_code,failed,no_install,unseen,miscopied,no_file"
+    )
+
+
+def test_each_check_has_its_sentence_for_the_model() -> None:
+    assert {check.name for check in CHECKS} <= INSTRUCTION.keys()
+
+
+def test_objections_are_counted_by_check() -> None:
+    said = [Instructed(reason=reason, text="") for reason in ("limit", "failed", "cut", "failed")]
+    assert objections_in(said) == {"cut": 1, "failed": 2}
