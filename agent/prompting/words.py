@@ -8,7 +8,8 @@ OBSERVATION = {
     "died": "The Python process died ({cause}).",
     "out_of_memory": "The Python process was killed because memory ran out. Use less memory.",
     "sandbox_lost": "The sandbox was lost while the code ran.",
-    "session_timeout": "The time limit for all code of this task is reached; the code was stopped after {seconds:.0f} s.",
+    "session_timeout": "The time limit for all code of this task is reached; the code was stopped after "
+    "{seconds:.0f} s.",
     "child_out_of_memory": "A child process was killed because memory ran out. Use less memory.",
     "state_kept": "Variables of earlier cells are kept.",
     "state_lost": "All variables and imports are lost: run again what you need. Files are kept.",
@@ -62,8 +63,8 @@ INSTRUCTION = {
     "own modules and the installed packages. Only if the error itself is the answer, repeat your answer.",
     "no_file": "The file {missing} was requested, but does not exist. Write the whole program again in a ```python "
     "block, and let it save {missing}. Only if no file is wanted, repeat your answer.",
-    "miscopied": "That is not what the program printed, which is {output}\nGive your answer again with exactly that, in "
-    "one short sentence.",
+    "miscopied": "That is not what the program printed, which is {output}\nGive your answer again with exactly that, "
+    "in one short sentence.",
     "unseen": "The program printed nothing, so there is no result. Write the whole program in a ```python block, and "
     "print the result. Only if nothing needs to be printed, repeat your answer.",
     "cut": "Your reply was cut off at the limit on output tokens. Say it again in fewer words.",

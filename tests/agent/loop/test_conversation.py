@@ -98,7 +98,7 @@ async def test_a_stopped_answer_stops_its_cell_and_the_next_question_finds_its_v
     assert (stopped.execution.cause, stopped.execution.state_lost) == ("interrupted", False)
     assert stopped.observation.startswith("on\nCell In[1], line 5\n")
     assert stopped.observation.endswith("s.\nVariables of earlier cells are kept.")
-    assert not_run.observation == "The code was not run. The turn was stopped before."
+    assert not_run.observation == "The code was not run. The turn was stopped before it."
     assert [event.text for event in events if isinstance(event, Instructed)] == [INSTRUCTION["stopped"]]
     assert [event.reason for event in events if isinstance(event, SandboxChanged)][1:] == ["asked for"]
 

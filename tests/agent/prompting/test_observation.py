@@ -44,12 +44,12 @@ CASES: dict[str, tuple[Execution, str]] = {
     "crashed": (
         Execution(status="died", cause="signal SIGSEGV", state_lost=True),
         "The Python process died (signal SIGSEGV).\n"
-        "All variables and imports are gone: run again what you need. Files are kept.",
+        "All variables and imports are lost: run again what you need. Files are kept.",
     ),
     "out of memory": (
         Execution(status="died", cause="out_of_memory", state_lost=True),
         "The Python process was killed because memory ran out. Use less memory.\n"
-        "All variables and imports are gone: run again what you need. Files are kept.",
+        "All variables and imports are lost: run again what you need. Files are kept.",
     ),
     "a child out of memory": (
         Execution(status="ok", outputs=[out("-9\n")], oom_kills=1),
@@ -57,12 +57,12 @@ CASES: dict[str, tuple[Execution, str]] = {
     ),
     "out of time for good": (
         Execution(status="timeout", cause="session_timeout", duration_s=30, state_lost=True, files_lost=True),
-        "The time for all code of this task is over; the code was stopped after 30 s.\n"
-        "All variables and files are gone: start again from nothing.",
+        "The time limit for all code of this task is reached; the code was stopped after 30 s.\n"
+        "All variables and files are lost: start from the beginning.",
     ),
     "sandbox lost": (
         Execution(status="died", cause="sandbox_lost", state_lost=True, files_lost=True),
-        "The sandbox went away while the code ran.\nAll variables and files are gone: start again from nothing.",
+        "The sandbox was lost while the code ran.\nAll variables and files are lost: start from the beginning.",
     ),
 }
 

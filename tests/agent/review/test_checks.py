@@ -1,5 +1,7 @@
 """The names of the checks, and what an answer must do to break one."""
 
+from pathlib import Path
+
 import pytest
 
 from agent import UsageError
@@ -118,3 +120,10 @@ def test_each_check_has_its_sentence_for_the_model() -> None:
 def test_objections_are_counted_by_check() -> None:
     said = [Instructed(reason=reason, text="") for reason in ("limit", "failed", "cut", "failed")]
     assert objections_in(said) == {"cut": 1, "failed": 2}
+
+
+def test_the_documentation_lists_each_check() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "models.md").read_text()
+    for check in CHECKS:
+        when = "yes" if "native" in check.is_default_for else "for code blocks"
+        assert f"| `{check.name}` | {check.reason} | {when} |" in page
