@@ -1,4 +1,4 @@
-"""Checks that a user can read: is a sandbox to be had, and does its lock hold when looked at from inside?"""
+"""Checks for users: does a sandbox start, and do its limits hold when a cell reads them from inside?"""
 
 import shlex
 import time
@@ -25,16 +25,16 @@ class Check:
     level: Level
     detail: str
     hint: str | None = None
-    """The command that fixes it; None where nothing helps."""
+    """The command that fixes it; None if no command does."""
 
     @classmethod
     def failed(cls, name: str, error: CellblockError) -> Self:
-        """The check that ended in this error."""
+        """Make a failed check from an error."""
         return cls(name, "FAIL", error.message, error.hint)
 
 
 async def check_sandbox(launcher: Launcher, policy: Policy) -> Check:
-    """Start a sandbox under the policy, let a cell look at its own limits, and say how long that took."""
+    """Start a sandbox under the policy, let a cell read its own limits, and measure how long that takes."""
     begun = time.monotonic()
     try:
         async with Session(launcher, policy) as session:
@@ -48,13 +48,13 @@ async def check_sandbox(launcher: Launcher, policy: Policy) -> Check:
 
 
 class Inside(BaseModel):
-    """What a cell finds; None is what it cannot read, as under a runtime that shows no cgroup."""
+    """The limits that a cell reads; None if it cannot read one, as under a runtime that shows no cgroup."""
 
     memory: str | None
     """The cgroup's limit in bytes, or "max"."""
     pids: str | None
     routes: list[str]
-    """Network devices that a route leads to, loopback left out."""
+    """Network devices that a route leads to, except loopback."""
     user: str = Field(pattern=r"^\d{1,10}:\d{1,10}$")
 
 
@@ -81,7 +81,7 @@ print(json.dumps({
 
 
 def judge(execution: Execution, policy: Policy, took: str) -> Check:
-    """What the look from inside says about the policy."""
+    """Compare the limits that a cell has read with the policy."""
     try:
         inside = Inside.model_validate_json(execution.text)
     except ValidationError:
@@ -98,7 +98,7 @@ def judge(execution: Execution, policy: Policy, took: str) -> Check:
 
 
 def _broken(inside: Inside, policy: Policy) -> list[str]:
-    """What the sandbox has more of than its policy gives."""
+    """The limits of the policy that the sandbox exceeds."""
     found = []
     if not _within(inside.memory, policy.memory_bytes):
         found.append(f"memory is limited to {inside.memory} and not to {policy.memory_bytes}")

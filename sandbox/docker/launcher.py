@@ -19,8 +19,8 @@ import docker
 
 from sandbox.docker.engine import engine_errors
 from sandbox.docker.facts import Engine, check_network, check_runtime
+from sandbox.docker.hardening import MASKED_PATHS, host_config
 from sandbox.docker.image import ImageInfo, default_image, require_image
-from sandbox.docker.lock import MASKED_PATHS, host_config
 from sandbox.docker.orphans import LABEL, OWNER, START_LIMIT, START_TOKEN, own_label
 from sandbox.docker.removal import Removals, settled
 from sandbox.errors import EngineError
@@ -29,7 +29,7 @@ from sandbox.policy import Policy
 
 STDOUT, STDERR = 1, 2
 STREAM_HEADER = struct.Struct(">BxxxL")  # POST /containers/{id}/attach, "Stream format" in the engine's API
-LAST_WORDS_BYTES = 4096
+STDERR_TAIL_BYTES = 4096
 MAX_TAKEN = 100
 """How often a start may meet a uid that another sandbox has before it fails."""
 IDENTITY = {"HOME": "/workspace", "USER": "cellblock", "LOGNAME": "cellblock"}
@@ -54,7 +54,7 @@ class DockerProcess:
         self._writer = writer
         self._left = 0
         self._stream = STDOUT
-        self._last_words = bytearray()
+        self._stderr_tail = bytearray()
         self._removal: Future[None] | None = None
 
     async def read(self) -> bytes:
@@ -68,7 +68,7 @@ class DockerProcess:
                 self._left -= len(data)
                 if self._stream == STDOUT or not data:
                     return data
-                self._last_words = (self._last_words + data)[-LAST_WORDS_BYTES:]
+                self._stderr_tail = (self._stderr_tail + data)[-STDERR_TAIL_BYTES:]
         except (asyncio.IncompleteReadError, ConnectionError):
             return b""
 
@@ -76,8 +76,8 @@ class DockerProcess:
         self._writer.write(data)
         await self._writer.drain()
 
-    async def last_words(self) -> str:
-        return self._last_words.decode(errors="replace").strip()
+    async def stderr_tail(self) -> str:
+        return self._stderr_tail.decode(errors="replace").strip()
 
     async def kill(self) -> None:
         """Never raises, and takes 15 s at most: what the engine cannot remove now, the launcher removes later."""

@@ -57,7 +57,7 @@ class FakeProcess:
             if piece != b"":
                 self._out.put_nowait(piece or b"")
 
-    async def last_words(self) -> str:
+    async def stderr_tail(self) -> str:
         return "no such module"
 
     async def kill(self) -> None:

@@ -198,7 +198,7 @@ async def test_a_start_that_fails_says_why_and_leaves_nothing(start: bytes | Non
     with pytest.raises(StartError) as caught:
         await Session(launcher, QUICK).start()
     assert str(caught.value) == (
-        "No kernel came up in image 'image' within 0.3 s; its last words: 'no such module'. Try: cellblock doctor"
+        "No kernel came up in image 'image' within 0.3 s; it wrote to stderr: 'no such module'. Try: cellblock doctor"
     )
     assert launcher.processes[0].killed == 1
 
@@ -243,7 +243,7 @@ async def test_a_time_out_that_is_none_is_refused(timeout_s: float) -> None:
 @pytest.mark.parametrize("name", ["a\ud800", "x" * 5000])
 async def test_a_name_that_no_frame_can_hold_is_refused(name: str, tmp_path: Path) -> None:
     async with Session(FakeLauncher({})) as session:
-        with pytest.raises(FileTransferError, match="is no name of a file"):
+        with pytest.raises(FileTransferError, match="is not a file name"):
             await session.get_file(name, tmp_path / "x")
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from sandbox import Policy, Session
 from sandbox.docker import DockerLauncher
-from sandbox.docker.lock import TCP_BUFFER_BYTES
+from sandbox.docker.hardening import TCP_BUFFER_BYTES
 from sandbox.policy import MAPPED_IDS, OWN_IDS
 from tests.security.attempts import INSIDE, POLICY, assert_well
 

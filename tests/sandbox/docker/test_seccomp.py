@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.docker.lock import host_config
+from sandbox.docker.hardening import host_config
 from sandbox.docker.seccomp import INTERNET_DOMAINS, IOCTLS, NAMESPACE_FLAGS, profile, security_options
 from sandbox.errors import EngineError
 from sandbox.policy import Policy

@@ -8,7 +8,7 @@ import pytest
 
 from sandbox import Session
 from sandbox.docker import connect
-from sandbox.docker.lock import MASKED_PATHS, PENDING_SIGNALS
+from sandbox.docker.hardening import MASKED_PATHS, PENDING_SIGNALS
 from sandbox.docker.seccomp import profile
 from sandbox.policy import MAPPED_IDS, OWN_IDS
 from tests.security.attempts import POLICY

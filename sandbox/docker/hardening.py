@@ -1,4 +1,4 @@
-"""The lock: what an engine is asked to enforce on the container of a sandbox."""
+"""The hardening: what an engine is asked to enforce on the container of a sandbox."""
 
 from typing import Any
 
