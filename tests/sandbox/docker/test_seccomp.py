@@ -133,8 +133,8 @@ def test_podman_keeps_its_own_profile() -> None:
 @pytest.mark.parametrize("options", [None, [], ["name=apparmor"]])
 def test_an_engine_without_seccomp_is_refused(options: list[str] | None) -> None:
     said = (
-        "The engine 'vm' cannot limit system calls: it was built, or its kernel is, without seccomp. "
-        "Try: docker info --format '{{.SecurityOptions}}', and an engine where that names seccomp"
+        "The engine 'vm' cannot limit system calls: it or its kernel was built without seccomp. "
+        "Try: docker info --format '{{.SecurityOptions}}', and use an engine where it lists seccomp"
     )
     with pytest.raises(EngineError, match=f"^{re.escape(said)}$"):
         security_options(DOCKER | {"SecurityOptions": options})
