@@ -1,4 +1,4 @@
-"""A guest in place of a container: it answers each kind of request with prepared bytes."""
+"""A fake guest in place of a container: it answers each kind of request with prepared bytes."""
 
 import asyncio
 from collections.abc import Mapping
