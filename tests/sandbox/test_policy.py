@@ -114,7 +114,7 @@ def test_an_invalid_image_name_is_refused(image: str) -> None:
         Policy(image=image)
 
 
-def test_a_long_name_takes_time_in_proportion() -> None:
+def test_a_long_image_name_is_refused_in_linear_time() -> None:
     for image in ("a-" * 100_000, "a" * 200_000 + "!", "a/" * 100_000, "a." * 100_000):
         with pytest.raises(ValidationError, match="it must be the name of an image"):
             Policy(image=image)
