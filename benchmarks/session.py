@@ -172,7 +172,7 @@ async def measure() -> tuple[Samples, float, int]:
 async def growth_bytes(launcher: DockerLauncher) -> int:
     """The growth of this process over five long prints, before the baselines make it grow."""
     async with Session(launcher) as session:
-        Path("/proc/self/clear_refs").write_text("5")  # noqa: ASYNC240 - the peak starts anew (proc_pid_clear_refs(5))
+        Path("/proc/self/clear_refs").write_text("5")  # noqa: ASYNC240 - this resets the peak (proc_pid_clear_refs(5))
         before_bytes = own_memory_bytes("VmRSS")
         for _ in range(5):
             await session.execute(PRINT_20_MB)

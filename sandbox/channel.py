@@ -60,7 +60,7 @@ class Channel:
         while not isinstance((await self.receive()).header, kind):
             pass
 
-    async def answer(self, request: int, kind: type[HeaderT]) -> tuple[HeaderT, bytes]:
+    async def receive_answer(self, request: int, kind: type[HeaderT]) -> tuple[HeaderT, bytes]:
         """Return the next frame that answers the request; drop all frames before it.
 
         Raises RefusedError, StreamEndedError or ProtocolError.

@@ -130,7 +130,7 @@ class Whole(Piece):
 
 
 class Working(AnyHeader):
-    """The guest still works on an answer: the silence limit starts anew."""
+    """The guest still works on an answer: the silence limit starts again."""
 
     type: Literal["working"]
     id: Count

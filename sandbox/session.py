@@ -125,7 +125,7 @@ class Session:
         """True if the caller left another operation: the rest of its answer is still in the stream."""
         self._unreported_losses = NOTHING_LOST
         """Losses that no Execution has reported yet."""
-        self._over = ""
+        self._closed_reason = ""
         """Why no further operation is possible, in one sentence; empty while the session is open."""
         self._expired = False
         self._expiry: asyncio.TimerHandle | None = None
@@ -158,7 +158,7 @@ class Session:
 
     async def close(self) -> None:
         """End the sandbox with its files, even in the middle of a cell. Later calls raise SessionClosedError."""
-        self._over = self._over or "The session is closed."
+        self._closed_reason = self._closed_reason or "The session is closed."
         if self._expiry is not None:
             self._expiry.cancel()
         if self._expiring is not None:
@@ -182,8 +182,8 @@ class Session:
         if not limit_s > 0:
             raise ValueError(f"timeout_s must be more than 0, and is {timeout_s!r}.")
         if len(source) > MAX_CODE_BYTES:
-            said = f"The code is {len(source)} bytes long, over the limit of {MAX_CODE_BYTES}."
-            error = ErrorOutput(ename="CodeTooLong", evalue=said, traceback=[f"CodeTooLong: {said}"])
+            message = f"The code is {len(source)} bytes long, over the limit of {MAX_CODE_BYTES}."
+            error = ErrorOutput(ename="CodeTooLong", evalue=message, traceback=[f"CodeTooLong: {message}"])
             return Execution(status="error", outputs=[error])
         async with self._operation() as channel:
             begun = time.monotonic()
@@ -260,7 +260,7 @@ class Session:
                         digest.update(data)
                         await channel.send({"type": "data", "id": request}, data)
                 await channel.send({"type": "end", "id": request})
-                moved, _ = await channel.answer(request, frames.File)
+                moved, _ = await channel.receive_answer(request, frames.File)
             if moved.sha256 != digest.hexdigest():
                 raise ProtocolError(f"The sandbox does not have {name!r} as it was sent.")
             return TransferredFile(moved.size_bytes, moved.sha256)
@@ -275,10 +275,10 @@ class Session:
         async with self._operation() as channel:
             request = self._next_id()
             with _transfer_errors(name, target), _partial_file(target) as file:
-                incoming = _Incoming(file)
+                incoming = _ReceivedFile(file)
                 await channel.send({"type": "get", "id": request, "name": name, "max_bytes": limit})
                 while True:
-                    header, data = await channel.answer(request, frames.Piece)
+                    header, data = await channel.receive_answer(request, frames.Piece)
                     if isinstance(header, frames.Whole):
                         return await asyncio.to_thread(incoming.finish)
                     hole_bytes = header.size_bytes if isinstance(header, frames.Hole) else 0
@@ -290,7 +290,7 @@ class Session:
         """Send a request that has one answer, and return the answer's payload."""
         number = self._next_id()
         await channel.send({"type": request, "id": number} | fields)
-        _, payload = await channel.answer(number, kind)
+        _, payload = await channel.receive_answer(number, kind)
         return payload
 
     def _next_id(self) -> int:
@@ -324,12 +324,12 @@ class Session:
                 raise SessionClosedError("The sandbox went away; the next call starts a new one.") from error
 
     def _check_open(self) -> None:
-        if self._over:
-            raise SessionClosedError(self._over)
+        if self._closed_reason:
+            raise SessionClosedError(self._closed_reason)
 
     def _expire(self) -> None:
         """End the sandbox because the session's time is over, even in the middle of a cell."""
-        self._over = f"The session's time of {self.policy.session_timeout_s:g} s is over."
+        self._closed_reason = f"The session's time of {self.policy.session_timeout_s:g} s is over."
         self._expired = True
         self._expiring = asyncio.create_task(self._stop("session_timeout"))
 
@@ -349,7 +349,7 @@ class Session:
                 await self._stop("the guest is silent")
         self._abandoned = self._stream_dirty = False
         channel = self._channel or await self._launch()
-        if self._over:  # closed meanwhile
+        if self._closed_reason:  # closed during the start
             await self._stop("closed")
             self._check_open()
         return channel
@@ -410,7 +410,7 @@ class Session:
         """Run the cell; if the sandbox was lost before the cell could begin, run it in a new one."""
         recording = Recording(self._next_id(), self.policy.max_cell_bytes, on_output)
         execution = await self._run_with_timeouts(channel, recording, source, limit_s)
-        if execution.cause == "sandbox_lost" and not recording.started and not self._over:
+        if execution.cause == "sandbox_lost" and not recording.started and not self._closed_reason:
             again = Recording(self._next_id(), self.policy.max_cell_bytes, on_output)
             self._unreported_losses = ALL_LOST
             return await self._run_with_timeouts(await self._ready_channel(), again, source, limit_s)
@@ -463,7 +463,7 @@ async def _collect(channel: Channel, recording: Recording, deadline: asyncio.Tim
         return None
 
 
-class _Incoming:
+class _ReceivedFile:
     """A file that is being received; its holes take no space on the host's disk either."""
 
     def __init__(self, file: IO[bytes]) -> None:

@@ -245,9 +245,9 @@ def _run_base_script(archive: Path, progress: Progress) -> None:
 
 
 def _base_error(lines: Iterable[str]) -> ImageError:
-    said = "\n".join(lines)
+    output = "\n".join(lines)
     hint = f"docker pull {BASE} where that works, then {BUILD}"
-    return ImageError(f"The base image {BASE!r} can be neither pulled nor bootstrapped:\n{said}\n", hint=hint)
+    return ImageError(f"The base image {BASE!r} can be neither pulled nor bootstrapped:\n{output}\n", hint=hint)
 
 
 def _build(client: docker.DockerClient, tag: str, context: io.BytesIO, base: str, progress: Progress) -> None:
@@ -291,11 +291,11 @@ def _visible(line: str) -> str:
 
 
 def _build_error(step: str, lines: list[str]) -> ImageError:
-    said = "\n".join(lines)
+    output = "\n".join(lines)
     hint = BUILD
-    if "CERTIFICATE_VERIFY_FAILED" in said:
+    if "CERTIFICATE_VERIFY_FAILED" in output:
         hint = f"SSL_CERT_FILE=/path/to/your-network-ca.pem {BUILD}"
-    return ImageError(f"The image build failed at {step[:100]!r}:\n{said}\n", hint=hint)
+    return ImageError(f"The image build failed at {step[:100]!r}:\n{output}\n", hint=hint)
 
 
 def _remove_build_stage(client: docker.DockerClient, build_id: str, progress: Progress) -> None:

@@ -22,7 +22,7 @@ from sandbox.docker.facts import Engine, check_network, check_runtime
 from sandbox.docker.hardening import MASKED_PATHS, host_config
 from sandbox.docker.image import ImageInfo, default_image, require_image
 from sandbox.docker.orphans import LABEL, OWNER, START_LIMIT, START_TOKEN, own_label
-from sandbox.docker.removal import Removals, settled
+from sandbox.docker.removal import Removals, wait_for_removals
 from sandbox.errors import EngineError
 from sandbox.launcher import BOOTSTRAP, SandboxInfo
 from sandbox.policy import Policy
@@ -84,7 +84,7 @@ class DockerProcess:
         self._writer.transport.abort()
         if self._removal is None:
             self._removal = self._begin_removal()
-        await settled(self._removal)
+        await wait_for_removals(self._removal)
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class DockerLauncher:
             started = await asyncio.wrap_future(start)
             reader, writer = await asyncio.open_connection(sock=started.stream)
         except BaseException:
-            await settled(self._removals.begin(self._undo, start))
+            await wait_for_removals(self._removals.begin(self._undo, start))
             raise
         remove = partial(self._removals.begin, self._removals.remove, started.client, started.info.sandbox_id)
         return DockerProcess(started.info, reader, writer, remove)
@@ -130,14 +130,14 @@ class DockerLauncher:
 
     async def sweep(self) -> None:
         """Remove the orphans, if the engine answers."""
-        await settled(self._removals.begin(self._sweep))
+        await wait_for_removals(self._removals.begin(self._sweep))
 
     async def close(self) -> None:
         """Retry failed removals, if the engine answers, and close the connections to it."""
         if self._removals.has_left:
             with suppress(EngineError):
                 await asyncio.wrap_future(self._threads.submit(self._current_engine))
-        await self._removals.settle()
+        await self._removals.wait()
         self._forget_engine()
 
     def _current_engine(self) -> Engine:

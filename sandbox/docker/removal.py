@@ -89,7 +89,7 @@ class Removals:
                 self.remove(client, orphan.id)
 
     def begin(self, job: Callable[..., None], *arguments: Any) -> Future[None]:
-        """Run a job that removes containers in one of the threads; `settle` waits for it."""
+        """Run a job that removes containers in one of the threads; `wait` waits for it."""
         removal = self._threads.submit(job, *arguments)
         self._under_way.add(removal)
         removal.add_done_callback(self._under_way.discard)
@@ -100,12 +100,12 @@ class Removals:
         for _ in range(len(self._left)):
             self.begin(self.remove, client, self._left.popleft())
 
-    async def settle(self) -> None:
+    async def wait(self) -> None:
         """Wait for all running removals, 15 s at most."""
-        await settled(*self._under_way)
+        await wait_for_removals(*self._under_way)
 
 
-async def settled(*removals: Future[None]) -> None:
+async def wait_for_removals(*removals: Future[None]) -> None:
     """Wait for removals, 15 s at most. They continue if the wait ends early or is cancelled."""
     loop, done = asyncio.get_running_loop(), asyncio.Event()
 

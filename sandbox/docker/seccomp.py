@@ -16,7 +16,7 @@ from typing import Any
 from sandbox.errors import EngineError
 
 Condition = tuple[int, int, int]
-"""An argument's index, a mask and a value: it holds where argument & mask == value."""
+"""An argument's index, a mask and a value: it holds if argument & mask == value."""
 INT = 0xFFFF_FFFF
 SOCK_TYPE_MASK = 0xF
 """The bits of the type in socket(2)'s second argument; SOCK_NONBLOCK and SOCK_CLOEXEC are above them."""

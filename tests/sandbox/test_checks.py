@@ -28,9 +28,12 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "memory over the limit": ({"memory": "9223372036854771712"}, "memory is limited to 9223372036854771712 and"),
     "processes without a limit": ({"pids": "max"}, "processes are limited to max and not to 64"),
     "a way out": ({"routes": ["eth0"]}, "routes lead to eth0"),
-    "root": ({"user": "0:0"}, "the user is 0:0 and not one of its own"),
-    "a user of the image": ({"user": "1000:1000"}, "the user is 1000:1000 and not one of its own"),
-    "a group of another": ({"user": f"{OWN_IDS[0]}:{OWN_IDS[1]}"}, "the user is 2013265920:2013265921 and not one of"),
+    "root": ({"user": "0:0"}, "the user is 0:0 and not one for sandboxes"),
+    "a user of the image": ({"user": "1000:1000"}, "the user is 1000:1000 and not one for sandboxes"),
+    "a group of another": (
+        {"user": f"{OWN_IDS[0]}:{OWN_IDS[1]}"},
+        "the user is 2013265920:2013265921 and not one for sandboxes",
+    ),
 }
 
 

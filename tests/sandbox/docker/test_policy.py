@@ -8,8 +8,7 @@ from uuid import uuid4
 import pytest
 
 from sandbox import EngineError, Policy, Session, StartError
-from sandbox.checks import LOOK as LOOK_INSIDE
-from sandbox.checks import judge
+from sandbox.checks import READ_LIMITS, judge
 from sandbox.docker import DockerLauncher, connect
 
 pytestmark = pytest.mark.docker
@@ -116,9 +115,9 @@ async def test_an_environment_that_breaks_python_breaks_only_the_sandbox(launche
 async def test_the_check_from_inside_finds_limits_that_are_too_wide(launcher: DockerLauncher, network: str) -> None:
     wide = Policy(memory_bytes=512 << 20, pids=128, network=network, user="1:1")
     async with Session(launcher, wide) as session:
-        execution = await session.execute(LOOK_INSIDE)
+        execution = await session.execute(READ_LIMITS)
     assert judge(execution, wide, "at once").level == "ok"
     assert judge(execution, Policy(memory_bytes=256 << 20, pids=64), "at once").detail == (
         f"inside, memory is limited to {512 << 20} and not to {256 << 20}; processes are limited to 128 and not to 64; "
-        "routes lead to eth0; the user is 1:1 and not one of its own"
+        "routes lead to eth0; the user is 1:1 and not one for sandboxes"
     )
