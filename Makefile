@@ -1,4 +1,4 @@
-# People, hooks and CI call the same targets. `make help` lists them.
+# Developers, hooks and CI call the same targets. `make help` lists them.
 PYTHON ?= python3
 BIN := .venv/bin
 UNIT := -m "not docker and not model and not browser"
@@ -19,22 +19,22 @@ setup: .venv/ready ## Make .venv with the locked dependencies and Cellblock itse
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-engine: ## Make a Docker engine answer; installs one on Debian or Ubuntu as root
+engine: ## Find a running Docker engine, or install and start one on Debian or Ubuntu as root
 	bash images/engine.sh
 
-image: setup engine ## Build the sandbox image, unless it is there
+image: setup engine ## Build the sandbox image, unless it exists
 	$(BIN)/cellblock image build
 
-model: setup ## Download the built-in model, unless it is there
+model: setup ## Download the built-in model, unless it is installed
 	$(BIN)/cellblock model pull
 
-browser: ## Install chromium for the tests of exported pages, unless it is there
+browser: ## Install chromium for the tests of exported pages, unless it is installed
 	bash images/browser.sh
 
 demo: image model ## Ask the built-in model a question that needs the sandbox
 	$(BIN)/cellblock run "What is 123 to the power of 21?"
 
-check: lint test-unit ## Lint and run the unit tests: what to run before a commit
+check: lint test-unit ## Lint and run the unit tests; run this before each commit
 
 test: image model browser lint ## Run every check and test
 	$(BIN)/pytest
@@ -42,10 +42,10 @@ test: image model browser lint ## Run every check and test
 test-unit: setup ## Run the tests that need neither Docker nor the model, on all cores
 	$(BIN)/pytest --quiet --numprocesses auto $(UNIT)
 
-coverage: setup ## Run the unit tests and list the lines that none of them reaches
+coverage: setup ## Run the unit tests and list the lines that no test reaches
 	$(BIN)/pytest --quiet --numprocesses auto $(UNIT) --cov --cov-report term-missing:skip-covered
 
-fuzz: setup ## Put 100,000 cases through what models write, and 10,000 mutated runs before each reader of runs
+fuzz: setup ## Test the parsers of model output with 100,000 cases, and each reader of runs with 10,000 mutated runs
 	$(BIN)/pytest -m hypothesis --hypothesis-profile=fuzz --timeout=0 \
 	    tests/agent/endpoint/test_assembly.py tests/agent/calls tests/agent/test_testing.py tests/agent/prompting
 	$(BIN)/python -m tests.agent.record.fuzz.running --count 10000
@@ -61,32 +61,32 @@ format: setup ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-hooks: setup ## Let git call make lint before each commit and make check before each push
+hooks: setup ## Install git hooks: make lint before each commit, make check before each push
 	$(BIN)/pre-commit install
 
-lock: ## Choose the newest allowed dependencies (needs uv)
+lock: ## Lock the newest allowed dependencies (needs uv)
 	$(COMPILE) pyproject.toml --extra local --extra ray --group dev --group docs --universal --python-version 3.11 \
 	    --upgrade -o requirements.lock
 	$(COMPILE) images/requirements.in --python-version 3.13 --python-platform linux --only-binary :all: --upgrade \
 	    --no-emit-package debugpy --no-emit-package jedi --no-emit-package parso -o images/requirements.lock
 
-docs: setup ## Build the documentation into build/docs; any warning is an error
+docs: setup ## Build the documentation into build/docs; a warning is an error
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky --builder html \
 	    --conf-dir docs --doctree-dir build/doctrees . build/docs
 
-reference: setup ## Rewrite the tables in the documentation that follow from the code
+reference: setup ## Rewrite the tables in the documentation that are generated from the code
 	$(BIN)/python -m tests.docs.reference
 
-golden: setup ## Record the golden runs and their exports anew
+golden: setup ## Record the golden runs and their exports again
 	$(BIN)/python -m tests.golden.writing
 
-bench: image ## Measure, and print tables with their baselines
+bench: image ## Run the benchmarks and print tables with baselines
 	$(BIN)/python -m benchmarks.session
 	$(BIN)/python -m benchmarks.loop
 	$(BIN)/python -m benchmarks.batch
 	$(BIN)/python -m benchmarks.record
 
-release-check: setup ## Build the wheel and the sdist, and try the wheel in an environment of its own
+release-check: setup ## Build the wheel and the sdist, and test the wheel in a new environment
 	rm -rf dist build/release && mkdir -p build/release
 	$(BIN)/hatchling build
 	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
@@ -99,5 +99,5 @@ release-check: setup ## Build the wheel and the sdist, and try the wheel in an e
 	cd build/release && venv/bin/python -c "import agent, sandbox; [getattr(agent, name) for name in agent.__all__]"
 	cd build/release && venv/bin/cellblock --version && venv/bin/cellblock model ls
 
-clean: ## Remove .venv, caches and what was built; the engine, the image and the model stay
+clean: ## Remove .venv, caches and build output; the engine, the image and the model stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build dist

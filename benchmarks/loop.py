@@ -1,8 +1,8 @@
-"""What the agent itself takes for a turn, beside a bare client that reads the same streams.
+"""Measure the agent's own time per turn, compared with a bare client that reads the same streams.
 
-Run it with `python -m benchmarks.loop`. A scripted endpoint in a process of its own answers at once, and a sandbox
-that runs nothing gives every cell the same output. The bare client is openai's own, typed and streaming: it sends the
-very requests that the loop sent, and only reads.
+Run it with `python -m benchmarks.loop`. A scripted endpoint in its own process answers at once, and a sandbox that
+runs nothing returns the same output for every cell. The bare client is openai's own, typed and streaming: it sends the
+requests that the loop sent, and only reads the streams.
 """
 
 import asyncio
@@ -37,11 +37,11 @@ from sandbox.testing import printed
 TURNS = 200
 TASKS_AT_ONCE = 8
 EDGE = 40
-"""How many turns at the start and at the end are compared."""
+"""The number of turns at the start and at the end that are compared."""
 
 
 class InstantSandbox:
-    """Every cell prints the same line."""
+    """A sandbox in which every cell prints the same line."""
 
     async def execute(self, code: str, *, on_output: Callable[[Output], None]) -> Execution:
         return printed("x" * 80)
@@ -54,7 +54,7 @@ class InstantSandbox:
 
 
 def serve(pipe: Connection, runs: int) -> None:
-    """Answer that many runs, one after the other or mixed: each reply is the same cell, and the last is an answer."""
+    """Answer `runs` runs, in sequence or at once: each reply is the same cell, and the last replies are answers."""
     replies = [calls("print('x' * 80)")] * (TURNS - 1) * runs + [says("Done.")] * runs
     with ScriptedEndpoint(replies) as endpoint:
         pipe.send(endpoint.base_url)
@@ -63,7 +63,7 @@ def serve(pipe: Connection, runs: int) -> None:
 
 @contextmanager
 def served(runs: int) -> Iterator[str]:
-    """The address of an endpoint with replies for so many runs."""
+    """Serve an endpoint with replies for `runs` runs."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs, runs))
     process.start()
@@ -91,7 +91,7 @@ def started() -> RunStarted:
 
 
 async def run_loop(base_url: str, directory: Path) -> tuple[Transcript, list[float]]:
-    """One run of the product's loop: its transcript, and the seconds of each turn."""
+    """Run Cellblock's loop once, and return the transcript and the seconds of each turn."""
     times: list[float] = []
 
     def note(item: Progress) -> None:
@@ -118,7 +118,7 @@ async def bare_client(base_url: str) -> AsyncIterator[openai.AsyncOpenAI]:
 
 
 async def read_bare(base_url: str, requests: list[list[dict[str, Any]]]) -> list[float]:
-    """The seconds that a bare client takes for each of the same requests."""
+    """Measure the seconds of a bare client for each of the same requests."""
     times = []
     async with bare_client(base_url) as client:
         for messages in requests:
@@ -133,7 +133,7 @@ async def read_bare(base_url: str, requests: list[list[dict[str, Any]]]) -> list
 
 
 async def measure(directory: Path) -> str:
-    """One run and the bare client in turns, then eight runs at once."""
+    """Measure one run and the bare client in alternation, then eight runs at once."""
     ours: list[float] = []
     bare: list[float] = []
     for turn in range(3):
@@ -158,7 +158,7 @@ async def measure(directory: Path) -> str:
 
 
 def table(ours: list[float], bare: list[float], at_once_s: float, grown_bytes: int) -> str:
-    """Medians in milliseconds, as Markdown."""
+    """Format medians in milliseconds as a Markdown table."""
 
     def edges(times: list[float]) -> tuple[float, float]:
         runs = [times[begin : begin + TURNS] for begin in range(0, len(times), TURNS)]

@@ -1,9 +1,8 @@
-"""What the transcript takes for a turn, in a run of 100 turns and in one of 1,000.
+"""Measure the transcript's time and size per turn, in a run of 100 turns and in one of 1,000.
 
 Run it with `python -m benchmarks.record`. A turn is a reply of 150 streamed chunks and a cell that prints 80
-characters; every tenth cell also displays a picture of 30 kB, another one each time. The baseline writes the same
-events as plain lines of JSON, with everything in them. What the loop derives from the events for each request is no
-part of this.
+characters; every tenth cell also displays a different picture of 30 kB. The baseline writes the same events as plain
+lines of JSON, with the chunks and pictures inline. The requests that the loop derives from the events are not measured.
 """
 
 import base64
@@ -31,12 +30,12 @@ RUNS = (100, 1000)
 CHUNKS = 150
 PICTURE_BYTES = 30_000
 EDGE = 50
-"""How many turns at the end of a run are timed."""
+"""The number of turns at the end of a run whose time is measured."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What one run took."""
+    """The measurements of one run."""
 
     turn_ms: float
     """Median of the last turns."""
@@ -45,7 +44,7 @@ class Measured:
     turn_bytes: float
     plain_bytes: float
     read_ms: float
-    """For each turn."""
+    """Time to read, per turn."""
 
 
 def chunks_of(turn: int) -> list[str]:
@@ -80,7 +79,7 @@ def ran(turn: int) -> ToolRan:
 
 
 def write(directory: Path, turns: int) -> Iterator[float]:
-    """Write a run and tell the seconds of each turn."""
+    """Write a run, and yield the seconds of each turn."""
     with Transcript(directory, redactor=Redactor(["a-key-of-some-length"])) as transcript:
         first = started()
         settings = first.settings
@@ -109,7 +108,7 @@ def write_plainly(path: Path, turns: int) -> Iterator[float]:
 
 
 def measure(directory: Path, turns: int) -> Measured:
-    """Write a run in both ways, and read it."""
+    """Write a run in both ways, and read the transcript."""
     times = list(write(directory / "run", turns))
     plain = list(write_plainly(directory / "plain.jsonl", turns))
     begun = time.perf_counter()
@@ -126,7 +125,7 @@ def measure(directory: Path, turns: int) -> Measured:
 
 
 def table(runs: dict[int, Measured]) -> str:
-    """As Markdown."""
+    """Format the measurements as a Markdown table."""
     lines = [f"| a turn, in a run of | {' | '.join(f'{turns:,}' for turns in runs)} |", "|---|" + "---:|" * len(runs)]
     rows = {
         f"to write, median of the last {EDGE}": [f"{run.turn_ms:.2f} ms" for run in runs.values()],

@@ -1,6 +1,6 @@
-"""Whether recorded runs give the same again: `python -m benchmarks.replay RUNS...`, each a run or a folder of them.
+"""Replay recorded runs and compare the output: `python -m benchmarks.replay RUNS...`, each a run or a folder of runs.
 
-A run counts as its worst cell or file. What is different is explained where the replays differ from each other too.
+A run counts as its worst cell or file. A difference is explained if the replays differ from each other too.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from sandbox import CellblockError
 from sandbox.docker import DockerLauncher
 
 KINDS = ("same", "same_after_normalisation", "explained", "different", "not_run")
-"""From the best to the worst; what was not run is told beside them."""
+"""From the best to the worst, and the cells and files that were not run."""
 
 
 @dataclass
 class Tally:
-    """How many there are of each kind."""
+    """The number of cells, files and runs of each kind."""
 
     cells: Counter[str] = field(default_factory=Counter)
     files: Counter[str] = field(default_factory=Counter)
@@ -31,7 +31,7 @@ class Tally:
     seconds: float = 0.0
 
     def add(self, run: Path, items: list[Item]) -> None:
-        """Count a run that was replayed."""
+        """Count a replayed run."""
         kinds = [kind_of(item) for item in items]
         for item, kind in zip(items, kinds, strict=True):
             (self.cells if item.kind == "cell" else self.files)[kind] += 1
@@ -42,18 +42,18 @@ class Tally:
 
 
 def kind_of(item: Item) -> str:
-    """The verdict, with an explained difference apart."""
+    """The verdict; an explained difference is its own kind."""
     return "explained" if item.comparison.is_explained else item.comparison.verdict
 
 
 def runs_in(paths: list[Path]) -> list[Path]:
-    """The runs at these places and in the folders there."""
+    """The runs at these paths and in the folders under them."""
     found = {transcript.parent for path in paths for transcript in path.rglob(FILE_NAME)}
     return sorted(found)
 
 
 async def measure(runs: list[Path]) -> Tally:
-    """Replay one run after the other."""
+    """Replay the runs in sequence."""
     tally, begun = Tally(), time.monotonic()
     async with DockerLauncher() as launcher:
         for run in runs:
@@ -66,7 +66,7 @@ async def measure(runs: list[Path]) -> Tally:
 
 
 def table(tally: Tally) -> str:
-    """The tally in Markdown."""
+    """Format the tally as Markdown."""
     counts = (tally.cells, tally.files, tally.runs)
     rows = [f"| {kind.replace('_', ' ')} | {' | '.join(str(count[kind]) for count in counts)} |" for kind in KINDS]
     total = " | ".join(str(count.total()) for count in counts)
@@ -76,8 +76,8 @@ def table(tally: Tally) -> str:
         *rows,
         f"| all, in {tally.seconds:.0f} s | {total} |",
     ]
-    told = [*tally.notable, *(f"not replayed: {line}" for line in tally.refused)]
-    return "\n".join([*lines, *(["", *(f"- {line}" for line in told)] if told else []), ""])
+    notes = [*tally.notable, *(f"not replayed: {line}" for line in tally.refused)]
+    return "\n".join([*lines, *(["", *(f"- {line}" for line in notes)] if notes else []), ""])
 
 
 if __name__ == "__main__":

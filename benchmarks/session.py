@@ -1,7 +1,7 @@
-"""How fast a session starts and answers, and what it holds, beside what it is made of: `python -m benchmarks.session`.
+"""Measure the start, the answers and the memory of a session, beside baselines: `python -m benchmarks.session`.
 
-Cellblock and its baselines take turns within one run, so that a noisy machine disturbs both alike. The ratios are
-what to read; the times say what this machine is.
+Cellblock and its baselines alternate within one run, so that a noisy machine disturbs both alike. Compare the ratios;
+the times depend on the machine.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ PRINT_20_MB = "print('x' * 20_000_000)"
 
 @dataclass
 class Samples:
-    """Times in seconds, sizes in bytes, by what was measured."""
+    """The measurements: times in seconds, sizes in bytes."""
 
     cold_start: list[float] = field(default_factory=list)
     round_trip: list[float] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Samples:
 
 
 class Watch:
-    """Seconds since it was made."""
+    """A stopwatch: a call returns the seconds since its creation."""
 
     def __init__(self) -> None:
         self._begun = time.perf_counter()
@@ -55,7 +55,7 @@ class Watch:
 
 
 async def measure_session(launcher: DockerLauncher, samples: Samples) -> None:
-    """From the call to the first result, then round trips, a long print and a death, in a fresh sandbox."""
+    """Measure the first result, round trips, a long print and a kernel's death in a fresh sandbox."""
     watch = Watch()
     async with Session(launcher) as session:
         await session.execute("1+1")
@@ -76,14 +76,14 @@ async def measure_session(launcher: DockerLauncher, samples: Samples) -> None:
 
 
 def anonymous_bytes(container: str) -> int:
-    """The memory of a container that is no file's, as its cgroup counts it."""
+    """The anonymous memory of a container, as its cgroup counts it."""
     with closing(connect()) as client:
         counted = client.api.stats(container, stream=False, one_shot=True)["memory_stats"]["stats"]
     return int(counted.get("anon", counted.get("rss", 0)))
 
 
 async def measure_pool(launcher: DockerLauncher, samples: Samples) -> None:
-    """From asking a pool that is full to a session that answers."""
+    """Measure the time from the request to a full pool until the session answers."""
     async with Pool(launcher, size=1) as pool:
         await asyncio.sleep(1.5)
         watch = Watch()
@@ -92,7 +92,7 @@ async def measure_pool(launcher: DockerLauncher, samples: Samples) -> None:
 
 
 async def first_results(launcher: DockerLauncher, count: int) -> float:
-    """Seconds until each of `count` sessions that start together has answered."""
+    """Start `count` sessions together, and return the seconds until each has answered."""
 
     async def one() -> str:
         async with Session(launcher) as session:
@@ -106,7 +106,7 @@ async def first_results(launcher: DockerLauncher, count: int) -> float:
 
 @asynccontextmanager
 async def bare_kernel() -> AsyncIterator[AsyncKernelClient]:
-    """jupyter-client and an ipykernel on the host, over ipc: no container, no lock."""
+    """Start jupyter-client and an ipykernel on the host, over ipc and without a container."""
     manager = AsyncKernelManager(transport="ipc")
     await manager.start_kernel()
     client = manager.client()
@@ -120,7 +120,7 @@ async def bare_kernel() -> AsyncIterator[AsyncKernelClient]:
 
 
 async def measure_bare_kernel(samples: Samples) -> None:
-    """The same as for a session."""
+    """Measure a bare kernel in the same way as a session."""
     watch = Watch()
     async with bare_kernel() as client:
 
@@ -139,7 +139,7 @@ async def measure_bare_kernel(samples: Samples) -> None:
 
 
 async def docker_run_true(count: int) -> float:
-    """Seconds that the engine itself needs to run nothing in our image, `count` times at once."""
+    """Run `true` in our image, `count` times at once, and return the seconds: the engine's own time."""
     watch = Watch()
     command = ("docker", "run", "--rm", "--network", "none", default_image(), "true")
     processes = [await asyncio.create_subprocess_exec(*command) for _ in range(count)]
@@ -149,9 +149,9 @@ async def docker_run_true(count: int) -> float:
 
 
 async def measure() -> tuple[Samples, float, int]:
-    """All of it, in turns, the first of which warms caches and does not count; then 50 sessions at once.
+    """Measure everything in turns, then 50 sessions at once. The first turn warms caches and does not count.
 
-    The last value is by how many bytes a long print has made this process grow.
+    The last value is the growth of this process in bytes over long prints.
     """
     async with DockerLauncher() as launcher:
         samples = Samples()
@@ -170,9 +170,9 @@ async def measure() -> tuple[Samples, float, int]:
 
 
 async def growth_bytes(launcher: DockerLauncher) -> int:
-    """By how much this process grows over five long prints, before any baseline has made it grow."""
+    """The growth of this process over five long prints, before the baselines make it grow."""
     async with Session(launcher) as session:
-        Path("/proc/self/clear_refs").write_text("5")  # noqa: ASYNC240 - the peak starts anew (proc_pid_clear_refs(5))
+        Path("/proc/self/clear_refs").write_text("5")  # noqa: ASYNC240 - this resets the peak (proc_pid_clear_refs(5))
         before_bytes = own_memory_bytes("VmRSS")
         for _ in range(5):
             await session.execute(PRINT_20_MB)
@@ -186,7 +186,7 @@ def own_memory_bytes(name: str) -> int:
 
 
 def table(samples: Samples, fifty_s: float, grown_bytes: int) -> str:
-    """Medians, as Markdown."""
+    """Format the medians as a Markdown table."""
 
     def ms(times: list[float], digits: int = 0) -> str:
         return f"{statistics.median(times) * 1000:.{digits}f} ms"

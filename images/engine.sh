@@ -1,6 +1,6 @@
 #!/bin/bash
-# Makes a container engine answer. One that runs already is left alone; on Debian and Ubuntu, as root, one is
-# installed and started. Never stops or replaces anything.
+# Makes a container engine available. If none answers, and on Debian or Ubuntu as root, it installs and starts Docker.
+# It never stops or replaces a running engine.
 set -euo pipefail
 
 default_host=unix:///var/run/docker.sock
@@ -16,7 +16,7 @@ fail() {
 
 have() { command -v "$1" >/dev/null; }
 
-# The command line knows contexts; without it, DOCKER_HOST is all there is.
+# The docker command knows contexts; without it, only DOCKER_HOST counts.
 endpoint() {
     local host=
     if have docker; then
@@ -43,7 +43,7 @@ install_engine() {
     say "installing docker.io"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update >&2
-    # Newer releases ship the command line as a package of its own.
+    # Newer releases have a separate package for the docker command.
     if apt-cache show docker-cli >/dev/null 2>&1; then packages+=(docker-cli); fi
     apt-get install --yes --no-install-recommends "${packages[@]}" >&2
 }
@@ -75,7 +75,7 @@ if ! answers; then
         fail "nothing answers at $host; start Docker, or, on Debian or Ubuntu, run this as root to have it installed."
     have dockerd || install_engine
     have docker || have curl ||
-        fail "dockerd is here, but nothing to ask it with; install the docker command or curl."
+        fail "dockerd is installed, but neither the docker command nor curl; install one of them."
     start_engine
     if ! wait_for_engine; then
         tail -n 20 "$log" >&2 2>/dev/null || true

@@ -1,4 +1,4 @@
-"""Runs untrusted Python in a locked container and says what it did. Knows nothing of agents or models."""
+"""Runs untrusted Python in a locked container and returns what it did. Knows nothing of agents or models."""
 
 from sandbox.checks import Check, check_sandbox
 from sandbox.errors import (

@@ -1,4 +1,4 @@
-"""Frames over a guest process: encoding, decoding, and what can end a stream."""
+"""Frames over a guest process: send, receive, and the errors that end a stream."""
 
 import asyncio
 from typing import Any, TypeVar
@@ -9,15 +9,15 @@ from sandbox.launcher import GuestProcess
 HeaderT = TypeVar("HeaderT", bound=frames.AnyHeader)
 
 SILENCE_LIMIT_S = 30.0
-"""How long a guest may take to read what it is sent, or to go on with an answer."""
+"""The longest time a guest may take to read a frame, or to send the next frame of an answer."""
 
 
 class StreamEndedError(Exception):
-    """The guest's stream is over: the guest, its container or its engine is gone, or the guest is silent."""
+    """The guest's stream has ended: the guest, its container or its engine is gone, or the guest is silent."""
 
 
 class RefusedError(Exception):
-    """The guest says why it cannot do what was asked."""
+    """The guest refused a request; the message is its reason."""
 
 
 class Channel:
@@ -37,9 +37,9 @@ class Channel:
             raise StreamEndedError from error
 
     async def receive(self) -> frames.Frame:
-        """The next frame, however long it takes. Raises StreamEndedError or ProtocolError.
+        """Wait for the next frame without a time limit. Raises StreamEndedError or ProtocolError.
 
-        Cancelling it loses nothing.
+        A cancelled call loses no data.
         """
         while (frame := self._decoder.next()) is None:
             data = await self.process.read()
@@ -51,17 +51,17 @@ class Channel:
         return frame
 
     def take_kernel_death(self) -> bool:
-        """Whether a kernel has died between two cells since this was last asked."""
+        """True if a kernel has died between two cells since the last call."""
         died, self._kernel_died = self._kernel_died, False
         return died
 
     async def receive_only(self, kind: type[HeaderT]) -> None:
-        """Wait for a frame of a kind; others before it, such as what a kernel still says, are dropped."""
+        """Wait for a frame of this kind and drop all others, such as late output of a kernel."""
         while not isinstance((await self.receive()).header, kind):
             pass
 
-    async def answer(self, request: int, kind: type[HeaderT]) -> tuple[HeaderT, bytes]:
-        """The next frame that answers a request; others before it are dropped.
+    async def receive_answer(self, request: int, kind: type[HeaderT]) -> tuple[HeaderT, bytes]:
+        """Return the next frame that answers the request; drop all frames before it.
 
         Raises RefusedError, StreamEndedError or ProtocolError.
         """

@@ -1,4 +1,4 @@
-"""Checks that a user can read: is a sandbox to be had, and does its lock hold when looked at from inside?"""
+"""Checks for users: does a sandbox start, and do its limits hold when a cell reads them from inside?"""
 
 import shlex
 import time
@@ -25,20 +25,20 @@ class Check:
     level: Level
     detail: str
     hint: str | None = None
-    """The command that fixes it; None where nothing helps."""
+    """The command that fixes it; None if no command does."""
 
     @classmethod
     def failed(cls, name: str, error: CellblockError) -> Self:
-        """The check that ended in this error."""
+        """Make a failed check from an error."""
         return cls(name, "FAIL", error.message, error.hint)
 
 
 async def check_sandbox(launcher: Launcher, policy: Policy) -> Check:
-    """Start a sandbox under the policy, let a cell look at its own limits, and say how long that took."""
+    """Start a sandbox under the policy, let a cell read its own limits, and measure how long that takes."""
     begun = time.monotonic()
     try:
         async with Session(launcher, policy) as session:
-            execution = await session.execute(LOOK)
+            execution = await session.execute(READ_LIMITS)
             took_s = time.monotonic() - begun
     except StartError as error:
         return Check("sandbox", "FAIL", error.message, _hint_for_start(policy))
@@ -47,18 +47,18 @@ async def check_sandbox(launcher: Launcher, policy: Policy) -> Check:
     return judge(execution, policy, f"the first result came after {took_s:.2f} s")
 
 
-class Inside(BaseModel):
-    """What a cell finds; None is what it cannot read, as under a runtime that shows no cgroup."""
+class FoundLimits(BaseModel):
+    """The limits that a cell reads; None if it cannot read one, as under a runtime that shows no cgroup."""
 
     memory: str | None
     """The cgroup's limit in bytes, or "max"."""
     pids: str | None
     routes: list[str]
-    """Network devices that a route leads to, loopback left out."""
+    """Network devices that a route leads to, except loopback."""
     user: str = Field(pattern=r"^\d{1,10}:\d{1,10}$")
 
 
-LOOK = """
+READ_LIMITS = """
 import json, os, pathlib
 
 def lines(path):
@@ -81,14 +81,16 @@ print(json.dumps({
 
 
 def judge(execution: Execution, policy: Policy, took: str) -> Check:
-    """What the look from inside says about the policy."""
+    """Compare the limits that a cell has read with the policy."""
     try:
-        inside = Inside.model_validate_json(execution.text)
+        inside = FoundLimits.model_validate_json(execution.text)
     except ValidationError:
         last = (execution.text.strip().splitlines() or ["nothing"])[-1]
         return Check("sandbox", "FAIL", f"a cell ended with {execution.status!r} and printed {last[:80]!r}")
-    if broken := _broken(inside, policy):
-        return Check("sandbox", "FAIL", f"inside, {'; '.join(broken)}", "docker info, to see what the engine enforces")
+    if exceeded := _exceeded(inside, policy):
+        return Check(
+            "sandbox", "FAIL", f"inside, {'; '.join(exceeded)}", "docker info, to see what the engine enforces"
+        )
     network = "no network" if policy.network == "none" else f"network {policy.network}"
     limits = f"{format_size(policy.memory_bytes)} of memory, {policy.pids} processes"
     seen = f"{took}; inside are {limits}, {network}, user {inside.user}"
@@ -97,8 +99,8 @@ def judge(execution: Execution, policy: Policy, took: str) -> Check:
     return Check("sandbox", "ok", seen)
 
 
-def _broken(inside: Inside, policy: Policy) -> list[str]:
-    """What the sandbox has more of than its policy gives."""
+def _exceeded(inside: FoundLimits, policy: Policy) -> list[str]:
+    """The limits of the policy that the sandbox exceeds."""
     found = []
     if not _within(inside.memory, policy.memory_bytes):
         found.append(f"memory is limited to {inside.memory} and not to {policy.memory_bytes}")
@@ -107,7 +109,7 @@ def _broken(inside: Inside, policy: Policy) -> list[str]:
     if policy.network == "none" and inside.routes:
         found.append(f"routes lead to {', '.join(inside.routes)}")
     if inside.user != policy.user and (policy.user or not _is_own(inside.user)):
-        found.append(f"the user is {inside.user} and not {policy.user or 'one of its own'}")
+        found.append(f"the user is {inside.user} and not {policy.user or 'one for sandboxes'}")
     return found
 
 

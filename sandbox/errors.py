@@ -1,4 +1,4 @@
-"""What can go wrong on our side of the wall.
+"""The errors of this project.
 
     CellblockError                every error of this project; `exit_code` is what the command line returns
     └── SandboxError              the sandbox could not do its part (environment, exit code 3)
@@ -9,15 +9,15 @@
         ├── SessionClosedError    the session was closed, or its sandbox is gone for good
         └── FileTransferError     a file could not be moved into or out of the sandbox
 
-What the sandboxed code did (an exception, a time-out, a crash) is never one of these: it is an
-`Execution`.
+A failure of the sandboxed code (an exception, a time-out, a crash) is never one of these: it is in
+the `Execution`.
 """
 
 
 class CellblockError(Exception):
     """One line that says what happened and to which value, and the command that fixes it.
 
-    `hint` is None where no command helps.
+    `hint` is None if no command helps.
     """
 
     exit_code = 1

@@ -1,4 +1,4 @@
-"""What running a cell gives: pure values, with the field names of nbformat 4.
+"""The result of a cell: pure values, with the field names of nbformat 4.
 
 See https://nbformat.readthedocs.io/en/latest/format_description.html#code-cell-outputs.
 """
@@ -10,31 +10,31 @@ from pydantic import BaseModel, ConfigDict, Field
 Status = Literal["ok", "error", "timeout", "died"]
 ItemT = TypeVar("ItemT")
 Items = Annotated[list[ItemT], Field(fail_fast=True)]
-"""A list that is refused at its first item that does not fit: each complaint takes a kilobyte, and a list is long."""
+"""A list whose validation stops at the first invalid item: an error takes about 1 kB, and a list can be long."""
 
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class _Said(_Value):
+class _TruncatedOutput(_Value):
     omitted_bytes: int = 0
-    """How many bytes were left out: before `text` of a stream, elsewhere where a note in the text says so."""
+    """Bytes that were left out: of a stream before `text`, of other outputs where a note in the text says so."""
     full_text_path: str | None = None
-    """The file in the sandbox that holds what was left out; None where nothing was, or where it is full."""
+    """The file in the sandbox with the full text; None if nothing was left out, or if the sandbox had no room."""
     full_text_bytes: int = 0
-    """How much of the text that file holds, from its start; the policy's `spool_bytes` bounds it."""
+    """Bytes of the text that this file holds, from the start; the policy's `spool_bytes` bounds them."""
 
 
-class StreamOutput(_Said):
-    """A stretch of text on stdout or stderr, from Python or from a child process."""
+class StreamOutput(_TruncatedOutput):
+    """A piece of text on stdout or stderr, from Python or from a child process."""
 
     output_type: Literal["stream"] = "stream"
     name: Literal["stdout", "stderr"]
     text: str
 
 
-class DisplayData(_Said):
+class DisplayData(_TruncatedOutput):
     """One rich output as a bundle of representations by MIME type; binary ones are base64 text."""
 
     output_type: Literal["display_data"] = "display_data"
@@ -42,7 +42,7 @@ class DisplayData(_Said):
     metadata: dict[str, Any] = {}
 
 
-class ExecuteResult(_Said):
+class ExecuteResult(_TruncatedOutput):
     """The value of a cell's last expression, as a MIME bundle."""
 
     output_type: Literal["execute_result"] = "execute_result"
@@ -51,7 +51,7 @@ class ExecuteResult(_Said):
     metadata: dict[str, Any] = {}
 
 
-class ErrorOutput(_Said):
+class ErrorOutput(_TruncatedOutput):
     """An exception that ended the cell; `traceback` holds lines without colour codes."""
 
     output_type: Literal["error"] = "error"
@@ -64,28 +64,28 @@ Output = Annotated[StreamOutput | DisplayData | ExecuteResult | ErrorOutput, Fie
 
 
 class Execution(_Value):
-    """One cell, run. What the code did wrong is in here; it is never an exception."""
+    """The result of one cell. A failure of its code is a value here, never an exception."""
 
     status: Status
     outputs: Items[Output] = []
-    """In the order in which they came; text of one stream that follows itself is one output."""
+    """In the order of arrival; consecutive pieces of one stream are joined into one output."""
     execution_count: int | None = None
-    """The kernel's In[] number; None where the cell did not end by itself."""
+    """The kernel's In[] number; None if the cell did not end by itself."""
     duration_s: float = 0.0
     """Wall-clock seconds from sending the code to its last output, measured on the host."""
     state_lost: bool = False
-    """True where the kernel was replaced: variables and imports of earlier cells are gone."""
+    """True if the kernel was replaced: variables and imports of earlier cells are gone."""
     files_lost: bool = False
-    """True where the whole container was replaced: the files in /workspace are gone as well."""
+    """True if the whole container was replaced: the files in /workspace are gone as well."""
     cause: str | None = None
-    """Why the cell did not end by itself: "timeout", "session_timeout", "interrupted" (asked for),
-    "out_of_memory", "exit", "signal SIGSEGV", "sandbox_lost" (the container went away); None where it did."""
+    """Why the cell did not end by itself: "timeout", "session_timeout", "interrupted" (on request),
+    "out_of_memory", "exit", "signal SIGSEGV", "sandbox_lost" (the container is gone); None if it did."""
     oom_kills: int = 0
-    """How many processes were killed for memory while the cell ran: the kernel or children of it."""
+    """Processes that were killed for memory while the cell ran: the kernel or its children."""
     omitted_bytes: int = 0
-    """Bytes of output left out in all, over streams and rich outputs."""
+    """Bytes of output that were left out in total, of streams and rich outputs."""
     omitted_outputs: int = 0
-    """Rich outputs left out because the cell had spent its allowance."""
+    """Rich outputs that were left out because they exceeded the cell's `rich_bytes`."""
 
     @property
     def text(self) -> str:

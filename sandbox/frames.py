@@ -1,8 +1,8 @@
-"""The wire between host and guest.
+"""The wire format between host and guest.
 
 A frame is two big-endian 32-bit lengths, a JSON header of the first length and a payload of the
-second. Text of streams and files travels as raw bytes in the payload, structured bodies as JSON.
-What the guest sends is untrusted: every header is one of the classes below or a ProtocolError.
+second. The payload of streams and files is raw bytes; structured bodies are JSON.
+The guest is untrusted: a header that is none of the classes below is a ProtocolError.
 """
 
 import json
@@ -17,13 +17,13 @@ LENGTHS = struct.Struct(">II")
 MAX_HEADER_BYTES = 1 << 16
 MAX_PAYLOAD_BYTES = 1 << 26
 Count = Annotated[int, Field(ge=0, le=1 << 53)]
-"""A number that every reader of JSON takes as it is."""
+"""An integer that every JSON reader keeps exact."""
 Length = Annotated[int, Field(ge=0, lt=1 << 63)]
-"""The length of a file, or of a part of one, as systems count it."""
+"""The length of a file or of a part of one, as an off_t holds it."""
 
 
 class AnyHeader(BaseModel):
-    """What all headers share: they are values, and an unknown field is an error."""
+    """The base of all headers: they are frozen, and an unknown field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,14 +42,14 @@ class KernelDied(AnyHeader):
 
 
 class Started(AnyHeader):
-    """The kernel has been given the cell's code; before this, none of it can have run."""
+    """The kernel has received the cell's code; before this, none of it can have run."""
 
     type: Literal["started"]
     id: Count
 
 
-class _Said(AnyHeader):
-    """What a cell said, and what of it was left out; the fields are those of `sandbox.execution`."""
+class _OutputHeader(AnyHeader):
+    """An output of a cell, and how much of it was left out; the fields are those of `sandbox.execution`."""
 
     id: Count
     omitted_bytes: Count = 0
@@ -57,34 +57,34 @@ class _Said(AnyHeader):
     full_text_bytes: Count = 0
 
 
-class Stream(_Said):
+class Stream(_OutputHeader):
     """Payload: bytes of a stream, which may end inside a character."""
 
     type: Literal["stream"]
     name: Literal["stdout", "stderr"]
 
 
-class Display(_Said):
+class Display(_OutputHeader):
     """Payload: JSON with `data` and `metadata`."""
 
     type: Literal["display_data"]
 
 
-class Result(_Said):
+class Result(_OutputHeader):
     """Payload: JSON with `data` and `metadata`."""
 
     type: Literal["execute_result"]
     execution_count: Count | None = None
 
 
-class Error(_Said):
+class Error(_OutputHeader):
     """Payload: JSON with `ename`, `evalue` and `traceback`."""
 
     type: Literal["error"]
 
 
 class Done(AnyHeader):
-    """The cell is over; nothing of it follows."""
+    """The cell is over; no output of it follows."""
 
     type: Literal["done"]
     id: Count
@@ -105,39 +105,39 @@ class Pong(AnyHeader):
 
 
 class Piece(AnyHeader):
-    """What answers a request for a file."""
+    """A part of the answer to a request for a file."""
 
     id: Count
 
 
 class Data(Piece):
-    """Payload: a piece of the file asked for."""
+    """Payload: bytes of the requested file."""
 
     type: Literal["data"]
 
 
 class Hole(Piece):
-    """A stretch of the file asked for that is zeros, and takes no room."""
+    """A hole in the requested file: zeros that take no space."""
 
     type: Literal["hole"]
     size_bytes: Annotated[Length, Field(gt=0)]
 
 
 class Whole(Piece):
-    """The file asked for is complete."""
+    """The requested file is complete."""
 
     type: Literal["whole"]
 
 
 class Working(AnyHeader):
-    """An answer takes its time; it is no silence."""
+    """The guest still works on an answer: the silence limit starts again."""
 
     type: Literal["working"]
     id: Count
 
 
 class File(AnyHeader):
-    """A file was taken whole."""
+    """The guest has received a file completely."""
 
     type: Literal["file"]
     id: Count
@@ -160,7 +160,7 @@ class Description(AnyHeader):
 
 
 class Refused(AnyHeader):
-    """The last request cannot be met."""
+    """The guest refuses the last request."""
 
     type: Literal["refused"]
     id: Count
@@ -198,7 +198,7 @@ class Frame(NamedTuple):
 
 
 def encode(header: dict[str, Any], payload: bytes = b"") -> bytes:
-    """The bytes of one frame to the guest."""
+    """Encode one frame to the guest."""
     head = json.dumps(header).encode()
     return LENGTHS.pack(len(head), len(payload)) + head + payload
 
@@ -213,7 +213,7 @@ class Decoder:
         self._buffer += data
 
     def next(self) -> Frame | None:
-        """The next whole frame, or None. Raises ProtocolError where it is not one of ours."""
+        """Return the next complete frame, or None. Raises ProtocolError if it is invalid."""
         if len(self._buffer) < LENGTHS.size:
             return None
         header_bytes, payload_bytes = LENGTHS.unpack_from(self._buffer)

@@ -1,4 +1,4 @@
-"""The seam between a session and what runs it: a process that speaks frames on stdin and stdout."""
+"""The interface between a session and its backend: a process that exchanges frames on stdin and stdout."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,11 @@ BOOTSTRAP = (
     "    return data\n"
     "exec(compile(take(int.from_bytes(take(4), 'big')), 'guest.py', 'exec'))\n"
 )
-"""What `python -c` runs in the sandbox: it reads the guest's source from stdin and becomes it."""
+"""The program of `python -c` in the sandbox: it reads the guest's source from stdin and runs it."""
 
 
 def guest_source() -> bytes:
-    """The guest's source behind its length, as the bootstrap reads it."""
+    """The guest's source, prefixed with its length, as the bootstrap reads it."""
     source = Path(__file__).with_name("guest.py").read_bytes()
     return len(source).to_bytes(4, "big") + source
 
@@ -36,7 +36,7 @@ class SandboxInfo:
     runtime: str
     """OCI runtime."""
     image: str
-    """The name that the image was asked for by."""
+    """The name of the image in the request."""
     image_id: str
     """Content digest of the image."""
     sandbox_id: str
@@ -44,24 +44,24 @@ class SandboxInfo:
 
 
 class GuestProcess(Protocol):
-    """A started guest, whose container and engine may go at any time."""
+    """A started guest; its container and engine may disappear at any time."""
 
     @property
     def info(self) -> SandboxInfo: ...
 
     async def read(self) -> bytes:
-        """The next bytes of its stdout, at least one; empty when the process is gone."""
+        """Return the next bytes of its stdout, at least one; empty if the process is gone."""
 
     async def write(self, data: bytes) -> None:
-        """Write to its stdin, waiting while it does not read. Raises ConnectionError where it is gone."""
+        """Write to its stdin, and wait while it does not read. Raises ConnectionError if it is gone."""
 
-    async def last_words(self) -> str:
-        """The end of its stderr, for the message about its death."""
+    async def stderr_tail(self) -> str:
+        """Return the end of its stderr, for error messages."""
 
     async def kill(self) -> None:
-        """End it and remove every trace of it; what cannot be removed at once, the launcher removes later.
+        """End it and remove its container; if the engine cannot remove it now, the launcher does so later.
 
-        Takes bounded time, even where its engine is silent, and may be called more than once.
+        Takes bounded time even if the engine is silent, and may be called more than once.
         """
 
 
@@ -72,7 +72,7 @@ class Launcher(Protocol):
         """Start a guest under the policy. Raises EngineError or ImageError."""
 
     async def sweep(self) -> None:
-        """Remove what anyone's start has left that was never completed; never raises, and takes bounded time."""
+        """Remove the containers of anyone's incomplete starts; never raises, and takes bounded time."""
 
     async def close(self) -> None:
-        """Let go of the engine."""
+        """Close the connections to the engine."""

@@ -1,4 +1,4 @@
-"""What a sandbox may do and use. The defaults are the strict ones."""
+"""The limits and rights of a sandbox. The defaults are strict."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,29 +12,29 @@ from sandbox.sizes import parse_size
 MIB = 1 << 20
 PIB = 1 << 50
 MAX_ID = (1 << 31) - 1
-"""The highest uid and gid that an engine takes."""
+"""The highest uid and gid that an engine accepts."""
 OWN_IDS = range(0x7800_0000, 0x7C00_0000)
-"""Uids of sandboxes whose policy names none. No system hands these out: they are above all that useradd, /etc/subuid,
-systemd and directory services use."""
+"""Uids of sandboxes whose policy names none. No system assigns these: they are above the ranges of useradd,
+/etc/subuid, systemd and directory services."""
 MAPPED_IDS = range(10_000, 60_000)
 """The same on an engine in a user namespace, which usually has 65,536 ids; users of images are below."""
 MAX_SEED = (1 << 32) - 1
-"""The highest that both PYTHONHASHSEED and numpy take."""
+"""The highest seed that both PYTHONHASHSEED and numpy accept."""
 SEED_VARIABLE = "CELLBLOCK_SEED"
-"""Tells the guest the seed of every kernel."""
-ALIKE = {"TZ": "UTC", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0"}
-"""What makes any two runs more alike and costs nothing."""
+"""The variable that gives the guest the seed of every kernel."""
+DEFAULT_VARIABLES = {"TZ": "UTC", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0"}
+"""These make any two runs more alike at no cost."""
 THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "BLIS", "VECLIB")
-"""Libraries that add up in another order on more threads than one, as their variables name them."""
+"""The prefixes of variables of libraries whose sums depend on the number of threads."""
 FRAME_COST_BYTES = 64
-"""What a frame counts for beside its payload: a flood of empty ones has its bound as well."""
+"""The size that a frame counts beside its payload, so that empty frames are bounded too."""
 MAX_ENVIRONMENT_BYTES = 128 * 1024
-"""What Linux takes as one string of an environment (MAX_ARG_STRLEN, execve(2)); here all strings share it."""
+"""Linux accepts this much for one string of an environment (MAX_ARG_STRLEN, execve(2)); here all strings share it."""
 
 
 @final
 class Variables(Mapping[str, str]):
-    """Environment variables that cannot be changed any more."""
+    """Immutable environment variables."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = dict(variables)
@@ -127,13 +127,13 @@ class Policy(BaseModel):
     image: Annotated[str, AfterValidator(_check_image)] | None = None
     """Any image with python3, ipykernel and jupyter-client; without one, Cellblock's own."""
     memory_bytes: Size = Field(2048 * MIB, ge=128 * MIB, le=PIB)
-    """Memory of the container; there is no swap beyond it, and what lies in /workspace and /tmp counts."""
+    """Memory of the container, without swap; the files in /workspace and /tmp count."""
     cpus: float = Field(2.0, ge=0.01)
-    """CPU cores' worth of time; more than the engine has is cut to what it has."""
+    """CPU time in cores; at most as many as the engine has."""
     pids: int = Field(256, ge=16, le=1 << 22)
     """Processes and threads together."""
     open_files: int = Field(1024, ge=64, le=1 << 20)
-    """Descriptors that a process may hold."""
+    """Open descriptors per process."""
     workspace_bytes: Size = Field(512 * MIB, ge=MIB, le=PIB)
     """Size of /workspace, a tmpfs that ends with the container."""
     tmp_bytes: Size = Field(128 * MIB, ge=MIB, le=PIB)
@@ -141,56 +141,56 @@ class Policy(BaseModel):
     max_files: int = Field(65536, ge=64, le=1 << 30)
     """Files and folders in each of /workspace and /tmp (inodes); gVisor does not bound them."""
     user: Annotated[str, AfterValidator(_check_user)] | None = None
-    """Numeric uid:gid of every process inside; without it, each sandbox has its own. No capability, not even for 0."""
+    """Numeric uid:gid of every process inside; without it, each sandbox has its own. Even 0 has no capabilities."""
 
     network: Annotated[str, AfterValidator(_check_network)] = "none"
     """Name of the engine's network to join, such as bridge; from there, code may reach the host and the internet."""
     runtime: Annotated[str, AfterValidator(_check_name)] | None = None
     """OCI runtime, such as runc, runsc (gVisor) or kata; without one, the engine's default."""
     environment: Environment = Field(default_factory=lambda: Variables({}))
-    """Variables beside those of the image, by name; the transcript records them, but for those named like secrets."""
+    """Variables beside those of the image, by name; the transcript records them, except those named like secrets."""
     seed: int | None = Field(None, ge=0, le=MAX_SEED)
     """Fixes chance: random, numpy.random, hashes, one thread for numerical libraries, and the model's sampling."""
 
     start_timeout_s: float = Field(60.0, gt=0)
-    """From asking for a container to a kernel that answers, in seconds."""
+    """Seconds from the request for a container until its kernel answers."""
     cell_timeout_s: float = Field(60.0, gt=0)
-    """A cell that runs longer than these seconds is interrupted."""
+    """Seconds after which a running cell is interrupted."""
     session_timeout_s: float = Field(3600.0, gt=0)
-    """Wall clock of one session from its first use, in seconds; then its sandbox ends, whatever it is doing."""
+    """Seconds from the first use of a session until its sandbox ends, even in the middle of a cell."""
     interrupt_grace_s: float = Field(5.0, gt=0)
     """Seconds that an interrupted cell may take to end before its kernel is replaced."""
     restart_grace_s: float = Field(10.0, gt=0)
     """Seconds that replacing a kernel may take before the container is replaced."""
 
     stream_head_bytes: Size = Field(64 * 1024, ge=0, le=16 * MIB)
-    """The start of each of stdout, stderr, a value and a traceback that a cell returns."""
+    """Bytes kept from the start of a cell's stdout, stderr, value and traceback, each."""
     stream_tail_bytes: Size = Field(64 * 1024, ge=0, le=16 * MIB)
-    """The end of each of them."""
+    """Bytes kept from the end of each of them."""
     spool_bytes: Size = Field(64 * MIB, ge=0, le=PIB)
-    """How much of an over-long output is kept in a file in the workspace; older such files make room for it."""
+    """Bytes of an over-long output that are kept in a file in the workspace; older such files make room for it."""
     rich_bytes: Size = Field(16 * MIB, ge=0, le=64 * MIB)
     """All rich outputs of one cell together, encoded."""
 
     def output_limits(self) -> dict[str, int]:
-        """The limits that the guest keeps to, and that the host holds it to."""
+        """The output limits that the guest applies and the host enforces."""
         names = ("stream_head_bytes", "stream_tail_bytes", "spool_bytes", "rich_bytes")
         return {name: getattr(self, name) for name in names}
 
     def variables(self) -> dict[str, str]:
-        """The environment of every process inside: what makes runs alike, and before it the user's own."""
-        alike = dict(ALIKE)
+        """The environment of every process inside; the user's variables override the defaults."""
+        defaults = dict(DEFAULT_VARIABLES)
         if any(name == "LANG" or name.startswith("LC_") for name in self.environment):
-            del alike["LC_ALL"]  # it would go before theirs
+            del defaults["LC_ALL"]  # it would override the user's
         if self.seed is None:
-            return alike | dict(self.environment)
+            return defaults | dict(self.environment)
         threads = {f"{library}_NUM_THREADS": "1" for library in THREADS}
         seeds = {"PYTHONHASHSEED": str(self.seed)}
-        return alike | threads | seeds | dict(self.environment) | {SEED_VARIABLE: str(self.seed)}
+        return defaults | threads | seeds | dict(self.environment) | {SEED_VARIABLE: str(self.seed)}
 
     @property
     def max_cell_bytes(self) -> int:
-        """More than this from one cell means that the guest no longer keeps to its limits."""
-        most_frames = 2 * self.stream_head_bytes + self.rich_bytes // 28  # each of one byte, or of the least output
-        beside_bytes = max(64 * MIB, 32 * MIB + FRAME_COST_BYTES * most_frames)  # errors, and what frames cost
-        return 2 * (self.stream_head_bytes + self.stream_tail_bytes) + self.rich_bytes + beside_bytes
+        """The most bytes of one cell from a guest that applies its limits."""
+        max_frames = 2 * self.stream_head_bytes + self.rich_bytes // 28  # frames of one byte, or of the smallest output
+        overhead_bytes = max(64 * MIB, 32 * MIB + FRAME_COST_BYTES * max_frames)  # errors, and the cost of frames
+        return 2 * (self.stream_head_bytes + self.stream_tail_bytes) + self.rich_bytes + overhead_bytes

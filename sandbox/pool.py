@@ -1,4 +1,4 @@
-"""Warm sandboxes: started ahead, handed out once, ended behind, never used for a second task."""
+"""Warm sandboxes: started in advance, used for one task, ended in the background."""
 
 import asyncio
 from collections import deque
@@ -18,10 +18,10 @@ SWEEP_EVERY_S = 15.0
 class Pool:
     """Keeps `size` sandboxes started or starting; at most `max_starting` start at a time.
 
-    While it is open, and as it closes, it removes what starts have left that were never completed, its own and others'.
+    While it is open, and as it closes, it removes the containers of incomplete starts, its own and others'.
 
-    Use it as a context manager. What was handed out ends in the background, and with the pool at the latest. A failed
-    start ahead of need is silent: whoever asks for a session then meets the same failure and hears of it.
+    Use it as a context manager. A used sandbox ends in the background, and with the pool at the latest. A failed start
+    in advance is silent: the next call of `session` tries again and raises the error.
     """
 
     def __init__(
@@ -32,9 +32,9 @@ class Pool:
         self._size = size
         self._slots = asyncio.Semaphore(max_starting)
         self._ahead: deque[asyncio.Task[Session]] = deque()
-        self._behind: set[asyncio.Task[None]] = set()
-        self._ends = asyncio.Semaphore(2 * max_starting)
-        """How many may be ending before who gives one back has to wait: sandboxes must not pile up."""
+        self._ending: set[asyncio.Task[None]] = set()
+        self._end_slots = asyncio.Semaphore(2 * max_starting)
+        """Sandboxes that may end at a time; further callers wait, so that sandboxes do not pile up."""
         self._described: dict[str, Description] = {}
         self._closed = False
         self._sweeping: asyncio.Task[None] | None = None
@@ -50,7 +50,7 @@ class Pool:
         await self.close()
 
     async def close(self) -> None:
-        """End every warm sandbox and every start under way; those handed out end with their users."""
+        """End every warm sandbox and every pending start, and wait for the used sandboxes that are ending."""
         self._closed = True
         if self._sweeping is not None:
             self._sweeping.cancel()
@@ -58,7 +58,7 @@ class Pool:
         for task in ahead:
             task.cancel()
         await self._end(ahead)
-        await asyncio.gather(*self._behind)
+        await asyncio.gather(*self._ending)
         if self._sweeping is not None:
             await self._launcher.sweep()
 
@@ -68,7 +68,7 @@ class Pool:
             await asyncio.sleep(SWEEP_EVERY_S)
 
     def resize(self, size: int) -> None:
-        """Keep so many from now on; those of them that are there already stay until they are needed."""
+        """Keep `size` sandboxes from now on; surplus ones stay until they are used."""
         self._size = size
         self._refill()
 
@@ -76,9 +76,9 @@ class Pool:
     async def session(
         self, *, policy: Policy | None = None, on_change: Callable[[Change], None] = ignore
     ) -> AsyncIterator[Session]:
-        """A session in a fresh sandbox that answers, ended after the block. Raises what `Session.start` raises.
+        """A session in a fresh sandbox that answers; it ends after the block. Raises what `Session.start` raises.
 
-        Under another `policy` than the pool's it is started now, and waits for its turn to start as all others do.
+        With another `policy` than the pool's, the sandbox is started now, within `max_starting`.
         """
         if self._closed:
             raise SessionClosedError("The pool is closed.")
@@ -88,14 +88,14 @@ class Pool:
             on_change(Change("started", session.info.sandbox_id))
             yield session
         finally:
-            ending = asyncio.create_task(self._end_behind(session))
-            self._behind.add(ending)
-            ending.add_done_callback(self._behind.discard)
-            async with self._ends:
+            ending = asyncio.create_task(self._end_in_background(session))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+            async with self._end_slots:
                 pass
 
-    async def _end_behind(self, session: Session) -> None:
-        async with self._ends:
+    async def _end_in_background(self, session: Session) -> None:
+        async with self._end_slots:
             await session.close()
 
     async def _take(self, policy: Policy) -> Session:
@@ -106,7 +106,7 @@ class Pool:
         return session
 
     async def _take_ahead(self) -> Session | None:
-        """The oldest session started ahead that answers; those that died meanwhile are ended."""
+        """Return the oldest warm session that answers; close those that have died."""
         while self._ahead:
             starting = self._ahead.popleft()
             try:
@@ -115,7 +115,7 @@ class Pool:
                     return session
             except SandboxError:
                 return None
-            except BaseException:  # our caller is cancelled, and nobody else knows of this one
+            except BaseException:  # the caller is cancelled, and nobody else holds this session
                 starting.cancel()
                 await self._end([starting])
                 raise

@@ -1,4 +1,4 @@
-"""Puts the frames of one cell together into an Execution, within the policy's bounds."""
+"""Assembles the frames of one cell into an Execution, within the policy's bounds."""
 
 import codecs
 from collections.abc import Callable
@@ -39,12 +39,12 @@ _KINDS: dict[type, tuple[type[BaseModel], type[DisplayData | ExecuteResult | Err
 
 
 class Recording:
-    """What one cell has said so far. `on_output` hears each piece as it comes."""
+    """The output of one cell so far. `on_output` is called with each piece as it arrives."""
 
     def __init__(self, cell_id: int, max_bytes: int, on_output: Callable[[Output], None]) -> None:
         self.cell_id = cell_id
         self.started = False
-        """Whether any of the cell's code may have run."""
+        """True if some of the cell's code may have run."""
         self._bytes_left = max_bytes
         self._on_output = on_output
         self._outputs: list[Output] = []
@@ -53,7 +53,7 @@ class Recording:
         self._decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")}
 
     def add(self, frame: frames.Frame) -> None:
-        """Take one frame; frames of another cell are dropped. Raises ProtocolError over the bound."""
+        """Add one frame; ignore frames of other cells. Raises ProtocolError over the bound."""
         header, payload = frame
         if getattr(header, "id", None) != self.cell_id:
             return
@@ -71,8 +71,8 @@ class Recording:
             self._add_stream(header, payload)
         elif kind := _KINDS.get(type(header)):
             body, output = kind
-            said = header.model_dump(exclude={"type", "id"})
-            self._append(output(**said, **body.model_validate_json(payload).model_dump()))
+            fields = header.model_dump(exclude={"type", "id"})
+            self._append(output(**fields, **body.model_validate_json(payload).model_dump()))
 
     def _append(self, output: Output) -> None:
         self._omitted_bytes += output.omitted_bytes
@@ -101,7 +101,7 @@ class Recording:
             self._outputs.append(piece)
 
     def _seal(self) -> None:
-        """Join the pieces that followed the last output; once, so that many pieces cost linear time."""
+        """Join the pieces that followed the last output. Joining them once keeps the time linear."""
         if self._text:
             last = self._outputs[-1]
             assert isinstance(last, StreamOutput)
@@ -109,7 +109,7 @@ class Recording:
             self._text.clear()
 
     def execution(self, done: frames.Done, *, kernel_died: bool, timed_out: bool = False) -> Execution:
-        """The finished cell, after its `done` frame; `kernel_died` says that its kernel did, before or with it."""
+        """The finished cell, after its `done` frame; `kernel_died` if its kernel died before or with it."""
         return Execution(
             status="timeout" if timed_out else done.status,
             cause="timeout" if timed_out else done.cause,
@@ -122,7 +122,7 @@ class Recording:
         )
 
     def lost(self, status: Status, cause: str) -> Execution:
-        """The cell as far as it came when its container went."""
+        """The cell with its output until its container was lost."""
         return Execution(
             status=status,
             cause=cause,

@@ -1,9 +1,9 @@
-"""A session: one kernel in one sandbox, cell after cell, and the time-out ladder.
+"""A session: one kernel in one sandbox that runs cell after cell, and the time-out ladder.
 
-The ladder, each rung only where the one before did not help:
+The steps of the ladder, each taken only if the one before did not end the cell:
 
     1. `cell_timeout_s` passes        the cell is interrupted; variables are kept
-    2. `interrupt_grace_s` passes     the kernel and all it started are killed, a new one is forked
+    2. `interrupt_grace_s` passes     the kernel and its processes are killed, a new one is forked
     3. `restart_grace_s` passes       the container is killed; the next cell gets a new one
 """
 
@@ -39,7 +39,7 @@ PING_TIMEOUT_S = 1.0
 
 @dataclass(frozen=True)
 class Change:
-    """Something that happened to the sandbox itself, for whoever keeps the record."""
+    """A change of the sandbox itself, for the record."""
 
     kind: Literal["started", "interrupted", "restarted", "stopped"]
     reason: str
@@ -47,7 +47,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Losses:
-    """What a replaced kernel or sandbox took along."""
+    """What was lost with a replaced kernel or sandbox."""
 
     state: bool
     files: bool
@@ -59,7 +59,7 @@ ALL_LOST = Losses(state=True, files=True)
 
 @dataclass(frozen=True)
 class TransferredFile:
-    """A file that was moved whole."""
+    """A file that was copied completely."""
 
     size_bytes: int
     sha256: str
@@ -72,7 +72,7 @@ class FileInfo(BaseModel):
     size_bytes: int
     modified_ns: int
     sha256: str | None = None
-    """Of its content; None where it was not asked for, and for a file that cannot be read or has holes."""
+    """The hash of its content; None if not requested, or if the file cannot be read or has holes."""
 
 
 class Description(BaseModel):
@@ -80,11 +80,11 @@ class Description(BaseModel):
 
     python: str
     implementation: str
-    """Of Python, such as "CPython"."""
+    """The implementation of Python, such as "CPython"."""
     platform: str
     """Operating system, its release and the architecture, as a process inside sees them."""
     distribution: str
-    """Name and version of the image's operating system; empty where it does not say."""
+    """Name and version of the image's operating system; empty if unknown."""
     packages: dict[str, str]
 
 
@@ -92,15 +92,15 @@ _FILES = TypeAdapter(list[FileInfo])
 
 
 def ignore(_: object) -> None:
-    """The listener of a caller who does not listen."""
+    """Default no-op callback."""
 
 
 class Session:
     """Runs cells in one sandbox. Use it as an async context manager, or call `start` and `close`.
 
-    One operation runs at a time; others wait for it. A sandbox that is lost is replaced at the next
-    operation. Every method but `close` may raise EngineError, ImageError or StartError where no sandbox
-    can be had, ProtocolError where the guest breaks the protocol, and SessionClosedError.
+    One operation runs at a time; others wait for it. A lost sandbox is replaced at the next operation.
+    Every method except `close` may raise EngineError, ImageError or StartError if no sandbox can be
+    started, ProtocolError if the guest breaks the protocol, and SessionClosedError.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Session:
         on_change: Callable[[Change], None] = ignore,
         described: dict[str, Description] | None = None,
     ) -> None:
-        """`described` is what is known of images by their id; sessions under one policy may share it."""
+        """`described` caches descriptions by image id; sessions under one policy may share it."""
         self.policy = policy or Policy()
         self._described = {} if described is None else described
         self._launcher = launcher
@@ -120,18 +120,18 @@ class Session:
         self._lock = asyncio.Lock()
         self._requests = 0
         self._abandoned = False
-        """Whether a cell was left before its end."""
-        self._unsettled = False
-        """Whether another operation was: its answer may fill the stream."""
-        self._untold = NOTHING_LOST
-        """What is gone that no Execution has told of yet."""
-        self._over = ""
-        """Why no further operation is possible, in one sentence; empty while it is."""
+        """True if the caller left a cell before its end."""
+        self._stream_dirty = False
+        """True if the caller left another operation: the rest of its answer is still in the stream."""
+        self._unreported_losses = NOTHING_LOST
+        """Losses that no Execution has reported yet."""
+        self._closed_reason = ""
+        """Why no further operation is possible, in one sentence; empty while the session is open."""
         self._expired = False
         self._expiry: asyncio.TimerHandle | None = None
         self._expiring: asyncio.Task[None] | None = None
         self._deadline: asyncio.Timeout | None = None
-        """When the running cell is to be interrupted; None where none runs."""
+        """The time at which the running cell is interrupted; None if no cell runs."""
         self._interrupted = False
 
     async def __aenter__(self) -> Self:
@@ -145,7 +145,7 @@ class Session:
 
     @property
     def info(self) -> SandboxInfo:
-        """Where the session runs now. Raises SessionClosedError where it has no sandbox."""
+        """Where the session runs now. Raises SessionClosedError if it has no sandbox."""
         if self._channel is None:
             raise SessionClosedError("The session has no sandbox.")
         return self._channel.process.info
@@ -157,8 +157,8 @@ class Session:
             await self._ready_channel()
 
     async def close(self) -> None:
-        """End the sandbox and all it holds, even in the middle of a cell; no call can follow."""
-        self._over = self._over or "The session is closed."
+        """End the sandbox with its files, even in the middle of a cell. Later calls raise SessionClosedError."""
+        self._closed_reason = self._closed_reason or "The session is closed."
         if self._expiry is not None:
             self._expiry.cancel()
         if self._expiring is not None:
@@ -174,36 +174,36 @@ class Session:
     ) -> Execution:
         """Run one cell and return what it did; `timeout_s` replaces the policy's `cell_timeout_s`.
 
-        `on_output` is called with each piece of output as it comes. Code of more than 4 MiB is not run, and the
-        Execution says so. Raises ValueError for a time-out that is not positive.
+        `on_output` is called with each piece of output as it arrives. Code of more than 4 MiB is not run; the
+        Execution is then an error. Raises ValueError if the time-out is not positive.
         """
         limit_s = self.policy.cell_timeout_s if timeout_s is None else timeout_s
         source = code.encode("utf-8", "replace")
         if not limit_s > 0:
             raise ValueError(f"timeout_s must be more than 0, and is {timeout_s!r}.")
         if len(source) > MAX_CODE_BYTES:
-            said = f"The code is {len(source)} bytes long, over the limit of {MAX_CODE_BYTES}."
-            error = ErrorOutput(ename="CodeTooLong", evalue=said, traceback=[f"CodeTooLong: {said}"])
+            message = f"The code is {len(source)} bytes long, over the limit of {MAX_CODE_BYTES}."
+            error = ErrorOutput(ename="CodeTooLong", evalue=message, traceback=[f"CodeTooLong: {message}"])
             return Execution(status="error", outputs=[error])
         async with self._operation() as channel:
             begun = time.monotonic()
-            self._abandoned = True  # until it is over; a cancelled caller leaves it so
+            self._abandoned = True  # stays if the caller is cancelled
             self._interrupted = False
             execution = await self._run_cell(channel, source, limit_s, on_output)
             self._abandoned = False
             if self._interrupted and execution.cause == "timeout":
                 execution = execution.model_copy(update={"cause": "interrupted"})
-            told, self._untold = self._untold, NOTHING_LOST
+            losses, self._unreported_losses = self._unreported_losses, NOTHING_LOST
             return execution.model_copy(
                 update={
                     "duration_s": time.monotonic() - begun,
-                    "state_lost": execution.state_lost or told.state,
-                    "files_lost": execution.files_lost or told.files,
+                    "state_lost": execution.state_lost or losses.state,
+                    "files_lost": execution.files_lost or losses.files,
                 }
             )
 
     def interrupt(self) -> bool:
-        """Interrupt the running cell as its time-out would, with the cause "interrupted"; False where none runs."""
+        """Interrupt the running cell as its time-out would, with the cause "interrupted"; False if none runs."""
         if self._deadline is None:
             return False
         self._interrupted = True
@@ -211,7 +211,7 @@ class Session:
         return True
 
     async def is_alive(self) -> bool:
-        """Whether the sandbox answers within a second; it is never started or replaced for the question."""
+        """True if the sandbox answers within a second. This never starts or replaces a sandbox."""
         if self._channel is None or self._lock.locked():
             return self._channel is not None
         async with self._lock:
@@ -223,7 +223,7 @@ class Session:
         return True
 
     async def restart(self) -> None:
-        """Replace the kernel: variables go, files stay."""
+        """Replace the kernel: variables are lost, files stay."""
         async with self._operation() as channel:
             await self._replace_kernel(channel, "asked for")
 
@@ -231,22 +231,22 @@ class Session:
         """The sandbox's Python and its packages."""
         async with self._operation() as channel:
             image = channel.process.info.image_id
-            if image not in self._described:  # the guest takes a tenth of a second for it
+            if image not in self._described:  # the guest needs 0.1 s for it
                 answer = await self._ask(channel, frames.Description, "describe")
                 self._described[image] = Description.model_validate_json(answer)
             return self._described[image]
 
     async def list_files(self, *, hashed: bool = False) -> list[FileInfo]:
-        """The regular files of the workspace by name, hidden folders left out, at most 10,000.
+        """The regular files of the workspace by name, without hidden folders, at most 10,000.
 
-        Reading them all for their SHA-256 takes about a second for each GB; only `hashed` asks for it.
+        With `hashed`, each has its SHA-256; reading them takes about a second per GB.
         """
         async with self._operation() as channel:
             payload = await self._ask(channel, frames.Files, "list", max_files=MAX_LISTED_FILES, hashed=hashed)
             return _FILES.validate_json(payload)
 
     async def put_file(self, source: Path | IO[bytes], name: str) -> TransferredFile:
-        """Copy a host file, or what is left to read of an open one, into the workspace as `name`.
+        """Copy a host file, or the rest of an open file, into the workspace as `name`.
 
         Raises FileTransferError.
         """
@@ -260,26 +260,25 @@ class Session:
                         digest.update(data)
                         await channel.send({"type": "data", "id": request}, data)
                 await channel.send({"type": "end", "id": request})
-                moved, _ = await channel.answer(request, frames.File)
+                moved, _ = await channel.receive_answer(request, frames.File)
             if moved.sha256 != digest.hexdigest():
                 raise ProtocolError(f"The sandbox does not have {name!r} as it was sent.")
             return TransferredFile(moved.size_bytes, moved.sha256)
 
     async def get_file(self, name: str, target: Path | IO[bytes], *, max_bytes: int | None = None) -> TransferredFile:
-        """Copy a workspace file to the host path `target`, which appears when it is whole, or into an open file.
+        """Copy a workspace file to the host path `target`, which appears when complete, or into an open file.
 
-        It is copied with the size that it has at the start, at most `max_bytes`, or `policy.workspace_bytes`; holes
-        stay holes.
+        Its size is that at the start, at most `max_bytes`, by default `policy.workspace_bytes`; holes stay holes.
         Raises FileTransferError.
         """
         limit = self.policy.workspace_bytes if max_bytes is None else max_bytes
         async with self._operation() as channel:
             request = self._next_id()
             with _transfer_errors(name, target), _partial_file(target) as file:
-                incoming = _Incoming(file)
+                incoming = _ReceivedFile(file)
                 await channel.send({"type": "get", "id": request, "name": name, "max_bytes": limit})
                 while True:
-                    header, data = await channel.answer(request, frames.Piece)
+                    header, data = await channel.receive_answer(request, frames.Piece)
                     if isinstance(header, frames.Whole):
                         return await asyncio.to_thread(incoming.finish)
                     hole_bytes = header.size_bytes if isinstance(header, frames.Hole) else 0
@@ -288,10 +287,10 @@ class Session:
                     await asyncio.to_thread(incoming.add, data, hole_bytes)
 
     async def _ask(self, channel: Channel, kind: type[frames.AnyHeader], request: str, **fields: object) -> bytes:
-        """Send a request with one answer and return the answer's payload."""
+        """Send a request that has one answer, and return the answer's payload."""
         number = self._next_id()
         await channel.send({"type": request, "id": number} | fields)
-        _, payload = await channel.answer(number, kind)
+        _, payload = await channel.receive_answer(number, kind)
         return payload
 
     def _next_id(self) -> int:
@@ -302,55 +301,55 @@ class Session:
 
     @asynccontextmanager
     async def _operation(self) -> AsyncIterator[Channel]:
-        """One operation on a sandbox that answers; what breaks it also ends the sandbox."""
+        """One operation on a sandbox that answers; an error of the guest or its stream also ends the sandbox."""
         async with self._lock:
             self._check_open()
             channel = await self._ready_channel()
             if self._expiry is None:
                 self._expiry = asyncio.get_running_loop().call_later(self.policy.session_timeout_s, self._expire)
-            self._unsettled = True  # a cancelled caller leaves it so
+            self._stream_dirty = True  # stays if the caller is cancelled
             try:
                 yield channel
-                self._unsettled = False
+                self._stream_dirty = False
             except (ProtocolError, ValidationError, RefusedError) as error:
-                self._untold = ALL_LOST
+                self._unreported_losses = ALL_LOST
                 await self._stop("the guest broke the protocol")
                 if isinstance(error, ProtocolError):
                     raise
                 raise ProtocolError("The sandbox sent a malformed answer.") from error
             except StreamEndedError as error:
-                self._untold = ALL_LOST
+                self._unreported_losses = ALL_LOST
                 await self._stop_lost(channel)
                 self._check_open()
                 raise SessionClosedError("The sandbox went away; the next call starts a new one.") from error
 
     def _check_open(self) -> None:
-        if self._over:
-            raise SessionClosedError(self._over)
+        if self._closed_reason:
+            raise SessionClosedError(self._closed_reason)
 
     def _expire(self) -> None:
-        """The session's time is over: its sandbox ends, whatever it is doing."""
-        self._over = f"The session's time of {self.policy.session_timeout_s:g} s is over."
+        """End the sandbox because the session's time is over, even in the middle of a cell."""
+        self._closed_reason = f"The session's time of {self.policy.session_timeout_s:g} s is over."
         self._expired = True
         self._expiring = asyncio.create_task(self._stop("session_timeout"))
 
     async def _ready_channel(self) -> Channel:
         if self._channel is not None and self._abandoned:
-            self._untold = Losses(state=True, files=self._untold.files)
+            self._unreported_losses = Losses(state=True, files=self._unreported_losses.files)
             try:
                 await self._replace_kernel(self._channel, "its cell was abandoned")
             except SandboxError:
-                self._untold = ALL_LOST
+                self._unreported_losses = ALL_LOST
                 await self._stop("the guest is silent")
-        elif self._channel is not None and self._unsettled:
+        elif self._channel is not None and self._stream_dirty:
             try:
-                await self._ask(self._channel, frames.Pong, "ping")  # and what comes before it is dropped
+                await self._ask(self._channel, frames.Pong, "ping")  # drops every frame before the answer
             except (StreamEndedError, ProtocolError, RefusedError):
-                self._untold = ALL_LOST
+                self._unreported_losses = ALL_LOST
                 await self._stop("the guest is silent")
-        self._abandoned = self._unsettled = False
+        self._abandoned = self._stream_dirty = False
         channel = self._channel or await self._launch()
-        if self._over:  # closed meanwhile
+        if self._closed_reason:  # closed during the start
             await self._stop("closed")
             self._check_open()
         return channel
@@ -372,12 +371,12 @@ class Session:
 
     async def _failed_start(self) -> StartError:
         if self._channel is None:
-            said = f"The engine started no container within {self.policy.start_timeout_s:g} s."
-            return StartError(said, hint="docker info, to see whether it is well")
-        words = await self._channel.process.last_words()
+            message = f"The engine started no container within {self.policy.start_timeout_s:g} s."
+            return StartError(message, hint="docker info, to see whether it is well")
+        stderr = await self._channel.process.stderr_tail()
         image = self._channel.process.info.image
         await self._stop("no kernel came up")
-        why = f"its last words: {words!r}" if words else "it left no word"
+        why = f"it wrote to stderr: {stderr!r}" if stderr else "it wrote nothing to stderr"
         return StartError(
             f"No kernel came up in image {image!r} within {self.policy.start_timeout_s:g} s; {why}.",
             hint="cellblock doctor",
@@ -390,8 +389,8 @@ class Session:
             self.on_change(Change("stopped", reason))
 
     async def _stop_lost(self, channel: Channel) -> None:
-        words = await channel.process.last_words()
-        await self._stop(f"sandbox_lost: {words}" if words else "sandbox_lost")
+        stderr = await channel.process.stderr_tail()
+        await self._stop(f"sandbox_lost: {stderr}" if stderr else "sandbox_lost")
 
     async def _replace_kernel(self, channel: Channel, reason: str) -> None:
         try:
@@ -408,17 +407,19 @@ class Session:
     async def _run_cell(
         self, channel: Channel, source: bytes, limit_s: float, on_output: Callable[[Output], None]
     ) -> Execution:
-        """Run the cell; where the sandbox was lost before the cell could begin, in a new one."""
+        """Run the cell; if the sandbox was lost before the cell could begin, run it in a new one."""
         recording = Recording(self._next_id(), self.policy.max_cell_bytes, on_output)
-        execution = await self._climb(channel, recording, source, limit_s)
-        if execution.cause == "sandbox_lost" and not recording.started and not self._over:
+        execution = await self._run_with_timeouts(channel, recording, source, limit_s)
+        if execution.cause == "sandbox_lost" and not recording.started and not self._closed_reason:
             again = Recording(self._next_id(), self.policy.max_cell_bytes, on_output)
-            self._untold = ALL_LOST
-            return await self._climb(await self._ready_channel(), again, source, limit_s)
+            self._unreported_losses = ALL_LOST
+            return await self._run_with_timeouts(await self._ready_channel(), again, source, limit_s)
         return execution
 
-    async def _climb(self, channel: Channel, recording: Recording, source: bytes, limit_s: float) -> Execution:
-        """Run the cell up the ladder until it is over, one way or another."""
+    async def _run_with_timeouts(
+        self, channel: Channel, recording: Recording, source: bytes, limit_s: float
+    ) -> Execution:
+        """Run the cell; take the steps of the ladder until it is over."""
         try:
             await channel.send({"type": "execute", "id": recording.cell_id}, source)
             if done := await self._collect_until_interrupt(channel, recording, limit_s):
@@ -450,7 +451,7 @@ class Session:
 
 
 async def _collect(channel: Channel, recording: Recording, deadline: asyncio.Timeout) -> frames.Done | None:
-    """Record the cell's frames up to its `done`; None where the time is over before."""
+    """Record the cell's frames up to its `done` frame; None if the deadline passes first."""
     try:
         async with deadline:
             while True:
@@ -462,8 +463,8 @@ async def _collect(channel: Channel, recording: Recording, deadline: asyncio.Tim
         return None
 
 
-class _Incoming:
-    """A file on its way in: a stretch of zeros takes no room on the host's disk either."""
+class _ReceivedFile:
+    """A file that is being received; its holes take no space on the host's disk either."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -485,7 +486,7 @@ class _Incoming:
 
 @contextmanager
 def _partial_file(target: Path | IO[bytes]) -> Iterator[IO[bytes]]:
-    """A file that takes the name `target` when the block ends well, and is gone when it does not."""
+    """A file that is renamed to `target` if the block succeeds, and removed if it fails."""
     if not isinstance(target, Path):
         yield target
         return
@@ -504,9 +505,9 @@ def _shown(file: Path | IO[bytes]) -> str:
 
 @contextmanager
 def _transfer_errors(name: str, path: Path | IO[bytes]) -> Iterator[None]:
-    """One exception for what the sandbox refuses about `name` and what the host refuses about `path`."""
+    """Raise one exception for refusals of the sandbox about `name` and of the host about `path`."""
     if len(name) > MAX_NAME_BYTES or name.encode("utf-8", "replace").decode() != name:
-        raise FileTransferError(f"{name[:80]!r} is no name of a file: it is too long, or not valid UTF-8.")
+        raise FileTransferError(f"{name[:80]!r} is not a file name: it is too long, or not valid UTF-8.")
     try:
         yield
     except RefusedError as error:

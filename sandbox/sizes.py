@@ -1,4 +1,4 @@
-"""Sizes in bytes, as people write and read them."""
+"""Sizes in bytes: parse and format them with units."""
 
 import re
 
@@ -9,9 +9,9 @@ _SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)\s*([kmgt]?)(?:i?b)?", re.IGNORECAS
 
 
 def parse_size(value: object) -> object:
-    """The bytes of a size with a unit: 512MiB, 1.5 GB, 2g, 4096. What is no text is passed on as it is.
+    """The bytes of a size with a unit: 512MiB, 1.5 GB, 2g, 4096. A value that is no text is returned unchanged.
 
-    Each unit is 1024 times the one before, the "i" in it or not, as with `docker run --memory`.
+    Each unit is 1024 times the one before, with or without an "i", as with `docker run --memory`.
     Raises PydanticCustomError, which a pydantic field turns into its own error.
     """
     if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""For tests of code that uses a sandbox: a session that answers from a script, strictly."""
+"""A scripted session for tests of code that uses a sandbox. It accepts exactly the cells of its script."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -11,12 +11,12 @@ from sandbox.session import FileInfo
 
 @dataclass(frozen=True)
 class Step:
-    """One expected cell and what it gives."""
+    """One expected cell and its result."""
 
     code: str
     gives: Execution | CellblockError
     hangs: bool = False
-    """Whether the cell ends only when it is interrupted."""
+    """True if the cell ends only when it is interrupted."""
 
 
 def printed(text: str) -> Execution:
@@ -27,7 +27,7 @@ def printed(text: str) -> Execution:
 class ScriptedSandbox:
     """Runs nothing: each `execute` must be the script's next step. Leaving the context checks that all were used.
 
-    `files` are the names of what lies in its workspace.
+    `files` are the names of the files in its workspace.
     """
 
     def __init__(self, *steps: Step, files: Iterable[str] = ()) -> None:
@@ -43,7 +43,7 @@ class ScriptedSandbox:
         timeout_s: float | None = None,
         on_output: Callable[[Output], None] = lambda output: None,
     ) -> Execution:
-        """The script's answer to `code`. Raises AssertionError where the script expects another cell."""
+        """Return the script's answer to `code`. Raises AssertionError if the script expects another cell."""
         if not self._steps:
             raise AssertionError(f"The script is over, but a cell came: {code!r}.")
         step = self._steps.pop(0)
@@ -67,7 +67,7 @@ class ScriptedSandbox:
         return self._hanging
 
     async def list_files(self) -> list[FileInfo]:
-        """The files that it was given, all empty."""
+        """The `files` of the constructor, all empty."""
         return [FileInfo(name=name, size_bytes=0, modified_ns=0) for name in self._files]
 
     def __enter__(self) -> "ScriptedSandbox":

@@ -1,1 +1,1 @@
-"""How fast a batch goes, what it costs, and what is left of it after faults and kills: `python -m benchmarks.batch`."""
+"""Measure a batch: its speed, its cost, and its results after faults and kills. Run `python -m benchmarks.batch`."""

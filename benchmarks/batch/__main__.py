@@ -1,4 +1,4 @@
-"""Measure and print."""
+"""Measure a batch, and print the tables."""
 
 import argparse
 import asyncio
@@ -11,10 +11,10 @@ from benchmarks.batch.tasks import made
 
 
 def main() -> None:
-    """What the command line asks for."""
+    """Run the benchmark that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.batch", description=__doc__)
     parser.add_argument("what", nargs="?", choices=("speed", "chaos"), default="speed")
-    parser.add_argument("--tasks", type=int, default=1000, help="of the chaos")
+    parser.add_argument("--tasks", type=int, default=1000, help="number of tasks of `chaos`")
     parser.add_argument("--jobs", type=int, default=8)
     given = parser.parse_args()
     if given.what == "speed":

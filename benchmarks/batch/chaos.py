@@ -1,4 +1,4 @@
-"""A batch that meets every fault and is killed on the way, and what is left of it in the end."""
+"""Run a batch in which every fault occurs and which is killed several times, and report its results."""
 
 import signal
 import subprocess
@@ -29,25 +29,25 @@ class Start:
     finished: int = 0
     """Results in the file at its end."""
     code: int | None = None
-    """Its exit code; negative where a signal ended it."""
+    """Its exit code; negative if a signal ended it."""
     memory_bytes: list[int] = field(default_factory=list)
-    """Resident, a quarter of a second apart."""
+    """Samples of its resident memory, 0.25 s apart."""
 
 
 @dataclass
-class Left:
-    """What is there in the end."""
+class Outcome:
+    """The state after the last start."""
 
     tasks: list[Asked]
     directory: Path
     starts: list[Start]
     containers: int
-    """Of all starts, once they are over."""
+    """Containers of all starts that remain at the end."""
     stderr: str
 
 
-def endure(tasks: list[Asked], directory: Path, *, jobs: int, kills: int) -> Left:
-    """Run the tasks, killing the batch each time that another share of them is finished."""
+def endure(tasks: list[Asked], directory: Path, *, jobs: int, kills: int) -> Outcome:
+    """Run the tasks; kill the batch each time that an equal share of them is finished."""
     output = directory / "batch"
     source = write(tasks, directory / "tasks.jsonl")
     starts: list[Start] = []
@@ -56,23 +56,23 @@ def endure(tasks: list[Asked], directory: Path, *, jobs: int, kills: int) -> Lef
         command = [sys.executable, "-m", "agent", "batch", str(source), "-o", str(output), "-j", str(jobs)]
         command += ["--model", "m", "--base-url", base_url, *OPTIONS]
         for number in range(kills + 1):
-            enough = len(tasks) * (number + 1) // (kills + 1) if number < kills else None
+            kill_at = len(tasks) * (number + 1) // (kills + 1) if number < kills else None
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr)
-            starts.append(_watched(process, output, enough))
+            starts.append(_watched(process, output, kill_at))
             pids.append(process.pid)
-        containers = _left_of(pids)
+        containers = _remaining_containers(pids)
         stderr.seek(0)
-        return Left(tasks, output, starts, containers, stderr.read())
+        return Outcome(tasks, output, starts, containers, stderr.read())
 
 
-def _watched(process: subprocess.Popen[bytes], output: Path, enough: int | None) -> Start:
-    """Wait for the process, or kill it once so many results are there."""
+def _watched(process: subprocess.Popen[bytes], output: Path, kill_at: int | None) -> Start:
+    """Wait for the process, or kill it when there are `kill_at` results."""
     start, begun = Start(), time.monotonic()
     while process.poll() is None:
         time.sleep(SAMPLE_EVERY_S)
         start.memory_bytes.append(_memory_bytes(process.pid))
         start.finished = _lines(output / RESULTS)
-        if enough is not None and start.finished >= enough:
+        if kill_at is not None and start.finished >= kill_at:
             process.send_signal(signal.SIGKILL)
             process.wait()
     start.finished = _lines(output / RESULTS)
@@ -86,7 +86,7 @@ def _lines(path: Path) -> int:
 
 
 def _memory_bytes(pid: int) -> int:
-    """What the process holds (proc_pid_status(5), VmRSS); 0 where it is gone."""
+    """The resident memory of the process (proc_pid_status(5), VmRSS); 0 if it is gone."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -94,8 +94,8 @@ def _memory_bytes(pid: int) -> int:
     return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS")), 0)
 
 
-def _left_of(pids: list[int]) -> int:
-    """Containers of processes that are over; each has a moment to notice."""
+def _remaining_containers(pids: list[int]) -> int:
+    """Count the containers of ended processes. A container needs a moment to end after its process."""
     deadline = time.monotonic() + ORPHAN_LIMIT_S
     here = own_label().rsplit("/", 2)[0]
     with closing(connect()) as client:
@@ -108,14 +108,14 @@ def _left_of(pids: list[int]) -> int:
             time.sleep(SAMPLE_EVERY_S)
 
 
-def table(left: Left) -> str:
-    """As Markdown."""
-    results = list(read_results(left.directory))
+def table(outcome: Outcome) -> str:
+    """Format the outcome as Markdown tables."""
+    results = list(read_results(outcome.directory))
     by_id = {result.id: result for result in results}
     times = Counter(result.id for result in results)
     lines = ["| fault | tasks | answered | right | retries | median |", "|---|---:|---:|---:|---:|---:|"]
     for fault in ("none", *FAULTS):
-        group = [by_id[task.id] for task in left.tasks if task.fault == fault and task.id in by_id]
+        group = [by_id[task.id] for task in outcome.tasks if task.fault == fault and task.id in by_id]
         seconds = sorted(result.duration_s for result in group)
         answered = sum(result.outcome == "answered" for result in group)
         right, retries = sum(bool(result.match) for result in group), sum(result.retries for result in group)
@@ -126,16 +126,16 @@ def table(left: Left) -> str:
         "| start | ended by | seconds | results then | memory after a tenth | at its end |",
         "|---|---|---:|---:|---:|---:|",
     ]
-    for number, start in enumerate(left.starts, start=1):
+    for number, start in enumerate(outcome.starts, start=1):
         memory = [each for each in start.memory_bytes if each] or [0]
         ended = "SIGKILL" if start.code == -signal.SIGKILL else f"exit code {start.code}"
         sizes = f"{memory[len(memory) // 10] / 1e6:.0f} MB | {memory[-1] / 1e6:.0f} MB"
         lines.append(f"| {number} | {ended} | {start.seconds:.0f} | {start.finished} | {sizes} |")
-    aside = left.directory / ABANDONED
+    aside = outcome.directory / ABANDONED
     lines += [
         "",
-        f"{len(left.tasks)} tasks: {len(results)} results, {len(times)} ids, each "
-        f"{'once' if set(times.values()) == {1} else 'NOT once'}; containers left: {left.containers}; "
+        f"{len(outcome.tasks)} tasks: {len(results)} results, {len(times)} ids, each "
+        f"{'once' if set(times.values()) == {1} else 'NOT once'}; containers left: {outcome.containers}; "
         f"runs cut off and set aside: {len(list(aside.iterdir())) if aside.is_dir() else 0}.",
     ]
     return "\n".join(lines)

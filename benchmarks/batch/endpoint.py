@@ -1,7 +1,7 @@
-"""A scripted endpoint in a process of its own, which answers each task by what its text asks for.
+"""A scripted endpoint in its own process. It reads from the text of a task how to answer it.
 
-A task reads like "Task t17: add 5 numbers. Fault: 429." It is answered with a cell for each number and then with
-their sum; at its fault, once, something goes wrong on the way.
+A task is like "Task t17: add 5 numbers. Fault: 429." The endpoint replies with a cell for each number and then with
+their sum. The task's fault occurs once.
 """
 
 import multiprocessing
@@ -29,16 +29,16 @@ KILL_AFTER_S = 0.5
 
 
 class Answers:
-    """The script: a function of a request."""
+    """The script: a function from a request to a reply."""
 
     def __init__(self, batch: Path, turn_s: float) -> None:
         self._batch = batch
         self._turn_s = turn_s
         self._refused: set[str] = set()
-        """Tasks whose endpoint has failed; the next request is answered."""
+        """Tasks whose request has failed once; the next one is answered."""
 
     def __call__(self, body: dict[str, Any]) -> Reply:
-        """The reply to a request."""
+        """Return the reply to a request."""
         said = [message["role"] for message in body["messages"]]
         question = next(message["content"] for message in body["messages"] if message["role"] == "user")
         asked = asked_in(question)
@@ -71,7 +71,7 @@ class Answers:
         return [*steps[:1], extra, *steps[1:]] if extra else steps
 
     def _kill(self, task: str) -> None:
-        """Kill the container that the task's cell is at work in."""
+        """Kill the container in which the task's cell runs."""
         time.sleep(KILL_AFTER_S)
         with suppress(CellblockError, docker.errors.APIError, IndexError), closing(connect()) as client:
             events = read(self._batch / "tasks" / task).events
@@ -89,7 +89,7 @@ def _serve(pipe: Connection, batch: Path, turn_s: float) -> None:
 
 @contextmanager
 def served(batch: Path, *, turn_s: float = 0) -> Iterator[str]:
-    """The address of an endpoint for the batch in that directory; each turn takes that long."""
+    """Serve an endpoint for the batch in this directory; each turn takes `turn_s`."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, batch, turn_s))
     process.start()

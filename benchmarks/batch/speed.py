@@ -1,4 +1,4 @@
-"""How many tasks a minute, what share of the time is whose, and whether the pool hides the start of a sandbox."""
+"""Measure the tasks per minute, the parts of their time, and whether the pool hides the start of a sandbox."""
 
 import asyncio
 import statistics
@@ -29,26 +29,26 @@ POLICY = Policy(memory_bytes=256 << 20)
 
 @dataclass
 class Shares:
-    """Where the wall clock of tasks goes, in seconds a task."""
+    """The parts of a task's wall clock, in seconds."""
 
     start: float
-    """Waiting for a sandbox."""
+    """The wait for a sandbox."""
     kernel: float
-    """Its cells."""
+    """The execution of cells."""
     model: float
     own: float
-    """All the rest."""
+    """The rest."""
 
 
 async def run_all(base_url: str, output: Path, count: int, *, jobs: int, numbers: int = CELLS) -> list[TaskResult]:
-    """A batch of tasks without faults."""
+    """Run a batch of tasks without faults."""
     agent = Agent(model="m", base_url=base_url, policy=POLICY)
     tasks = [BatchTask(id=task.id, task=task.text) for task in made(count, numbers=numbers, share=0)]
     return [result async for result in run_batch(tasks, output, agent=agent, jobs=jobs)]
 
 
 def shares(output: Path, results: list[TaskResult]) -> Shares:
-    """What the transcripts say."""
+    """Compute the parts from the transcripts."""
     start = kernel = model = whole = 0.0
     for result in results:
         recorded = read(output / result.run_directory)
@@ -63,7 +63,7 @@ def shares(output: Path, results: list[TaskResult]) -> Shares:
 
 
 async def throughput(directory: Path, jobs: int) -> str:
-    """A row: tasks a minute and whose the time is."""
+    """Measure one row: tasks per minute and the parts of their time."""
     output = directory / f"jobs{jobs}"
     with served(output) as base_url:
         begun_s, begun_cpu_s = time.perf_counter(), time.process_time()
@@ -78,7 +78,7 @@ async def throughput(directory: Path, jobs: int) -> str:
 
 
 async def fresh_containers_a_minute() -> float:
-    """The machine's own bound: sandboxes that are started, answer and end, as many at once as a batch starts."""
+    """The upper bound of the machine: start and end sandboxes without tasks, as many at once as a batch starts."""
     gate = asyncio.Semaphore(default_starting())
 
     async def one(launcher: DockerLauncher) -> None:
@@ -92,7 +92,7 @@ async def fresh_containers_a_minute() -> float:
 
 
 async def in_a_running_session(base_url: str, directory: Path) -> list[float]:
-    """The seconds of tasks that find their session running: a conversation each, over one sandbox."""
+    """The seconds of tasks in a running session: one conversation each, all in one sandbox."""
     agent, times = Agent(model="m", base_url=base_url, policy=POLICY), []
     async with (
         DockerLauncher() as launcher,
@@ -109,7 +109,7 @@ async def in_a_running_session(base_url: str, directory: Path) -> list[float]:
 
 
 async def hidden(directory: Path) -> str:
-    """Tasks from the pool beside tasks in a running session, with a second for each turn, one after the other."""
+    """Compare tasks from the pool with tasks in a running session, in sequence, with `TURN_S` per turn."""
     with served(directory / "warm", turn_s=TURN_S) as base_url:
         results = await run_all(base_url, directory / "warm", WARM_TASKS, jobs=1, numbers=WARM_CELLS)
         running = await in_a_running_session(base_url, directory / "running")
@@ -121,7 +121,7 @@ async def hidden(directory: Path) -> str:
 
 
 async def measure() -> str:
-    """The tables."""
+    """Measure everything and return the tables."""
     lines = ["| -j | tasks a minute | waits for a sandbox | kernel | endpoint | own | own CPU a task |"]
     lines.append("|---:|---:|---:|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as name:

@@ -1,4 +1,4 @@
-"""The tasks of the benchmark: sums, of which a share meets a fault."""
+"""The tasks of the benchmark: sums. In a share of them, a fault occurs."""
 
 import json
 import random
@@ -16,13 +16,13 @@ FAULTS = (
     "container killed",
 )
 SHARE = 0.05
-"""Of each fault."""
+"""The share of tasks with each fault."""
 _TEXT = re.compile(r"Task (\w+): add (\d+) numbers\. Fault: (.+)\.")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a task asks for."""
+    """A task, parsed from its text."""
 
     id: str
     numbers: int
@@ -31,7 +31,7 @@ class Asked:
 
     @property
     def text(self) -> str:
-        """As the model reads it."""
+        """The text that the model reads."""
         return f"Task {self.id}: add {self.numbers} numbers. Fault: {self.fault}."
 
     @property
@@ -41,15 +41,15 @@ class Asked:
 
 
 def asked_in(text: str) -> Asked:
-    """What a text asks for. Raises ValueError where it is none of ours."""
+    """Parse the text of a task. Raises ValueError if it is not a task of this benchmark."""
     match = _TEXT.search(text)
     if match is None:
-        raise ValueError(f"This is no task of the benchmark: {text[:80]!r}.")
+        raise ValueError(f"This is not a task of the benchmark: {text[:80]!r}.")
     return Asked(match[1], int(match[2]), match[3])
 
 
 def made(count: int, *, numbers: int = 5, share: float = SHARE, seed: int = 1) -> list[Asked]:
-    """So many tasks; each fault meets its share of them, in an order of chance."""
+    """Make `count` tasks in random order; each fault occurs in `share` of them."""
     each = round(count * share)
     faults = [fault for fault in FAULTS for _ in range(each)]
     faults += ["none"] * (count - len(faults))

@@ -1,4 +1,4 @@
-"""What an engine says about itself, held against what a policy needs of it."""
+"""Compares what an engine reports about itself with what a policy needs."""
 
 import platform
 import shlex
@@ -22,22 +22,22 @@ from sandbox.sizes import format_size
 MIN_DISK_BYTES = 2 << 30
 
 LIMITS = {"MemoryLimit": "memory", "PidsLimit": "the number of processes", "CpuCfsQuota": "CPU time"}
-"""What a policy bounds, by the engine's word for being able to."""
+"""The limits of a policy, by the engine's fact that says whether it can enforce them."""
 KERNEL_LINE = "add {} to GRUB_CMDLINE_LINUX in /etc/default/grub, then: sudo update-grub && sudo reboot"
 DELEGATE = (
     "printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | sudo install -D /dev/stdin "
     "/etc/systemd/system/user@.service.d/delegate.conf && sudo systemctl daemon-reload, then log in again"
 )
-"""Docker's documentation, "Rootless mode", section on limiting resources."""
+"""From Docker's documentation, "Rootless mode", section on limiting resources."""
 RESTART = "sudo systemctl restart docker"
 GVISOR = f"install runsc as https://gvisor.dev/docs/user_guide/install says, then: sudo runsc install && {RESTART}"
 ADD_RUNTIME = f'install it, name it under "runtimes" in /etc/docker/daemon.json, then: {RESTART}'
-OWN_WARNINGS = ("WARNING: No ", "WARNING: bridge-nf-call")
-"""Kernel features: those that matter have a check of their own."""
+KERNEL_WARNINGS = ("WARNING: No ", "WARNING: bridge-nf-call")
+"""Warnings about kernel features; those that matter have their own check."""
 
 
 def check_engine(policy: Policy) -> list[Check]:
-    """The engine that the environment names: what it enforces of a policy, and whether it has its image."""
+    """Check the engine that the environment names: whether it enforces the policy and has its image."""
     endpoint = None
     try:
         endpoint = find_endpoint()
@@ -130,7 +130,7 @@ def _engine_memory(facts: Mapping[str, Any], policy: Policy) -> Iterator[Check]:
 
 def _warnings(facts: Mapping[str, Any]) -> Iterator[Check]:
     for warning in facts.get("Warnings") or ():
-        if not warning.startswith(OWN_WARNINGS):
+        if not warning.startswith(KERNEL_WARNINGS):
             yield Check("engine", "warn", " ".join(warning.removeprefix("WARNING: ").split()), "docker info")
 
 
@@ -154,7 +154,7 @@ def _image(client: docker.DockerClient, policy: Policy) -> Check:
 
 
 def _engine_disk(facts: Mapping[str, Any], endpoint: Endpoint) -> Iterator[Check]:
-    """Where images lie, if that is on this machine."""
+    """Check the disk that stores the images, if it is on this machine."""
     root = Path(facts.get("DockerRootDir") or "/nowhere")
     if not endpoint.host.startswith("unix://") or facts.get("Name") != platform.node():
         return

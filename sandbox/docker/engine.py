@@ -1,4 +1,4 @@
-"""The container engine: where it is, how to reach it, and what its failures mean."""
+"""The container engine: its address, the connection to it, and the translation of its errors."""
 
 import json
 import os
@@ -23,11 +23,11 @@ from sandbox.errors import EngineError
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 ANY_API_VERSION = "1.41"
-"""For the one request whose address has no version in it."""
+"""A placeholder for the one request whose URL has no version."""
 CONNECT_TIMEOUT_S = 10
 REQUEST_TIMEOUT_S = 60
 MAX_CONNECTIONS = 16
-"""Kept open for the next request. More than are ever in use at once: urllib3 complains about each that it drops."""
+"""Connections kept open for the next request. More than are ever used at once: urllib3 warns when it drops one."""
 
 START = "make engine, or start Docker; `docker context ls` shows where it is expected"
 SELECT = "docker context ls, and set DOCKER_HOST or DOCKER_CONTEXT to an engine"
@@ -40,12 +40,12 @@ FOREIGN_ERRORS = (
     ConnectionError,
     TimeoutError,
 )
-"""What docker-py and the libraries under it raise."""
+"""The exceptions of docker-py and of the libraries under it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The address of an engine, as DOCKER_HOST writes it, and the TLS configuration to reach it with."""
+    """The address of an engine, in the form of DOCKER_HOST, and its TLS configuration."""
 
     host: str
     tls: TLSConfig | None = None
@@ -53,7 +53,7 @@ class Endpoint:
 
 
 def find_endpoint() -> Endpoint:
-    """DOCKER_HOST, else DOCKER_CONTEXT, else the current context of the command line, else the default.
+    """Find the engine: DOCKER_HOST, else DOCKER_CONTEXT, else the command line's current context, else the default.
 
     Raises:
         EngineError: the TLS settings, the named context or Docker's own configuration cannot be used.
@@ -69,20 +69,20 @@ def find_endpoint() -> Endpoint:
 
 
 def other_sockets(used: str) -> list[str]:
-    """Where engines usually listen, rootless and desktop ones too: what may be used there, but for the one in use."""
-    mine = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
+    """The usual sockets of engines that this user may write to, rootless and desktop ones included, except `used`."""
+    runtime_dir = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
     usual = (
         Path(DEFAULT_HOST.removeprefix("unix://")),
-        mine / "docker.sock",
+        runtime_dir / "docker.sock",
         Path.home() / ".docker/desktop/docker.sock",
         Path.home() / ".docker/run/docker.sock",
-        mine / "podman/podman.sock",
+        runtime_dir / "podman/podman.sock",
     )
     return [address for path in usual if (address := f"unix://{path}") != used and os.access(path, os.W_OK)]
 
 
 def connect() -> docker.DockerClient:
-    """A client of the engine that `find_endpoint` names; the caller closes it.
+    """Connect to the engine that `find_endpoint` names; the caller closes the client.
 
     Raises:
         EngineError: nothing answers there, it refuses, or it is not a container engine.
@@ -94,7 +94,7 @@ def connect() -> docker.DockerClient:
 
 @contextmanager
 def engine_errors(action: str = "do what was asked") -> Iterator[None]:
-    """Translate each error of docker-py, and of the libraries under it, that the block raises.
+    """Translate the errors of docker-py and of the libraries under it that the block raises.
 
     `action` completes the sentence "the engine could not …", for example "start a container".
 
@@ -123,7 +123,7 @@ def _client(endpoint: Endpoint, version: str, timeout_s: int) -> docker.DockerCl
 
 
 def _api_version(endpoint: Endpoint) -> str:
-    """A docker-py client that asks for it by itself leaks its socket when the answer is wrong."""
+    """Ask the engine for its API version. docker-py's own detection leaks its socket if the answer is wrong."""
     with closing(_client(endpoint, ANY_API_VERSION, CONNECT_TIMEOUT_S)) as probe:
         reply = probe.api.get(f"{probe.api.base_url}/version", timeout=CONNECT_TIMEOUT_S)
     try:
@@ -136,7 +136,7 @@ def _api_version(endpoint: Endpoint) -> str:
 
 
 def _current_context() -> str:
-    """docker-py takes a broken file for the default context: perhaps not the engine that is meant."""
+    """Read the current context. docker-py ignores a broken file and would choose the default engine."""
     path = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
     try:
         return str(json.loads(path.read_bytes()).get("currentContext") or "default")
@@ -169,8 +169,8 @@ def _translate(error: BaseException, action: str) -> EngineError:
                 why = "the socket does not exist" if link.errno == ENOENT else "nothing listens there"
                 return EngineError(f"No engine at {host!r}: {why}.", hint=START)
             case TimeoutError() | requests.Timeout() | urllib3.exceptions.TimeoutError():
-                said = f"The engine at {host!r} did not answer in time, and could not {action}."
-                return EngineError(said, hint="docker info, to see whether it is well")
+                message = f"The engine at {host!r} did not answer in time, and could not {action}."
+                return EngineError(message, hint="docker info, to see whether it is well")
             case ConnectionError():
                 return EngineError(f"The engine at {host!r} went away, and could not {action}.", hint=START)
             case BadStatusLine():
@@ -179,14 +179,14 @@ def _translate(error: BaseException, action: str) -> EngineError:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and those under it; what the caller was handling at the time is not among them."""
+    """The error and its causes, without the exception that the caller was handling."""
     while error is not None:
         yield error
         error = (error.__cause__ or error.__context__) if isinstance(error, FOREIGN_ERRORS) else None
 
 
 def _one_line(error: BaseException) -> str:
-    """What an engine says about a refused request is clearer than what docker-py makes of it."""
+    """The error as one line; the engine's own explanation is clearer than docker-py's text."""
     text = error.explanation if isinstance(error, APIError) and error.explanation else str(error)
     return " ".join(str(text).split()).rstrip(".") or type(error).__name__
 

@@ -1,4 +1,4 @@
-"""A reachable engine, what is known about it, and whether it has what a policy asks for."""
+"""The facts about a reachable engine, and the checks that it has a policy's runtime and network."""
 
 import shlex
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from sandbox.policy import Policy
 
 @dataclass(frozen=True)
 class Engine:
-    """A reachable engine and what is known about it."""
+    """A reachable engine and the facts about it."""
 
     client: docker.DockerClient
     name: str
@@ -30,7 +30,7 @@ class Engine:
     ids: range
     """The uids and gids that sandboxes get."""
     mark: tuple[str | None, str | None]
-    """What it answers to a ping; see `ping`."""
+    """Its answer to a ping; see `ping`."""
 
     @classmethod
     def find(cls) -> Self:
@@ -57,7 +57,7 @@ class Engine:
             raise
 
     def is_current(self) -> bool:
-        """Whether the engine still answers, and as what it was when it was found."""
+        """True if the engine still answers with the versions that it had."""
         try:
             with engine_errors("answer"):
                 return ping(self.client) == self.mark
@@ -66,13 +66,13 @@ class Engine:
 
 
 def ping(client: docker.DockerClient) -> tuple[str | None, str | None]:
-    """The engine's version and that of its API (GET /_ping, whose address has no version in it)."""
+    """Ask for the version of the engine and of its API (GET /_ping, whose URL has no version)."""
     reply = client.api.get(f"{client.api.base_url}/_ping", timeout=CONNECT_TIMEOUT_S)
     return reply.headers.get("Server"), reply.headers.get("Api-Version")
 
 
 def check_runtime(runtimes: Iterable[str], policy: Policy) -> None:
-    """Raises EngineError where the engine does not have the policy's runtime."""
+    """Raise EngineError if the engine does not have the policy's runtime."""
     if policy.runtime is not None and policy.runtime not in runtimes:
         raise EngineError(
             f"The engine has no runtime {policy.runtime!r}; it has {', '.join(sorted(runtimes))}.",
@@ -81,7 +81,7 @@ def check_runtime(runtimes: Iterable[str], policy: Policy) -> None:
 
 
 def check_network(client: docker.DockerClient, policy: Policy) -> None:
-    """Raises EngineError where the engine does not have the policy's network, or it is the host's own."""
+    """Raise EngineError if the engine does not have the policy's network, or if it is the host's own."""
     if policy.network == "none":
         return
     with engine_errors("list its networks"):

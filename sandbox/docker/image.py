@@ -1,6 +1,6 @@
-"""The sandbox image: what it is called, whether it is there, and how it is built.
+"""The sandbox image: its name, its lookup, and its build.
 
-The tag is a hash of what the image is built from: nothing changed, nothing to build.
+The tag is a hash of the files that the image is built from. If none changed, there is nothing to build.
 """
 
 import hashlib
@@ -33,9 +33,9 @@ CONTEXT_FILES = ("Dockerfile", "cellblock_fonts.py", "requirements.lock")
 BUILD = "cellblock image build"
 
 PULL_SILENCE_S = 60
-"""How long a pull may say nothing before it counts as failed."""
+"""The longest silence of a pull before it counts as failed."""
 BUILD_SILENCE_S = 900
-"""How long a build step may say nothing; a slow network installs packages in silence."""
+"""The longest silence of a build step; on a slow network, the installation of packages prints nothing for long."""
 
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
@@ -45,7 +45,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """An image as the engine has it."""
+    """An image of the engine."""
 
     tag: str
     id: str
@@ -55,7 +55,7 @@ class ImageInfo:
 
 
 def build_context_dir() -> Path:
-    """The directory with the Dockerfile: package data of a wheel, or `images/` of a checkout.
+    """Find the directory with the Dockerfile: package data of a wheel, or `images/` of a checkout.
 
     Raises:
         ImageError: neither exists.
@@ -80,7 +80,7 @@ def default_image() -> str:
 
 
 def find_image(client: docker.DockerClient, tag: str) -> ImageInfo | None:
-    """The image called `tag`, None where the engine has none.
+    """Return the image called `tag`, or None if the engine has none.
 
     Raises:
         EngineError: the engine refused.
@@ -93,7 +93,7 @@ def find_image(client: docker.DockerClient, tag: str) -> ImageInfo | None:
 
 
 def require_image(client: docker.DockerClient, tag: str) -> ImageInfo:
-    """The image called `tag`.
+    """Return the image called `tag`.
 
     Raises:
         ImageError: the engine has none.
@@ -107,7 +107,7 @@ def require_image(client: docker.DockerClient, tag: str) -> ImageInfo:
 
 
 def list_images(client: docker.DockerClient) -> list[ImageInfo]:
-    """Every sandbox image on the engine, one entry a tag, the newest first.
+    """List every sandbox image of the engine, one entry per tag, the newest first.
 
     Raises:
         EngineError: the engine refused.
@@ -126,11 +126,11 @@ def build_image(
     ca_bundle: Path | None = None,
     base: str | None = None,
 ) -> ImageInfo:
-    """Build `default_image()`, or do nothing where it is there.
+    """Build `default_image()`, or do nothing if it exists.
 
-    `progress` receives each line of the log. `ca_bundle` is what package downloads trust, by default the
-    first file that SSL_CERT_FILE and its like name; it does not stay in the image. `base` is the image to
-    build from, by default `debian:trixie-slim`, pulled or, where that fails, bootstrapped.
+    `progress` receives each line of the log. `ca_bundle` verifies package downloads, by default the first
+    file that SSL_CERT_FILE or a similar variable names; it does not stay in the image. `base` is the image
+    to build from, by default `debian:trixie-slim`, pulled or, if that fails, bootstrapped.
 
     Raises:
         ImageError: a step failed; the message ends with its last lines.
@@ -146,7 +146,7 @@ def build_image(
 
 
 def default_ca_bundle() -> Path | None:
-    """The CA bundle that the environment asks other programs to trust, None without one."""
+    """The CA bundle that the environment sets for other programs; None if it sets none."""
     paths = (Path(value) for name in _CA_VARIABLES if (value := os.environ.get(name)))
     return next((path for path in paths if path.is_file()), None)
 
@@ -168,7 +168,7 @@ def _context_files(*names: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _context(ca_bundle: Path | None) -> io.BytesIO:
-    """The build context as a tar; `ca.crt` is always in it, because COPY has no "if it exists"."""
+    """Pack the build context as a tar. `ca.crt` is always in it, because COPY has no "if it exists"."""
     try:
         ca = ca_bundle.read_bytes() if ca_bundle else b""
     except OSError as error:
@@ -197,7 +197,7 @@ def _find_base(client: docker.DockerClient, progress: Progress) -> str:
 
 
 def _pull(client: docker.DockerClient, name: str, progress: Progress) -> None:
-    """docker-py's own pull waits for ever."""
+    """Pull with a time-out; docker-py's own pull has none."""
     progress(f"pulling {name}")
     repository, _, tag = name.partition(":")
     url = f"{client.api.base_url}/v{client.api.api_version}/images/create"
@@ -245,9 +245,9 @@ def _run_base_script(archive: Path, progress: Progress) -> None:
 
 
 def _base_error(lines: Iterable[str]) -> ImageError:
-    said = "\n".join(lines)
+    output = "\n".join(lines)
     hint = f"docker pull {BASE} where that works, then {BUILD}"
-    return ImageError(f"The base image {BASE!r} can be neither pulled nor bootstrapped:\n{said}\n", hint=hint)
+    return ImageError(f"The base image {BASE!r} can be neither pulled nor bootstrapped:\n{output}\n", hint=hint)
 
 
 def _build(client: docker.DockerClient, tag: str, context: io.BytesIO, base: str, progress: Progress) -> None:
@@ -286,20 +286,20 @@ def _follow(log: Iterable[dict[str, Any]], progress: Progress) -> None:
 
 
 def _visible(line: str) -> str:
-    """What a terminal shows of a line that carriage returns overwrite."""
+    """The part of a line that a terminal shows after carriage returns."""
     return line.rstrip().rpartition("\r")[2]
 
 
 def _build_error(step: str, lines: list[str]) -> ImageError:
-    said = "\n".join(lines)
+    output = "\n".join(lines)
     hint = BUILD
-    if "CERTIFICATE_VERIFY_FAILED" in said:
+    if "CERTIFICATE_VERIFY_FAILED" in output:
         hint = f"SSL_CERT_FILE=/path/to/your-network-ca.pem {BUILD}"
-    return ImageError(f"The image build failed at {step[:100]!r}:\n{said}\n", hint=hint)
+    return ImageError(f"The image build failed at {step[:100]!r}:\n{output}\n", hint=hint)
 
 
 def _remove_build_stage(client: docker.DockerClient, build_id: str, progress: Progress) -> None:
-    """The build stage is larger than the image, and untagged; its label is this build's alone."""
+    """Remove the build stage, which is larger than the image and untagged. Only this build has its label."""
     try:
         with engine_errors("remove the build stage"):
             client.api.prune_images(filters={"dangling": True, "label": f"cellblock.build={build_id}"})
@@ -309,7 +309,7 @@ def _remove_build_stage(client: docker.DockerClient, build_id: str, progress: Pr
 
 @contextmanager
 def _disk_errors() -> Iterator[None]:
-    """A full disk surfaces as a failing step, or as the engine's refusal."""
+    """Translate errors of a full disk: a step fails, or the engine refuses."""
     try:
         yield
     except (EngineError, ImageError) as error:

@@ -19,21 +19,21 @@ import docker
 
 from sandbox.docker.engine import engine_errors
 from sandbox.docker.facts import Engine, check_network, check_runtime
+from sandbox.docker.hardening import MASKED_PATHS, host_config
 from sandbox.docker.image import ImageInfo, default_image, require_image
-from sandbox.docker.lock import MASKED_PATHS, host_config
 from sandbox.docker.orphans import LABEL, OWNER, START_LIMIT, START_TOKEN, own_label
-from sandbox.docker.removal import Removals, settled
+from sandbox.docker.removal import Removals, wait_for_removals
 from sandbox.errors import EngineError
 from sandbox.launcher import BOOTSTRAP, SandboxInfo
 from sandbox.policy import Policy
 
 STDOUT, STDERR = 1, 2
 STREAM_HEADER = struct.Struct(">BxxxL")  # POST /containers/{id}/attach, "Stream format" in the engine's API
-LAST_WORDS_BYTES = 4096
+STDERR_TAIL_BYTES = 4096
 MAX_TAKEN = 100
-"""How often a start may meet a uid that another sandbox has before it fails."""
+"""Attempts of a start to find a uid that no other sandbox has."""
 IDENTITY = {"HOME": "/workspace", "USER": "cellblock", "LOGNAME": "cellblock"}
-"""What an entry in the image's passwd would say: a uid of its own has none there."""
+"""The uid of a sandbox has no entry in the image's passwd file; these variables replace it."""
 MAX_STARTING = 8
 """Containers that one launcher starts at the same time; more wait."""
 
@@ -54,11 +54,11 @@ class DockerProcess:
         self._writer = writer
         self._left = 0
         self._stream = STDOUT
-        self._last_words = bytearray()
+        self._stderr_tail = bytearray()
         self._removal: Future[None] | None = None
 
     async def read(self) -> bytes:
-        """The next bytes of the guest's stdout; its stderr is set aside on the way."""
+        """Return the next bytes of the guest's stdout; store those of its stderr."""
         try:
             while True:
                 if not self._left:
@@ -68,7 +68,7 @@ class DockerProcess:
                 self._left -= len(data)
                 if self._stream == STDOUT or not data:
                     return data
-                self._last_words = (self._last_words + data)[-LAST_WORDS_BYTES:]
+                self._stderr_tail = (self._stderr_tail + data)[-STDERR_TAIL_BYTES:]
         except (asyncio.IncompleteReadError, ConnectionError):
             return b""
 
@@ -76,15 +76,15 @@ class DockerProcess:
         self._writer.write(data)
         await self._writer.drain()
 
-    async def last_words(self) -> str:
-        return self._last_words.decode(errors="replace").strip()
+    async def stderr_tail(self) -> str:
+        return self._stderr_tail.decode(errors="replace").strip()
 
     async def kill(self) -> None:
-        """Never raises, and takes 15 s at most: what the engine cannot remove now, the launcher removes later."""
+        """Never raises, and takes 15 s at most; if the engine cannot remove it now, the launcher does so later."""
         self._writer.transport.abort()
         if self._removal is None:
             self._removal = self._begin_removal()
-        await settled(self._removal)
+        await wait_for_removals(self._removal)
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Started:
 class DockerLauncher:
     """Starts guests on the engine that the environment names, a few at a time.
 
-    An engine may go and come back: each launch makes sure of it, and removes what could not be removed before.
+    An engine may stop and come back: each launch checks it, and retries removals that have failed.
     """
 
     def __init__(self) -> None:
@@ -109,13 +109,13 @@ class DockerLauncher:
         self._removals = Removals()
 
     async def launch(self, policy: Policy) -> DockerProcess:
-        """Create, attach and start a container. Raises EngineError or ImageError; cancelled, it leaves nothing."""
+        """Create, attach and start a container. Raises EngineError or ImageError. If cancelled, it removes all."""
         start = self._threads.submit(self._start, policy)
         try:
             started = await asyncio.wrap_future(start)
             reader, writer = await asyncio.open_connection(sock=started.stream)
         except BaseException:
-            await settled(self._removals.begin(self._undo, start))
+            await wait_for_removals(self._removals.begin(self._undo, start))
             raise
         remove = partial(self._removals.begin, self._removals.remove, started.client, started.info.sandbox_id)
         return DockerProcess(started.info, reader, writer, remove)
@@ -129,19 +129,19 @@ class DockerLauncher:
         await self.close()
 
     async def sweep(self) -> None:
-        """Remove what nobody owns, if the engine answers."""
-        await settled(self._removals.begin(self._sweep))
+        """Remove the orphans, if the engine answers."""
+        await wait_for_removals(self._removals.begin(self._sweep))
 
     async def close(self) -> None:
-        """Remove what could not be removed before, if the engine answers, and close the connections to it."""
+        """Retry failed removals, if the engine answers, and close the connections to it."""
         if self._removals.has_left:
             with suppress(EngineError):
                 await asyncio.wrap_future(self._threads.submit(self._current_engine))
-        await self._removals.settle()
+        await self._removals.wait()
         self._forget_engine()
 
     def _current_engine(self) -> Engine:
-        """The engine, found anew where the one of before is gone or has changed. Raises EngineError."""
+        """Return the engine; find it again if it is gone or has changed. Raises EngineError."""
         with self._finding:
             if self._engine is None or not self._engine.is_current():
                 self._forget_engine()
@@ -173,7 +173,7 @@ class DockerLauncher:
             self._removals.begin(self._removals.sweep, engine.client)
 
     def _undo(self, start: Future[Started]) -> None:
-        """Take down what a launch has started that is not wanted any more, as soon as it has."""
+        """Wait for a cancelled start, and remove its container."""
         wait([start])
         if not start.cancelled() and start.exception() is None:
             started = start.result()
@@ -182,9 +182,9 @@ class DockerLauncher:
 
 
 def start_container(engine: Engine, image: ImageInfo, token: str, policy: Policy) -> Started:
-    """Create, attach and start a container. It may be there, with the token, even where this fails.
+    """Create, attach and start a container. It may exist, with the token, even if this fails.
 
-    Nothing else stands between the three: an owner that dies there leaves a container that never starts.
+    The three calls follow each other directly: if the owner dies between them, the container never starts.
 
     Raises:
         ImageError: the image is gone meanwhile.
@@ -211,9 +211,9 @@ def start_container(engine: Engine, image: ImageInfo, token: str, policy: Policy
 
 
 def create_container(engine: Engine, image: ImageInfo, token: str, policy: Policy) -> str:
-    """Create a container under the policy's user, or under one that no other sandbox of the engine has.
+    """Create a container with the policy's user, or with one that no other sandbox of the engine has.
 
-    The engine gives a name once, so a container that is named after its uid has it alone, whoever else starts some.
+    Names are unique on an engine. The container is named after its uid, so no other container can get the same uid.
     """
     for _ in range(MAX_TAKEN):
         own_id = secrets.choice(engine.ids)
@@ -237,8 +237,8 @@ def _create(engine: Engine, image: ImageInfo, policy: Policy, name: str, user: s
     created = api.create_container(
         image.id,
         name=name,
-        entrypoint=["python3", "-c", BOOTSTRAP],  # in place of an image's own, which would be the init
-        stop_signal="SIGKILL",  # an init ignores the usual one
+        entrypoint=["python3", "-c", BOOTSTRAP],  # replaces the image's own, which would be the init
+        stop_signal="SIGKILL",  # an init ignores SIGTERM
         user=user,
         working_dir="/workspace",
         environment={**IDENTITY, **policy.variables()},
@@ -246,13 +246,13 @@ def _create(engine: Engine, image: ImageInfo, policy: Policy, name: str, user: s
         network_disabled=policy.network == "none",
         labels=labels,
         host_config=api.create_host_config(**limits)
-        | {"MaskedPaths": MASKED_PATHS},  # for which docker-py has no argument
+        | {"MaskedPaths": MASKED_PATHS},  # docker-py has no argument for this
     )
     return str(created["Id"])
 
 
 def _runtime(engine: Engine, container_id: str) -> str:
-    """What runs a container that was just started; it may have ended, and be gone, already."""
+    """The runtime of a container that was just started; the container may be gone already."""
     try:
         return str(engine.client.api.inspect_container(container_id)["HostConfig"]["Runtime"])
     except docker.errors.NotFound:
@@ -260,7 +260,7 @@ def _runtime(engine: Engine, container_id: str) -> str:
 
 
 def plain_socket(attached: Any) -> socket.socket:
-    """The attach stream's socket, taken from docker-py's response object so that it can go."""
+    """Detach the attach stream's socket from docker-py's response object, so that the object can be freed."""
     inner = getattr(attached, "_sock", attached)
     if not isinstance(inner, socket.socket) or isinstance(inner, ssl.SSLSocket):
         raise EngineError(

@@ -1,14 +1,14 @@
-"""Whose a container is, and which containers nobody owns any more.
+"""The owner of a container, and the containers without an owner: the orphans.
 
-A container ends with its host process by itself. Two kinds can be left:
+A container ends by itself with its host process. Two kinds of containers can remain:
 
-- one that was created and has not started within its start limit: nobody's, whoever its owner was, since an owner
-  that lives removes it by then. Its age is told by the engine's clock, which need not be that of this machine.
-- any other whose owner is known to be gone, such as one whose guest a cell has stopped. Whether an owner lives can
-  only be told on its own machine, so several machines, or several containers with the engine's socket in them, leave
-  the running sandboxes of each other alone. An owner that cannot be seen is not known to be gone.
+- A container that was created and has not started within its start limit. It is an orphan whoever its owner was: a
+  living owner removes it by then. Its age is measured by the engine's clock, which may differ from this machine's.
+- A container whose owner is known to be dead, for example if a cell has stopped the guest. Only the owner's machine
+  can see whether it lives, so several machines, or several containers with the engine's socket, do not remove each
+  other's running sandboxes. An owner that cannot be seen is not taken for dead.
 
-After a restart of the machine there is nothing to find: the engine itself removes every sandbox when it starts.
+After a restart of the machine there are no orphans: the engine removes every sandbox when it starts.
 """
 
 import json
@@ -30,36 +30,36 @@ from sandbox.docker.engine import engine_errors
 LABEL = "cellblock.sandbox"
 OWNER = "cellblock.owner"
 START_LIMIT = "cellblock.start_limit_s"
-"""The label that says within how many seconds its owner starts a container, or gives it up."""
+"""The label with the seconds within which the owner starts the container or removes it."""
 START_TOKEN = "cellblock.start"
-"""The label by which a start finds what it has created, where the engine's answer is lost."""
+"""The label by which a start finds its container if the engine's answer is lost."""
 UNKNOWN_START_LIMIT_S = 600.0
-"""For a container without that label."""
+"""The start limit of a container without that label."""
 MARGIN_S = 2.0
-"""The engine tells both of its times in whole seconds."""
+"""The engine rounds both of its times to whole seconds."""
 HIDDEN = "hidden"
 
 
 @dataclass(frozen=True)
 class Orphan:
-    """A container that nobody owns."""
+    """A container without an owner."""
 
     id: str
     image: str
     status: str
     created: datetime
     owner_pid: int | None
-    """Of the process that is gone; None where it was on another machine, or is not known."""
+    """The pid of the dead owner; None if it was on another machine, or is unknown."""
 
     @property
     def never_started(self) -> bool:
-        """Whether it was created and nothing has run in it."""
+        """True if the container was created but never ran."""
         return self.status == "created"
 
 
 @dataclass(frozen=True)
 class _Owner:
-    """A process, as the label of a container names it."""
+    """The process that the label of a container names."""
 
     machine: str
     pid: int
@@ -75,22 +75,22 @@ class _Owner:
         return cls(machine, int(pid), start_ticks, None if uid is None else int(uid))
 
     def is_gone(self) -> bool:
-        """Whether it is known to be gone."""
+        """True if the process is known to be dead."""
         if self.machine != _machine():
             return False
         ticks = _start_ticks(self.pid)
-        if ticks == HIDDEN:  # where the owner was of our user and this process is not, it has taken over the number
+        if ticks == HIDDEN:  # if the owner ran as our user and this process does not, the pid was reused
             return self.uid == os.getuid() and not _may_signal(self.pid)
         return ticks != self.start_ticks
 
 
 def own_label() -> str:
-    """This process and its user, told apart from every other on this machine, in other containers and other boots."""
+    """A label for this process and its user, unique over all containers and boots of this machine."""
     return f"{os.getuid()}@{_machine()}/{os.getpid()}/{_start_ticks(os.getpid())}"
 
 
 def find_orphans(client: docker.DockerClient) -> list[Orphan]:
-    """The containers with our label that nobody owns.
+    """Find the containers with our label that have no owner.
 
     Raises:
         EngineError: the engine refused.
@@ -114,13 +114,13 @@ def _orphan(found: Mapping[str, Any], now_s: float) -> Orphan | None:
 
 
 def gone_owner(label: str) -> int | None:
-    """The number of an owner that is known to be gone; one on another machine, or one misnamed, cannot be."""
+    """The pid of the owner if it is known to be dead; None for one on another machine or an invalid label."""
     owner = _Owner.parse(label)
     return owner.pid if owner and owner.is_gone() else None
 
 
 def _is_overdue(found: Mapping[str, Any], now_s: float) -> bool:
-    """Whether a container was created longer ago than its start may take, and has not started."""
+    """True if a container has not started within its start limit."""
     limit_s = _start_limit_s(found["Labels"].get(START_LIMIT, ""))
     return found["State"] == "created" and now_s > float(found["Created"]) + limit_s + MARGIN_S
 
@@ -134,9 +134,9 @@ def _start_limit_s(label: str) -> float:
 
 
 def _time_of(date: str) -> float:
-    """The engine's time, in seconds since the epoch, when it sent an answer with this date (RFC 9110, 6.6.1).
+    """Parse the Date header of an answer into seconds since the epoch (RFC 9110, 6.6.1).
 
-    Long ago where it has not told: nothing is overdue then.
+    -inf if there is no valid date: then no container is overdue.
     """
     try:
         return parsedate_to_datetime(date).timestamp()
@@ -145,7 +145,7 @@ def _time_of(date: str) -> float:
 
 
 def _machine() -> str:
-    """One boot of one machine, seen from one process namespace."""
+    """An id of this boot of this machine and of this pid namespace."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         namespace = str(Path("/proc/self/ns/pid").readlink())
@@ -155,9 +155,9 @@ def _machine() -> str:
 
 
 def _start_ticks(pid: int) -> str:
-    """When a process started, in clock ticks since boot; "" where it runs no more (proc_pid_stat(5), fields 22, 3).
+    """The start of a process in clock ticks since boot; "" if it does not run (proc_pid_stat(5), fields 22, 3).
 
-    HIDDEN where there is such a process and /proc does not show it to us (proc(5), hidepid).
+    HIDDEN if the process exists and /proc does not show it to us (proc(5), hidepid).
     """
     if not _exists(pid):
         return ""
@@ -172,7 +172,7 @@ def _start_ticks(pid: int) -> str:
 
 
 def _exists(pid: int) -> bool:
-    """Whether a process has this number; also of those that /proc hides."""
+    """True if a process has this pid, even if /proc hides it."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
@@ -183,7 +183,7 @@ def _exists(pid: int) -> bool:
 
 
 def _may_signal(pid: int) -> bool:
-    """Whether a process runs as our user, whatever else hides it."""
+    """True if the process runs as our user, even if /proc hides it."""
     try:
         os.kill(pid, 0)
     except OSError:

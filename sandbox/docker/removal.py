@@ -1,4 +1,4 @@
-"""How containers come down: at once where the engine answers, and later where it does not."""
+"""The removal of containers: at once if the engine answers, later if it does not."""
 
 import asyncio
 from collections import deque
@@ -16,14 +16,14 @@ from sandbox.docker.orphans import LABEL, START_TOKEN, find_orphans
 from sandbox.errors import EngineError
 
 REQUEST_TIMEOUT_S = 10
-"""How long the engine may take for a removal before it counts as failed."""
+"""The longest time for a removal before it counts as failed."""
 REMOVAL_LIMIT_S = 15.0
-"""How long anyone waits for a removal; what takes longer goes on in its thread."""
+"""The longest wait for a removal; a slower one continues in its thread."""
 THREADS = 4
 
 
 def remove_container(client: docker.DockerClient, container: str) -> None:
-    """Kill and remove a container by id or name; returns when it is gone. One that is gone already is fine.
+    """Kill and remove a container by id or name, and wait until it is gone. It need not exist.
 
     Raises:
         EngineError: the engine refused, or took longer than 10 s.
@@ -33,7 +33,7 @@ def remove_container(client: docker.DockerClient, container: str) -> None:
         reply = client.api.delete(url, params={"force": True, "v": True}, timeout=REQUEST_TIMEOUT_S)
         if reply.status_code == 404:
             return
-        if reply.status_code == 409:  # it ended by itself, and the engine is at it
+        if reply.status_code == 409:  # it ended by itself, and the engine is removing it
             wait_removed(client, container)
             return
         try:
@@ -43,15 +43,15 @@ def remove_container(client: docker.DockerClient, container: str) -> None:
 
 
 def wait_removed(client: docker.DockerClient, container: str) -> None:
-    """Wait until a container is gone that the engine already removes."""
+    """Wait for a container that the engine is already removing."""
     with suppress(docker.errors.NotFound):
         client.api.wait(container, condition="removed", timeout=REQUEST_TIMEOUT_S)
 
 
 class Removals:
-    """Takes containers down, and keeps those that the engine could not remove, for another try.
+    """Removes containers, and keeps those that the engine could not remove for another try.
 
-    It has threads of its own: no removal stands behind a queue of starts.
+    It has its own threads: removals do not wait for starts.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Removals:
 
     @property
     def has_left(self) -> bool:
-        """Whether there are containers that could not be removed."""
+        """True if some containers could not be removed."""
         return bool(self._left)
 
     def remove(self, client: docker.DockerClient, container: str) -> None:
@@ -72,9 +72,9 @@ class Removals:
             self._left.append(container)
 
     def remove_start(self, client: docker.DockerClient, token: str) -> None:
-        """Remove what a start has created, whether its answer came or not. Never raises EngineError.
+        """Remove the container of a start, even if the engine's answer was lost. Never raises EngineError.
 
-        What the engine creates only after this is removed by a later `sweep`.
+        If the engine creates the container after this call, a later `sweep` removes it.
         """
         with suppress(EngineError):
             with engine_errors("list its containers"):
@@ -83,35 +83,35 @@ class Removals:
                 self.remove(client, container["Id"])
 
     def sweep(self, client: docker.DockerClient) -> None:
-        """Remove what nobody owns. Never raises EngineError."""
+        """Remove the orphans. Never raises EngineError."""
         with suppress(EngineError):
             for orphan in find_orphans(client):
                 self.remove(client, orphan.id)
 
     def begin(self, job: Callable[..., None], *arguments: Any) -> Future[None]:
-        """Run a job that takes a container down in one of the threads; `settle` waits for it."""
+        """Run a job that removes containers in one of the threads; `wait` waits for it."""
         removal = self._threads.submit(job, *arguments)
         self._under_way.add(removal)
         removal.add_done_callback(self._under_way.discard)
         return removal
 
     def retry(self, client: docker.DockerClient) -> None:
-        """Begin once more to remove what could not be removed."""
+        """Begin the failed removals again."""
         for _ in range(len(self._left)):
             self.begin(self.remove, client, self._left.popleft())
 
-    async def settle(self) -> None:
-        """Wait until nothing is under way, 15 s at most."""
-        await settled(*self._under_way)
+    async def wait(self) -> None:
+        """Wait for all running removals, 15 s at most."""
+        await wait_for_removals(*self._under_way)
 
 
-async def settled(*removals: Future[None]) -> None:
-    """Wait for removals, 15 s at most. They go on where the waiting ends early or is cancelled."""
+async def wait_for_removals(*removals: Future[None]) -> None:
+    """Wait for removals, 15 s at most. They continue if the wait ends early or is cancelled."""
     loop, done = asyncio.get_running_loop(), asyncio.Event()
 
     def note(_: Future[None]) -> None:
         if all(removal.done() for removal in removals):
-            with suppress(RuntimeError):  # the loop was closed meanwhile
+            with suppress(RuntimeError):  # the loop has been closed
                 loop.call_soon_threadsafe(done.set)
 
     for removal in removals:

@@ -1,7 +1,7 @@
-"""Which system calls a cell may make: an allowlist for the engine, tighter than Docker's own profile.
+"""The allowlist of system calls for the engine, tighter than Docker's own profile.
 
-What is not named here gives EPERM. The kernel reads the low 32 bits of an int argument and a filter sees all 64, so
-every condition masks the upper half. Names that the engine's libseccomp does not know are skipped by its runtime.
+All other calls fail with EPERM. The kernel reads the low 32 bits of an int argument and a filter sees all 64, so
+every condition masks the upper half. The runtime skips names that its libseccomp does not know.
 Format: https://docs.docker.com/engine/security/seccomp/.
 """
 
@@ -16,18 +16,18 @@ from typing import Any
 from sandbox.errors import EngineError
 
 Condition = tuple[int, int, int]
-"""An argument's index, a mask and a value: it holds where argument & mask == value."""
+"""An argument's index, a mask and a value: it holds if argument & mask == value."""
 INT = 0xFFFF_FFFF
 SOCK_TYPE_MASK = 0xF
-"""The type's bits in socket(2)'s second argument; SOCK_NONBLOCK and SOCK_CLOEXEC lie above."""
+"""The bits of the type in socket(2)'s second argument; SOCK_NONBLOCK and SOCK_CLOEXEC are above them."""
 NAMESPACE_FLAGS = 0x7E02_0000
 """Every CLONE_NEW* of clone(2): mount, cgroup, uts, ipc, user, pid, network."""
 PERSONALITIES = (0x0, INT)
-"""Plain Linux, and the question which one is set (personality(2))."""
+"""Plain Linux, and the value that only reads the current one (personality(2))."""
 KIND_MASK = 0o170000
 """S_IFMT: the kind of file in a mode (inode(7))."""
 FILE_KINDS = (0, stat.S_IFREG, stat.S_IFIFO, stat.S_IFSOCK)
-"""What mknod(2) may make; 0 means a regular file."""
+"""The kinds of files that mknod(2) may create; 0 is a regular file."""
 
 PROCESSES = """
     arch_prctl capget execve execveat exit exit_group fork get_robust_list get_thread_area getegid geteuid getgid
@@ -107,50 +107,50 @@ INTERNET_SOCKETS = (
     (socket.SOCK_DGRAM, 0),
     (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
 )
-"""Type and protocol of a socket in an internet domain; any other may load a kernel module on demand."""
+"""Type and protocol of an internet socket; any other may make the kernel load a module."""
 SCHED_OTHER = 0
-"""The policy that every process begins with (sched(7))."""
+"""The default scheduling policy of every process (sched(7))."""
 UNIX, NETLINK = 1, 16
 INTERNET_DOMAINS = (2, 10)
-"""AF_* as Linux numbers them, whatever system this runs on."""
+"""The AF_* numbers of Linux; this process may run on another system."""
 
 
 def security_options(engine: Mapping[str, Any]) -> tuple[str, ...]:
-    """The part of a container's SecurityOpt that limits system calls on an engine with these facts (GET /info).
+    """The part of a container's SecurityOpt that limits system calls, on an engine with these facts (GET /info).
 
-    Podman takes a profile only as a path on its own machine; there, the profile that it applies by itself stays.
+    Podman accepts a profile only as a path on its own machine, so its default profile stays.
 
     Raises:
         EngineError: the engine cannot limit them at all.
     """
     if not any(option.startswith("name=seccomp") for option in engine.get("SecurityOptions") or ()):
         raise EngineError(
-            f"The engine {engine.get('Name', '')!r} cannot limit system calls: it was built, or its kernel is, without "
+            f"The engine {engine.get('Name', '')!r} cannot limit system calls: it or its kernel was built without "
             "seccomp.",
-            hint="docker info --format '{{.SecurityOptions}}', and an engine where that names seccomp",
+            hint="docker info --format '{{.SecurityOptions}}', and use an engine where it lists seccomp",
         )
     return () if "BuildahVersion" in engine else (f"seccomp={profile()}",)
 
 
 def profile() -> str:
-    """The profile as the JSON text that `seccomp=` of an engine's SecurityOpt takes."""
+    """The profile as JSON text, for `seccomp=` in an engine's SecurityOpt."""
     rules = [
         _allow(" ".join((PROCESSES, SIGNALS_AND_TIME, MEMORY, FILES, STREAMS))),
         _allow("clone", (0, NAMESPACE_FLAGS, 0)),
         _allow("prlimit64", (0, INT, 0)),  # its own limits, not the guest's
-        # And its own place in the queue: a guest that no longer gets the processor cannot be ended either.
+        # And only its own scheduling: a cell must not keep the guest from the processor.
         *(
             _allow(name, (0, INT, 0))
             for name in ("sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler")
         ),
-        _allow("sched_setscheduler", (1, INT, SCHED_OTHER)),  # libzmq gives it to each of its threads, by their ids
+        _allow("sched_setscheduler", (1, INT, SCHED_OTHER)),  # libzmq sets it for each of its threads by id
         _allow("setpriority", (0, INT, os.PRIO_PROCESS), (1, INT, 0)),
         *(_allow("personality", (0, INT, value)) for value in PERSONALITIES),
         *(_allow("ioctl", (1, INT, request)) for request in IOCTLS),
         *(_allow("mknod", (1, KIND_MASK, kind)) for kind in FILE_KINDS),
         *(_allow("mknodat", (2, KIND_MASK, kind)) for kind in FILE_KINDS),
         *_sockets(),
-        # Its flags lie in memory that a filter cannot read; glibc falls back to clone.
+        # Its flags are in memory that a filter cannot read; glibc falls back to clone.
         _refuse("clone3", errno.ENOSYS),
         _refuse("socket", errno.EOPNOTSUPP, (0, INT, NETLINK)),
     ]

@@ -1,4 +1,4 @@
-"""docker-py's connection to a unix socket, without its leak: it forgets the socket with which it fails to connect."""
+"""docker-py's connection to a unix socket. docker-py leaks the socket if the connection fails; this closes it."""
 
 import socket
 from typing import Any
@@ -23,7 +23,7 @@ class _Pool(UnixHTTPConnectionPool):  # type: ignore[misc]
 
 
 class UnixAdapter(UnixHTTPAdapter):  # type: ignore[misc]
-    """To be mounted on a client in the place of docker-py's own."""
+    """Mount this on a client to replace docker-py's own adapter."""
 
     def get_connection(self, url: str, proxies: Any = None) -> _Pool:
         with self.pools.lock:

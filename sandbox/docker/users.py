@@ -1,7 +1,7 @@
-"""The user of a sandbox. Each has one of its own, since Linux counts some limits by uid, over all containers.
+"""The user of a sandbox. Each sandbox has its own, because Linux counts some limits by uid, over all containers.
 
-Those are descriptors in flight over sockets, pending signals and POSIX timers, bytes in pipes, watches of epoll and
-inotify, message queues, keys and locked memory.
+These limits are descriptors in flight over sockets, pending signals and POSIX timers, bytes in pipes, watches of epoll
+and inotify, message queues, keys and locked memory.
 """
 
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ from typing import Any
 from sandbox.policy import MAPPED_IDS, OWN_IDS
 
 REMAPPING = ("name=rootless", "name=userns")
-"""How an engine says that it runs in a user namespace, or makes one for its containers (SecurityOptions, GET /info)."""
+"""Options of an engine with a user namespace for itself or for its containers (SecurityOptions, GET /info)."""
 ID_MAP = Path("/proc/self/uid_map")
 
 
 def own_ids(engine: Mapping[str, Any], id_map: str) -> range:
-    """The uids that sandboxes on an engine with these facts get; a gid is the same number.
+    """The uids for sandboxes on an engine with these facts; the gid is the same number.
 
-    `id_map` is that of this process (user_namespaces(7)), which a local engine may share; empty where there is none.
+    `id_map` is that of this process (user_namespaces(7)), which a local engine may share; empty if there is none.
     """
     options = engine.get("SecurityOptions") or ()
     is_remapped = any(option.startswith(REMAPPING) for option in options)
@@ -26,7 +26,7 @@ def own_ids(engine: Mapping[str, Any], id_map: str) -> range:
 
 
 def read_id_map() -> str:
-    """That of this process; empty where the system has none."""
+    """Read the id map of this process; empty if the system has none."""
     try:
         return ID_MAP.read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""The labelled tasks and answers are whole and balanced, and no label contradicts its text."""
+"""The labelled tasks and answers are complete and balanced, and no label contradicts its text."""
 
 import re
 from collections import Counter
@@ -67,7 +67,7 @@ def test_each_check_is_measured_on_each_task_or_answer(half: Half) -> None:
     assert counts == {"no_file": 160, "miscopied": 90}
 
 
-def test_a_rate_counts_only_what_can_be_wrong_in_this_way() -> None:
+def test_a_rate_counts_only_the_tasks_to_which_it_applies() -> None:
     outcomes = [Outcome("en", is_false_objection=True, is_miss=None), Outcome("en", False, False)]
     lines = table({"a": [*outcomes, Outcome("de", None, True)]}).splitlines()
     assert lines[2] == "| a | en | 50% (1 of 2) | 0% (0 of 1) |"

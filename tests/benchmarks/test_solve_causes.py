@@ -1,4 +1,4 @@
-"""Which cause a trace is given, and what the tables make of it."""
+"""The cause that a trace gets, and the tables of causes."""
 
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def trace(answer: str, *cells: Cell, ending: Ending = "answered", artifacts: tup
         (GREETING, trace("42"), "wrong code"),
     ],
 )
-def test_a_run_has_the_cause_that_its_trace_tells(task: Task, run: Trace, cause: Cause) -> None:
+def test_a_run_has_the_cause_that_its_trace_shows(task: Task, run: Trace, cause: Cause) -> None:
     assert cause_of(task, run) == cause
 
 
@@ -93,7 +93,7 @@ def test_the_baseline_finds_what_two_regular_expressions_find(text: str, codes: 
     assert codes_in_text(text) == codes
 
 
-def test_results_survive_a_torn_line(tmp_path: Path) -> None:
+def test_results_are_read_despite_an_incomplete_line(tmp_path: Path) -> None:
     path = tmp_path / "plain.jsonl"
     result = Result(task="t", category="c", variant="plain", cause="no call", trace=trace("It is 7."))
     keep(path, result)

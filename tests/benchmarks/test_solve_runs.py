@@ -1,4 +1,4 @@
-"""What the loops leave behind, against a scripted endpoint and a scripted sandbox."""
+"""The traces of the loops, with a scripted endpoint and a scripted sandbox."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ async def run_baseline(variant: str, script: list[Reply], *steps: Step, max_turn
     return loop.trace("answered", None, [])
 
 
-async def test_the_plain_baseline_takes_code_in_the_text_for_the_answer() -> None:
+async def test_the_plain_baseline_returns_code_in_the_text_as_the_answer() -> None:
     trace = await run_baseline("plain", [says(PYTHON)])
     assert (trace.answer, trace.ending, len(trace.turns)) == (PYTHON, "answered", 1)
 

@@ -1,4 +1,4 @@
-"""Each task's expected answer, computed here once more with the standard library alone."""
+"""Each task's expected answer, computed a second time with the standard library alone."""
 
 import base64
 import csv
@@ -329,13 +329,13 @@ ANSWERS: dict[str, Callable[[Path], object]] = {
 COMPUTED = [task for task in TASKS.values() if task.category != NO_CODE]
 
 
-def test_there_are_enough_tasks_and_none_twice() -> None:
+def test_there_are_enough_tasks_and_no_duplicate() -> None:
     assert len(load_tasks()) == len(TASKS) >= 44
     assert {task.id for task in COMPUTED} == set(ANSWERS)
 
 
 @pytest.mark.parametrize("task", COMPUTED, ids=lambda task: task.id)
-def test_the_expected_answer_is_what_comes_out(task: Task, folder: Path) -> None:
+def test_the_expected_answer_is_the_computed_one(task: Task, folder: Path) -> None:
     value = ANSWERS[task.id](folder)
     shown = f"{float(value):.9g}" if isinstance(value, float | Fraction) else str(value)
     assert task.expected.is_answered(f"It is {shown}.", task.text)
@@ -347,7 +347,7 @@ def test_the_question_does_not_give_the_answer_away(task: Task) -> None:
 
 
 @pytest.mark.parametrize("task", COMPUTED, ids=lambda task: task.id)
-def test_an_answer_is_no_pattern(task: Task) -> None:
+def test_no_computed_task_expects_a_pattern(task: Task) -> None:
     assert not isinstance(task.expected, Pattern)
 
 

@@ -166,16 +166,16 @@ async def test_a_guest_that_never_gets_ready_is_told_and_removed(
     monkeypatch.setattr(session, "guest_source", as_guest("import time; time.sleep(60)"))
     policy = QUICK.model_copy(update={"start_timeout_s": 1.0})
     assert await start_error(fresh, policy) == (
-        f"No kernel came up in image {default_image()!r} within 1 s; it left no word. Try: cellblock doctor"
+        f"No kernel came up in image {default_image()!r} within 1 s; it wrote nothing to stderr. Try: cellblock doctor"
     )
     assert not own_containers()
 
 
-async def test_a_guest_that_dies_at_once_is_told_with_its_last_words(
+async def test_a_guest_that_dies_at_once_is_told_with_its_stderr(
     fresh: DockerLauncher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "guest_source", as_guest("import sys; sys.exit('no way')"))
-    assert "; its last words: 'no way'. Try: cellblock doctor" in await start_error(fresh, QUICK)
+    assert "; it wrote to stderr: 'no way'. Try: cellblock doctor" in await start_error(fresh, QUICK)
     assert not own_containers()
 
 

@@ -1,4 +1,4 @@
-"""A guest in place of a container: it answers each kind of request with prepared bytes."""
+"""A fake guest in place of a container: it answers each kind of request with prepared bytes."""
 
 import asyncio
 from collections.abc import Mapping
@@ -57,7 +57,7 @@ class FakeProcess:
             if piece != b"":
                 self._out.put_nowait(piece or b"")
 
-    async def last_words(self) -> str:
+    async def stderr_tail(self) -> str:
         return "no such module"
 
     async def kill(self) -> None:

@@ -1,4 +1,4 @@
-"""The wire: host and guest agree on it, and nothing that a guest sends gets past it unread."""
+"""The wire format: host and guest agree on it, and every frame of a guest is validated."""
 
 from contextlib import suppress
 from itertools import pairwise
@@ -42,7 +42,7 @@ def test_any_cut_of_the_stream_gives_the_same_frames(payloads: list[bytes], cuts
     assert [frame.payload for frame in decode(data, cuts)] == payloads
 
 
-def test_what_the_guest_packs_the_host_reads() -> None:
+def test_the_host_reads_the_frames_of_the_guest() -> None:
     [frame] = decode(guest.pack_frame(DONE, b"\x00\xff"))
     assert frame == (frames.Done.model_validate(DONE), b"\x00\xff")
 
@@ -51,7 +51,7 @@ def test_what_the_guest_packs_the_host_reads() -> None:
     st.dictionaries(st.text(max_size=8), st.integers() | st.text(max_size=8), max_size=3),
     st.binary(max_size=99),
 )
-def test_what_the_host_sends_the_guest_reads(header: dict[str, Any], payload: bytes) -> None:
+def test_the_guest_reads_the_frames_of_the_host(header: dict[str, Any], payload: bytes) -> None:
     host = guest.Host(0, 1)
     host._buffer += frames.encode(header, payload)
     assert host._next_frame() == (header, payload)
@@ -79,7 +79,7 @@ def test_hostile_bytes_are_frames_or_a_protocol_error(data: bytes) -> None:
         {"type": "file", "id": 1, "size_bytes": 1, "sha256": "no"},
     ],
 )
-def test_a_header_that_is_not_ours_ends_the_session(header: dict[str, Any]) -> None:
+def test_an_invalid_header_is_a_protocol_error(header: dict[str, Any]) -> None:
     with pytest.raises(ProtocolError, match="unknown frame"):
         decode(frames.encode(header))
 

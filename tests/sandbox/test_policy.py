@@ -1,4 +1,4 @@
-"""The policy: complete, frozen, recorded as it is, and closed to what an engine could not enforce."""
+"""The policy: complete, frozen, recorded without loss, and without values that an engine could not enforce."""
 
 import copy
 import pickle
@@ -27,7 +27,7 @@ def test_sizes_are_read_from_text_and_recorded_as_numbers() -> None:
         st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
     )
 )
-def test_what_is_recorded_gives_the_same_policy_again(environment: dict[str, str]) -> None:
+def test_a_recorded_policy_is_read_back_unchanged(environment: dict[str, str]) -> None:
     policy = Policy(environment=environment, memory_bytes=1 << 30, network="bridge")
     assert Policy.model_validate_json(policy.model_dump_json()) == policy
     assert hash(copy.deepcopy(policy)) == hash(pickle.loads(pickle.dumps(policy))) == hash(policy)
@@ -78,7 +78,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_enforced_is_refused(case: str) -> None:
+def test_a_value_that_cannot_be_enforced_is_refused(case: str) -> None:
     values, words = REFUSED[case]
     with pytest.raises(ValidationError) as caught:
         Policy.model_validate(values)
@@ -96,25 +96,25 @@ DIGEST = "sha256:" + "0a" * 32
         *(f"name@{DIGEST}", f"localhost:5000/a/b:1@{DIGEST}", "cellblock/python:0123456789ab"),
     ],
 )
-def test_whatever_names_an_image_is_taken(image: str) -> None:
+def test_every_valid_image_name_is_accepted(image: str) -> None:
     assert Policy(image=image).image == image
 
 
 @pytest.mark.parametrize("mark", " ;|&$`'\"\\<>(){}*?!#~=,\n\r\t\0\x1b\u202e\u00e9%")
 @pytest.mark.parametrize("place", range(4))
-def test_no_image_holds_what_a_shell_obeys(mark: str, place: int) -> None:
+def test_an_image_with_a_shell_metacharacter_is_refused(mark: str, place: int) -> None:
     parts = ["host.io", "/name", ":tag", f"@{DIGEST}"]
     with pytest.raises(ValidationError, match="it must be the name of an image"):
         Policy(image="".join(parts[: place + 1]) + mark + "".join(parts[place + 1 :]))
 
 
 @pytest.mark.parametrize("image", ["", "-rm", "--a", "/name", "name/", "a//b", "name:", "name:-x", "a@b", "a" * 513])
-def test_what_is_like_an_image_and_names_none_is_refused(image: str) -> None:
+def test_an_invalid_image_name_is_refused(image: str) -> None:
     with pytest.raises(ValidationError, match="it must be the name of an image"):
         Policy(image=image)
 
 
-def test_a_long_name_takes_time_in_proportion() -> None:
+def test_a_long_image_name_is_refused_in_linear_time() -> None:
     for image in ("a-" * 100_000, "a" * 200_000 + "!", "a/" * 100_000, "a." * 100_000):
         with pytest.raises(ValidationError, match="it must be the name of an image"):
             Policy(image=image)

@@ -1,4 +1,4 @@
-"""The pool: what is started ahead is handed out once, alive, and nothing is left."""
+"""The pool: each warm sandbox is alive and used once, and no sandbox is left."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_sandboxes_are_started_ahead_and_used_once() -> None:
+async def test_sandboxes_are_started_in_advance_and_used_once() -> None:
     launcher = FakeLauncher(*[ANSWERS] * 6)
     async with Pool(launcher, size=2) as pool:
         await settle()
@@ -31,7 +31,7 @@ async def test_sandboxes_are_started_ahead_and_used_once() -> None:
     assert [process.killed for process in launcher.processes[: launcher.launched]] == [1] * launcher.launched
 
 
-async def test_a_warm_sandbox_that_died_is_noticed_before_it_is_handed_out() -> None:
+async def test_a_dead_warm_sandbox_is_noticed_before_it_is_used() -> None:
     launcher = FakeLauncher({"ping": None}, {"execute": done(1)}, *[ANSWERS] * 4)
     async with Pool(launcher, size=1) as pool:
         await settle()
@@ -65,7 +65,7 @@ async def test_closing_in_the_middle_of_a_start_leaves_nothing() -> None:
     assert [process.killed for process in launcher.processes] == [1, 1, 1]
 
 
-async def test_a_failed_start_ahead_is_told_to_who_asks() -> None:
+async def test_a_failed_start_in_advance_is_raised_by_the_next_call() -> None:
     class Failing(FakeLauncher):
         async def launch(self, policy: Policy) -> FakeProcess:
             raise EngineError("No engine.")
@@ -84,7 +84,7 @@ async def test_a_closed_pool_says_so() -> None:
             pass
 
 
-async def test_a_taker_who_is_cancelled_while_a_sandbox_is_looked_at_leaves_nothing() -> None:
+async def test_a_caller_cancelled_while_a_sandbox_is_checked_leaves_nothing() -> None:
     launcher = FakeLauncher({"ping": b""}, *[ANSWERS] * 3)
     async with Pool(launcher, size=1) as pool:
         await settle()
@@ -95,7 +95,7 @@ async def test_a_taker_who_is_cancelled_while_a_sandbox_is_looked_at_leaves_noth
         assert launcher.processes[0].killed == 1
 
 
-async def test_a_session_under_another_policy_is_no_warm_one() -> None:
+async def test_a_session_with_another_policy_is_started_fresh() -> None:
     launcher = FakeLauncher(*[ANSWERS] * 3)
     async with Pool(launcher, size=1) as pool:
         await settle()
@@ -104,7 +104,7 @@ async def test_a_session_under_another_policy_is_no_warm_one() -> None:
         assert launcher.launched == 2
 
 
-async def test_a_pool_of_no_size_starts_nothing_ahead() -> None:
+async def test_a_pool_of_size_0_starts_nothing_in_advance() -> None:
     launcher = FakeLauncher({"execute": done(1)}, *[ANSWERS] * 2)
     async with Pool(launcher, size=0) as pool:
         async with pool.session() as session:
@@ -127,7 +127,7 @@ async def test_an_image_is_described_once_for_all_sessions_of_a_pool() -> None:
     assert ["describe" in process.seen for process in launcher.processes[:2]] == [True, False]
 
 
-async def test_sandboxes_end_behind_their_users_but_do_not_pile_up() -> None:
+async def test_used_sandboxes_end_in_the_background_but_do_not_pile_up() -> None:
     class Lasting(FakeProcess):
         async def kill(self) -> None:
             await may_end.wait()

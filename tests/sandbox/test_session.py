@@ -1,4 +1,4 @@
-"""The session against a guest that misbehaves: a scripted process in place of a container."""
+"""The session with a misbehaving guest: a scripted process in place of a container."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ async def test_streams_join_and_results_follow_nbformat() -> None:
     assert execution.text == "你 hi\n2\n"
 
 
-async def test_each_rung_of_the_ladder_is_climbed_in_turn() -> None:
+async def test_the_steps_of_the_ladder_are_taken_in_order() -> None:
     changes: list[Change] = []
     launcher = FakeLauncher({"execute": stream(1, b"partial")}, {})
     session = Session(launcher, QUICK, on_change=changes.append)
@@ -61,7 +61,7 @@ async def test_a_lost_sandbox_is_a_value_and_the_next_cell_gets_a_new_one() -> N
     assert [process.killed for process in launcher.processes] == [1, 1]
 
 
-async def test_a_sandbox_lost_between_two_cells_costs_the_next_one_its_state_but_not_its_run() -> None:
+async def test_after_a_sandbox_is_lost_between_two_cells_the_next_one_runs_without_the_state() -> None:
     launcher = FakeLauncher({"execute": None}, {"execute": stream(2, b"ran") + done(2)})
     async with Session(launcher) as session:
         execution = await session.execute("1")
@@ -74,7 +74,7 @@ async def test_a_sandbox_lost_twice_before_a_cell_begins_is_a_value() -> None:
         assert (await session.execute("1")).cause == "sandbox_lost"
 
 
-async def test_a_guest_that_reads_nothing_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_guest_that_reads_nothing_does_not_block_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sandbox.channel.SILENCE_LIMIT_S", 0.05)
 
     class Deaf(FakeProcess):
@@ -98,7 +98,7 @@ SILENT: dict[str, Callable[[Session, Path], Awaitable[object]]] = {
 
 
 @pytest.mark.parametrize("request_kind", SILENT)
-async def test_a_silent_guest_ends_with_its_session_told(
+async def test_a_silent_guest_is_killed_and_reported(
     request_kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sandbox.channel.SILENCE_LIMIT_S", 0.05)
@@ -126,7 +126,7 @@ async def test_a_session_ends_at_its_time_in_the_middle_of_a_cell() -> None:
     assert launcher.processes[0].killed == 1
 
 
-async def test_an_idle_session_ends_at_its_time_which_begins_with_its_use() -> None:
+async def test_an_idle_session_ends_at_its_time_counted_from_its_first_use() -> None:
     launcher = FakeLauncher({"execute": started(1) + done(1)})
     session = Session(launcher, Policy(session_timeout_s=0.05))
     await session.start()
@@ -198,12 +198,12 @@ async def test_a_start_that_fails_says_why_and_leaves_nothing(start: bytes | Non
     with pytest.raises(StartError) as caught:
         await Session(launcher, QUICK).start()
     assert str(caught.value) == (
-        "No kernel came up in image 'image' within 0.3 s; its last words: 'no such module'. Try: cellblock doctor"
+        "No kernel came up in image 'image' within 0.3 s; it wrote to stderr: 'no such module'. Try: cellblock doctor"
     )
     assert launcher.processes[0].killed == 1
 
 
-async def test_a_cancelled_cell_does_not_run_on_under_the_next() -> None:
+async def test_a_cancelled_cell_does_not_continue_during_the_next() -> None:
     launcher = FakeLauncher({"restart": done(1, status="died", cause="restart") + READY})
     async with Session(launcher) as session:
         with pytest.raises(TimeoutError):
@@ -217,7 +217,7 @@ async def test_a_cancelled_cell_does_not_run_on_under_the_next() -> None:
     assert launcher.processes[0].seen == ["execute", "restart", "execute", "execute"]
 
 
-async def test_a_sandbox_that_a_file_was_lost_with_is_told_of_by_the_next_cell(tmp_path: Path) -> None:
+async def test_a_sandbox_lost_during_a_file_transfer_is_reported_by_the_next_cell(tmp_path: Path) -> None:
     async with Session(FakeLauncher({"get": None}, {"execute": done(2)})) as session:
         with pytest.raises(SessionClosedError, match="went away"):
             await session.get_file("x", tmp_path / "x")
@@ -225,7 +225,7 @@ async def test_a_sandbox_that_a_file_was_lost_with_is_told_of_by_the_next_cell(t
         assert (execution.state_lost, execution.files_lost) == (True, True)
 
 
-async def test_code_without_end_is_not_sent() -> None:
+async def test_code_over_the_limit_is_not_sent() -> None:
     launcher = FakeLauncher({})
     async with Session(launcher) as session:
         execution = await session.execute("#" * (4 << 20) + "#")
@@ -234,16 +234,16 @@ async def test_code_without_end_is_not_sent() -> None:
 
 
 @pytest.mark.parametrize("timeout_s", [0, -1, float("nan")])
-async def test_a_time_out_that_is_none_is_refused(timeout_s: float) -> None:
+async def test_an_invalid_time_out_is_refused(timeout_s: float) -> None:
     async with Session(FakeLauncher({})) as session:
         with pytest.raises(ValueError, match="timeout_s must be more than 0"):
             await session.execute("1", timeout_s=timeout_s)
 
 
 @pytest.mark.parametrize("name", ["a\ud800", "x" * 5000])
-async def test_a_name_that_no_frame_can_hold_is_refused(name: str, tmp_path: Path) -> None:
+async def test_a_file_name_that_does_not_fit_into_a_frame_is_refused(name: str, tmp_path: Path) -> None:
     async with Session(FakeLauncher({})) as session:
-        with pytest.raises(FileTransferError, match="is no name of a file"):
+        with pytest.raises(FileTransferError, match="is not a file name"):
             await session.get_file(name, tmp_path / "x")
 
 
@@ -278,7 +278,7 @@ async def test_a_malformed_answer_is_a_protocol_error(
             await ask(session, tmp_path)
 
 
-async def test_an_interrupt_stops_only_a_cell_that_runs() -> None:
+async def test_an_interrupt_stops_only_a_running_cell() -> None:
     launcher = FakeLauncher({"execute": stream(1, b"begun"), "interrupt": done(1, status="error")})
     changes: list[Change] = []
     begun = asyncio.Event()

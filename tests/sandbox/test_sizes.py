@@ -1,4 +1,4 @@
-"""Sizes as people write them; text that is no size is refused, whatever it is."""
+"""Sizes with units are parsed and formatted; any other text is refused."""
 
 import pytest
 from hypothesis import given
@@ -48,6 +48,6 @@ def test_no_text_gives_anything_but_a_size_or_that_error(text: str) -> None:
 
 
 @given(st.integers(0, 10**18 - 1))
-def test_a_written_size_says_exactly_how_much_it_is(size: int) -> None:
+def test_a_formatted_size_is_exact(size: int) -> None:
     text = format_size(size)
     assert parse_size(text.removesuffix(" bytes")) == size

@@ -1,7 +1,7 @@
-"""How an attempt is made, and what must be left standing after it.
+"""How to make an attempt, and the checks that the sandbox still works after it.
 
-A table of attempts maps a name to an expression, which is tried in a cell where `inside` was run, and to the name of
-the error that it must meet. A table of questions maps a name to an expression and to what it must give.
+A table of attempts maps a name to an expression and to the name of the error that it must raise. The expression runs in
+a cell after the source of `inside`. A table of facts maps a name to an expression and to its expected value.
 """
 
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ POLICY = Policy(memory_bytes=512 << 20, pids=64, open_files=128, workspace_bytes
 
 @asynccontextmanager
 async def sandbox_with_tools(policy: Policy = POLICY) -> AsyncIterator[Session]:
-    """A real sandbox with `inside` at hand."""
+    """Start a real sandbox in which `inside` was run."""
     async with DockerLauncher() as launcher, Session(launcher, policy) as session:
         assert (await session.execute(INSIDE)).status == "ok"
         yield session
@@ -29,7 +29,7 @@ async def assert_refused(cell: Session, attempt: str, refusal: str) -> None:
 
 
 async def assert_found(cell: Session, question: str, answer: str) -> None:
-    """The cell gives the answer; it, its kernel and its sandbox go on."""
+    """The expression has the expected value, and the same sandbox still works."""
     sandbox_id = cell.info.sandbox_id
     execution = await cell.execute(f"print({question})")
     assert (execution.text, execution.status) == (f"{answer}\n", "ok")

@@ -1,4 +1,4 @@
-"""What the attempts in this folder have at hand inside the sandbox; its source runs there as the first cell."""
+"""The helpers of the attempts inside the sandbox; this source runs there as the first cell."""
 
 import ctypes
 import errno
@@ -93,7 +93,7 @@ SYSTEM_CALLS = {  # numbers on x86_64 and aarch64
     "vmsplice": (278, 75),
 }
 UPPER_HALF = 1 << 32
-"""Set in an argument that the kernel takes for an int and so cuts off."""
+"""A bit above an int argument; the kernel drops it."""
 CLONE_NEWUSER = 0x10000000
 NAMESPACES = {
     "time": 0x00000080,
@@ -109,7 +109,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def refusal(attempt: Callable[[], object]) -> str:
-    """The name of the error that the attempt meets, or what it gave."""
+    """Make the attempt, and return the name of its error, or its value."""
     try:
         given = attempt()
     except OSError as error:
@@ -139,7 +139,7 @@ def set_process(option: int, *arguments: int) -> None:
 
 
 def route_to(address: str, port: int = 9) -> object:
-    """Where a datagram to the address would leave from; asking sends nothing."""
+    """The local address for a datagram to the address; this sends no packet."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as asking:
         asking.connect((address, port))
@@ -151,7 +151,7 @@ def open_socket(domain: int, kind: int, protocol: int = 0) -> None:
 
 
 def connect_to(path: str) -> None:
-    """Connect to a unix socket; a name that starts with a zero byte is an abstract one."""
+    """Connect to a unix socket; a name with a leading zero byte is abstract."""
     with socket.socket(socket.AF_UNIX) as visitor:
         visitor.connect(path)
 
@@ -167,13 +167,13 @@ def write(path: str, data: bytes = b"0") -> None:
 
 
 def cgroup_file(controller: str, v1: str, v2: str) -> str:
-    """A file of this container's cgroup, in whichever version the host has."""
+    """The path of a file of this container's cgroup, in the version that the host has."""
     unified = (CGROUP / "cgroup.controllers").exists()
     return str(CGROUP / v2 if unified else CGROUP / controller / v1)
 
 
 def upper_directory() -> str:
-    """Where the host keeps what this container writes to its root, as the mount table tells."""
+    """The host's folder for writes to this container's root, from the mount table."""
     options = Path("/proc/mounts").read_text().split("\n", 1)[0].split()[3].split(",")
     return next((option.partition("=")[2] for option in options if option.startswith("upperdir=")), "/none")
 
@@ -197,7 +197,7 @@ T = TypeVar("T")
 
 
 def hoard(take: Callable[[], T], give_back: Callable[[T], object]) -> int:
-    """Take until it is refused, then give all back; the refusal is raised."""
+    """Take until it is refused, then give all back and raise the refusal."""
     taken: list[T] = []
     try:
         while len(taken) < 10_000:
@@ -225,7 +225,7 @@ def waiting_thread() -> threading.Event:
 
 
 def fill(folder: str, size_bytes: int, spread: int = 1) -> None:
-    """Write a file block by block, `spread` blocks apart; it is gone afterwards."""
+    """Write a file block by block, `spread` blocks apart, and remove it."""
     path = Path(folder, "fill")
     try:
         with path.open("wb", buffering=0) as file:
@@ -237,14 +237,14 @@ def fill(folder: str, size_bytes: int, spread: int = 1) -> None:
 
 
 def fill_with_files(folder: str, count: int) -> None:
-    """Make empty files in a new folder; they are gone afterwards."""
+    """Make empty files in a new folder, and remove them."""
     with tempfile.TemporaryDirectory(dir=folder) as crowd:
         for number in range(count):
             Path(crowd, str(number)).touch()
 
 
 def deaf_sleeper() -> "subprocess.Popen[bytes]":
-    """A child to which real-time signals do not come: they wait."""
+    """Start a child that blocks a real-time signal: such signals stay pending."""
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGRTMIN])
     try:
         return sleeper()
@@ -253,7 +253,7 @@ def deaf_sleeper() -> "subprocess.Popen[bytes]":
 
 
 def queue_signals(child: "subprocess.Popen[bytes]", count: int) -> None:
-    """Let so many real-time signals wait for a child that is deaf to them."""
+    """Queue `count` real-time signals for a child that blocks them."""
     libc = ctypes.CDLL(None, use_errno=True)
     for _ in range(count):
         if libc.sigqueue(child.pid, int(signal.SIGRTMIN), ctypes.c_void_p()):
@@ -261,7 +261,7 @@ def queue_signals(child: "subprocess.Popen[bytes]", count: int) -> None:
 
 
 def too_many_signals() -> None:
-    """Let more signals wait than may; they are gone afterwards."""
+    """Queue more signals than the limit allows, and end their child."""
     child = deaf_sleeper()
     try:
         queue_signals(child, 1025)
@@ -270,7 +270,7 @@ def too_many_signals() -> None:
 
 
 def make_timers(count: int) -> None:
-    """Make so many POSIX timers, which are kept until the process ends."""
+    """Make `count` POSIX timers, which exist until the process ends."""
     libc = ctypes.CDLL(None, use_errno=True)
     for _ in range(count):
         if libc.timer_create(0, None, ctypes.byref(ctypes.c_void_p())):
@@ -283,8 +283,8 @@ def size_of(folder: str) -> int:
 
 
 def in_child(attempt: Callable[[], object]) -> str:
-    """How a forked process ends that makes the attempt: "exit 0", or the signal's name."""
-    with warnings.catch_warnings(action="ignore"):  # the kernel has threads; the child does without
+    """Make the attempt in a forked process, and return how it ends: "exit 0", or the signal's name."""
+    with warnings.catch_warnings(action="ignore"):  # the kernel has threads; the child does not need them
         pid = os.fork()
     if pid == 0:
         attempt()

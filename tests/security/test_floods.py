@@ -1,4 +1,4 @@
-"""Attempts to fill the guest by what a kernel says to it: they cost the cell or its kernel, and never the sandbox."""
+"""Attempts to fill the guest with messages of a kernel: they cost the cell or its kernel, never the sandbox."""
 
 from collections.abc import AsyncIterator
 
@@ -18,7 +18,7 @@ def say(kind, content):
     type(kernel.session).send(kernel.session, kernel.iopub_socket, kind, content, parent=kernel.get_parent())
 def show(data): say("display_data", {"data": data, "metadata": {}})
 def raw(content, kind="status", parent=None, more=()):
-    # it is signed as it is, whatever is in it
+    # sign the content without a check
     session = kernel.session
     header = {"msg_id": os.urandom(8).hex(), "msg_type": kind, "username": "", "session": "", "version": "5.3"}
     header |= {"date": "2026-01-01T00:00:00Z"}
@@ -78,7 +78,7 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-async def test_a_number_without_measure_ends_nothing(quick: Session, number: str) -> None:
+async def test_an_oversized_number_does_not_end_the_sandbox(quick: Session, number: str) -> None:
     await quick.execute(f"open('kept.txt', 'w').write('kept')\n{PRELUDE}\nDIGITS = b'9' * 4300")
     sandbox_id = quick.info.sandbox_id
     execution = await quick.execute(NUMBERS[number])
@@ -90,7 +90,7 @@ async def test_a_number_without_measure_ends_nothing(quick: Session, number: str
     assert quick.info.sandbox_id == sandbox_id
 
 
-async def test_an_output_that_is_too_large_for_the_guest_is_counted(quick: Session) -> None:
+async def test_an_output_too_large_for_the_guest_is_counted_as_omitted(quick: Session) -> None:
     execution = await quick.execute("from IPython.display import HTML\nHTML('x' * 40_000_000)")
     assert (execution.status, execution.omitted_outputs) == ("ok", 1)
     assert execution.omitted_bytes > 40_000_000

@@ -1,4 +1,4 @@
-"""Attempts on the guest, which is process 1, on its zygote, on the stream to the host, and on other sandboxes."""
+"""Attempts against the guest, which is process 1, its zygote, the stream to the host, and other sandboxes."""
 
 import signal
 from collections.abc import AsyncIterator
@@ -78,7 +78,7 @@ print("hidden")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def other() -> AsyncIterator[Session]:
-    """Another sandbox, which has something to hide."""
+    """Another sandbox, which holds secrets."""
     async with sandbox_with_tools() as session:
         assert (await session.execute(SECRETS)).text == "hidden\n"
         yield session
@@ -129,7 +129,7 @@ OF_ROOT = {
     "the zygote's descriptors",
     "to have the guest killed first",
 }
-"""What a root without capabilities gets other than the rest: their names, another error, or its own sandbox's end."""
+"""Attempts that differ for root without capabilities: it sees names, gets another error, or ends its own sandbox."""
 
 
 async def test_a_cell_that_is_root_does_not_get_the_guest_either() -> None:
@@ -138,12 +138,12 @@ async def test_a_cell_that_is_root_does_not_get_the_guest_either() -> None:
             await assert_refused(session, *REFUSED[attempt])
 
 
-async def test_the_guest_keeps_no_file_that_a_cell_could_take(cell: Session) -> None:
+async def test_the_guest_has_no_file_that_a_cell_could_open(cell: Session) -> None:
     question = "[sorted(os.listdir(folder)) for folder in ('/tmp', '/workspace')]"
     await assert_found(cell, question, "[['.ipython', '.matplotlib'], []]")
 
 
-async def test_a_spool_behind_a_link_does_not_reach_the_stream() -> None:
+async def test_a_spool_through_a_link_does_not_reach_the_stream() -> None:
     async with sandbox_with_tools() as session:
         await session.execute("os.symlink('/proc/self/fd', '/workspace/.cellblock')")
         execution = await session.execute("for _ in range(9000): written = os.write(1, forged_frame())")

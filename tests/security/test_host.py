@@ -123,12 +123,12 @@ async def test_a_cell_does_not_see_a_process_of_the_host(cell: Session) -> None:
     await assert_found(cell, question, "False")
 
 
-async def test_a_cell_has_a_name_of_its_own(cell: Session) -> None:
+async def test_a_cell_has_its_own_host_name(cell: Session) -> None:
     await assert_found(cell, f"os.uname().nodename == {os.uname().nodename!r}", "False")
 
 
 async def test_a_cell_that_is_root_does_not_get_the_host_either() -> None:
-    """Without capabilities; what it writes to /dev is memory of the container."""
+    """Root has no capabilities; its files in /dev are memory of the container."""
     refused = SETTINGS | DEVICES
     async with sandbox_with_tools(POLICY.model_copy(update={"user": "0:0"})) as session:
         for attempt in refused.keys() - {"a file among the devices"}:

@@ -1,6 +1,6 @@
-"""Attempts to use up what Linux counts by user: no other sandbox is to miss any of it, nor is the host.
+"""Attempts to exhaust what Linux counts by user: neither another sandbox nor the host may run short of it.
 
-Each runs while the sandbox that made it still holds all that it took.
+Each check runs while the greedy sandbox still holds everything that it took.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import pytest
 
 from sandbox import Policy, Session
 from sandbox.docker import DockerLauncher
-from sandbox.docker.lock import TCP_BUFFER_BYTES
+from sandbox.docker.hardening import TCP_BUFFER_BYTES
 from sandbox.policy import MAPPED_IDS, OWN_IDS
 from tests.security.attempts import INSIDE, POLICY, assert_well
 
@@ -81,7 +81,7 @@ print(fcntl.fcntl(ends[0], fcntl.F_GETPIPE_SZ))
 
 
 async def take(session: Session, what: str) -> None:
-    """Let a cell use up all of it, and keep it."""
+    """Let a cell take all of it, and keep it."""
     assert (await session.execute(INSIDE)).status == "ok"
     attempt, end = TAKEN[what]
     execution = await session.execute(attempt)
@@ -89,7 +89,7 @@ async def take(session: Session, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", TAKEN)
-async def test_another_sandbox_starts_works_and_replaces_its_kernel_while_one_holds_all(
+async def test_another_sandbox_starts_works_and_replaces_its_kernel_while_one_holds_everything(
     launcher: DockerLauncher, what: str
 ) -> None:
     async with Session(launcher, POLICY) as earlier, Session(launcher, GREEDY) as greedy:
@@ -104,7 +104,7 @@ async def test_another_sandbox_starts_works_and_replaces_its_kernel_while_one_ho
 
 
 @pytest.mark.parametrize("what", TAKEN)
-async def test_its_own_next_kernel_comes_up(launcher: DockerLauncher, what: str) -> None:
+async def test_the_next_kernel_of_the_greedy_sandbox_starts(launcher: DockerLauncher, what: str) -> None:
     async with Session(launcher, GREEDY) as greedy:
         sandbox_id = greedy.info.sandbox_id
         await take(greedy, what)
@@ -124,7 +124,7 @@ async def test_the_host_keeps_pseudo_terminals_for_itself(launcher: DockerLaunch
             os.close(fd)
 
 
-async def test_no_two_sandboxes_that_live_at_once_have_a_user_in_common() -> None:
+async def test_no_two_running_sandboxes_share_a_user() -> None:
     async with AsyncExitStack() as stack:
         launchers = [await stack.enter_async_context(DockerLauncher()) for _ in range(3)]
         sessions = [Session(launcher, POLICY) for launcher in launchers for _ in range(4)]
@@ -139,7 +139,7 @@ async def test_no_two_sandboxes_that_live_at_once_have_a_user_in_common() -> Non
         assert all(uid in OWN_IDS or uid in MAPPED_IDS for uid in found)
 
 
-async def test_a_user_that_is_named_is_the_one(launcher: DockerLauncher) -> None:
+async def test_a_named_user_is_used(launcher: DockerLauncher) -> None:
     async with Session(launcher, Policy(user="1000:1000")) as one, Session(launcher, Policy(user="1000:1000")) as other:
         for session in (one, other):
             told = await session.execute("import os, getpass\nprint(os.getuid(), os.getgid(), getpass.getuser())")
@@ -164,7 +164,7 @@ print(sent // len(kept))
 
 
 async def test_a_tcp_socket_holds_little(launcher: DockerLauncher) -> None:
-    """All sandboxes and the host fill one pool, which version 1 of control groups counts to nobody."""
+    """All sandboxes and the host share one pool, which version 1 of control groups does not count."""
     async with Session(launcher, GREEDY) as greedy:
         assert (await greedy.execute(INSIDE)).status == "ok"
         execution = await greedy.execute(FILL_TCP)

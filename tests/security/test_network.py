@@ -1,4 +1,4 @@
-"""Attempts to reach anything over a network or a socket. None sends a packet, even where the lock would fail."""
+"""Attempts to reach anything over a network or a socket. None sends a packet, even if the hardening fails."""
 
 import platform
 import socket
@@ -46,13 +46,13 @@ REFUSED: Table = {
     "a new address for an interface": ("system_call('ioctl', socket.socket().fileno(), 0x8916)", "EPERM"),
     "an interface brought up": ("system_call('ioctl', socket.socket().fileno(), 0x8914)", "EPERM"),
     "a tunnel": ("os.open('/dev/net/tun', os.O_RDWR)", "ENOENT"),
-    "a port below 1024 of another's": ("socket.create_connection(('127.0.0.1', 22), 1)", "ECONNREFUSED"),
+    "a port below 1024": ("socket.create_connection(('127.0.0.1', 22), 1)", "ECONNREFUSED"),
 }
 
 FOUND: Table = {
     "loopback is the only interface": ("sorted(os.listdir('/sys/class/net'))", "['lo']"),
     "no route leads anywhere": ("len(Path('/proc/net/route').read_text().splitlines())", "1"),
-    "no IPv6 route but to itself": (
+    "no IPv6 route except to itself": (
         "{line.split()[-1] for line in Path('/proc/net/ipv6_route').read_text().splitlines()} - {'lo'}",
         "set()",
     ),

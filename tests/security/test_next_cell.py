@@ -1,4 +1,4 @@
-"""Attempts to leave a kernel behind in which no cell works: whatever a cell does, the next one is run and seen."""
+"""Attempts to break the kernel for later cells: whatever a cell does, the next one runs and its output arrives."""
 
 from collections.abc import AsyncIterator
 
@@ -231,7 +231,7 @@ async def quick() -> AsyncIterator[Session]:
 
 @pytest.mark.parametrize("tampering", TAMPERINGS)
 async def test_the_next_cell_works_after(quick: Session, tampering: str) -> None:
-    """At most one further cell is told that something was lost, where it shows only later."""
+    """At most one later cell reports a loss, if the damage shows only then."""
     await quick.restart()
     sandbox_id = quick.info.sandbox_id
     await quick.execute(PRELUDE)
@@ -254,7 +254,7 @@ AT_ONCE = {
 
 
 @pytest.mark.parametrize("code", AT_ONCE)
-async def test_the_cell_that_breaks_its_kernel_is_the_one_that_is_told(quick: Session, code: str) -> None:
+async def test_the_cell_that_breaks_its_kernel_reports_the_loss(quick: Session, code: str) -> None:
     guilty = await quick.execute(f"print('begun')\n{code}")
     assert (guilty.status, guilty.cause, guilty.state_lost) == ("died", AT_ONCE[code], True)
     assert guilty.text == "begun\n"
@@ -265,13 +265,13 @@ REPAIRED = ["os.close(1)", "os.dup2(os.open('/dev/null', os.O_WRONLY), 1)", "os.
 
 
 @pytest.mark.parametrize("code", REPAIRED)
-async def test_what_can_be_repaired_costs_no_variable(quick: Session, code: str) -> None:
+async def test_repairable_damage_costs_no_variable(quick: Session, code: str) -> None:
     await quick.execute("import os, sys\nkept = 'yes'")
     assert not (await quick.execute(code)).state_lost
     assert (await quick.execute("print(kept)")).text == "yes\n"
 
 
-async def test_a_cell_that_could_not_begin_is_run_once_in_another_kernel(quick: Session) -> None:
+async def test_a_cell_that_could_not_begin_runs_once_in_another_kernel(quick: Session) -> None:
     await quick.execute("get_ipython().kernel.session.unpack = lambda data: 1 / 0")
     execution = await quick.execute("print('x', file=open('ran', 'a')); print('x')")
     assert (execution.status, execution.text, execution.state_lost) == ("ok", "x\n", True)

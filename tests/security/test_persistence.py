@@ -1,4 +1,4 @@
-"""Attempts to leave something behind for the next kernel or session: files, processes, code that others would run."""
+"""Attempts to leave something for the next kernel or session: files, processes, code that others would run."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -75,7 +75,7 @@ PROCESSES = r"sorted(p.read_bytes() for p in Path('/proc').glob('[0-9]*/cmdline'
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def next_cell() -> AsyncIterator[Session]:
-    """A sandbox that was started after another one left what it could."""
+    """A sandbox started after another one that left all it could."""
     async with sandbox_with_tools() as session:
         assert (await session.execute(LEAVE)).text == "left\n"
     async with sandbox_with_tools() as session:
@@ -97,7 +97,7 @@ async def test_the_next_session_does_not_find_processes(next_cell: Session) -> N
     await assert_found(next_cell, PROCESSES, "[]")
 
 
-async def test_a_restart_ends_every_process_that_cells_left() -> None:
+async def test_a_restart_ends_every_process_of_earlier_cells() -> None:
     async with sandbox_with_tools() as session:
         await session.execute(LEAVE)
         await assert_found(session, PROCESSES, r"[b'sleep\x004321\x00', b'sleep\x004322\x00']")
@@ -107,7 +107,7 @@ async def test_a_restart_ends_every_process_that_cells_left() -> None:
         await assert_well(session)
 
 
-async def test_a_restart_forgets_what_a_cell_did_to_modules() -> None:
+async def test_a_restart_undoes_changes_to_modules() -> None:
     async with sandbox_with_tools() as session:
         await session.execute("import json, builtins; json.left = builtins.left = True")
         await session.restart()
@@ -116,7 +116,7 @@ async def test_a_restart_forgets_what_a_cell_did_to_modules() -> None:
         ).text == "False\n"
 
 
-async def test_nothing_of_a_closed_session_is_left_on_the_engine() -> None:
+async def test_a_closed_session_leaves_nothing_on_the_engine() -> None:
     async with sandbox_with_tools() as session:
         await session.execute(LEAVE)
         sandbox_id = session.info.sandbox_id

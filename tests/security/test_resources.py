@@ -14,17 +14,17 @@ REFUSED: Table = {
     "more in the workspace than fits": ("fill('/workspace', 5 << 20)", "ENOSPC"),
     "more in /tmp than fits": ("fill('/tmp', 9 << 20)", "ENOSPC"),
     "more shared memory than fits": ("fill('/dev/shm', 65 << 20)", "ENOSPC"),
-    "a file that is huge but for its holes": ("fill('/workspace', 5 << 20, spread=1000)", "ENOSPC"),
-    "a file where none is to be written": ("fill('/', 1)", "EROFS"),
+    "a huge sparse file": ("fill('/workspace', 5 << 20, spread=1000)", "ENOSPC"),
+    "a file on the read-only root": ("fill('/', 1)", "EROFS"),
     "a file among the devices": ("fill('/dev', 1)", "EACCES"),
-    "a descriptor more": ("hoard(lambda: os.open('/dev/null', os.O_RDONLY), os.close)", "EMFILE"),
+    "one more descriptor": ("hoard(lambda: os.open('/dev/null', os.O_RDONLY), os.close)", "EMFILE"),
     "a higher limit of descriptors": (
         "resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))",
         "ValueError('not allowed to raise maximum limit')",
     ),
-    "a pending signal more": ("too_many_signals()", "EAGAIN"),
-    "a process more": ("hoard(sleeper, end)", "EAGAIN"),
-    "a thread more": ("hoard(waiting_thread, threading.Event.set)", 'RuntimeError("can\'t start new thread")'),
+    "one more pending signal": ("too_many_signals()", "EAGAIN"),
+    "one more process": ("hoard(sleeper, end)", "EAGAIN"),
+    "one more thread": ("hoard(waiting_thread, threading.Event.set)", 'RuntimeError("can\'t start new thread")'),
 }
 
 FOUND: Table = {
@@ -87,7 +87,7 @@ while True:
         assert alive.text == "3\n"  # guest, zygote and kernel
 
 
-async def test_output_without_end_is_cut_and_ends_with_its_cell() -> None:
+async def test_endless_output_is_cut_and_ends_with_its_cell() -> None:
     async with sandbox_with_tools(QUICK) as session:
         execution = await session.execute("while True: print('x' * 1000)", timeout_s=1)
         assert execution.status == "timeout"
@@ -96,11 +96,11 @@ async def test_output_without_end_is_cut_and_ends_with_its_cell() -> None:
         await assert_well(session)
 
 
-async def test_rich_output_without_end_is_cut_and_ends_with_its_cell() -> None:
+async def test_endless_rich_output_is_cut_and_ends_with_its_cell() -> None:
     flood = "from IPython.display import HTML, display\nwhile True: display(HTML('x' * 1_000_000))"
     async with sandbox_with_tools(QUICK) as session:
         execution = await session.execute(flood, timeout_s=1)
-        assert execution.status in ("timeout", "died")  # of memory, where it is faster than the guest
+        assert execution.status in ("timeout", "died")  # out of memory, if it is faster than the guest
         assert sum(len(str(output)) for output in execution.outputs) < 2 * POLICY.rich_bytes
         await assert_well(session)
 
@@ -121,7 +121,7 @@ print(used.ru_utime + used.ru_stime)
         assert 0 < float(execution.text) < 0.25 * took_s * 1.3
 
 
-async def test_a_huge_sparse_file_comes_out_no_longer_than_the_workspace(cell: Session, tmp_path: Path) -> None:
+async def test_a_huge_sparse_file_is_copied_no_longer_than_the_workspace(cell: Session, tmp_path: Path) -> None:
     await cell.execute("with open('/workspace/sparse', 'wb') as file: size = file.truncate(1 << 40)")
     try:
         copied = await cell.get_file("sparse", tmp_path / "sparse")

@@ -1,4 +1,4 @@
-"""An ordinary user on a machine where /proc shows each user its own processes alone (proc(5), hidepid)."""
+"""An ordinary user on a machine where /proc shows each user only its own processes (proc(5), hidepid)."""
 
 import os
 import shutil
@@ -14,10 +14,10 @@ def missing_for_hidden_proc() -> bool:
 
 
 def as_stranger(command: list[str], *, hidepid: int) -> "subprocess.CompletedProcess[str]":
-    """Run a command as the user STRANGER with a /proc of its own, in a mount namespace of its own.
+    """Run a command as the user STRANGER with its own /proc, in its own mount namespace.
 
-    It may read every file, since Python may lie where only root looks, and it may use every socket; /proc knows no such
-    capability.
+    It may read every file, because Python may be in a folder that only root can read, and use every socket. This
+    capability does not change what /proc shows.
     """
     mount = f'mount -t proc -o hidepid={hidepid} proc /proc && exec "$@"'
     become = ["setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups"]

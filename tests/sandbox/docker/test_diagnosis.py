@@ -1,4 +1,4 @@
-"""What the doctor says of an engine, from the engine's own words alone."""
+"""The doctor's report about an engine, from the engine's facts alone."""
 
 import platform
 import socket
@@ -35,7 +35,7 @@ def lines(facts: dict[str, Any], policy: Policy | None = None, endpoint: Endpoin
     return [check for check in checks if check.level != "ok"]
 
 
-def test_an_engine_that_is_well_gets_a_line_for_each_thing_that_was_looked_at() -> None:
+def test_a_healthy_engine_gets_a_line_for_each_check() -> None:
     checks = diagnosis.diagnose(WELL, Policy(), Endpoint("unix:///x", named_by="DOCKER_HOST"))
     assert [(check.name, check.level, check.detail) for check in checks] == [
         ("engine", "ok", "docker 28.0.1, as root, at unix:///x (DOCKER_HOST)"),
@@ -45,7 +45,7 @@ def test_an_engine_that_is_well_gets_a_line_for_each_thing_that_was_looked_at() 
     ]
 
 
-def test_a_rootless_engine_is_called_one() -> None:
+def test_a_rootless_engine_is_named_as_such() -> None:
     [engine, *_] = diagnosis.diagnose(WELL | {"SecurityOptions": ROOTLESS}, Policy(), HERE)
     assert engine.detail == "docker 28.0.1, rootless, at unix:///var/run/docker.sock (the default)"
 
@@ -88,7 +88,7 @@ SICK: dict[str, tuple[dict[str, Any], Policy, Check]] = {
 
 
 @pytest.mark.parametrize("case", SICK)
-def test_what_an_engine_lacks_is_one_line_with_its_hint(case: str) -> None:
+def test_a_missing_feature_of_an_engine_is_one_line_with_its_hint(case: str) -> None:
     facts, policy, line = SICK[case]
     assert lines(facts, policy) == [line]
 
@@ -102,11 +102,11 @@ def test_each_limit_that_is_missing_has_a_line() -> None:
     ]
 
 
-def test_warnings_about_what_has_a_line_already_are_left_out() -> None:
+def test_warnings_that_repeat_a_check_are_left_out() -> None:
     assert lines({"Warnings": ["WARNING: No swap limit support", "WARNING: bridge-nf-call-iptables is disabled"]}) == []
 
 
-def test_an_engine_that_has_the_runtime_is_not_asked_for_it() -> None:
+def test_an_engine_that_has_the_runtime_passes() -> None:
     assert lines({"Runtimes": {"runc": {}, "runsc": {}}}, Policy(runtime="runsc")) == []
 
 
@@ -121,7 +121,7 @@ def lost(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFacto
     return directory
 
 
-def test_an_engine_that_does_not_answer_is_told_with_who_named_it(lost: Path) -> None:
+def test_an_engine_that_does_not_answer_is_reported_with_the_source_of_its_address(lost: Path) -> None:
     for name, check in zip(("engine", "image"), diagnosis.check_engine(Policy()), strict=True):
         assert (check.name, check.level) == (name, "FAIL")
         assert check.detail == (
@@ -131,14 +131,14 @@ def test_an_engine_that_does_not_answer_is_told_with_who_named_it(lost: Path) ->
         assert check.hint.startswith("make engine")
 
 
-def test_a_rootless_engine_that_listens_elsewhere_is_pointed_to(lost: Path) -> None:
+def test_a_rootless_engine_on_another_socket_is_suggested(lost: Path) -> None:
     with socket.socket(socket.AF_UNIX) as engine:
         engine.bind(str(lost / "docker.sock"))
         [check, _] = diagnosis.check_engine(Policy())
     assert check.hint == f"export DOCKER_HOST=unix://{lost}/docker.sock"
 
 
-def test_settings_that_cannot_be_read_are_told_as_such(lost: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_that_cannot_be_read_are_reported(lost: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DOCKER_HOST")
     monkeypatch.setenv("DOCKER_CONTEXT", "elsewhere")
     [check, _] = diagnosis.check_engine(Policy())
@@ -154,7 +154,7 @@ def test_settings_that_cannot_be_read_are_told_as_such(lost: Path, monkeypatch: 
         ({"Name": platform.node(), "DockerRootDir": "/not/to/be/seen"}, HERE, 0),
     ],
 )
-def test_the_engines_disk_is_looked_at_where_it_is_on_this_machine(
+def test_the_engines_disk_is_checked_only_if_it_is_on_this_machine(
     facts: dict[str, Any], endpoint: Endpoint, count: int
 ) -> None:
     assert len(list(diagnosis._engine_disk(facts, endpoint))) == count

@@ -31,7 +31,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def answer(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
-    """DOCKER_HOST is a server that sends what the test puts into this list to whoever connects."""
+    """Set DOCKER_HOST to a server that sends the items of this list to its client."""
     reply: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{server.getsockname()[1]}")
@@ -148,7 +148,7 @@ def test_damaged_context_is_named(home: Path, meta: str) -> None:
     assert connect_error().startswith("The Docker context 'c' cannot be read: ")
 
 
-def test_host_is_looked_for_in_the_order_of_the_docker_command(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_host_is_found_in_the_order_of_the_docker_command(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert engine.find_endpoint().host == "unix:///var/run/docker.sock"
     for name in ("current", "named"):
         endpoint = {"Host": f"unix:///{name}.sock", "SkipTLSVerify": False}
@@ -161,7 +161,7 @@ def test_host_is_looked_for_in_the_order_of_the_docker_command(home: Path, monke
     assert engine.find_endpoint().host == "unix:///host.sock"
 
 
-def test_permission_denied_says_how_to_get_it() -> None:
+def test_permission_denied_names_the_fix() -> None:
     with pytest.raises(EngineError) as caught, engine.engine_errors():
         raise requests.ConnectionError from PermissionError(13, "Permission denied")
     assert str(caught.value) == (
@@ -170,7 +170,7 @@ def test_permission_denied_says_how_to_get_it() -> None:
     )
 
 
-def test_refusal_is_told_in_the_words_of_the_engine() -> None:
+def test_a_refusal_is_reported_with_the_explanation_of_the_engine() -> None:
     with pytest.raises(EngineError) as caught, engine.engine_errors("start a container"):
         raise docker.errors.APIError("409 Client Error", explanation="name is taken\n")
     assert str(caught.value) == (
@@ -186,7 +186,7 @@ def test_refusal_is_told_in_the_words_of_the_engine() -> None:
         TimeoutError(),
     ],
 )
-def test_silence_is_told_as_such(error: Exception) -> None:
+def test_a_silent_engine_is_reported(error: Exception) -> None:
     with (
         pytest.raises(EngineError, match="did not answer in time, and could not pull"),
         engine.engine_errors("pull"),
@@ -195,7 +195,7 @@ def test_silence_is_told_as_such(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("error", [ConnectionResetError(104, "reset"), BrokenPipeError(), RemoteDisconnected("closed")])
-def test_an_engine_that_goes_away_is_told_as_such(error: Exception) -> None:
+def test_an_engine_that_goes_away_is_reported(error: Exception) -> None:
     with pytest.raises(EngineError) as caught, engine.engine_errors("start a container"):
         raise requests.ConnectionError from error
     assert str(caught.value) == (

@@ -113,7 +113,7 @@ def test_lock_pins_by_hash_and_names_no_index() -> None:
 
 
 @pytest.mark.parametrize("name", CA_VARIABLES)
-def test_ca_bundle_is_the_one_that_other_programs_are_told_of(
+def test_ca_bundle_is_the_one_of_the_usual_variables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     (tmp_path / "ca.pem").touch()
@@ -160,7 +160,7 @@ def test_build_streams_its_log_and_returns_the_image() -> None:
     assert api.build_arguments["buildargs"]["BASE"] == "debian:trixie-slim"
 
 
-def test_build_does_nothing_where_the_image_is_there() -> None:
+def test_build_does_nothing_if_the_image_exists() -> None:
     api = FakeApi(image.default_image())
     image.build_image(FakeClient(api), progress=lambda _: None)
     assert api.build_arguments == {}
@@ -186,7 +186,7 @@ def test_untrusted_certificate_suggests_the_ca_bundle() -> None:
     )
 
 
-def test_full_disk_is_told_as_such() -> None:
+def test_full_disk_is_reported() -> None:
     log = ({"stream": "write: No space left on device\n"}, {"error": "returned a non-zero code: 1"})
     assert build_error(FakeApi(image.BASE, log=log)) == (
         "The engine's disk is full; the image cannot be built. "
@@ -239,7 +239,7 @@ def built(client: docker.DockerClient) -> image.ImageInfo:
 
 
 def run(client: docker.DockerClient, built: image.ImageInfo, *command: str, **changes: Any) -> str:
-    """What `command` prints in a container as locked as those of a session."""
+    """Run `command` in a container hardened like that of a session, and return its output."""
     options = {
         "user": "1000:1000",
         "read_only": True,
@@ -253,7 +253,7 @@ def run(client: docker.DockerClient, built: image.ImageInfo, *command: str, **ch
 
 
 def run_as_root(client: docker.DockerClient, built: image.ImageInfo, script: str) -> str:
-    """What a shell script prints that sees the image's files, none hidden by a mount."""
+    """Run a shell script that sees all files of the image, none hidden by a mount, and return its output."""
     return run(client, built, "sh", "-c", script, user="0:0", tmpfs={})
 
 
@@ -271,7 +271,7 @@ def test_no_file_gives_privileges(client: docker.DockerClient, built: image.Imag
 
 
 @pytest.mark.docker
-def test_nothing_of_the_build_stays(client: docker.DockerClient, built: image.ImageInfo) -> None:
+def test_no_build_file_stays_in_the_image(client: docker.DockerClient, built: image.ImageInfo) -> None:
     paths = " -o -path ".join(["/build", "/root/.cache", "'/tmp/*'", "'/var/lib/apt/lists/*'", "'/workspace/*'"])
     names = "-name '*.crt' -o -name '*.pem' -o -name pip"
     assert run_as_root(client, built, rf"find / -xdev \( {names} -o -path {paths} \)") == ""
@@ -303,7 +303,7 @@ print(getpass.getuser(), os.getcwd(), sys.flags.dont_write_bytecode, matplotlib.
         "plt.rcdefaults()",
     ],
 )
-def test_chinese_labels_render_without_a_word(client: docker.DockerClient, built: image.ImageInfo, setup: str) -> None:
+def test_cjk_labels_render_without_a_warning(client: docker.DockerClient, built: image.ImageInfo, setup: str) -> None:
     code = f"""
 import logging, matplotlib
 logging.basicConfig(level=logging.INFO)

@@ -1,4 +1,4 @@
-"""Containers that nobody owns are found, and no others."""
+"""Containers without an owner are found, and no others."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def test_a_dead_owner_is_gone() -> None:
     assert gone_owner(label) == int(label.split("/")[-2])
 
 
-def test_an_owner_without_a_user_is_one_too() -> None:
+def test_a_label_without_a_uid_is_valid_too() -> None:
     label = label_of_another()
     assert gone_owner(label.partition("@")[2]) == int(label.split("/")[-2])
     assert gone_owner(own_label().partition("@")[2]) is None
@@ -62,7 +62,7 @@ class Answer:
 
 
 class Api:
-    """An engine that lists one container and tells its time as engines do."""
+    """An engine that lists one container and sends its time as engines do."""
 
     base_url, api_version = "http://engine", "1.41"
 
@@ -100,33 +100,33 @@ LIMITS = {"30.0": 30, "0.5": 0.5, "1e3": 1000, "": 600, "soon": 600, "nan": 600,
 
 
 @pytest.mark.parametrize("label", LIMITS)
-def test_what_has_not_started_within_its_limit_is_nobodys_by_the_engines_clock(label: str) -> None:
+def test_a_container_not_started_within_its_limit_is_an_orphan_by_the_engines_clock(label: str) -> None:
     living = {OWNER: own_label(), START_LIMIT: label}
     assert not is_orphan(LIMITS[label], **living)
     assert is_orphan(LIMITS[label] + 5, **living)
 
 
-def test_a_container_without_a_limit_has_a_long_one() -> None:
+def test_a_container_without_a_start_limit_gets_a_long_one() -> None:
     assert not is_orphan(UNKNOWN_START_LIMIT_S)
     assert is_orphan(UNKNOWN_START_LIMIT_S + 5)
 
 
 @pytest.mark.parametrize("state", ["running", "paused", "exited", "restarting", "removing"])
-def test_what_has_started_is_its_owners_for_as_long_as_that_may_live(state: str) -> None:
+def test_a_started_container_is_no_orphan_while_its_owner_may_live(state: str) -> None:
     assert not is_orphan(1e6, state=state, **{OWNER: "elsewhere/1/1", START_LIMIT: "1"})
     assert is_orphan(0, state=state, **{OWNER: label_of_another()})
 
 
-def test_what_a_dead_owner_has_created_is_nobodys_at_once() -> None:
+def test_a_created_container_of_a_dead_owner_is_an_orphan_at_once() -> None:
     assert is_orphan(0, **{OWNER: label_of_another(), START_LIMIT: "60"})
 
 
 @pytest.mark.parametrize("date", [None, "", "yesterday"])
-def test_an_engine_that_tells_no_time_loses_nothing_young(date: str | None) -> None:
+def test_without_the_engines_time_no_container_is_overdue(date: str | None) -> None:
     assert not is_orphan(1e6, date=date, **{START_LIMIT: "1"})
 
 
-def test_an_engine_that_refuses_is_told() -> None:
+def test_a_refusal_of_the_engine_is_raised() -> None:
     class Refusing(Api):
         def _result(self, answer: Answer, _: bool) -> list[dict[str, Any]]:
             raise docker.errors.APIError("500 Server Error", explanation="scripted")

@@ -1,4 +1,4 @@
-"""A policy on a real engine: what it asks for is what the sandbox gets, or it is refused in one line."""
+"""A policy on a real engine: the sandbox gets exactly what it asks for, or it is refused in one line."""
 
 import json
 from collections.abc import Iterator
@@ -8,8 +8,7 @@ from uuid import uuid4
 import pytest
 
 from sandbox import EngineError, Policy, Session, StartError
-from sandbox.checks import LOOK as LOOK_INSIDE
-from sandbox.checks import judge
+from sandbox.checks import READ_LIMITS, judge
 from sandbox.docker import DockerLauncher, connect
 
 pytestmark = pytest.mark.docker
@@ -28,7 +27,7 @@ print(json.dumps({
 
 @pytest.fixture
 def network() -> Iterator[str]:
-    """A network of its own, which leads nowhere."""
+    """A new network without a route to the outside."""
     name = f"cellblock-test-{uuid4().hex[:8]}"
     with closing(connect()) as client:
         found = client.networks.create(name, internal=True)
@@ -36,7 +35,7 @@ def network() -> Iterator[str]:
         found.remove()
 
 
-async def test_a_sandbox_is_what_its_policy_says(launcher: DockerLauncher) -> None:
+async def test_a_sandbox_has_the_limits_of_its_policy(launcher: DockerLauncher) -> None:
     policy = Policy(
         user="1234:5678",
         workspace_bytes=8 << 20,
@@ -62,7 +61,7 @@ async def test_too_many_files_are_an_error_of_the_cell_alone(launcher: DockerLau
         assert (await session.execute("1 + 1")).text == "2\n"
 
 
-async def test_the_least_that_a_policy_can_give_is_enough_to_start(launcher: DockerLauncher) -> None:
+async def test_the_smallest_policy_is_enough_to_start(launcher: DockerLauncher) -> None:
     least = Policy(
         memory_bytes=128 << 20, pids=16, open_files=64, workspace_bytes=1 << 20, tmp_bytes=1 << 20, max_files=64
     )
@@ -70,19 +69,19 @@ async def test_the_least_that_a_policy_can_give_is_enough_to_start(launcher: Doc
         assert (await session.execute("1 + 1")).text == "2\n"
 
 
-async def test_the_runtime_that_was_asked_for_is_used_and_recorded(launcher: DockerLauncher) -> None:
+async def test_the_requested_runtime_is_used_and_recorded(launcher: DockerLauncher) -> None:
     async with Session(launcher, Policy(runtime="io.containerd.runc.v2")) as session:
         assert session.info.runtime == "io.containerd.runc.v2"
         assert (await session.execute("1 + 1")).text == "2\n"
 
 
-async def test_a_network_is_joined_where_the_policy_names_one(launcher: DockerLauncher, network: str) -> None:
+async def test_a_network_is_joined_if_the_policy_names_one(launcher: DockerLauncher, network: str) -> None:
     async with Session(launcher, Policy(network=network)) as session:
         assert json.loads((await session.execute(LOOK)).text)["interfaces"] == ["eth0", "lo"]
 
 
 async def refusal(launcher: DockerLauncher, policy: Policy) -> str:
-    """What is said of a policy that the engine cannot keep."""
+    """The error for a policy that the engine cannot enforce."""
     with pytest.raises(EngineError) as caught:
         await launcher.launch(policy)
     return str(caught.value)
@@ -113,12 +112,12 @@ async def test_an_environment_that_breaks_python_breaks_only_the_sandbox(launche
         await Session(launcher, Policy(environment={"PYTHONHOME": "/nowhere"}, start_timeout_s=20)).start()
 
 
-async def test_the_look_from_inside_finds_a_lock_that_is_too_wide(launcher: DockerLauncher, network: str) -> None:
+async def test_the_check_from_inside_finds_limits_that_are_too_wide(launcher: DockerLauncher, network: str) -> None:
     wide = Policy(memory_bytes=512 << 20, pids=128, network=network, user="1:1")
     async with Session(launcher, wide) as session:
-        execution = await session.execute(LOOK_INSIDE)
+        execution = await session.execute(READ_LIMITS)
     assert judge(execution, wide, "at once").level == "ok"
     assert judge(execution, Policy(memory_bytes=256 << 20, pids=64), "at once").detail == (
         f"inside, memory is limited to {512 << 20} and not to {256 << 20}; processes are limited to 128 and not to 64; "
-        "routes lead to eth0; the user is 1:1 and not one of its own"
+        "routes lead to eth0; the user is 1:1 and not one for sandboxes"
     )

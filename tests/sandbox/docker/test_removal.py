@@ -1,4 +1,4 @@
-"""What the engine could not remove is removed later, and nobody waits for it without end."""
+"""Failed removals are tried again later, and nobody waits for a removal without a limit."""
 
 import asyncio
 import threading
@@ -14,7 +14,7 @@ from tests.chaos.harness import own_containers, until
 
 
 class Refusals:
-    """An engine that refuses the next removals, and then does what it is asked for."""
+    """An engine that refuses the next `left` removals, and then works."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.left = 0
@@ -49,7 +49,7 @@ async def held() -> AsyncIterator[tuple[DockerLauncher, Session]]:
 
 
 @pytest.mark.docker
-async def test_the_next_launch_removes_what_could_not_be_removed(
+async def test_the_next_launch_retries_failed_removals(
     held: tuple[DockerLauncher, Session], refusals: Refusals
 ) -> None:
     launcher, session = held
@@ -62,7 +62,7 @@ async def test_the_next_launch_removes_what_could_not_be_removed(
 
 
 @pytest.mark.docker
-async def test_closing_the_launcher_removes_what_could_not_be_removed(
+async def test_closing_the_launcher_retries_failed_removals(
     held: tuple[DockerLauncher, Session], refusals: Refusals
 ) -> None:
     launcher, session = held
@@ -74,7 +74,7 @@ async def test_closing_the_launcher_removes_what_could_not_be_removed(
 
 
 @pytest.mark.docker
-async def test_what_cannot_be_removed_at_the_end_either_is_no_error(
+async def test_a_removal_that_fails_at_the_end_too_is_no_error(
     held: tuple[DockerLauncher, Session], refusals: Refusals
 ) -> None:
     launcher, session = held
@@ -91,23 +91,23 @@ async def test_nobody_waits_longer_than_the_limit(monkeypatch: pytest.MonkeyPatc
     removals, released = removal.Removals(), threading.Event()
     stuck = removals.begin(lambda: assert_set(released))
     async with asyncio.timeout(1):
-        await removal.settled(stuck)
-        await removals.settle()
+        await removal.wait_for_removals(stuck)
+        await removals.wait()
     assert not stuck.done()
     released.set()
-    await removal.settled(stuck)
+    await removal.wait_for_removals(stuck)
     assert stuck.done()
 
 
 async def test_a_wait_that_is_cancelled_does_not_stop_the_removal() -> None:
     removals, released = removal.Removals(), threading.Event()
     stuck = removals.begin(lambda: assert_set(released))
-    waiting = asyncio.create_task(removals.settle())
+    waiting = asyncio.create_task(removals.wait())
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     released.set()
-    await removals.settle()
+    await removals.wait()
     assert stuck.result() is None
 
 
@@ -118,11 +118,11 @@ async def test_a_removal_that_ends_after_its_loop_is_no_error() -> None:
 
     def wait_in_a_short_loop() -> None:
         with pytest.raises(TimeoutError):
-            asyncio.run(asyncio.wait_for(removals.settle(), 0.01))
+            asyncio.run(asyncio.wait_for(removals.wait(), 0.01))
 
     await asyncio.to_thread(wait_in_a_short_loop)
     released.set()
-    await removals.settle()
+    await removals.wait()
     assert stuck.exception() is None
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.docker.lock import host_config
+from sandbox.docker.hardening import host_config
 from sandbox.docker.seccomp import INTERNET_DOMAINS, IOCTLS, NAMESPACE_FLAGS, profile, security_options
 from sandbox.errors import EngineError
 from sandbox.policy import Policy
@@ -34,7 +34,7 @@ def rules_for(rules: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
 
 
 def allows(rules: list[dict[str, Any]], name: str, *arguments: int) -> bool:
-    """Whether a filter made from the rules lets the call pass."""
+    """True if a filter made from the rules allows the call."""
     return any(
         rule["action"] == "SCMP_ACT_ALLOW"
         and all(arguments[each["index"]] & each["value"] == each["valueTwo"] for each in rule["args"])
@@ -42,13 +42,13 @@ def allows(rules: list[dict[str, Any]], name: str, *arguments: int) -> bool:
     )
 
 
-def test_what_is_not_named_is_refused() -> None:
+def test_calls_outside_the_allowlist_are_refused() -> None:
     found = json.loads(profile())
     assert (found["defaultAction"], found["defaultErrnoRet"]) == ("SCMP_ACT_ERRNO", 1)
 
 
 def test_only_the_native_entry_is_open() -> None:
-    """The second ABI of an architecture would have other numbers for the same calls."""
+    """The second ABI of an architecture has other numbers for the same calls."""
     assert all(not entry["subArchitectures"] for entry in json.loads(profile())["archMap"])
     assert [entry["architecture"] for entry in json.loads(profile())["archMap"]] == [
         "SCMP_ARCH_X86_64",
@@ -62,14 +62,14 @@ def test_a_dangerous_call_is_in_no_rule(rules: list[dict[str, Any]], name: str) 
 
 
 def test_a_call_has_either_no_condition_or_only_conditions(rules: list[dict[str, Any]]) -> None:
-    """libseccomp drops the conditions of a call that another rule allows without any."""
+    """libseccomp drops the conditions of a call if another rule allows it unconditionally."""
     names = [name for rule in rules for name in rule["names"]]
     for name in {name for name in names if names.count(name) > 1}:
         assert all(rule["args"] for rule in rules_for(rules, name)), name
 
 
 def test_no_rule_has_two_conditions_on_one_argument(rules: list[dict[str, Any]]) -> None:
-    """A runtime takes those for alternatives."""
+    """A runtime treats them as alternatives."""
     for rule in rules:
         indexes = [each["index"] for each in rule["args"]]
         assert len(indexes) == len(set(indexes))
@@ -82,7 +82,7 @@ def test_no_child_gets_a_namespace(rules: list[dict[str, Any]], bit: int) -> Non
 
 
 @pytest.mark.parametrize("domain", range(48))
-def test_sockets_are_of_this_machine_or_of_the_internet(rules: list[dict[str, Any]], domain: int) -> None:
+def test_sockets_are_unix_or_internet_sockets(rules: list[dict[str, Any]], domain: int) -> None:
     assert allows(rules, "socket", domain, 1, 0) == (domain in (1, *INTERNET_DOMAINS))
     assert allows(rules, "socketpair", domain, 1, 0) == (domain == 1)
 
@@ -101,7 +101,7 @@ def test_an_ioctl_that_types_loads_or_configures_is_refused(rules: list[dict[str
     assert not allows(rules, "ioctl", 0, 1 << 32 | request_number, 0)
 
 
-def test_an_ioctl_passes_whatever_is_in_the_half_that_the_kernel_cuts_off(rules: list[dict[str, Any]]) -> None:
+def test_an_ioctl_is_matched_without_its_upper_half(rules: list[dict[str, Any]]) -> None:
     for number in IOCTLS:
         assert allows(rules, "ioctl", 0, number, 0)
         assert allows(rules, "ioctl", 0, 0xFFFF_FFFF << 32 | number, 0)
@@ -115,7 +115,7 @@ def test_no_device_can_be_made(rules: list[dict[str, Any]], kind: int, allowed: 
     assert allows(rules, "mknodat", 0, 0, kind | 0o600, 0) == allowed
 
 
-def test_limits_are_changed_of_oneself_only(rules: list[dict[str, Any]]) -> None:
+def test_a_process_changes_only_its_own_limits(rules: list[dict[str, Any]]) -> None:
     assert allows(rules, "prlimit64", 0)
     assert not allows(rules, "prlimit64", 1)
 
@@ -133,8 +133,8 @@ def test_podman_keeps_its_own_profile() -> None:
 @pytest.mark.parametrize("options", [None, [], ["name=apparmor"]])
 def test_an_engine_without_seccomp_is_refused(options: list[str] | None) -> None:
     said = (
-        "The engine 'vm' cannot limit system calls: it was built, or its kernel is, without seccomp. "
-        "Try: docker info --format '{{.SecurityOptions}}', and an engine where that names seccomp"
+        "The engine 'vm' cannot limit system calls: it or its kernel was built without seccomp. "
+        "Try: docker info --format '{{.SecurityOptions}}', and use an engine where it lists seccomp"
     )
     with pytest.raises(EngineError, match=f"^{re.escape(said)}$"):
         security_options(DOCKER | {"SecurityOptions": options})

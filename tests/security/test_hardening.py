@@ -1,4 +1,4 @@
-"""The lock on every container: what the engine is asked for. What a cell finds when it tries is in the files beside."""
+"""The hardening of every container, as the engine reports it. The other files test it from inside a cell."""
 
 import asyncio
 from contextlib import closing
@@ -8,7 +8,7 @@ import pytest
 
 from sandbox import Session
 from sandbox.docker import connect
-from sandbox.docker.lock import MASKED_PATHS, PENDING_SIGNALS
+from sandbox.docker.hardening import MASKED_PATHS, PENDING_SIGNALS
 from sandbox.docker.seccomp import profile
 from sandbox.policy import MAPPED_IDS, OWN_IDS
 from tests.security.attempts import POLICY
@@ -25,7 +25,7 @@ async def inspect(session: Session) -> dict[str, Any]:
     return await asyncio.to_thread(ask)
 
 
-async def test_the_engine_is_asked_for_every_lock(cell: Session) -> None:
+async def test_the_engine_is_asked_for_every_restriction(cell: Session) -> None:
     host = (await inspect(cell))["HostConfig"]
     assert host["NetworkMode"] == "none"
     assert host["CapDrop"] == ["ALL"]

@@ -1,4 +1,4 @@
-"""The lock: what an engine is asked to enforce on the container of a sandbox."""
+"""The hardening: the restrictions that the engine enforces on the container of a sandbox."""
 
 from typing import Any
 
@@ -18,15 +18,15 @@ MASKED_PATHS = [
     *("/sys/fs/bpf", "/sys/kernel/debug", "/sys/kernel/security", "/sys/kernel/slab", "/sys/kernel/tracing"),
     *("/sys/module", "/sys/power"),
 ]
-"""What tells about the host's hardware, kernel and load; this replaces the engine's own, shorter list."""
+"""Files that show the host's hardware, kernel and load. This list replaces the engine's own, which is shorter."""
 
 
 TCP_BUFFER_BYTES = 64 << 10
-"""Of a TCP socket, each way. Version 1 of control groups does not count it as memory, and the machine has one pool."""
+"""Per TCP socket and direction. Version 1 of control groups does not count it as memory; all share one pool."""
 
 
 def host_config(policy: Policy, user: str, cpus: float, system_calls: tuple[str, ...]) -> dict[str, Any]:
-    """The arguments of docker-py's `create_host_config` for a policy (HostConfig of the engine's API)."""
+    """Return the arguments of docker-py's `create_host_config` for a policy (HostConfig of the engine's API)."""
     uid, gid = user.split(":")
     tmpfs = f"rw,nosuid,nodev,noexec,uid={uid},gid={gid},mode=0700,nr_inodes={policy.max_files}"
     return {
