@@ -148,7 +148,7 @@ def show_state(recorded: Recorded, console: Console) -> None:
     """Print what is wrong with a run: that it has no end, or a torn one."""
     goes_on = recorded.is_being_written
     if recorded.finished is None:
-        why = "The run still goes on." if goes_on else "The run has no end: its process is gone."
+        why = "The run is still running." if goes_on else "The run has no end: its process is gone."
         console.print(Text(why, style="yellow"))
     if recorded.torn and not goes_on:
         console.print(Text(f"The last line is torn: {len(recorded.torn)} bytes were left out.", style="yellow"))

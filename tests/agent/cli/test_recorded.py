@@ -40,5 +40,5 @@ def test_a_damaged_run_exits_with_1_and_is_json_when_asked(run: Path) -> None:
 def test_a_name_can_neither_act_on_the_terminal_nor_add_a_line(run: Path) -> None:
     (run / "files" / "\x1b[2J\nrun: whole").write_text("")
     assert verify(str(run)).stdout == (
-        f"{run}: damaged: 6 events, 2 blobs, 1 artifacts\nfiles/ run: whole: No event speaks of it.\n"
+        f"{run}: damaged: 6 events, 2 blobs, 1 artifacts\nfiles/ run: whole: No event mentions it.\n"
     )

@@ -145,7 +145,7 @@ def state(run: Path) -> str:
 def test_a_run_without_end_is_told_from_one_that_goes_on(tmp_path: Path) -> None:
     with Transcript(tmp_path) as transcript:
         transcript.append(EVENTS[0])
-        assert state(tmp_path) == "The run still goes on.\n"
+        assert state(tmp_path) == "The run is still running.\n"
     with (tmp_path / FILE_NAME).open("ab") as file:
         file.write(b"{torn")
     assert (
