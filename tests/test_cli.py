@@ -175,7 +175,7 @@ def test_the_doctor_names_the_runtimes_that_there_are(tmp_path: Path) -> None:
     done = cellblock("doctor", "--runtime", "runsc-9", environ={"CELLBLOCK_HOME": str(tmp_path)})
     assert done.returncode == 3
     assert "FAIL  runtime: The engine has no runtime 'runsc-9'; it has " in done.stdout
-    assert done.stdout.splitlines()[-1] == "FAIL  sandbox: none was started, because of what fails above"
+    assert done.stdout.splitlines()[-1] == "FAIL  sandbox: not started, because of the failures above"
 
 
 @pytest.mark.parametrize("command", ["run", "doctor"])

@@ -91,7 +91,7 @@ def test_only_the_tasks_that_are_asked_for_are_run(tmp_path: Path) -> None:
         done = cellblock(*command(path, endpoint, "--filter", "*1"))
         none = cellblock(*command(path, endpoint, "--filter", "x*"))
     assert (done.returncode, in_results(path)) == (0, {"t1": "answered"})
-    assert (none.returncode, none.stderr) == (2, "cellblock: No task has an id like 'x*'; the first is 't0'.\n")
+    assert (none.returncode, none.stderr) == (2, "cellblock: No id of a task matches 'x*'; the first id is 't0'.\n")
 
 
 @pytest.mark.docker
@@ -161,7 +161,7 @@ class Running:
         return self.process.returncode, stderr.splitlines()[-1]
 
 
-LAST_LINE = "cellblock: interrupted; the same command goes on from here"
+LAST_LINE = "cellblock: interrupted; repeat the same command to continue"
 
 
 @pytest.mark.docker

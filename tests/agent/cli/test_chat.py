@@ -102,7 +102,7 @@ def test_a_chat_goes_on_after_ctrl_c_with_its_variables_and_takes_files(
     (tmp_path / "n.txt").write_text("7")
     terminal = Terminal(endpoint, tmp_path)
     try:
-        terminal.expect("m; /help says what there is, Ctrl-D leaves.")
+        terminal.expect("m; /help lists the commands, Ctrl-D leaves.")
         terminal.expect("> ")
         terminal.type("What is 6*7?\r")
         terminal.expect("── output")
@@ -111,7 +111,7 @@ def test_a_chat_goes_on_after_ctrl_c_with_its_variables_and_takes_files(
         terminal.type("/help\r")
         terminal.expect("stop the answer or its code; variables and files are kept")
         terminal.type("/nonsense\r")
-        terminal.expect("There is no '/nonsense'. Try: /help")
+        terminal.expect("There is no command '/nonsense'. Try: /help")
         terminal.type("/file nowhere.txt\r")
         terminal.expect("'nowhere.txt' is not a file. Try: ls -l .")
         terminal.type("Wait a minute.\r")

@@ -67,7 +67,7 @@ def test_a_limited_run_goes_on_under_new_limits_and_only_once(tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["answer"] == "It is 42."
     assert read(run).started.limits.max_turns == 1
-    assert "gone on with" in cellblock("show", str(run)).stdout
+    assert "resumed" in cellblock("show", str(run)).stdout
     again = cellblock("resume", str(run), "--base-url", "http://127.0.0.1:9/v1")
     assert (again.returncode, again.stderr) == (
         2, f"cellblock: The run '{run}' is answered; nothing is left to do. Try: cellblock show {run}\n",

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from agent import Prices, UsageError
-from agent.cli.showing import Shower, show_state, turn_of
+from agent.cli.showing import RunPrinter, show_state, turn_of
 from agent.messages import Attempt, ToolCall, Usage
 from agent.record.events import Event, Instructed, RunFinished, SandboxChanged, ToolRan
 from agent.record.reading import read
@@ -61,9 +61,9 @@ EVENTS: list[Event] = [
 
 def shown(events: list[Event], *, in_full: bool = False) -> str:
     out = StringIO()
-    shower = Shower(Console(file=out), EVENTS[0], in_full=in_full)
+    printer = RunPrinter(Console(file=out), EVENTS[0], in_full=in_full)
     for event in events:
-        shower(event)
+        printer(event)
     return out.getvalue()
 
 
@@ -75,7 +75,7 @@ How many?
 m · none · Python 3 ·  UTC
 
 turn 1 · 300 + 20 tokens · 2.0 s · 0.0034 USD
-tried again after APITimeoutError: slow
+retried after APITimeoutError: slow
 Hm.
 Let me see.
 ── run_python
@@ -101,7 +101,7 @@ def test_one_turn_is_shown_with_what_lies_behind_it() -> None:
         shown(turn_of(EVENTS, 1), in_full=True)
         == """
 turn 1 · 300 + 20 tokens · 2.0 s · 0.0034 USD
-tried again after APITimeoutError: slow
+retried after APITimeoutError: slow
 request  · tools: run_python
 finish reason: stop · its call was written as: python fence
 Hm.

@@ -28,7 +28,7 @@ def command_line(arguments):
         time.sleep(60)
     except KeyboardInterrupt as error:
         from agent.errors import InterruptedRunError
-        return main._told("interrupted", InterruptedRunError.exit_code)
+        return main._print_error("interrupted", InterruptedRunError.exit_code)
 main.command_line = command_line
 __main__.main()
 """

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from agent.cli.console import CleanConsole
 from agent.cli.replaying import _first_line
-from agent.cli.showing import Shower
+from agent.cli.showing import RunPrinter
 from agent.cli.view import RunView
 from agent.progress import CodeStarted, Progress, TextDelta, ToolStarted
 from agent.record.events import Event, ToolRan
@@ -49,7 +49,7 @@ def live(item: Progress, console: Console) -> None:
 
 def recorded(code: str, console: Console) -> None:
     ran = ToolRan(call_id="a", arguments="{}", code=code, execution=printed(""), observation="")
-    Shower(console)(ran)
+    RunPrinter(console)(ran)
 
 
 def screen(*, is_terminal: bool) -> CleanConsole:
@@ -96,7 +96,7 @@ def test_arguments_are_shown_as_they_were_given() -> None:
     live(ToolStarted("look\x1b[2Jup", ARGUMENTS), console)
     assert text_of(console) == '── lookup {"a": "b<U+000D>\nc<U+001B>]0;<U+009B>2J<U+202E>\t"}\n'
     console = screen(is_terminal=True)
-    Shower(console)(ToolRan(call_id="a", tool="f", arguments=ARGUMENTS, code=None, execution=None, observation="x"))
+    RunPrinter(console)(ToolRan(call_id="a", tool="f", arguments=ARGUMENTS, code=None, execution=None, observation="x"))
     assert as_it_ran(text_of(console)) == f"── f {ARGUMENTS}\nx\n"
 
 
@@ -126,7 +126,7 @@ def test_no_text_of_a_record_drives_the_terminal(is_clean: bool) -> None:
         ToolRan(call_id="a", tool=bad, arguments=bad, code=None, execution=None, observation=bad),
     ]
     out = StringIO()
-    shower = Shower(CleanConsole(file=out) if is_clean else Console(file=out))
+    printer = RunPrinter(CleanConsole(file=out) if is_clean else Console(file=out))
     for event in events:
-        shower(event)
+        printer(event)
     assert all(char.isprintable() or char == "\n" for char in out.getvalue())

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli.limit_options import _flag as flag_of_limit
-from agent.cli.options import policy_options
+from agent.cli.options import flag_of, policy_options
 from agent.errors import UsageError
 from agent.limits import Limits
 from agent.record.transcript import Transcript, read
@@ -150,4 +149,4 @@ def test_limits_are_the_smaller_ones_except_those_that_you_set() -> None:
 def test_notes_name_the_options_of_the_command_line() -> None:
     for name in Limits.model_fields:
         _, notes = narrowed_limits(Limits.model_validate({name: 10**9}), Limits())
-        assert all(flag_of_limit(name) in note for note in notes if f" {name} " in note)
+        assert all(flag_of(name) in note for note in notes if f" {name} " in note)
