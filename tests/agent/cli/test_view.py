@@ -1,4 +1,4 @@
-"""What a person reads of a call is what ran: live, and of a record."""
+"""The shown code is the code that ran, both live and from a record."""
 
 import re
 from io import StringIO
@@ -57,7 +57,7 @@ def screen(*, is_terminal: bool) -> CleanConsole:
 
 
 def text_of(console: CleanConsole) -> str:
-    """What is on the screen, without the colours."""
+    """The text on the screen, without colours."""
     assert isinstance(console.file, StringIO)
     return re.sub(r"\x1b\[[0-9;]*m", "", console.file.getvalue())
 
@@ -79,19 +79,19 @@ def test_no_line_that_runs_is_hidden(case: str, is_terminal: bool) -> None:
 
 
 @given(HOSTILE)
-def test_what_is_shown_of_a_cell_is_what_ran(code: str) -> None:
+def test_the_shown_code_of_a_cell_is_the_code_that_ran(code: str) -> None:
     console = screen(is_terminal=True)
     live(CodeStarted(code), console)
     assert as_it_ran(code_in(console)) in (code, code + "\n")
 
 
-def test_code_that_python_runs_as_a_line_is_shown_as_one() -> None:
+def test_a_line_that_python_runs_is_shown_as_a_line() -> None:
     console = screen(is_terminal=False)
     live(CodeStarted("# harmless\rimport os"), console)
     assert code_in(console) == "# harmless<U+000D>\nimport os\n"
 
 
-def test_arguments_are_shown_as_they_were_given() -> None:
+def test_arguments_are_shown_unchanged() -> None:
     console = screen(is_terminal=True)
     live(ToolStarted("look\x1b[2Jup", ARGUMENTS), console)
     assert text_of(console) == '── lookup {"a": "b<U+000D>\nc<U+001B>]0;<U+009B>2J<U+202E>\t"}\n'
@@ -106,13 +106,13 @@ def test_a_call_is_shown_as_the_model_wrote_it() -> None:
     assert text_of(console) == "```python\n# <U+000D>\nimport os\n```\n"
 
 
-def test_what_the_model_is_writing_hides_nothing_behind_a_carriage_return() -> None:
+def test_live_text_hides_nothing_after_a_carriage_return() -> None:
     console = screen(is_terminal=True)
     live(TextDelta("# harmless\rimport os\x1b]0;"), console)
     assert "# harmless<U+000D>import os<U+001B>]0;" in text_of(console)
 
 
-def test_a_replayed_cell_is_named_by_all_of_its_first_line() -> None:
+def test_a_replayed_cell_is_shown_by_its_whole_first_line() -> None:
     assert _first_line("# a\rimport os") == "# a<U+000D> …"
     assert _first_line("\n\x1b]0;\x07import os") == "<U+001B>]0;<U+0007>import os"
 
