@@ -190,7 +190,7 @@ OPENS_OTHER_FILES = {
         "_parts": "an archive",
     },
     "agent/batch/tasks.py": {"fingerprint": "files of the user's"},
-    "agent/cli/app.py": {"result": "/dev/null"},
+    "agent/cli/app.py": {"print_result": "/dev/null"},
     "agent/cli/batch.py": {"batch": "/dev/null"},
     "agent/cli/chat.py": {"name": "files of the user's", "with_files": "files of the user's"},
     "agent/cli/exporting.py": {"_forget_stdout": "/dev/null", "_write": "the file that the user names"},

@@ -1,4 +1,4 @@
-"""The command line: one clear line for every bad input, the right exit code, stdout for the result alone."""
+"""The command line: one clear line for every bad input, the right exit code, and only the result on stdout."""
 
 import json
 import os
@@ -73,13 +73,13 @@ BAD: dict[str, tuple[list[str], dict[str, str], int, str]] = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_line_with_its_hint(case: str) -> None:
+def test_bad_input_is_one_error_line_with_a_hint(case: str) -> None:
     arguments, environ, code, line = BAD[case]
     done = cellblock(*arguments, environ=environ)
     assert (done.returncode, done.stdout, done.stderr) == (code, "", line + "\n")
 
 
-def test_a_task_of_a_megabyte_is_refused_with_the_way_to_pass_it() -> None:
+def test_a_task_of_a_megabyte_is_refused_with_a_hint_to_use_a_file() -> None:
     done = cellblock("run", "-", stdin="a" * 1_000_000)
     assert done.returncode == 2
     assert done.stderr.startswith("cellblock: The task is 1000000 characters long, over the limit of 200000:")
@@ -96,7 +96,7 @@ def test_a_task_of_a_megabyte_is_refused_with_the_way_to_pass_it() -> None:
         (["run", "x", "--top-p", "many"], "Invalid value for '--top-p': "),
     ],
 )
-def test_usage_errors_are_one_line_that_points_to_help(arguments: list[str], line: str) -> None:
+def test_usage_errors_are_one_line_that_names_the_help_command(arguments: list[str], line: str) -> None:
     done = cellblock(*arguments)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
     assert done.stderr.startswith(f"cellblock: {line}")
@@ -104,20 +104,20 @@ def test_usage_errors_are_one_line_that_points_to_help(arguments: list[str], lin
 
 
 @pytest.mark.parametrize("arguments", [[], ["image"]])
-def test_a_command_that_is_given_nothing_shows_its_help(arguments: list[str]) -> None:
+def test_a_command_without_arguments_shows_its_help(arguments: list[str]) -> None:
     done = cellblock(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("Usage: ")
 
 
 def closed(redirection: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command that the shell starts without one of its streams."""
+    """Run a command that the shell starts with a redirected or closed stream."""
     line = f'exec "$@" {redirection}'
     command = ["sh", "-c", line, "sh", sys.executable, "-m", "agent", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_a_stream_that_is_closed_is_an_empty_one(tmp_path: Path) -> None:
+def test_a_closed_stream_is_treated_as_empty(tmp_path: Path) -> None:
     assert closed("<&-", "run", "-").stderr.startswith("cellblock: The task is empty.")
     assert closed("<&-", "batch", "-", "-o", str(tmp_path)).stderr.startswith("cellblock: stdin holds no task.")
     assert closed(">&-", "model", "ls").returncode == 0
@@ -125,21 +125,21 @@ def test_a_stream_that_is_closed_is_an_empty_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.docker
-def test_what_the_terminal_cannot_show_is_escaped(tmp_path: Path) -> None:
+def test_characters_that_stdout_cannot_encode_are_escaped(tmp_path: Path) -> None:
     with ScriptedEndpoint([says("\u5317\u4eac")]) as endpoint:
         there = ["--model", "m", "--base-url", endpoint.base_url, "-o", str(tmp_path / "run")]
         done = cellblock("run", "x", *there, environ={"PYTHONIOENCODING": "latin-1"})
     assert (done.returncode, done.stdout) == (0, "\\u5317\\u4eac\n")
 
 
-def test_a_result_that_cannot_be_written_is_one_line() -> None:
+def test_a_result_that_cannot_be_written_is_one_error_line() -> None:
     done = closed("> /dev/full", "model", "ls")
     assert done.returncode == 3
     assert done.stderr == "cellblock: Cannot write the result to stdout: No space left on device. Try: df -h\n"
 
 
 @pytest.mark.docker
-def test_a_file_in_the_place_of_a_run_directory_is_called_one(tmp_path: Path) -> None:
+def test_a_file_instead_of_a_run_directory_is_reported(tmp_path: Path) -> None:
     place = tmp_path / "file"
     place.touch()
     done = cellblock("run", "x", "-o", str(place), "--model", "m", "--base-url", "http://127.0.0.1:9/v1")
@@ -147,7 +147,7 @@ def test_a_file_in_the_place_of_a_run_directory_is_called_one(tmp_path: Path) ->
     assert done.stderr == f"cellblock: Cannot write the run directory '{place}': File exists. Try: ls -ld {place}\n"
 
 
-def test_the_doctor_says_what_fixes_each_failing_line(tmp_path: Path) -> None:
+def test_the_doctor_gives_a_fix_for_each_failing_line(tmp_path: Path) -> None:
     done = cellblock("doctor", environ=NO_ENGINE | {"CELLBLOCK_HOME": str(tmp_path)})
     assert done.returncode == 3
     lines = done.stdout.splitlines()
@@ -171,15 +171,15 @@ def test_the_doctor_starts_a_sandbox_under_the_options_of_a_run(tmp_path: Path) 
 
 
 @pytest.mark.docker
-def test_the_doctor_names_the_runtimes_that_there_are(tmp_path: Path) -> None:
+def test_the_doctor_lists_the_available_runtimes(tmp_path: Path) -> None:
     done = cellblock("doctor", "--runtime", "runsc-9", environ={"CELLBLOCK_HOME": str(tmp_path)})
     assert done.returncode == 3
     assert "FAIL  runtime: The engine has no runtime 'runsc-9'; it has " in done.stdout
-    assert done.stdout.splitlines()[-1] == "FAIL  sandbox: none was started, because of what fails above"
+    assert done.stdout.splitlines()[-1] == "FAIL  sandbox: not started, because of the failures above"
 
 
 @pytest.mark.parametrize("command", ["run", "doctor"])
-def test_help_shows_the_options_of_the_sandbox_under_a_title_of_their_own(command: str) -> None:
+def test_help_lists_the_options_of_the_sandbox_under_their_own_title(command: str) -> None:
     shown = cellblock(command, "--help").stdout
     options, sandbox = shown.split("\nSandbox:\n")
     options, model = options.split("\nModel:\n")
@@ -206,7 +206,9 @@ def asked(tmp_path: Path) -> tuple[subprocess.CompletedProcess[str], Path]:
 
 
 @pytest.mark.docker
-def test_stdout_is_the_answer_and_stderr_the_story(asked: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+def test_the_answer_goes_to_stdout_and_all_else_to_stderr(
+    asked: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
     done, run = asked
     assert (done.returncode, done.stdout) == (0, "It is 42.\n")
     assert "── run_python" in done.stderr
@@ -216,7 +218,7 @@ def test_stdout_is_the_answer_and_stderr_the_story(asked: tuple[subprocess.Compl
 
 
 @pytest.mark.docker
-def test_the_run_directory_tells_the_whole_run(asked: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+def test_the_run_directory_records_the_whole_run(asked: tuple[subprocess.CompletedProcess[str], Path]) -> None:
     _, run = asked
     recorded = transcript.read(run)
     kinds = [event.type for event in recorded.events]
@@ -233,7 +235,7 @@ def test_the_run_directory_tells_the_whole_run(asked: tuple[subprocess.Completed
 
 
 @pytest.mark.docker
-def test_show_tells_the_run_again(asked: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+def test_show_prints_the_whole_run(asked: tuple[subprocess.CompletedProcess[str], Path]) -> None:
     _, run = asked
     done = cellblock("show", str(run))
     assert done.returncode == 0
@@ -246,7 +248,7 @@ def test_show_tells_the_run_again(asked: tuple[subprocess.CompletedProcess[str],
 
 
 @pytest.mark.docker
-def test_a_run_that_is_not_answered_exits_with_1_and_prints_json(tmp_path: Path) -> None:
+def test_an_unanswered_run_exits_with_1_and_prints_json(tmp_path: Path) -> None:
     with ScriptedEndpoint([calls("1"), says("Perhaps.")]) as endpoint:
         done = cellblock(
             "run", "x", "--model", "m", "--base-url", endpoint.base_url, "--max-turns", "1", "--json",
@@ -258,7 +260,7 @@ def test_a_run_that_is_not_answered_exits_with_1_and_prints_json(tmp_path: Path)
 
 
 @pytest.mark.docker
-def test_a_run_says_what_it_cost(tmp_path: Path) -> None:
+def test_a_run_prints_its_cost(tmp_path: Path) -> None:
     prices = tmp_path / "prices.toml"
     prices.write_text('currency = "USD"\n[models.m]\ninput = 1\noutput = 5\n')
     with ScriptedEndpoint([calls("print(42)"), says("42")]) as endpoint:
@@ -275,7 +277,7 @@ def test_a_run_says_what_it_cost(tmp_path: Path) -> None:
 
 
 @pytest.mark.docker
-def test_a_run_directory_that_is_taken_is_refused(asked: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+def test_an_existing_run_directory_is_refused(asked: tuple[subprocess.CompletedProcess[str], Path]) -> None:
     _, run = asked
     done = cellblock("run", "x", "--model", "m", "--base-url", "http://127.0.0.1:9/v1", "-o", str(run))
     assert done.returncode == 3
@@ -283,7 +285,7 @@ def test_a_run_directory_that_is_taken_is_refused(asked: tuple[subprocess.Comple
 
 
 @pytest.mark.docker
-def test_a_run_that_takes_too_long_ends_at_its_limit_and_says_so(tmp_path: Path) -> None:
+def test_a_run_that_takes_too_long_ends_at_its_limit(tmp_path: Path) -> None:
     with ScriptedEndpoint([calls("import time\ntime.sleep(60)")]) as endpoint:
         done = cellblock(
             "run", "x", "--model", "m", "--base-url", endpoint.base_url, "--max-seconds", "1", "--json",
@@ -309,7 +311,7 @@ def test_help_has_a_short_name(command: list[str], capsys: pytest.CaptureFixture
 
 
 def completed(words: str) -> list[str]:
-    """What bash is offered for the last of these words."""
+    """The completions of the last word in bash."""
     asked = {"_CELLBLOCK_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
     return cellblock(environ=asked).stdout.split()
 
@@ -320,7 +322,7 @@ def test_the_shell_completes_commands_and_options() -> None:
     assert completed("cellblock run --mem") == ["--memory"]
 
 
-def test_completion_is_shown_and_installed_for_the_shell_that_asks(tmp_path: Path) -> None:
+def test_completion_is_shown_and_installed_for_the_current_shell(tmp_path: Path) -> None:
     script = """
         cellblock() { "$PYTHON" -m agent "$@"; }
         cellblock --show-completion

@@ -1,1 +1,1 @@
-"""The command line: stdout is the result, stderr is the story."""
+"""The command line: results go to stdout, everything else to stderr."""

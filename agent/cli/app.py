@@ -1,4 +1,4 @@
-"""The application that the commands register with, and what they share: where they write, and which agent they ask."""
+"""The application that the commands register with, and their shared functions for output and for the agent."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ from sandbox import Policy
 
 
 class _Commands(TyperGroup):
-    """Typer itself would answer Ctrl-C with exit code 1."""
+    """Turns Ctrl-C into our own error, because Typer would exit with code 1."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -39,7 +39,7 @@ app = typer.Typer(
 
 def _show_version(asked: bool) -> None:
     if asked:
-        result(f"cellblock {version('cellblock')}")
+        print_result(f"cellblock {version('cellblock')}")
         raise typer.Exit
 
 
@@ -52,42 +52,42 @@ def cellblock(
     """A self-hosted, sandboxed code interpreter: a Qwen coder writes Python, a locked container runs it."""
 
 
-def story() -> CleanConsole:
-    """Where the story goes: stderr."""
+def stderr_console() -> CleanConsole:
+    """The console for progress and messages."""
     return CleanConsole(stderr=True)
 
 
-def page() -> CleanConsole:
-    """Where a result with colours goes: stdout."""
+def stdout_console() -> CleanConsole:
+    """The console for a result with colours."""
     return CleanConsole(soft_wrap=True)
 
 
-def tell_note(note: str) -> None:
-    """Print a line that a person should know before the command begins."""
-    story().print(Text(note, style="yellow"), soft_wrap=True)
+def print_note(note: str) -> None:
+    """Print a line that the user should read before the command begins."""
+    stderr_console().print(Text(note, style="yellow"), soft_wrap=True)
 
 
 def ask_to_confirm(question: str) -> bool:
-    """Ask the person at the terminal; anything but yes is no, and so is the end of the input."""
-    story().print(Text(f"{question} [y/N] "), end="", soft_wrap=True)
+    """Ask the user. Any answer except yes means no, and so does the end of the input."""
+    stderr_console().print(Text(f"{question} [y/N] "), end="", soft_wrap=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def result(text: str) -> None:
-    """Write a line of the result to stdout, at once. Raises OutputError, but BrokenPipeError for a reader who left."""
+def print_result(text: str) -> None:
+    """Write a line of the result to stdout and flush it. Raises OutputError, or BrokenPipeError if the reader left."""
     try:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         raise
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is buffered, and is written at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # discards the buffer, which is written at exit
         raise OutputError(f"Cannot write the result to stdout: {error.strerror}.", hint="df -h") from error
 
 
-def result_json(text: str) -> None:
-    """Write a line of JSON to stdout: the same value, with nothing in it that a terminal obeys."""
-    result(harmless_json(text))
+def print_json(text: str) -> None:
+    """Write a line of JSON to stdout: the same value, but without characters that a terminal obeys."""
+    print_result(harmless_json(text))
 
 
 def agent_for(asked: ModelOptions, policy: Policy, limits: Limits | None = None) -> Agent:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agent.agent import Agent
-from agent.cli.app import agent_for, app, ask_to_confirm, result, result_json, story
+from agent.cli.app import agent_for, app, ask_to_confirm, print_json, print_result, stderr_console
 from agent.cli.chat import Chat
 from agent.cli.limit_options import with_limits
 from agent.cli.options import ModelOptions, SectionedCommand, with_model, with_policy
@@ -49,7 +49,7 @@ def run(
     """Answer TASK: the model writes Python, the sandbox runs it, the answer is printed."""
     task = sys.stdin.read() if task == "-" else task
     agent = agent_for(asked, policy, limits)
-    console = story()
+    console = stderr_console()
     with RunView(console) as view:
         answered = agent.run_sync(task, files=file or [], run_directory=output, on_progress=view)
     _tell(answered, console, as_json=as_json)
@@ -79,7 +79,7 @@ def resume(
     """
     recorded = transcript.read(run)
     base_url = base_url or _trusted_url(recorded.started.settings)
-    console = story()
+    console = stderr_console()
     with RunView(console) as view:
         answered = asyncio.run(
             Agent.resume(
@@ -111,7 +111,7 @@ def chat(
 ) -> None:
     """Ask one question after the other over one sandbox; piped, one question a line."""
     agent = agent_for(asked, policy, limits)
-    Chat(agent, story(), result, files=file or [], run_directory=output).run()
+    Chat(agent, stderr_console(), print_result, files=file or [], run_directory=output).run()
 
 
 def _trusted_url(settings: ModelSettings) -> str | None:
@@ -119,7 +119,7 @@ def _trusted_url(settings: ModelSettings) -> str | None:
     if settings.base_url == "local":
         return None
     endpoint = endpoint_of(settings)
-    story().print(Text(f"asking {settings.model} at {endpoint.public_url}", style="dim"))
+    stderr_console().print(Text(f"asking {settings.model} at {endpoint.public_url}", style="dim"))
     try:
         endpoint_of_record(endpoint, None, os.environ)
     except UsageError as error:
@@ -139,7 +139,7 @@ def _tell(answered: RunResult, console: Console, *, as_json: bool) -> None:
     took = f"{usage.input_tokens} + {usage.output_tokens} tokens{_price(answered.cost)}"
     console.print(Text(f"{answered.run_directory}: {words}, {took}", style="dim"), soft_wrap=True)
     if as_json:
-        result_json(
+        print_json(
             json.dumps(
                 {
                     "outcome": answered.outcome,
@@ -154,5 +154,5 @@ def _tell(answered: RunResult, console: Console, *, as_json: bool) -> None:
             )
         )
     else:
-        result(plain(answered.answer or ""))
+        print_result(plain(answered.answer or ""))
     raise typer.Exit(0 if answered.outcome == "answered" else 1)

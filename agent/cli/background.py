@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own: it lives on while a person types, and Ctrl-C stops one piece of its work."""
+"""An event loop in a separate thread. It keeps running while a person types, and Ctrl-C stops only the current work."""
 
 import asyncio
 import threading
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Background:
-    """Use it as a context manager. What it was asked to hold is let go at the end."""
+    """The event loop; use it as a context manager. It leaves the held contexts at the end."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -28,14 +28,14 @@ class Background:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self.run(self._let_go())
+            self.run(self._leave_all())
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Wait for the work. Ctrl-C cancels it, and is raised once the work has ended; a second one at once."""
+        """Run the work and wait for it. Ctrl-C cancels it and is raised when it has ended; a second Ctrl-C, at once."""
         done: Future[T] = Future()
         tasks: list[asyncio.Task[T]] = []
 
@@ -56,7 +56,7 @@ class Background:
             raise
 
     def hold(self, context: AbstractAsyncContextManager[T]) -> T:
-        """Enter the context and hold it to the end."""
+        """Enter the context and leave it at the end."""
         return self.run(self._hold(context))
 
     async def _hold(self, context: AbstractAsyncContextManager[T]) -> T:
@@ -78,7 +78,7 @@ class Background:
             entered.set_result(value)
             await self._leave.wait()
 
-    async def _let_go(self) -> None:
+    async def _leave_all(self) -> None:
         self._leave.set()
         await asyncio.gather(*self._holding, return_exceptions=True)
 

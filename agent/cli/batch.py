@@ -17,8 +17,8 @@ from agent.batch.input import MAX_SOURCE_BYTES, read_tasks
 from agent.batch.running import in_time, worker_for
 from agent.batch.spending import Budget
 from agent.batch.tasks import BatchTask
-from agent.cli.app import agent_for, app, result, story
-from agent.cli.batch_view import ENDS, BatchView, note, table_lines
+from agent.cli.app import agent_for, app, print_result, stderr_console
+from agent.cli.batch_view import ENDS, BatchView, print_notes, table_lines
 from agent.cli.limit_options import with_limits
 from agent.cli.options import ModelOptions, SectionedCommand, flag_errors, with_model, with_policy
 from agent.endpoint.limiter import RateLimit
@@ -29,8 +29,8 @@ from sandbox import Policy
 BATCH_PANEL = "Limits of the whole batch"
 
 
-def _whole(flag: str, told: str) -> object:
-    return typer.Option(flag, metavar="NUMBER", min=1, help=told, rich_help_panel=BATCH_PANEL)
+def _count(flag: str, help_text: str) -> object:
+    return typer.Option(flag, metavar="NUMBER", min=1, help=help_text, rich_help_panel=BATCH_PANEL)
 
 
 @app.command(cls=SectionedCommand)
@@ -39,52 +39,64 @@ def _whole(flag: str, told: str) -> object:
 @with_model
 def batch(
     tasks: Annotated[str, typer.Argument(metavar="TASKS", help="File of tasks: .jsonl, .csv or .txt; - reads stdin.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where results and runs go.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Directory for results and runs.")],
     jobs: Annotated[
         int | None,
-        typer.Option("-j", "--jobs", min=1, metavar="NUMBER", help="Tasks at once; 4 a machine, built-in model 1."),
+        typer.Option(
+            "-j", "--jobs", min=1, metavar="NUMBER", help="Tasks at once; default 4 per machine, built-in model 1."
+        ),
     ] = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run what was not answered again.")] = False,
-    redo: Annotated[bool, typer.Option("--redo", help="Run everything again.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run unanswered tasks again.")] = False,
+    redo: Annotated[bool, typer.Option("--redo", help="Run all tasks again.")] = False,
     only: Annotated[
-        list[str] | None, typer.Option("--filter", metavar="PATTERN", help="Only ids like this, such as 'geo-*'.")
+        list[str] | None,
+        typer.Option("--filter", metavar="PATTERN", help="Run only tasks whose id matches, such as 'geo-*'."),
     ] = None,
     requests_at_once: Annotated[
-        int | None, _whole("--max-requests", "Requests to the model at once; as --jobs.")
+        int | None, _count("--max-requests", "Requests to the model at once; default as --jobs.")
     ] = None,
-    max_starting: Annotated[int | None, _whole("--max-starting", "Sandboxes that start at once; as cores.")] = None,
-    requests_per_minute: Annotated[int | None, _whole("--requests-per-minute", "Of all tasks together.")] = None,
-    tokens_per_minute: Annotated[int | None, _whole("--tokens-per-minute", "Of all tasks together.")] = None,
+    max_starting: Annotated[
+        int | None, _count("--max-starting", "Sandboxes that start at once; default the number of cores.")
+    ] = None,
+    requests_per_minute: Annotated[
+        int | None, _count("--requests-per-minute", "Requests of all tasks in a minute.")
+    ] = None,
+    tokens_per_minute: Annotated[int | None, _count("--tokens-per-minute", "Tokens of all tasks in a minute.")] = None,
     ray: Annotated[
         str | None,
         typer.Option("--ray", metavar="ADDRESS", help="Use all machines of this Ray cluster: HOST:PORT, or auto."),
     ] = None,
-    budget_tokens: Annotated[int | None, _whole("--budget-tokens", "Tokens of all tasks, all starts together.")] = None,
+    budget_tokens: Annotated[int | None, _count("--budget-tokens", "Tokens of all tasks, over all starts.")] = None,
     budget_cost: Annotated[
         float | None,
-        typer.Option("--budget-cost", metavar="NUMBER", help="Cost of the same.", rich_help_panel=BATCH_PANEL),
+        typer.Option(
+            "--budget-cost",
+            metavar="NUMBER",
+            help="Cost of all tasks, over all starts.",
+            rich_help_panel=BATCH_PANEL,
+        ),
     ] = None,
     budget_seconds: Annotated[
         float | None,
-        typer.Option("--budget-seconds", metavar="NUMBER", help="Time of this start.", rich_help_panel=BATCH_PANEL),
+        typer.Option("--budget-seconds", metavar="NUMBER", help="Seconds for this start.", rich_help_panel=BATCH_PANEL),
     ] = None,
     *,
     asked: ModelOptions,
     policy: Policy,
     limits: Limits,
 ) -> None:
-    """Answer many TASKS, each in a fresh sandbox, and go on where an earlier start has stopped.
+    """Answer many TASKS, each in a fresh sandbox, and continue where an earlier start stopped.
 
-    A task has 600 s unless --max-seconds says otherwise.
+    Each task has 600 s, unless --max-seconds is given.
     """
     with flag_errors({}):
         budget = Budget(tokens=budget_tokens, cost=budget_cost, seconds=budget_seconds)
     given = read_tasks(tasks, sys.stdin.buffer.read(MAX_SOURCE_BYTES + 1) if tasks == "-" else b"")
     agent = in_time(agent_for(asked, policy, limits))
-    console = story()
+    console = stderr_console()
     rate = RateLimit(requests_per_minute, tokens_per_minute, requests_at_once)
     worker = worker_for(
-        agent, jobs=jobs, rate=rate, max_starting=max_starting, ray=ray, note=lambda said: note(console, said)
+        agent, jobs=jobs, rate=rate, max_starting=max_starting, ray=ray, note=lambda note: print_notes(console, note)
     )
     started = Batch(
         _filtered(given, only or []),
@@ -96,31 +108,32 @@ def batch(
         redo=redo,
     )
     view = BatchView(started, console)
-    started.on_notes = lambda lines: note(console, *lines)
+    started.on_notes = lambda lines: print_notes(console, *lines)
     try:
-        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):  # Ray prints the logs of what it loses
-            asyncio.run(_watched(started, view))
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):  # Ray prints the logs of lost workers
+            asyncio.run(_run_until_signal(started, view))
     finally:
         if started.end != "running":
-            note(console, f"{output}: {ENDS[started.end]}")
+            print_notes(console, f"{output}: {ENDS[started.end]}")
             for line in table_lines(started):
-                result(line)
+                print_result(line)
     if started.end == "interrupted":
-        raise InterruptedRunError("interrupted; the same command goes on from here")
+        raise InterruptedRunError("interrupted; repeat the same command to continue")
     is_done = started.tally.count("answered") == started.total
     raise typer.Exit(0 if is_done else 1)
 
 
 def _filtered(tasks: list[BatchTask], patterns: list[str]) -> list[BatchTask]:
-    """The tasks whose id is like one of the patterns. Raises UsageError where none is."""
+    """The tasks whose id matches one of the patterns. Raises UsageError if there are none."""
     found = [task for task in tasks if not patterns or any(fnmatchcase(task.id, pattern) for pattern in patterns)]
     if not found:
-        raise UsageError(f"No task has an id like {' or '.join(map(repr, patterns))}; the first is {tasks[0].id!r}.")
+        listed = " or ".join(map(repr, patterns))
+        raise UsageError(f"No id of a task matches {listed}; the first id is {tasks[0].id!r}.")
     return found
 
 
-async def _watched(started: Batch, view: BatchView) -> None:
-    """Run the batch in sight. The first Ctrl-C drains it; a second one, or another signal to end, stops it."""
+async def _run_until_signal(started: Batch, view: BatchView) -> None:
+    """Run and show the batch. The first Ctrl-C drains it; a second one, or another signal to end, stops it."""
     running = asyncio.create_task(_run(started, view))
     with _signals(started.drain, running.cancel):
         await asyncio.wait([running])
@@ -137,7 +150,7 @@ async def _run(started: Batch, view: BatchView) -> None:
 
 @contextmanager
 def _signals(drain: Callable[[], object], stop: Callable[[], object]) -> Iterator[None]:
-    """Ctrl-C drains, and stops the second time; SIGTERM stops, and so does SIGHUP, but not under nohup."""
+    """Handle signals: the first Ctrl-C drains, a second one stops. SIGTERM stops; so does SIGHUP, unless ignored."""
     loop = asyncio.get_running_loop()
     pressed = 0
 

@@ -1,4 +1,4 @@
-"""Shows a batch while it goes on: live in a terminal, one plain line a task where it is piped."""
+"""Shows a running batch: live in a terminal, or as one plain line per task if stderr is piped."""
 
 import time
 
@@ -17,28 +17,28 @@ from agent.text import cut_middle, harmless, plain
 REFRESH_PER_S = 4
 BAR_CHARS = 30
 WORDS = {
-    "running": "Ctrl-C: finish what runs; twice: stop it",
-    "interrupted": "finishing what runs; Ctrl-C: stop it",
+    "running": "Ctrl-C: finish the running tasks; twice: stop them",
+    "interrupted": "finishing the running tasks; Ctrl-C: stop them",
 }
 
 ENDS: dict[End, str] = {
     "done": "done",
     "interrupted": "interrupted",
     "environment": "stopped",
-    "tokens": "stopped, for the budget of tokens is spent",
-    "cost": "stopped, for the budget of cost is spent",
-    "seconds": "stopped, for the budget of time is spent",
+    "tokens": "stopped: the token budget is spent",
+    "cost": "stopped: the cost budget is spent",
+    "seconds": "stopped: the time budget is spent",
 }
 
 
-def note(console: Console, *lines: str) -> None:
-    """Say something about the batch."""
+def print_notes(console: Console, *lines: str) -> None:
+    """Print lines about the batch."""
     for line in lines:
         console.print(Text(plain(line), style="dim"), soft_wrap=True)
 
 
 class BatchView:
-    """Use it as a context manager around the batch, and give it each result."""
+    """The view; use it as a context manager around the batch, and call `show` with each result."""
 
     def __init__(self, batch: Batch, console: Console) -> None:
         self._batch = batch
@@ -61,7 +61,7 @@ class BatchView:
         self._live.stop()
 
     def show(self, result: TaskResult) -> None:
-        """One line for a finished task; in a terminal, only where it went wrong."""
+        """Print one line for a finished task; in a terminal, only if it failed or did not match."""
         self._shown += 1
         if not self._console.is_terminal:
             done = self._batch.tally.all.tasks - self._batch.run_here + self._shown
@@ -76,7 +76,7 @@ class BatchView:
         grid = Table.grid(padding=(0, 2), expand=True)
         grid.add_column(no_wrap=True, max_width=32, style="cyan")
         grid.add_column(justify="right", no_wrap=True)
-        grid.add_column(no_wrap=True, overflow="ellipsis", style="dim", ratio=1)  # the only one to be cut
+        grid.add_column(no_wrap=True, overflow="ellipsis", style="dim", ratio=1)  # only this column may be cut
         for activity in at_work[:rows]:
             grid.add_row(*_cells(activity))
         if len(at_work) > rows:
@@ -105,7 +105,7 @@ class BatchView:
 
 
 def pace(run_here: int, missing: int, seconds: float) -> tuple[str, str]:
-    """Tasks a minute and the time left, as far as they can be told."""
+    """Tasks per minute and the time left; empty if unknown."""
     if not run_here or not seconds:
         return "", ""
     rate = run_here / seconds
@@ -134,9 +134,9 @@ def _cells(activity: Activity) -> tuple[Text, str, Text]:
 
 
 def table_lines(batch: Batch) -> list[str]:
-    """The table at the end, in Markdown with even columns, and the errors that were most frequent.
+    """The final table, in Markdown with even columns, and the most frequent errors.
 
-    There is none where nothing could be begun.
+    Returns no lines if no task could be started.
     """
     if batch.end == "environment" and not batch.tally.all.tasks:
         return []

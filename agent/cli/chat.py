@@ -1,4 +1,4 @@
-"""`cellblock chat`: a conversation in a terminal, or one question a line where it is piped."""
+"""`cellblock chat`: a conversation in a terminal, or one question per line if stdin is piped."""
 
 import re
 import sys
@@ -23,40 +23,40 @@ from sandbox import CellblockError
 
 HELP = """\
 /file PATH   put a file into /workspace for the next question; @PATH in a question does the same
-/help        this
+/help        show this help
 /exit        leave; so does Ctrl-D
 Ctrl-C       stop the answer or its code; variables and files are kept. Twice: leave"""
 _AT = re.compile(r"(?<!\S)@(?:\"([^\"]+)\"|(\S+))")
 
 
 class Chat:
-    """Reads questions, shows how they are answered on `story`, and gives the answers to `say`."""
+    """Reads questions, shows progress on `console`, and passes the answers to `print_answer`."""
 
     def __init__(
         self,
         agent: Agent,
-        story: Console,
-        say: Callable[[str], None],
+        console: Console,
+        print_answer: Callable[[str], None],
         *,
         files: Iterable[Path] = (),
         run_directory: Path | None = None,
     ) -> None:
         self._agent = agent
-        self._story = story
-        self._say = say
+        self._console = console
+        self._print_answer = print_answer
         self._files = check_files(files)
         self._run_directory = run_directory
         self._is_typed = sys.stdin.isatty()
         self._interrupts = 0
-        """How often Ctrl-C was pressed in a row."""
+        """How many times Ctrl-C was pressed in a row."""
 
     def run(self) -> None:
-        """Go on until the input ends or the person leaves.
+        """Chat until the input ends or the person leaves.
 
-        Raises InterruptedRunError for Ctrl-C twice in a row; and what `Conversation.ask` raises, where no person is
-        there to read it and ask again.
+        Raises InterruptedRunError for Ctrl-C twice in a row. If stdin is piped, raises the errors of
+        `Conversation.ask`; otherwise it shows them.
         """
-        with Background() as background, RunView(self._story) as view:
+        with Background() as background, RunView(self._console) as view:
             session = background.hold(self._agent.session(run_directory=self._run_directory, on_progress=view))
             view.pause()
             try:
@@ -67,7 +67,7 @@ class Chat:
 
     def _talk(self, background: Background, session: Conversation, view: RunView) -> None:
         if self._is_typed:
-            self._note(f"{self._agent.settings().model}; /help says what there is, Ctrl-D leaves.")
+            self._note(f"{self._agent.settings().model}; /help lists the commands, Ctrl-D leaves.")
         for line in self._lines():
             if line.startswith("/"):
                 if line.split()[0] in ("/exit", "/quit"):
@@ -77,28 +77,28 @@ class Chat:
                 self._ask(background, session, view, line)
 
     def _lines(self) -> Iterator[str]:
-        """The lines of the input, stripped. Ctrl-C at the prompt starts a new line, a second one leaves."""
+        """The lines of the input, stripped. Ctrl-C at the prompt starts a new line; a second one leaves."""
         if not self._is_typed:
             yield from (line.strip() for line in sys.stdin)
             return
-        with suppress(ImportError):  # with it, input() edits the line and recalls the ones before; Windows has none
+        with suppress(ImportError):  # lets input() edit lines and recall earlier ones; Windows has no readline
             import_module("readline")
         while True:
             try:
-                line = input("> ") if sys.stdout.isatty() else self._input_beside_pipe()
+                line = input("> ") if sys.stdout.isatty() else self._input_with_piped_stdout()
             except EOFError:
-                self._story.print()
+                self._console.print()
                 return
             except KeyboardInterrupt as interrupt:
-                self._story.print()
+                self._console.print()
                 self._interrupted(interrupt)
                 continue
             if line.strip():
                 self._interrupts = 0
             yield line.strip()
 
-    def _input_beside_pipe(self) -> str:
-        self._story.print("> ", end="")
+    def _input_with_piped_stdout(self) -> str:
+        self._console.print("> ", end="")
         line = sys.stdin.readline()
         if not line:
             raise EOFError
@@ -113,19 +113,19 @@ class Chat:
     def _command(self, line: str) -> None:
         command, _, argument = line.partition(" ")
         if command == "/help":
-            self._story.print(Text(HELP))
+            self._console.print(Text(HELP))
         elif command == "/file" and argument.strip():
             self._attach(Path(argument.strip().strip("\"'")).expanduser())
         else:
-            self._complain(UsageError(f"There is no {line!r}.", hint="/help"))
+            self._print_error(UsageError(f"There is no command {line!r}.", hint="/help"))
 
     def _attach(self, path: Path) -> None:
         try:
             self._files = check_files([*self._files, path])
         except UsageError as error:
-            self._complain(error)
+            self._print_error(error)
         else:
-            self._note(f"{path.name} goes with the next question.")
+            self._note(f"{path.name} is sent with the next question.")
 
     def _ask(self, background: Background, session: Conversation, view: RunView, line: str) -> None:
         question, mentioned = with_files(line)
@@ -135,33 +135,33 @@ class Chat:
             self._files = []
         except KeyboardInterrupt as interrupt:
             view.pause()
-            self._story.print(Text("stopped", style="yellow"))
+            self._console.print(Text("stopped", style="yellow"))
             self._interrupted(interrupt)
         except CellblockError as error:
             view.pause()
             if not self._is_typed:
                 raise
-            self._complain(error)
+            self._print_error(error)
 
     def _show(self, result: RunResult) -> None:
         self._interrupts = 0
         for artifact in result.artifacts:
             self._note(f"{result.run_directory}/files/{plain(artifact.name)}  {artifact.size_bytes} bytes")
         if result.limit:
-            self._story.print(Text(f"stopped at the limit on {result.limit}", style="yellow"))
-        self._say(plain(result.answer or "(no answer)"))
+            self._console.print(Text(f"stopped at the limit on {result.limit}", style="yellow"))
+        self._print_answer(plain(result.answer or "(no answer)"))
         if self._is_typed:
-            self._story.print()
+            self._console.print()
 
     def _note(self, text: str) -> None:
-        self._story.print(Text(plain(text), style="dim"), soft_wrap=True)
+        self._console.print(Text(plain(text), style="dim"), soft_wrap=True)
 
-    def _complain(self, error: CellblockError) -> None:
-        self._story.print(Text(plain(str(error)), style="red"), soft_wrap=True)
+    def _print_error(self, error: CellblockError) -> None:
+        self._console.print(Text(plain(str(error)), style="red"), soft_wrap=True)
 
 
 def with_files(line: str) -> tuple[str, list[Path]]:
-    """The question with each @PATH that is a file as its name alone, and those files."""
+    """Replace each @PATH that is a file by the file's name; return the question and those files."""
     files: list[Path] = []
 
     def name(match: re.Match[str]) -> str:

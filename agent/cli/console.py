@@ -1,4 +1,4 @@
-"""The one console: what it is given to show is untrusted, and only the sequences that it makes itself are written."""
+"""The console for all output. Its input is untrusted, and it writes only control sequences that it makes itself."""
 
 from collections.abc import Iterable
 from typing import IO, Any, cast
@@ -12,19 +12,19 @@ from agent.text import harmless
 
 
 class CleanConsole(Console):
-    """A console for untrusted text: it reads no markup, makes no links, and names characters that would act."""
+    """A console for untrusted text. It ignores markup, makes no links, and shows control characters by name."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """The segments of something to show, each harmless."""
+        """The segments of a renderable, each made harmless."""
         for text, style, control in super().render(renderable, options):
             yield Segment(text, style, control) if control else Segment(harmless(text), _unlinked(style))
 
     @property
     def file(self) -> IO[str]:
-        """Where the rendered text goes: past the cleaning that would take the console's own sequences apart."""
+        """The target of rendered text: the stream beneath a CleanStream, which would break our own sequences."""
         file = super().file
         return cast(IO[str], file.beneath) if isinstance(file, CleanStream) else file
 

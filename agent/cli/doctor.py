@@ -1,4 +1,4 @@
-"""Checks that everything a run needs is there, and says the command that fixes what is not."""
+"""Checks everything that a run needs, and gives a command that fixes each failure."""
 
 import asyncio
 import os
@@ -55,7 +55,7 @@ async def _model(model: Endpoint | LocalModel | RecordedModel, sampling: Samplin
 
 async def _sandbox(policy: Policy, engine: list[Check]) -> Check:
     if any(check.level == "FAIL" and check.name in NEEDED_TO_START for check in engine):
-        return Check("sandbox", "FAIL", "none was started, because of what fails above")
+        return Check("sandbox", "FAIL", "not started, because of the failures above")
     async with DockerLauncher() as launcher:
         return await check_sandbox(launcher, policy)
 
@@ -87,9 +87,9 @@ def _level(well: bool) -> Level:
 
 
 def available_memory_bytes() -> int:
-    """What programs can still take on this machine."""
+    """The memory that programs can still use on this machine."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):  # not Linux: free pages are the best figure there is
+    except (OSError, StopIteration):  # not Linux: the number of free pages is the best estimate
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

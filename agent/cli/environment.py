@@ -1,4 +1,4 @@
-"""The commands that look after what a run needs: doctor, gc, image and model."""
+"""The commands for everything that a run needs: doctor, gc, image and model."""
 
 import asyncio
 from contextlib import closing
@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.text import Text
 
 from agent import local
-from agent.cli.app import agent_for, app, result, story
+from agent.cli.app import agent_for, app, print_result, stderr_console
 from agent.cli.doctor import check_all
 from agent.cli.options import ModelOptions, SectionedCommand, with_model, with_policy
 from agent.text import plain
@@ -34,66 +34,67 @@ app.add_typer(model_app, name="model")
 @with_policy
 @with_model
 def doctor(*, asked: ModelOptions, policy: Policy) -> None:
-    """Check engine, image, model, disk, memory and one real sandbox, and say what fixes each line that fails."""
+    """Check engine, image, model, disk, memory and one real sandbox, and show a fix for each failure."""
     agent = agent_for(asked, policy)
     checks = asyncio.run(check_all(agent.model, agent.policy, agent.sampling))
     for check in checks:
         hint = f"\n       try: {check.hint}" if check.hint and check.level != "ok" else ""
-        result(f"{check.level:<4}  {check.name}: {plain(check.detail)}{hint}")
+        print_result(f"{check.level:<4}  {check.name}: {plain(check.detail)}{hint}")
     raise typer.Exit(3 if any(check.level == "FAIL" for check in checks) else 0)
 
 
 @app.command()
 def gc(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
 ) -> None:
-    """Remove sandboxes whose owner no longer lives; prints one line for each.
+    """Remove sandboxes whose owner process is dead, and print one line for each.
 
-    Sandboxes of a process on another machine that shares this engine are left alone: run gc there.
+    Sandboxes of other machines that share this engine are left alone: run gc there.
     """
     with closing(connect()) as client:
         for orphan in find_orphans(client):
             if not dry_run:
                 remove_container(client, orphan.id)
             verb = "would remove" if dry_run else "removed"
-            result(f"{verb} {orphan.id[:12]}  {orphan.status}  {orphan.image}  {orphan.created:%Y-%m-%d %H:%M} UTC")
+            created = f"{orphan.created:%Y-%m-%d %H:%M} UTC"
+            print_result(f"{verb} {orphan.id[:12]}  {orphan.status}  {orphan.image}  {created}")
 
 
 @image_app.command("build")
 def image_build(
     base: Annotated[str | None, typer.Option(help="Base image, instead of debian:trixie-slim.")] = None,
 ) -> None:
-    """Build the sandbox image, or do nothing where it is there. Prints its name and size."""
-    console = story()
+    """Build the sandbox image, unless it exists. Prints its name and size."""
+    console = stderr_console()
     with closing(connect()) as client:
         info = build_image(client, base=base, progress=lambda line: console.print(Text(plain(line), style="dim")))
-    result(f"{info.tag}  {info.size_bytes / 1e6:.0f} MB")
+    print_result(f"{info.tag}  {info.size_bytes / 1e6:.0f} MB")
 
 
 @image_app.command("ls")
 def image_list() -> None:
-    """List the sandbox images of this engine; the one that runs use is marked."""
+    """List the sandbox images of this engine; * marks the one that runs use."""
     with closing(connect()) as client:
         for info in list_images(client):
             mark = "*" if info.tag == default_image() else " "
-            result(f"{mark} {info.tag}  {info.size_bytes / 1e6:.0f} MB  {info.created:%Y-%m-%d %H:%M}")
+            print_result(f"{mark} {info.tag}  {info.size_bytes / 1e6:.0f} MB  {info.created:%Y-%m-%d %H:%M}")
 
 
 @model_app.command("pull")
 def model_pull(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Which built-in model.")] = local.DEFAULT_MODEL.name,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the model.")] = local.DEFAULT_MODEL.name,
 ) -> None:
-    """Download a built-in model; an interrupted download goes on where it stopped. Prints its path."""
+    """Download a built-in model, or continue an interrupted download. Prints its path."""
     model = local.model_named(name)
-    result(str(local.find(model) or _download(model)))
+    print_result(str(local.find(model) or _download(model)))
 
 
 @model_app.command("ls")
 def model_list() -> None:
-    """List the built-in models and where they lie."""
+    """List the built-in models and their paths."""
     for model in local.MODELS.values():
         path = local.find(model)
-        result(f"{model.name}  {model.size_bytes / 1e6:.0f} MB  {path or 'not downloaded'}")
+        print_result(f"{model.name}  {model.size_bytes / 1e6:.0f} MB  {path or 'not downloaded'}")
 
 
 def _download(model: local.ModelFile) -> Path:
@@ -104,7 +105,7 @@ def _download(model: local.ModelFile) -> Path:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=story()) as bar:
+    with Progress(*columns, console=stderr_console()) as bar:
         shown = bar.add_task(model.name, total=model.size_bytes)
 
         def progress(done_bytes: int, total_bytes: int, source: str) -> None:

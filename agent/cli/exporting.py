@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from agent.cli.app import app, story
+from agent.cli.app import app, stderr_console
 from agent.errors import UsageError
 from agent.export.formats import FORMATS, check_format, exported
 from agent.record import transcript
@@ -39,7 +39,7 @@ def export(
 
 
 def _warn(text: str) -> None:
-    story().print(Text(text, style="yellow"), soft_wrap=True)
+    stderr_console().print(Text(text, style="yellow"), soft_wrap=True)
 
 
 def _print(data: bytes) -> None:

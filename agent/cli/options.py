@@ -28,7 +28,7 @@ OTHER_FLAGS = {
     "max_consecutive_failures": "--max-failures",
     **{name: f"--budget-{name}" for name in ("tokens", "cost", "seconds")},
 }
-"""Where a field's own name would not say enough."""
+"""Flags of fields whose names are not clear enough."""
 METAVARS = {"environment": "NAME=VALUE", "user": "UID:GID", "seed": "NUMBER"}
 BOUNDS = {"gt": "more than", "ge": "at least", "le": "at most"}
 MAX_SHOWN_CHARS = 80
@@ -36,7 +36,7 @@ MAX_SHOWN_CHARS = 80
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """Which model the command line asks for, and how it is sampled."""
+    """The model and the sampling that the command line asks for."""
 
     model: str | None
     base_url: str | None
@@ -45,8 +45,8 @@ class ModelOptions:
     prices: Path | None
 
 
-def _model_option(kind: Any, flag: str, metavar: str | None, told: str) -> Any:
-    return Annotated[kind, typer.Option(flag, metavar=metavar, help=told, rich_help_panel=MODEL_PANEL)]
+def _model_option(kind: Any, flag: str, metavar: str | None, help_text: str) -> Any:
+    return Annotated[kind, typer.Option(flag, metavar=metavar, help=help_text, rich_help_panel=MODEL_PANEL)]
 
 
 MODEL_OPTIONS: dict[str, Any] = {
@@ -58,41 +58,49 @@ MODEL_OPTIONS: dict[str, Any] = {
     ),
     "base_url": _model_option(str | None, "--base-url", "URL", "OpenAI-compatible endpoint, ending in /v1."),
     "provider": _model_option(
-        str | None, "--provider", "NAME", f"What kind of server it is: {', '.join(PROVIDERS)}; else its host tells."
+        str | None, "--provider", "NAME", f"Kind of server: {', '.join(PROVIDERS)}; the default follows from its host."
     ),
     "temperature": _model_option(
-        float | None, "--temperature", "NUMBER", "0 to 2; without it, the model's preset, mostly 0.2."
+        float | None, "--temperature", "NUMBER", "0 to 2; default the model's preset, mostly 0.2."
     ),
     "top_p": _model_option(float | None, "--top-p", "NUMBER", "Up to 1; the share of likely tokens to choose from."),
-    "max_output_tokens": _model_option(int | None, "--max-output-tokens", "NUMBER", "What one turn may write."),
-    "thinking": _model_option(
-        bool | None, "--thinking/--no-thinking", None, "Whether a model that may think first does so."
-    ),
-    "thinking_budget": _model_option(int | None, "--thinking-budget", "NUMBER", "Tokens that a turn may think."),
-    "prices": _model_option(Path | None, "--prices", "FILE", "Table of prices, to tell what a run costs (TOML)."),
+    "max_output_tokens": _model_option(int | None, "--max-output-tokens", "NUMBER", "Tokens that one turn may write."),
+    "thinking": _model_option(bool | None, "--thinking/--no-thinking", None, "Let the model think first, or not."),
+    "thinking_budget": _model_option(int | None, "--thinking-budget", "NUMBER", "Tokens that one turn may think."),
+    "prices": _model_option(Path | None, "--prices", "FILE", "Price table, for the cost of a run (TOML)."),
 }
 
 
-def with_model(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of the model; it is called with the `asked` that they make."""
+def with_options(
+    command: Callable[..., None], name: str, options: Mapping[str, Any], read: Callable[[dict[str, Any]], object]
+) -> Callable[..., None]:
+    """Give a command these options, by parameter name, in place of the parameter `name`, which gets what `read` makes.
+
+    An option that is not given is None.
+    """
 
     @wraps(command)
     def wrapped(**values: Any) -> None:
-        given = {name: values.pop(name) for name in MODEL_OPTIONS}
-        command(**values, asked=read_model_options(given))
+        made = read({option: values.pop(option) for option in options})
+        command(**values, **{name: made})
 
     own = inspect.signature(command).parameters.values()
     added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in MODEL_OPTIONS.items()
+        inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for option, annotation in options.items()
     ]
-    parameters = [*(parameter for parameter in own if parameter.name != "asked"), *added]
+    parameters = [*(parameter for parameter in own if parameter.name != name), *added]
     wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return wrapped
 
 
+def with_model(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of the model. It is called with the resulting ModelOptions as `asked`."""
+    return with_options(command, "asked", MODEL_OPTIONS, read_model_options)
+
+
 def read_model_options(given: Mapping[str, Any]) -> ModelOptions:
-    """What the options make; None is not given. Raises UsageError for the first bad value."""
+    """Make ModelOptions from option values; None means not given. Raises UsageError for the first bad value."""
     with flag_errors(given):
         sampling = Sampling(**{name: given[name] for name in Sampling.model_fields if name in given})
     others = {name: given[name] for name in ("model", "base_url", "provider", "prices")}
@@ -101,39 +109,31 @@ def read_model_options(given: Mapping[str, Any]) -> ModelOptions:
 
 @dataclass(frozen=True)
 class PolicyOption:
-    """One field of the policy as an option."""
+    """The option for one field of the policy."""
 
     field: str
     flag: str
     metavar: str
     default: str
-    """Empty where there is none."""
+    """Empty if there is none."""
     bounds: str
-    """Empty where there are none."""
+    """Empty if there are none."""
     help: str
 
 
 def policy_options() -> list[PolicyOption]:
-    """All of them, in the order of the fields."""
+    """The options for all fields of the policy, in their order."""
     return [_policy_option(name, field) for name, field in Policy.model_fields.items()]
 
 
 def with_policy(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command these options; it is called with the `policy` that they make."""
-
-    @wraps(command)
-    def wrapped(**values: Any) -> None:
-        texts = {name: values.pop(name) for name in Policy.model_fields}
-        command(**values, policy=read_policy(texts))
-
-    own = inspect.signature(command).parameters.values()
-    parameters = [*(parameter for parameter in own if parameter.name != "policy"), *map(_parameter, policy_options())]
-    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return wrapped
+    """Give a command the options of the policy. It is called with the resulting Policy as `policy`."""
+    options = {option.field: _annotation(option) for option in policy_options()}
+    return with_options(command, "policy", options, read_policy)
 
 
 def read_policy(texts: Mapping[str, Any]) -> Policy:
-    """The policy of what was given for each field; None is not given. Raises UsageError for the first bad value."""
+    """Make the policy from option texts; None means not given. Raises UsageError for the first bad value."""
     given = {name: text for name, text in texts.items() if text is not None}
     values = given | {"environment": dict(_variable(text) for text in given.get("environment", ()))}
     with flag_errors(given):
@@ -142,7 +142,7 @@ def read_policy(texts: Mapping[str, Any]) -> Policy:
 
 @contextmanager
 def flag_errors(given: Mapping[str, Any]) -> Iterator[None]:
-    """One line, with the option's name and what was `given` for it, for a value that a field does not take."""
+    """Turn a ValidationError into one line that names the option and the value `given` for it."""
     try:
         yield
     except ValidationError as error:
@@ -156,11 +156,11 @@ def flag_errors(given: Mapping[str, Any]) -> Iterator[None]:
             if key in BOUNDS
         ]
         reason = reasons[0] if reasons else detail["msg"][:1].lower() + detail["msg"][1:]
-        raise UsageError(f"{_flag(name)} cannot be {what}: {reason}.") from error
+        raise UsageError(f"{flag_of(name)} cannot be {what}: {reason}.") from error
 
 
 class SectionedCommand(TyperCommand):
-    """Shows its options under the titles of their panels, as plain text."""
+    """A command whose help lists the options under the titles of their panels, as plain text."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}
@@ -183,7 +183,7 @@ def _policy_option(name: str, field: FieldInfo) -> PolicyOption:
     default = field.get_default(call_default_factory=True)
     return PolicyOption(
         field=name,
-        flag=_flag(name),
+        flag=flag_of(name),
         metavar=_metavar(name, field),
         default=_shown(name, default) if default else "",
         bounds=", ".join(limits),
@@ -191,19 +191,15 @@ def _policy_option(name: str, field: FieldInfo) -> PolicyOption:
     )
 
 
-def _parameter(option: PolicyOption) -> inspect.Parameter:
-    told = f"{option.help}  [default: {option.default}]" if option.default else option.help
-    info = typer.Option(option.flag, metavar=option.metavar, help=told, rich_help_panel=PANEL, show_default=False)
+def _annotation(option: PolicyOption) -> Any:
+    help_text = f"{option.help}  [default: {option.default}]" if option.default else option.help
+    info = typer.Option(option.flag, metavar=option.metavar, help=help_text, rich_help_panel=PANEL, show_default=False)
     kind = list[str] if option.field == "environment" else str
-    return inspect.Parameter(
-        option.field,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=None,
-        annotation=Annotated[kind | None, info],
-    )
+    return Annotated[kind | None, info]
 
 
-def _flag(name: str) -> str:
+def flag_of(name: str) -> str:
+    """The option of a field, such as `--memory` for `memory_bytes`."""
     return OTHER_FLAGS.get(name) or "--" + name.removesuffix("_bytes").removesuffix("_s").replace("_", "-")
 
 

@@ -1,4 +1,4 @@
-"""The commands that take a recorded run."""
+"""The commands that read a recorded run: verify and show."""
 
 import json
 import shlex
@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.app import app, page, result, result_json
-from agent.cli.showing import Shower, show_state, turn_of
+from agent.cli.app import app, print_json, print_result, stdout_console
+from agent.cli.showing import RunPrinter, show_state, turn_of
 from agent.errors import UsageError
 from agent.record import reading, verification
 from agent.record.events import Event
@@ -22,37 +22,37 @@ def verify(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
-    """Check that RUN holds what was recorded. Exits with 0 where it does, to its end, and with 1 where it does not."""
+    """Check that RUN holds what was recorded. The exit code is 0 if it does and RUN has an end, else 1."""
     verdict = verification.verify(run)
     if as_json:
-        result_json(json.dumps({"run": str(run), "state": verdict.state} | asdict(verdict)))
+        print_json(json.dumps({"run": str(run), "state": verdict.state} | asdict(verdict)))
     else:
         counts = f"{verdict.events} events, {verdict.blobs} blobs, {verdict.artifacts} artifacts"
         found = [" ".join(plain(text).split()) for text in (*verdict.problems, *verdict.notes)]
-        result("\n".join([f"{run}: {verdict.state}: {counts}", *found]))
+        print_result("\n".join([f"{run}: {verdict.state}: {counts}", *found]))
     raise typer.Exit(0 if verdict.state == "whole" else 1)
 
 
 @app.command()
 def show(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory or transcript.")],
-    turn: Annotated[int | None, typer.Option("--turn", metavar="N", help="Show this turn alone, and in full.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the events as JSON, one a line.")] = False,
-    go_on: Annotated[bool, typer.Option("--follow", help="Show a run as it goes on, until it ends.")] = False,
+    turn: Annotated[int | None, typer.Option("--turn", metavar="N", help="Show only this turn, in full.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the events as JSON, one per line.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Show a run while it is running, until it ends.")] = False,
 ) -> None:
-    """Show a recorded RUN: what was asked, thought, run, seen and answered, and what each turn took."""
-    if turn is not None and go_on:
+    """Show a recorded RUN: questions, thinking, code, outputs and answers, and the usage of each turn."""
+    if turn is not None and follow:
         raise UsageError(
-            "--follow shows all turns: it takes no --turn.",
+            "--follow shows all turns and cannot be combined with --turn.",
             hint=f"cellblock show {shlex.quote(str(run))} --turn {turn}",
         )
-    console = page()
-    events: Iterable[Event] = reading.follow(run) if go_on else reading.read(run).events
-    shower: Callable[[Event], None] = Shower(console)
+    console = stdout_console()
+    events: Iterable[Event] = reading.follow(run) if follow else reading.read(run).events
+    print_event: Callable[[Event], None] = RunPrinter(console)
     if turn is not None:
         first, *_ = events = list(events)
-        events, shower = turn_of(events, turn), Shower(console, first, in_full=True)
+        events, print_event = turn_of(events, turn), RunPrinter(console, first, in_full=True)
     for event in events:
-        result_json(event.model_dump_json()) if as_json else shower(event)
+        print_json(event.model_dump_json()) if as_json else print_event(event)
     if not as_json and turn is None:
         show_state(reading.read(run), console)

@@ -1,4 +1,4 @@
-"""The commands that do a recorded run again: replay."""
+"""The command that replays a recorded run: replay."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agent.cli.app import app, page, result_json, tell_note
+from agent.cli.app import app, print_json, print_note, stdout_console
 from agent.cli.options import SectionedCommand, with_policy
 from agent.replay.replaying import Item, Replay, replay
 from agent.text import cut_middle, harmless, plain, visible
@@ -31,17 +31,17 @@ MAX_CODE_CHARS = 60
 def replay_run(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory or transcript.")],
     update_image: Annotated[
-        bool, typer.Option("--update-image", help="Use what the image's name now means, and see what that changes.")
+        bool, typer.Option("--update-image", help="Use the image that the recorded name means now, and compare.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
     *,
     policy: Policy,
 ) -> None:
-    """Run the cells of RUN again, without a model, and compare what comes out; exit code 1 for a difference.
+    """Run the cells of RUN again, without a model, and compare outputs and files; the exit code is 1 if they differ.
 
-    The policy of the run narrows yours: what it asks for beyond that is told, with the option that grants it.
+    The policy of the run narrows yours. A note names each request beyond yours, and the option that grants it.
     """
-    console = page()
+    console = stdout_console()
 
     async def work() -> Replay:
         async with DockerLauncher() as launcher:
@@ -51,19 +51,19 @@ def replay_run(
                 policy=policy,
                 update_image=update_image,
                 on_item=_ignore if as_json else lambda item: _show(item, console),
-                on_note=tell_note,
+                on_note=print_note,
             )
 
     done = asyncio.run(work())
     if as_json:
-        result_json(json.dumps(as_value(done), ensure_ascii=False))
+        print_json(json.dumps(as_value(done), ensure_ascii=False))
     else:
         _show_end(done, console)
     raise typer.Exit(0 if done.is_same else 1)
 
 
 def as_value(done: Replay) -> dict[str, object]:
-    """A replay as JSON has it."""
+    """A replay as a JSON value."""
     items = [
         {
             "kind": item.kind,
@@ -79,7 +79,7 @@ def as_value(done: Replay) -> dict[str, object]:
 
 
 def summary(items: list[Item]) -> str:
-    """How many there are of each verdict, in one line."""
+    """The number of each verdict, in one line."""
     verdicts = [item.comparison.verdict for item in items]
     counted = ", ".join(f"{verdicts.count(name)} {word}" for name, word in WORDS.items() if name in verdicts)
     explained = sum(item.comparison.is_explained for item in items)
@@ -93,11 +93,11 @@ def _counted(number: int, what: str) -> str:
 
 
 def _ignore(_: Item) -> None:
-    """JSON comes at the end, as a whole."""
+    """Do nothing, because JSON is printed at the end, as a whole."""
 
 
 def _show(item: Item, console: Console) -> None:
-    """One line."""
+    """Print one line."""
     verdict, why = item.comparison.verdict, item.comparison.why
     what = _first_line(item.code) if item.kind == "cell" else ""
     console.print(

@@ -1,4 +1,4 @@
-"""Shows a recorded run in the terminal, event by event. All that a run holds is untrusted, and shown as plain text."""
+"""Shows a recorded run in the terminal, event by event. All texts in a run are untrusted, and shown as plain text."""
 
 from collections.abc import Sequence
 from itertools import takewhile
@@ -31,22 +31,22 @@ from agent.text import cut_middle, plain
 from sandbox import Output, StreamOutput
 
 MAX_CHARS = 2_000
-"""Of a stretch of output, where a turn is not shown in full."""
+"""The limit on each piece of output, unless a turn is shown in full."""
 CUT = "\n[... {count} characters, which --turn shows ...]\n"
 
 
-class Shower:
-    """Shows a run: call it with each event in turn."""
+class RunPrinter:
+    """Shows a run: call it with each event, in order."""
 
     def __init__(self, console: Console, started: Event | None = None, *, in_full: bool = False) -> None:
-        """`started` is the run's first event where it is not shown. `in_full` shows also what lies behind a turn."""
+        """`started` is the run's first event, if it is not shown. `in_full` also shows requests and observations."""
         self._console = console
         self._view = RunView(console)
         self._started = started if isinstance(started, RunStarted) else None
         self._in_full = in_full
         self._turns = 0
         self._last_text = ""
-        """What the model said last without a call: its answer, where a further question or nothing follows."""
+        """The model's last text without a call. It is the answer, if a question or nothing follows."""
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -79,7 +79,7 @@ class Shower:
         self._turns += 1
         self._print(f"\nturn {event.turn} · {_figures(event.usage, event.duration_s, self._cost(event))}", "cyan")
         for attempt in event.attempts:
-            self._print(f"tried again after {attempt.error}", "yellow")
+            self._print(f"retried after {attempt.error}", "yellow")
         if self._in_full:
             self._show_request(event)
         self._view.show_thinking(event.reasoning)
@@ -126,7 +126,7 @@ class Shower:
             case HistoryShortened():
                 self._print(f"{len(event.observations)} old outputs were shortened for the model", "dim")
             case Resumed():
-                self._print(f"\ngone on with · {event.time[:19]} UTC", "cyan")
+                self._print(f"\nresumed · {event.time[:19]} UTC", "cyan")
             case SandboxChanged(kind="interrupted" | "restarted"):
                 self._print(f"sandbox {event.kind}: {event.reason}", "dim")
 
@@ -145,17 +145,17 @@ class Shower:
 
 
 def show_state(recorded: Recorded, console: Console) -> None:
-    """Print what is wrong with a run: that it has no end, or a torn one."""
-    goes_on = recorded.is_being_written
+    """Print a line if the run has no end, and if its last line is torn."""
+    is_running = recorded.is_being_written
     if recorded.finished is None:
-        why = "The run still goes on." if goes_on else "The run has no end: its process is gone."
+        why = "The run is still running." if is_running else "The run has no end: its process is gone."
         console.print(Text(why, style="yellow"))
-    if recorded.torn and not goes_on:
+    if recorded.torn and not is_running:
         console.print(Text(f"The last line is torn: {len(recorded.torn)} bytes were left out.", style="yellow"))
 
 
 def turn_of(events: Sequence[Event], number: int) -> list[Event]:
-    """A reply of the model and what came of it, up to the next. Raises UsageError where there is no such turn."""
+    """A reply of the model and the events up to the next one. Raises UsageError if there is no such turn."""
     places = {event.turn: place for place, event in enumerate(events) if isinstance(event, ModelReplied)}
     if number not in places:
         there = f"it has turns 1 to {max(places)}" if places else "it has none"
@@ -165,7 +165,7 @@ def turn_of(events: Sequence[Event], number: int) -> list[Event]:
 
 
 def outcome_words(outcome: Outcome, limit: LimitName | None) -> str:
-    """How a run ended, in a word or two."""
+    """The outcome of a run, and the limit that it reached."""
     return f"{outcome} ({limit})" if limit else outcome
 
 

@@ -1,6 +1,6 @@
-"""Shows a run while it goes on: live in a terminal, plainly when piped. Writes to one console only.
+"""Shows a running run: live in a terminal, or as plain text if piped. It writes only to one console.
 
-Code and arguments are shown as they ran, with nothing dropped; all else is plain text.
+Code and arguments are shown as they ran, with nothing dropped. Everything else is shown as plain text.
 """
 
 import re
@@ -20,14 +20,14 @@ from agent.text import harmless, plain, visible
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
 
 PIECE_CHARS = 1 << 16
-"""A longer text is printed piece by piece, and not highlighted: Rich takes hundreds of bytes for each mark or line."""
+"""A longer text is printed in pieces and not highlighted: Rich needs hundreds of bytes for each mark or line."""
 TAIL_LINES = 6
-"""Of what the model is writing, shown while it writes."""
+"""How many lines of an unfinished reply are shown live."""
 _NAMED = re.compile(r"<U\+[0-9A-F]{4,6}>")
 
 
 class RunView:
-    """Call it with each piece of progress; use it as a context manager, so that the live region ends."""
+    """Shows progress: call it with each item. Use it as a context manager, so that the live region ends."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -41,7 +41,7 @@ class RunView:
         self._end_live()
 
     def pause(self) -> None:
-        """End the live region, so that others can write; the next piece of progress begins a new one."""
+        """End the live region, so that others can write. The next item of progress begins a new one."""
         self._end_live()
 
     def __call__(self, item: Progress) -> None:
@@ -56,7 +56,7 @@ class RunView:
                 self._show_live(self._writing)
             case progress.TurnRestarted(error):
                 self._writing = ""
-                self._show_live(f"trying again after {error}")
+                self._show_live(f"retrying after {error}")
             case progress.TurnEnded(reasoning, text, is_answer, _):
                 self._end_live()
                 self.show_thinking(reasoning if is_answer else f"{reasoning}\n{text}")
@@ -72,16 +72,16 @@ class RunView:
                 self.show_returned(observation)
 
     def show_thinking(self, text: str) -> None:
-        """What the model thought or said before its calls."""
+        """Print what the model thought, or said before its calls."""
         if text.strip():
             self._print(Text(plain(text).strip(), style="dim italic"))
 
     def show_written(self, text: str) -> None:
-        """What the model wrote, calls in it included, as it wrote it."""
+        """Print the model's text exactly as it wrote it, including calls."""
         self._print_whole(Text(visible(text)))
 
     def show_code(self, code: str) -> None:
-        """A cell's code, highlighted where there is colour."""
+        """Print a cell's code, highlighted if the console has colours."""
         self._print(Text("── run_python", style="cyan"))
         shown = visible(code)
         if len(shown) > PIECE_CHARS:
@@ -92,20 +92,20 @@ class RunView:
         self._print(Text("── output", style="cyan"))
 
     def show_call(self, name: str, arguments: str) -> None:
-        """A call of one of the caller's functions."""
+        """Print a call of one of the caller's functions."""
         self._print_whole(Text(f"── {plain(name)} {visible(arguments)}", style="cyan"))
 
     def show_returned(self, observation: str) -> None:
-        """What such a function returned."""
+        """Print the result of such a function."""
         self._print(Text(plain(observation)))
 
     def show_output(self, output: Output) -> None:
-        """One piece of output."""
+        """Print one piece of output."""
         text = Text(plain(output_text(output)), style="red" if _is_bad(output) else "")
         self._console.print(text, end="", soft_wrap=True)
 
     def show_ending(self, execution: Execution | None, observation: str) -> None:
-        """What a cell's output does not say itself: that it was stopped, died or could not be run."""
+        """Print what a cell's output does not show: that it was stopped, died or could not be run."""
         if execution is None:
             self._print(Text(plain(observation), style="yellow"))
         elif execution.status in ("timeout", "died"):
@@ -115,7 +115,7 @@ class RunView:
         print_long(self._console, text.plain, text.style)
 
     def _print_whole(self, text: Text) -> None:
-        """Print text that `visible` made: line by line and tab by tab, which Rich would expand."""
+        """Print text that `visible` made, without Rich's wrapping and without expanding tabs."""
         end, shown = "" if text.plain.endswith("\n") else "\n", text.plain
         if len(shown) <= PIECE_CHARS:
             text.highlight_regex(_NAMED, "reverse")
@@ -126,7 +126,7 @@ class RunView:
             self._console.print(Segments([Segment(piece, self._console.get_style(text.style))]), soft_wrap=True, end="")
 
     def _show_live(self, text: str) -> None:
-        """The last lines of what is being written; only a terminal has a place for them."""
+        """Show the last lines of an unfinished text; only in a terminal."""
         if not self._console.is_terminal:
             return
         if self._live is None:
@@ -143,7 +143,7 @@ class RunView:
 
 
 def print_long(console: Console, text: str, style: StyleType) -> None:
-    """Print a text piece by piece where it is long."""
+    """Print a text, in pieces if it is long."""
     begin = 0
     while len(text) - begin > PIECE_CHARS and (end := text.find("\n", begin + PIECE_CHARS)) >= 0:
         console.print(Text(text[begin:end], style=style), soft_wrap=True)
@@ -152,7 +152,7 @@ def print_long(console: Console, text: str, style: StyleType) -> None:
 
 
 def output_text(output: Output) -> str:
-    """An output as text; an image as a word about it."""
+    """An output as text; for an image, its type."""
     match output:
         case StreamOutput(text=text, omitted_bytes=omitted):
             return f"\n[... {omitted} bytes left out ...]\n{text}" if omitted else text

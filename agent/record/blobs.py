@@ -1,4 +1,4 @@
-"""Content by its hash: `blobs/<sha256>` in the run directory. The same content is there once."""
+"""Content by its hash: `blobs/<sha256>` in the run directory. The same content is stored once."""
 
 import hashlib
 import re
@@ -22,63 +22,63 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Resolved:
-    """What a blob of JSON stands for, with all that it refers to."""
+    """The value of a JSON blob, with all its references replaced."""
 
     value: Any
     size_bytes: int
-    """About what it takes where it stands once more."""
+    """About how much memory each further copy of it takes."""
     names: frozenset[str]
-    """Of the blobs that it refers to, and its own."""
+    """The names of this blob and of the blobs that it refers to."""
 
 
 class Blobs:
-    """The blobs of one run. Writing raises OSError; each file appears when it is whole."""
+    """The blobs of one run. Writing raises OSError. Each file appears only when it is complete."""
 
     def __init__(self, directory: Directory, budget: Budget | None = None) -> None:
         self.budget = budget or Budget()
-        """What is read into memory charges it."""
+        """Counts what is read into memory."""
         self.texts: dict[str, str] = {}
-        """Those that were read as text: each is in memory once, however often it is referred to."""
+        """The blobs read as text. Each is in memory once, however many references there are."""
         self.values: dict[str, Resolved] = {}
-        """Those that were read as JSON, likewise."""
+        """The blobs read as JSON, likewise."""
         self._directory = directory
         self._written: set[str] = set()
         self._pending: set[str] = set()
-        """Those written that no event refers to yet."""
+        """Written blobs that no event refers to yet."""
         self._kept: frozenset[str] = frozenset()
-        """Those that events of earlier processes refer to."""
+        """Blobs that events of earlier processes refer to."""
 
     def put(self, data: bytes) -> Blob:
-        """Store the content, unless this process has done so before."""
+        """Store the content, unless this process has stored it before."""
         sha256 = hashlib.sha256(data).hexdigest()
         return Blob(sha256=sha256, size_bytes=len(data)) if sha256 in self._written else self._store([data])
 
     def put_file(self, source: Path) -> Blob:
-        """Store a copy of a file of the user's, piece by piece: a link would change with the original."""
+        """Store a copy of the user's file, piece by piece. A link would change with the original."""
         with source.open("rb") as file:
             return self._store(iter(lambda: file.read(CHUNK_BYTES), b""))
 
     def has(self, sha256: str) -> bool:
-        """Whether anything lies where the blob should."""
+        """True if there is anything at the blob's path."""
         try:
             return self._directory.has(_name(sha256))
-        except OSError:  # whoever opens it is told why it cannot be
+        except OSError:  # opening it tells the reason
             return True
 
     def get(self, sha256: str) -> bytes:
-        """The content. Raises TranscriptError where it is missing, is not what it was, or is too much."""
+        """Return the content. Raises TranscriptError if it is missing, changed or too large."""
         with self.opened(sha256) as file:
             size_bytes = self.budget.take_file(file)
             if size_bytes > LINE_BYTES:
                 raise TranscriptError(f"The blob {sha256!r} is larger than {LINE_BYTES // MIB} MiB.")
             data = file.read(size_bytes)
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise TranscriptError(f"{self._shown(sha256)} does not hold what its name says.")
+            raise TranscriptError(f"The content of {self._shown(sha256)} does not match its name.")
         return data
 
     @contextmanager
     def opened(self, sha256: str) -> Iterator[IO[bytes]]:
-        """The file of a blob. Raises TranscriptError where it cannot be read."""
+        """Open the file of a blob. Raises TranscriptError if it cannot be read."""
         if not _SHA256.fullmatch(sha256):
             raise TranscriptError(f"{sha256[:80]!r} is not the name of a blob.")
         try:
@@ -88,22 +88,22 @@ class Blobs:
             raise TranscriptError(f"Cannot read {self._shown(sha256)}: {error.strerror}.") from error
 
     def keep(self, names: Collection[str]) -> None:
-        """Never take back these: events refer to them already."""
+        """Never remove these: events already refer to them."""
         self._kept = frozenset(names)
 
-    def settle(self) -> None:
-        """The event that refers to what was written is written itself."""
+    def commit(self) -> None:
+        """Keep the written blobs: the event that refers to them is written."""
         self._pending.clear()
 
     def take_back(self) -> None:
-        """Remove what was written for an event that is not."""
+        """Remove the blobs of an event that could not be written."""
         for sha256 in self._pending:
             self._directory.remove(_name(sha256))
         self._written -= self._pending
         self._pending.clear()
 
     def sync(self) -> None:
-        """Make durable what was written here."""
+        """Flush the written blobs to the disk."""
         for sha256 in self._written:
             self._directory.sync(_name(sha256))
         if self._written:

@@ -1,4 +1,4 @@
-"""Whether the blobs and files of a run directory are those that its events speak of."""
+"""Checks the blobs and files of a run directory against its events."""
 
 import hashlib
 import stat
@@ -8,18 +8,18 @@ from typing import IO
 from agent.errors import TranscriptError
 from agent.record.blobs import CHUNK_BYTES
 from agent.record.blobs import FOLDER as BLOBS
-from agent.record.directory import oddity, shown
+from agent.record.directory import LINK, oddity, shown
 from agent.record.events import RunFinished
 from agent.record.lines import FIRST_VERSION, named_blobs
 from agent.record.reading import ARTIFACTS, FILE_NAME, Recorded
 
 MAX_NAMES = 20
-"""Of what is not of the run."""
+"""How many names of foreign files a note lists."""
 
 
 @dataclass
 class Contents:
-    """What lies beside a transcript."""
+    """The blobs and files beside a transcript."""
 
     blobs: int = 0
     artifacts: int = 0
@@ -28,12 +28,12 @@ class Contents:
 
 
 def check_contents(recorded: Recorded) -> Contents:
-    """Check every blob and every file of a run whose events are sound. Raises TranscriptError."""
+    """Check every blob and every file of a run whose events are valid. Raises TranscriptError."""
     contents = Contents()
     try:
         there = recorded.folder.entries()
         folders = [name for name in (BLOBS, ARTIFACTS) if name in there]
-        odd = {name: why for name in folders if (why := _no_folder(there[name].st_mode))}
+        odd = {name: why for name in folders if (why := _folder_problem(there[name].st_mode))}
         contents.problems += [f"{name}: {why}." for name, why in odd.items()]
         if BLOBS not in odd:
             _check_blobs(recorded, contents)
@@ -43,14 +43,16 @@ def check_contents(recorded: Recorded) -> Contents:
         raise TranscriptError(f"Cannot read {str(recorded.directory)!r}: {error.strerror}.") from error
     if others := [name for name in there if name not in (FILE_NAME, BLOBS, ARTIFACTS)]:
         more = f" and {len(others) - MAX_NAMES} more" if len(others) > MAX_NAMES else ""
-        contents.notes.append(f"Not of the run, and not checked: {', '.join(map(shown, others[:MAX_NAMES]))}{more}.")
+        contents.notes.append(
+            f"Not checked, because they are not part of the run: {', '.join(map(shown, others[:MAX_NAMES]))}{more}."
+        )
     return contents
 
 
-def _no_folder(mode: int) -> str | None:
+def _folder_problem(mode: int) -> str | None:
     if stat.S_ISDIR(mode):
         return None
-    return "It is a link, and what it leads to is not of the run" if stat.S_ISLNK(mode) else "It is not a folder"
+    return LINK if stat.S_ISLNK(mode) else "It is not a folder"
 
 
 def _check_blobs(recorded: Recorded, contents: Contents) -> None:
@@ -58,11 +60,11 @@ def _check_blobs(recorded: Recorded, contents: Contents) -> None:
     there = set(recorded.folder.entries(BLOBS))
     contents.blobs = len(there & recorded.blob_names)
     for name in sorted(recorded.blob_names):
-        if misfit := _misfit(recorded, f"{BLOBS}/{name}", name, sizes.get(name)):
-            contents.problems.append(f"{BLOBS}/{name}: {misfit}")
+        if mismatch := _mismatch(recorded, f"{BLOBS}/{name}", name, sizes.get(name)):
+            contents.problems.append(f"{BLOBS}/{name}: {mismatch}")
     _check_extra(there - recorded.blob_names, BLOBS, recorded, contents)
     if recorded.schema_version == FIRST_VERSION:
-        contents.notes.append(f"Schema version {FIRST_VERSION} keeps no copy of the files that were given.")
+        contents.notes.append(f"Schema version {FIRST_VERSION} keeps no copies of the given files.")
 
 
 def _check_artifacts(recorded: Recorded, contents: Contents) -> None:
@@ -70,16 +72,16 @@ def _check_artifacts(recorded: Recorded, contents: Contents) -> None:
     records = {record.name: record for end in ends for record in end.artifacts}
     there = {name for name, _ in recorded.folder.walk(ARTIFACTS)}
     contents.artifacts = len(there & set(records))
-    changed = contents.notes if recorded.finished is None else contents.problems  # a run that goes on writes anew
+    changed = contents.notes if recorded.finished is None else contents.problems  # a running run rewrites its files
     for name, record in sorted(records.items()):
-        if misfit := _misfit(recorded, f"{ARTIFACTS}/{name}", record.sha256, record.size_bytes):
-            changed.append(f"{ARTIFACTS}/{name}: {misfit}")
+        if mismatch := _mismatch(recorded, f"{ARTIFACTS}/{name}", record.sha256, record.size_bytes):
+            changed.append(f"{ARTIFACTS}/{name}: {mismatch}")
     _check_extra(there - set(records), ARTIFACTS, recorded, contents)
 
 
 def _check_extra(names: set[str], folder: str, recorded: Recorded, contents: Contents) -> None:
-    """What no event speaks of; before the end of a run, it may be of an event that did not come to be."""
-    found = [f"{folder}/{shown(name)}: No event speaks of it." for name in sorted(names)]
+    """Report files that no event mentions. If the run has no end, they may belong to an event that was not written."""
+    found = [f"{folder}/{shown(name)}: No event mentions it." for name in sorted(names)]
     if recorded.finished is None:
         contents.notes += found
     else:
@@ -87,15 +89,15 @@ def _check_extra(names: set[str], folder: str, recorded: Recorded, contents: Con
 
 
 def _sizes(recorded: Recorded) -> dict[str, int]:
-    """The sizes of blobs that events tell."""
+    """The sizes of the blobs, as far as events state them."""
     sizes: dict[str, int] = {}
     for event in recorded.events if recorded.schema_version > FIRST_VERSION else []:
         sizes |= named_blobs(event)
     return sizes
 
 
-def _misfit(recorded: Recorded, name: str, sha256: str, size_bytes: int | None) -> str | None:
-    """What is wrong with a file; None where nothing is."""
+def _mismatch(recorded: Recorded, name: str, sha256: str, size_bytes: int | None) -> str | None:
+    """Describe what is wrong with a file; None if it matches."""
     try:
         status = recorded.folder.status(name)
         if odd := oddity(status):
@@ -113,7 +115,7 @@ def _misfit(recorded: Recorded, name: str, sha256: str, size_bytes: int | None) 
 
 
 def _sha256(file: IO[bytes], size_bytes: int) -> str:
-    """Of the file as long as it was: one that grows meanwhile has no end."""
+    """Hash the first `size_bytes` of a file: the file may be growing."""
     digest = hashlib.sha256()
     while size_bytes > 0 and (data := file.read(min(size_bytes, CHUNK_BYTES))):
         digest.update(data)

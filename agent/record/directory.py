@@ -1,7 +1,7 @@
-"""The one door to a directory whose contents may be a stranger's: a run directory, or the directory of a batch.
+"""The only access to a directory with untrusted contents: a run directory, or the directory of a batch.
 
-The user names the directory, and it may be reached through a link. Below it, no link is followed at any level and only
-regular files are opened: nothing outside is read, changed or removed, and no FIFO or device is waited for.
+The user names the directory, and its path may contain links. Below it, no link is followed at any level and only
+regular files are opened. So nothing outside is read, changed or removed, and no FIFO or device blocks the reader.
 """
 
 import errno
@@ -16,16 +16,17 @@ from typing import IO
 
 MAX_NAME_BYTES = 4_096
 MAX_LEVELS = 100
-"""Of folders in each other: each level takes time whenever something below it is opened."""
+"""The limit on nested folders. Each level costs time whenever something below it is opened."""
 BUFFER_BYTES = 1 << 16
 UNKNOWN = "unknown-{number}"
-"""The folder that takes what no event speaks of."""
+"""The folder for files that no event mentions."""
+LINK = "It is a link, and links are not followed"
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _ODD = {
     stat.S_IFDIR: "It is a directory",
-    stat.S_IFLNK: "It is a link, and what it leads to is not of the run",
+    stat.S_IFLNK: LINK,
     stat.S_IFIFO: "It is a FIFO and not a regular file",
     stat.S_IFSOCK: "It is a socket and not a regular file",
     stat.S_IFCHR: "It is a device and not a regular file",
@@ -34,7 +35,7 @@ _ODD = {
 
 
 def is_inside(name: str) -> bool:
-    """Whether a relative name stays below the directory that it starts from, and can be the name of a file."""
+    """True if a relative name is a valid file name that stays below its directory."""
     try:
         encoded = os.fsencode(name)
     except UnicodeEncodeError:
@@ -45,20 +46,20 @@ def is_inside(name: str) -> bool:
 
 
 def shown(name: str) -> str:
-    """A name as text: those on a disk need not be UTF-8."""
+    """A name as text. Names on a disk need not be UTF-8."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def oddity(status: os.stat_result) -> str | None:
-    """Why something is not opened as a file; None for a regular file."""
+    """Why it is not opened as a file; None for a regular file."""
     kind = stat.S_IFMT(status.st_mode)
     return None if kind == stat.S_IFREG else _ODD.get(kind, "It is not a regular file")
 
 
 class Directory:
-    """A directory below which no link is followed. All methods raise OSError, whose `strerror` says what is wrong.
+    """A directory below which no link is followed. All methods raise OSError; its `strerror` says what is wrong.
 
-    Names are relative, with `/` between folder and file; "" is the directory itself. No descriptor is kept open.
+    Names are relative, with `/` between folder and file. "" is the directory itself. No descriptor is kept open.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,19 +68,19 @@ class Directory:
     # --- looking
 
     def exists(self) -> bool:
-        """Whether the directory itself is there."""
+        """True if the directory itself exists."""
         try:
             return self.path.is_dir()
         except OSError:  # its name is too long
             return False
 
     def status(self, name: str) -> os.stat_result:
-        """Of what the name stands for; of a link, the link's own."""
+        """The status of a name. For a link, the link's own status."""
         with self._folder_of(name) as (folder, last):
             return _status(last, folder)
 
     def has(self, name: str) -> bool:
-        """Whether the name stands for anything, be it a link to nothing."""
+        """True if the name exists, even as a broken link."""
         try:
             self.status(name)
         except FileNotFoundError:
@@ -87,16 +88,16 @@ class Directory:
         return True
 
     def entries(self, folder: str = "") -> dict[str, os.stat_result]:
-        """What lies in a folder, by name; nothing where there is no such folder."""
+        """The entries of a folder, by name; empty if there is no such folder."""
         found: dict[str, os.stat_result] = {}
         with suppress(FileNotFoundError), self._opened(folder) as descriptor:
-            for name in sorted(os.listdir(descriptor)):  # noqa: PTH208 - of a descriptor
-                with suppress(FileNotFoundError):  # it has gone since
+            for name in sorted(os.listdir(descriptor)):  # noqa: PTH208 - it takes a descriptor
+                with suppress(FileNotFoundError):  # it was removed meanwhile
                     found[name] = _status(name, descriptor)
         return found
 
     def walk(self, folder: str) -> Iterator[tuple[str, os.stat_result]]:
-        """All that lies below a folder and is no folder itself, or one that lies too deep, by its name from there."""
+        """Everything below a folder except folders, by relative name. A folder that is nested too deep is listed."""
         waiting = [""]
         while waiting:
             below = waiting.pop()
@@ -111,7 +112,7 @@ class Directory:
 
     @contextmanager
     def reading(self, name: str) -> Iterator[IO[bytes]]:
-        """A regular file, opened to be read."""
+        """Open a regular file for reading."""
         with self._folder_of(name) as (folder, last):
             file = _file(last, folder, os.O_RDONLY)
         with BufferedReader(file, BUFFER_BYTES) as reader:
@@ -120,23 +121,23 @@ class Directory:
     # --- writing
 
     def create(self) -> None:
-        """Make the directory itself, with its parents, unless it is there."""
+        """Make the directory itself and its parents, unless it exists."""
         self.path.mkdir(parents=True, exist_ok=True)
 
     def make_folder(self, name: str) -> None:
-        """Make a folder, with those above it, unless it is there."""
+        """Make a folder and its parents, unless it exists."""
         with self._opened(name, make=True):
             pass
 
     def new(self, name: str) -> FileIO:
-        """A new file to be written. Raises FileExistsError where the name stands for anything."""
+        """Open a new file for writing. Raises FileExistsError if the name exists."""
         with self._folder_of(name, make=True) as (folder, last):
             return _file(last, folder, os.O_RDWR | os.O_CREAT | os.O_EXCL)
 
     def changing(self, name: str, *, make: bool = False) -> FileIO:
-        """A file to be read and changed where it lies; `make` makes it where there is none.
+        """Open a file for reading and writing in place; `make` creates it if it is missing.
 
-        A file with a second name (a hard link) is refused: a change would be one of the other, too.
+        A file with a second name (a hard link) is refused: a write would change the file elsewhere, too.
         """
         with self._folder_of(name) as (folder, last):
             try:
@@ -152,7 +153,7 @@ class Directory:
 
     @contextmanager
     def replacing(self, name: str) -> Iterator[FileIO]:
-        """A new file that takes the name when the block ends well, and is gone when it does not."""
+        """Write a new file that takes the name if the block succeeds, and is removed if it fails."""
         partial = _joined(name.rpartition("/")[0], f".{secrets.token_hex(8)}.part")
         try:
             with self.new(partial) as file:
@@ -162,17 +163,17 @@ class Directory:
             self.remove(partial)
 
     def rename(self, name: str, to: str) -> None:
-        """Give something another name; a file of that name is replaced."""
+        """Rename a file or folder. An existing file of that name is replaced."""
         with self._folder_of(name) as (folder, last), self._folder_of(to, make=True) as (new_folder, new_last):
             os.rename(last, new_last, src_dir_fd=folder, dst_dir_fd=new_folder)
 
     def remove(self, name: str) -> None:
-        """Remove a file, or a link and not what it leads to; nothing where there is none."""
+        """Remove a file, or a link itself. A missing name is no error."""
         with suppress(FileNotFoundError), self._folder_of(name) as (folder, last):
             os.unlink(last, dir_fd=folder)
 
     def remove_empty(self, name: str = "") -> None:
-        """Remove a folder, or the directory itself, unless it is missing or holds anything."""
+        """Remove a folder, or the directory itself, if it exists and is empty."""
         with suppress(OSError):
             if not name:
                 self.path.rmdir()
@@ -181,7 +182,7 @@ class Directory:
                 os.rmdir(last, dir_fd=folder)
 
     def set_aside(self, names: Iterable[str]) -> str | None:
-        """Move files, links or folders into a new folder `unknown-N`, under their names; None where there are none."""
+        """Move files, links or folders into a new folder and return its name, `unknown-N`; None if `names` is empty."""
         names = list(names)
         if not names:
             return None
@@ -194,7 +195,7 @@ class Directory:
         return aside
 
     def sync(self, name: str) -> None:
-        """Make a file or a folder durable."""
+        """Flush a file or a folder to the disk."""
         with self._folder_of(name) as (folder, last):
             descriptor = os.open(last, os.O_RDONLY | _FILE, dir_fd=folder)
             try:
@@ -206,16 +207,16 @@ class Directory:
 
     @contextmanager
     def _folder_of(self, name: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
-        """The folder of a name as a descriptor, and the last part of the name."""
+        """Open the folder of a name, as a descriptor, and give the last part of the name."""
         if not is_inside(name):
-            raise OSError(errno.EINVAL, "Its name leads out of the directory, or is no name of a file")
+            raise OSError(errno.EINVAL, "Its name leads out of the directory, or is not a valid file name")
         folder, _, last = name.rpartition("/")
         with self._opened(folder, make=make) as descriptor:
             yield descriptor, last
 
     @contextmanager
     def _opened(self, folder: str, *, make: bool = False) -> Iterator[int]:
-        """A folder as a descriptor, opened level by level."""
+        """Open a folder level by level, as a descriptor."""
         descriptor = os.open(self.path, _FOLDER)
         try:
             for part in folder.split("/") if folder else []:
@@ -228,7 +229,7 @@ class Directory:
 
 
 def _folder(name: str, folder: int, *, make: bool) -> int:
-    """A folder in a folder, as a descriptor."""
+    """Open a folder in a folder, as a descriptor."""
     try:
         return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
     except FileNotFoundError:
@@ -245,7 +246,7 @@ def _folder(name: str, folder: int, *, make: bool) -> int:
 
 
 def _file(name: str, folder: int, flags: int) -> FileIO:
-    """A regular file in a folder. What is none is not opened: to open a device can be an act by itself."""
+    """Open a regular file in a folder. Anything else is not opened: opening a device can have an effect."""
     if not flags & os.O_CREAT:
         _check_regular(_status(name, folder))
     mode = "rb" if flags & os.O_ACCMODE == os.O_RDONLY else "r+b"
@@ -272,7 +273,7 @@ def _joined(folder: str, name: str) -> str:
 
 
 def write_all(file: FileIO, data: bytes) -> None:
-    """Write all of it: one call to the system may write a part."""
+    """Write all data: a single system call may write only a part."""
     rest = memoryview(data)
     while rest:
         rest = rest[file.write(rest) :]

@@ -1,13 +1,13 @@
 """The transcript's events: small frozen classes, one union, one adapter.
 
-A transcript is one `run_started` with the first question, then `model`, `model_cut`, `model_failed`, `tool`,
-`instruction`, `history_shortened`, `question` (each further one) and `sandbox` events as they happen, then one
-`run_finished`; a file without it is a run that crashed. A run that was gone on with has a `resumed` there, and what
-follows: of several ends, the last counts. What is large is stored once, in `blobs/`, and is whole again when it is
-read.
+A transcript begins with one `run_started`, which holds the first question. Then come `model`, `model_cut`,
+`model_failed`, `tool`, `instruction`, `history_shortened`, `question` (each further one) and `sandbox` events as they
+happen, then one `run_finished`. If it is missing, the run crashed. A run that was resumed has a `resumed` event next,
+and more events after it: of several ends, the last counts. Large values are stored once, in `blobs/`, and are put back
+when the transcript is read.
 
-Each message that a request holds stands in its event as it was sent, so that a request is a concatenation of what is
-recorded, whatever later versions say in their prompts.
+Each event holds its message as it was sent. So a request is a concatenation of recorded messages, whatever later
+versions say in their prompts.
 """
 
 from typing import Annotated, Any, Literal
@@ -29,13 +29,13 @@ SCHEMA_VERSION = 3
 Outcome = Literal["answered", "limit", "error", "cancelled"]
 CheckName = Literal["cut", "empty", "no_code", "failed", "no_install", "unseen", "miscopied", "no_file"]
 Calls = Literal["native", "fenced"]
-"""How a model is asked to call run_python: as a tool of the endpoint's, or by writing a ```python block."""
+"""How a model is asked to call run_python: as a tool of the endpoint, or by writing a ```python block."""
 
 
 MAX_COUNT = 1 << 53
-"""Of tokens, bytes, characters, turns: what JSON holds exactly on every machine."""
+"""The limit on counts of tokens, bytes, characters and turns: JSON holds it exactly on every machine."""
 MAX_MONEY_DIGITS = 40
-"""Before and behind the point."""
+"""The limit on digits before and after the decimal point, each."""
 
 
 def _check_name(name: str) -> str:
@@ -76,7 +76,7 @@ Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Seconds = Annotated[float, Field(ge=0, le=MAX_COUNT)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Sha256OrNone = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
-"""Empty where it was not recorded."""
+"""Empty if not recorded."""
 Time = Annotated[str, Field(pattern=r"^(\d{4}-\d\d-\d\dT[0-9:.]{5,15}(Z|[+-]\d\d:\d\d)?)?$")]
 Name = Annotated[str, AfterValidator(_check_name)]
 Tool = Annotated[dict[str, Any], AfterValidator(_check_tool)]
@@ -90,7 +90,7 @@ class _Value(BaseModel):
 
 
 def _check_message(message: Message) -> Message:
-    """A message has a role, a text and perhaps calls; an event that is not recorded yet has none."""
+    """A message has a role, a text and perhaps calls. An event that is not recorded yet has an empty one."""
     role, content, calls = message.get("role"), message.get("content"), message.get("tool_calls", [])
     texts = (content, message.get("tool_call_id", ""))
     is_message = role in ("user", "assistant", "tool") and all(isinstance(text, str) for text in texts)
@@ -109,9 +109,9 @@ def _is_call(call: object) -> bool:
 
 class _Event(_Value):
     seq: Count = 0
-    """Counts events from 0 without gaps; given by the transcript."""
+    """The number of the event, from 0 without gaps; set by the transcript."""
     time: Time = ""
-    """UTC, ISO 8601; given by the transcript's clock."""
+    """UTC, ISO 8601; set by the transcript's clock."""
     previous_sha256: Sha256OrNone = ""
     """The `sha256` of the event before this one; empty in the first."""
     sha256: Sha256OrNone = ""
@@ -122,11 +122,11 @@ class _Said(_Event):
     """An event that adds a message to the history."""
 
     message: Annotated[Message, AfterValidator(_check_message)] = Field(default_factory=dict)
-    """The message as requests hold it, in the form of Chat Completions; given when the event is recorded."""
+    """The message as requests hold it, in the form of Chat Completions; set when the event is recorded."""
 
 
 class Blob(_Value):
-    """Content that lies in the run directory under its hash, as `blobs/<sha256>`."""
+    """Content that is stored in the run directory under its hash, as `blobs/<sha256>`."""
 
     sha256: Sha256
     size_bytes: Count
@@ -135,7 +135,7 @@ class Blob(_Value):
 class FileRecord(_Value):
     """A file of a run; `name` is relative to the workspace.
 
-    What a file that was given holds lies in `blobs/<sha256>`, what the run left in `files/<name>`.
+    The content of a given file is stored in `blobs/<sha256>`, that of an artifact in `files/<name>`.
     """
 
     name: Name
@@ -147,7 +147,7 @@ class GivenFile(FileRecord):
     """A file that came with a question."""
 
     head: str = ""
-    """Its first lines as the model reads them with the question; empty where they are no text."""
+    """Its first lines as the model reads them with the question; empty if they are not text."""
 
 
 class ModelSettings(_Value):
@@ -164,47 +164,47 @@ class ModelSettings(_Value):
     thinking: bool | None = None
     thinking_budget: int | None = Field(None, ge=1, le=MAX_COUNT)
     reasoning_field: ReasoningField | None = None
-    """The field in which the model's thinking goes back in the history; None where it is withheld."""
+    """The field in which the history repeats the model's thinking; None if it is withheld."""
     review: Items[CheckName] | None = None
     """The checks of an answer that are on; None if not recorded."""
     calls: Calls = "native"
     context_tokens: Count | None = None
-    """What the model can read and write at once; None where that is not known."""
+    """How many tokens the model can read and write together; None if unknown."""
     explicit_cache: bool = False
-    """Whether the messages carry markers for an explicit context cache."""
+    """True if the messages carry markers for an explicit context cache."""
 
 
 class Environment(_Value):
-    """Where the code ran. What is empty was not recorded."""
+    """Where the code ran. Empty fields were not recorded."""
 
     backend: str
     engine: str
     engine_host: str = ""
-    """Operating system, kernel and architecture of the machine that the engine runs on."""
+    """Operating system, kernel and architecture of the engine's machine."""
     runtime: str
     image: str
     image_id: str
     python: str
     implementation: str = ""
-    """Of Python: "CPython"."""
+    """The implementation of Python: "CPython"."""
     kernel: str = ""
-    """What runs the cells, and its version: "ipykernel 7.1.0"."""
+    """The kernel that runs the cells, and its version: "ipykernel 7.1.0"."""
     distribution: str = ""
-    """Of the image: "Debian GNU/Linux 13 (trixie)"."""
+    """The distribution of the image: "Debian GNU/Linux 13 (trixie)"."""
     platform: str = ""
-    """As the sandbox sees it: operating system, release and architecture."""
+    """Operating system, release and architecture as the sandbox sees them."""
     packages: dict[str, str]
     policy: Policy
 
 
 class RunStarted(_Said):
-    """What was asked, of whom, and where."""
+    """The first question, and the settings and environment of the run."""
 
     type: Literal["run_started"] = "run_started"
     schema_version: Literal[3] = 3
     cellblock_version: str
     cellblock_sha256: Sha256OrNone = ""
-    """Of Cellblock's own source files; empty where it was not recorded."""
+    """A hash of Cellblock's own source files; empty if not recorded."""
     run_id: str
     task: str
     files: Items[GivenFile]
@@ -212,11 +212,11 @@ class RunStarted(_Said):
     tools: Items[Tool]
     system_prompt: str
     prompts_sha256: str = ""
-    """Of everything that Cellblock says to a model, in the version that made this run; empty where not recorded."""
+    """A hash of all texts that Cellblock has for a model, in the version that made this run; empty if not recorded."""
     limits: Limits
-    """Of each question."""
+    """The limits of each question."""
     prices: Prices | None = None
-    """What the model's tokens cost; None where no table was given or it has no price for the model."""
+    """The prices of the model's tokens; None if no table was given or it has no price for the model."""
     environment: Environment
 
 
@@ -226,7 +226,7 @@ class Asked(_Said):
     type: Literal["question"] = "question"
     task: str
     files: Items[GivenFile]
-    """Those that came with it."""
+    """The files that came with it."""
 
 
 class ModelReplied(_Said):
@@ -244,30 +244,30 @@ class ModelReplied(_Said):
     duration_s: Seconds
     attempts: Items[Attempt]
     request_sha256: Sha256OrNone
-    """Hash of the request's messages and tools, which follow from the events before and from `tools`."""
+    """The hash of the request's messages and tools, which follow from the earlier events and from `tools`."""
     tools: Items[str] | None = None
-    """Names of the tools that the request offered, of those in `run_started`; None where it was not recorded."""
+    """Names of the tools in `run_started` that the request offered; None if not recorded."""
     raw: Blob | None = None
     """What the endpoint sent: JSON, one chunk a line, compressed by gzip.
 
-    None where it was not recorded, or where the reply held a secret, which may be spread over its chunks.
+    None if not recorded, or if the reply held a secret, which may be spread over its chunks.
     """
     recovered_as: str | None = None
-    """The shape in which the calls stood in the text; None where they were native or there were none."""
+    """The format of the calls that were recovered from the text; None if they were native or there were none."""
     raw_content: str | None = None
-    """The text as it came, where calls were recovered from it."""
+    """The text as it came, if calls were recovered from it."""
 
 
 class ReplyCut(_Event):
-    """The beginning of a turn that reached the limit on output tokens: the next request asks for the rest.
+    """The beginning of a turn that reached the limit on output tokens. The next request asks for the rest.
 
-    The turn's `model` event holds the whole text, and what the last of its requests took.
+    The turn's `model` event holds the whole text, and the usage of its last request.
     """
 
     type: Literal["model_cut"] = "model_cut"
     turn: Count
     content: str
-    """All that is there of the turn so far."""
+    """The text of the turn so far."""
     reasoning: str
     usage: BoundedUsage
     duration_s: Seconds
@@ -280,45 +280,45 @@ class ReplyCut(_Event):
 
     @property
     def prefix(self) -> str:
-        """What the next request ends with. Servers differ in whether they keep white space at its end."""
+        """The end of the next request. Servers differ in whether they keep white space at its end."""
         return self.content.rstrip()
 
 
 class ModelFailed(_Event):
-    """A request that was given up."""
+    """A request that failed for good."""
 
     type: Literal["model_failed"] = "model_failed"
     turn: Count
     error: str
     """One line."""
     attempts: Items[Attempt]
-    """All of them, the last one too."""
+    """All attempts, including the last one."""
     request_sha256: Sha256OrNone
     """As in a `model` event."""
     tools: Items[str]
 
 
 class ToolRan(_Said):
-    """One tool call, answered. `execution` is None where no cell was run."""
+    """One tool call and its result. `execution` is None if no cell was run."""
 
     type: Literal["tool"] = "tool"
     tool: str = RUN_PYTHON
-    """The tool's name; the others are functions of the caller, which ran on the host."""
+    """The tool's name. All others are functions of the caller, which ran on the host."""
     call_id: str
     arguments: str
     code: str | None
     execution: Execution | None
     observation: str
-    """What the model is told about the call, as text."""
+    """The text that the model reads about the call."""
     notes: Items[str] = []
-    """What the outputs of the cell do not say: how it ended, what was lost or left out."""
+    """What the outputs of the cell do not show: how it ended, what was lost or left out."""
 
 
 Reason = CheckName | Literal["limit", "stopped", "resumed"]
 
 
 class Instructed(_Event):
-    """Something that we say to the model in the user's place."""
+    """A message from Cellblock to the model, in the user's role."""
 
     type: Literal["instruction"] = "instruction"
     reason: Reason
@@ -326,41 +326,41 @@ class Instructed(_Event):
 
 
 class Shortening(_Value):
-    """An observation that is shorter from here on."""
+    """An observation that is shorter in all later requests."""
 
     seq: Count
-    """Of the `tool` event that holds it whole."""
+    """The number of the `tool` event that holds the whole observation."""
     max_chars: Count
     """How many characters of the observation are left."""
     content: str
-    """The content of its message in the requests from here on."""
+    """The content of its message in all later requests."""
 
 
 class HistoryShortened(_Event):
-    """Old observations are shorter in all requests from here on: the model could not have read them all."""
+    """Old observations are shorter in all later requests, so that the history fits the model's context."""
 
     type: Literal["history_shortened"] = "history_shortened"
     observations: Items[Shortening]
 
 
 class Resumed(_Event):
-    """The run is gone on with, after it crashed or ended: its cells were run again in a new sandbox."""
+    """The run was resumed after it crashed or ended: its cells were run again in a new sandbox."""
 
     type: Literal["resumed"] = "resumed"
     cellblock_version: str
     cellblock_sha256: Sha256OrNone
     torn_bytes: Count
-    """Of a torn last line, which was cut off."""
+    """The size of a torn last line, which was cut off."""
     different: Items[str]
-    """Numbers of the cells that gave something else than recorded, and were let pass."""
+    """Numbers of the cells whose output differed from the recorded one and was accepted."""
     settings: ModelSettings
-    """Of the model from here on."""
+    """The model's settings from here on."""
     limits: Limits
-    """From here on; what was taken before does not count."""
+    """The limits from here on. Earlier usage does not count."""
 
 
 class SandboxChanged(_Event):
-    """Something happened to the sandbox itself."""
+    """A change of the sandbox itself."""
 
     type: Literal["sandbox"] = "sandbox"
     kind: Literal["started", "interrupted", "restarted", "stopped"]
@@ -368,25 +368,25 @@ class SandboxChanged(_Event):
 
 
 class RunFinished(_Event):
-    """How it ended."""
+    """How the run ended."""
 
     type: Literal["run_finished"] = "run_finished"
     outcome: Outcome
     answer: str | None
     error: str | None
-    """One line, where the outcome is "error"."""
+    """One line, if the outcome is "error"."""
     limit: LimitName | None = None
-    """Which limit was reached, where the outcome is "limit"."""
+    """Which limit was reached, if the outcome is "limit"."""
     usage: BoundedUsage
-    """Summed over all turns."""
+    """The sum over all turns."""
     cost: BoundedCost | None
-    """Of all turns; None where the price table has no price for one of them."""
+    """The sum over all turns; None if the price table has no price for one of them."""
     duration_s: Seconds
-    """Since the run was started or last resumed."""
+    """The time since the run was started or last resumed."""
     artifacts: Items[FileRecord]
     """Files that the run left in the workspace, new or changed, copied into the run directory's `files/`."""
     artifacts_omitted: Count = 0
-    """How many more there were that could not be copied."""
+    """How many more files could not be copied."""
     objections: dict[CheckName, Count] = {}
     """How often each check objected to an answer."""
 

@@ -1,9 +1,9 @@
-"""Events → the messages of the next request: a concatenation of the messages that the events hold.
+"""Turns events into the messages of the next request, by concatenating the messages that the events hold.
 
-The history is linear: each event only ever appends. The one exception is an event of its own: `history_shortened`
-makes old observations shorter from there on.
+The history is linear: each event only appends. The one exception is the event `history_shortened`: it makes old
+observations shorter in all later requests.
 
-The prefix of a request is the same, byte for byte, from turn to turn: that is what a context cache finds again.
+The prefix of a request is the same, byte for byte, from turn to turn, so that a context cache finds it.
 """
 
 import hashlib
@@ -25,11 +25,11 @@ from agent.record.events import (
 )
 
 CACHE_MARKER = {"type": "ephemeral"}
-"""The one type that Model Studio knows. A request may carry four of them."""
+"""The only type of marker in Model Studio. A request may carry four of them."""
 
 
 def messages_of(events: list[Event], *, with_prefix: bool = True, with_marks: bool = True) -> list[Message]:
-    """The messages that follow from the events so far, as the run's provider wants them.
+    """The messages that follow from the events so far, in the form of the run's provider.
 
     If the last reply is to be continued, its beginning is the last message.
     """
@@ -44,11 +44,11 @@ def messages_of(events: list[Event], *, with_prefix: bool = True, with_marks: bo
 def marked(messages: list[Message], *, from_start: bool = True) -> list[Message]:
     """The messages with markers for an explicit context cache.
 
-    A marker caches all that stands before it, the tools included, and finds what an earlier request cached up to 20
-    blocks back. So the system message is marked, which runs share, the end of this request, and the end of the one
-    before it, which is then found however much came since. But for the markers, the prefix stays the same: each
-    message that can carry one has the form that carries it, always. `from_start` is False for the later messages of a
-    request alone, from the last one on that can carry a marker and has a reply behind it.
+    A marker caches everything before it, including the tools, and finds what an earlier request cached up to 20 blocks
+    back. Three messages are marked: the system message, which runs share; the end of this request; and the end of the
+    request before it, which is found even if many blocks came since. Every message that can carry a marker always has
+    the form for it, so that only the markers change the prefix. `from_start` is False if `messages` are only the later
+    messages of a request, from the last one that can carry a marker and has a reply after it.
     """
     able = [place for place, message in enumerate(messages) if message["role"] != "assistant"]
     replies = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
@@ -58,7 +58,7 @@ def marked(messages: list[Message], *, from_start: bool = True) -> list[Message]
 
 
 def marker_form(message: Message, *, is_marked: bool) -> Message:
-    """A message in the form that can carry a marker, where its role can."""
+    """The message in the form that can carry a marker, if its role can."""
     if message["role"] == "assistant":
         return message
     block = {"type": "text", "text": message["content"]}
@@ -79,7 +79,7 @@ def parts_of(event: Event) -> list[Message]:
 
 
 def shortened(events: Iterable[Event]) -> list[Event]:
-    """The events, each observation with the message that the newest `history_shortened` gives it."""
+    """The events, with each observation's message as the newest `history_shortened` sets it."""
     events = list(events)
     shortenings = [event for event in events if isinstance(event, HistoryShortened)]
     contents = {cut.seq: cut.content for event in shortenings for cut in event.observations if cut.seq < event.seq}
@@ -92,6 +92,6 @@ def shortened(events: Iterable[Event]) -> list[Event]:
 
 
 def request_sha256(messages: list[Message], tools: list[dict[str, Any]]) -> str:
-    """A hash that proves which request a turn answered."""
+    """The hash that proves which request a turn answered."""
     text = json.dumps({"messages": messages, "tools": tools}, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,7 +1,7 @@
-"""An event as a line of the transcript: what is large lies in blobs, and the line ends with its own hash.
+"""An event as a line of the transcript. Large values are stored in blobs, and the line ends with its own hash.
 
-In a line, `{"$text": SHA256}` stands for the text that a blob holds, and `{"$json": SHA256}` for the JSON in one, in
-which the same holds again. A key that looks like these, as a cell may print it, is written with one more `$`.
+In a line, `{"$text": SHA256}` stands for the text in a blob, and `{"$json": SHA256}` for the JSON in a blob, which may
+hold such references itself. A key that looks like these, as a cell may print it, is written with one more `$`.
 """
 
 import hashlib
@@ -19,34 +19,33 @@ from agent.record.blobs import Blobs, Resolved
 from agent.record.events import EVENT, SCHEMA_VERSION, Asked, Blob, Event, ModelReplied, ReplyCut, RunStarted, ToolRan
 from agent.record.migration.steps import upgraded
 from agent.record.migration.version2 import with_notes
+from agent.validation import first_complaint
 
 FIRST_VERSION = 1
 """The schema version that had neither blobs nor hashes."""
 LARGE_TEXT_CHARS = 4_096
-"""A longer text goes into a blob."""
+"""A longer text is stored in a blob."""
 LARGE_JSON_CHARS = 16_384
-"""So does a list or an object of about so many characters, its larger parts not counted."""
+"""A list or an object with more characters than this, without its parts in blobs, is stored in a blob."""
 MAX_HEIGHT = 64
-"""And one that is nested deeper: JSON parsers read about 200 levels."""
+"""A list or an object that is nested deeper is stored in a blob: JSON parsers read about 200 levels."""
 REFERENCE_CHARS = 80
 MAX_LEVELS = 256
-"""Of a whole event: what a cell gives has 200 at most, and what reads events recurses."""
+"""The limit on nesting in a whole event. A cell outputs at most 200 levels, and readers of events recurse."""
 MAX_KEYS = 100_000
-"""Of one object: a cell gives no larger one."""
-MAX_COMPLAINTS = 100
-"""Which are looked at for the first of them; each takes a kilobyte."""
+"""The limit on keys of one object. A cell outputs no larger one."""
 MAX_COMPLAINT_CHARS = 300
 LINE_BYTES = 64
-"""What each line of a text, and each item of a list, takes where it is shown or compared line by line."""
+"""The memory for each line of a text and each item of a list, if they are shown or compared line by line."""
 CONTAINER_BYTES = 128
-"""What a list or an object takes in memory, at least."""
+"""The least memory that a list or an object takes."""
 
 _KEY = re.compile(r"\$+(?:text|json)")
 _END = re.compile(rb'(?P<body>.*),"sha256":"(?P<sha256>[0-9a-f]{64})"\}\n', re.DOTALL)
 
 
 def encode(event: Event, blobs: Blobs) -> tuple[bytes, str]:
-    """The line of an event, and the line's hash. Writes the blobs that the line refers to."""
+    """Return the line of an event, and the line's hash. Writes the blobs that the line refers to."""
     body = event.model_dump_json(exclude={"sha256"}).encode()
     if _is_special(body):
         dumped = event.model_dump(mode="json", exclude={"sha256"})
@@ -57,22 +56,22 @@ def encode(event: Event, blobs: Blobs) -> tuple[bytes, str]:
 
 
 def own_sha256(line: bytes) -> tuple[str, str] | None:
-    """The hash that a line says it has, and the one that it has; None where it says none."""
+    """Return the hash that a line states and the hash that it really has; None if it states none."""
     end = _END.fullmatch(line)
     return end and (end["sha256"].decode(), hashlib.sha256(end["body"]).hexdigest())
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """A line read back."""
+    """A parsed line."""
 
     event: Event
     blob_names: frozenset[str]
-    """The hashes of the blobs that it refers to, by whatever way."""
+    """The hashes of all blobs that the line refers to, directly or through other blobs."""
 
 
 def parse(line: bytes, version: int, blobs: Blobs) -> Parsed:
-    """The event of a line of that schema version. Raises TranscriptError."""
+    """Parse a line of that schema version. Raises TranscriptError."""
     resolver = _Resolver(blobs)
     blobs.budget.begin_line()
     blobs.budget.refer(_structure_bytes(line))
@@ -96,17 +95,15 @@ def parse(line: bytes, version: int, blobs: Blobs) -> Parsed:
 
 
 def _complaint(error: ValidationError) -> str:
-    """What is wrong, on one line: names and values in it are the record's own."""
-    if error.error_count() > MAX_COMPLAINTS:
-        return f"{error.error_count()} fields do not fit."
-    detail = error.errors(include_url=False)[0]
+    """Say what is wrong, on one short line: names and values in it come from the record."""
+    detail = first_complaint(error)
     place = ".".join(str(part)[:80] for part in detail["loc"])
     said = f"{place}: {detail['msg']}" if place else detail["msg"]
     return " ".join(said.split())[:MAX_COMPLAINT_CHARS].rstrip(".") + "."
 
 
 def named_blobs(event: Event) -> dict[str, int]:
-    """The blobs that an event names itself, and their sizes in bytes."""
+    """The blobs that an event names in its fields, and their sizes in bytes."""
     match event:
         case RunStarted() | Asked():
             return {file.sha256: file.size_bytes for file in event.files}
@@ -117,13 +114,13 @@ def named_blobs(event: Event) -> dict[str, int]:
 
 
 class _Resolver:
-    """Replaces each reference in the JSON of a line by what it stands for, and notes its name."""
+    """Replaces each reference in the JSON of a line by its value, and collects the names of the blobs."""
 
     def __init__(self, blobs: Blobs) -> None:
         self.names: set[str] = set()
         self._blobs = blobs
         self._size_bytes = 0
-        """What would be in memory once more if all that was resolved stood there once more."""
+        """How much memory a further copy of all resolved values would take."""
 
     def resolve(self, value: Any, level: int = 0) -> Any:
         if level > MAX_LEVELS:
@@ -183,12 +180,12 @@ class _Resolver:
 
 
 def _structure_bytes(data: bytes) -> int:
-    """What the lists, the objects and the items of a JSON text take in memory, beside what the text itself does."""
+    """The memory for the lists, the objects and the items of a JSON text, without the text itself."""
     return CONTAINER_BYTES * (1 + data.count(b"[") + data.count(b"{")) + LINE_BYTES * data.count(b",")
 
 
 def _check(value: Any, level: int = 0) -> None:
-    """Raises TranscriptError for what JSON allows and no event holds: endless nesting, numbers, objects."""
+    """Raise TranscriptError for nesting, numbers or objects that JSON allows but no event has."""
     if level > MAX_LEVELS:
         raise TranscriptError(f"It is nested deeper than {MAX_LEVELS} levels.")
     match value:
@@ -205,7 +202,7 @@ def _check(value: Any, level: int = 0) -> None:
 
 
 def _is_special(body: bytes) -> bool:
-    """Whether a line may hold what is large, deep, or looks like a reference."""
+    """True if a line may hold large or deep values, or keys that look like references."""
     return len(body) > LARGE_TEXT_CHARS or body.count(b"[") + body.count(b"{") > MAX_HEIGHT or b'"$' in body
 
 
@@ -219,7 +216,7 @@ class _Packer:
         return self._measured(value)[0]
 
     def _measured(self, value: Any) -> tuple[Any, int, int]:
-        """The value in its short form, about how many characters that takes, and how many levels it has."""
+        """The value in its short form, its approximate size in characters, and its number of levels."""
         match value:
             case str() if len(value) > LARGE_TEXT_CHARS:
                 return {"$text": self._blobs.put(value.encode()).sha256}, REFERENCE_CHARS, 1

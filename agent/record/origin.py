@@ -1,4 +1,4 @@
-"""Which Cellblock made a record, whatever a checkout or an installation calls itself."""
+"""Identifies the Cellblock that made a record by its source, whatever version number it states."""
 
 import hashlib
 from pathlib import Path
@@ -7,7 +7,7 @@ PACKAGES = ("agent", "sandbox")
 
 
 def source_sha256() -> str:
-    """One hash over the names and contents of Cellblock's own source files."""
+    """Hash the names and contents of Cellblock's own source files."""
     root = Path(__file__).parents[2]
     files = [
         path for package in PACKAGES for path in (root / package).rglob("*") if path.suffix in (".py", ".md", ".toml")

@@ -1,4 +1,4 @@
-"""A question as the record tells it: what was asked, and what has come of it so far."""
+"""A question in the record, and what has happened since it was asked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ E = TypeVar("E")
 
 @dataclass(frozen=True)
 class Question:
-    """The last question of a run. A value: what happens later is in the next one."""
+    """The last question of a run. It is a snapshot: later events are in the next snapshot."""
 
     asked: RunStarted | Asked
     since: list[Event]
-    """All events behind it."""
+    """All events after it."""
 
     @classmethod
     def last_of(cls, events: Sequence[Event]) -> Self:
-        """The last question that these events hold; there is one."""
+        """Find the last question in these events, which hold at least one."""
         for place in range(len(events) - 1, -1, -1):
             asked = events[place]
             if isinstance(asked, RunStarted | Asked):
                 return cls(asked, list(events[place + 1 :]))
-        raise ValueError("no question is on record")
+        raise ValueError("the events hold no question")
 
     @property
     def replies(self) -> list[ModelReplied]:
@@ -34,17 +34,17 @@ class Question:
 
     @property
     def ran(self) -> list[ToolRan]:
-        """The calls that have an answer."""
+        """The calls that have a result."""
         return self._all(ToolRan)
 
     @property
     def instructed(self) -> list[Reason]:
-        """Why the model was told something by us."""
+        """The reasons of Cellblock's messages to the model."""
         return [event.reason for event in self._all(Instructed)]
 
     @property
     def unanswered(self) -> list[ToolCall]:
-        """The calls of the last reply that nothing has come back for."""
+        """The calls of the last reply that have no result yet."""
         behind = self.behind_reply
         return (
             self.replies[-1].tool_calls[sum(isinstance(event, ToolRan) for event in behind) :] if self.replies else []
@@ -52,13 +52,13 @@ class Question:
 
     @property
     def behind_reply(self) -> list[Event]:
-        """What has happened since the last reply."""
+        """The events since the last reply."""
         places = [place for place, event in enumerate(self.since) if isinstance(event, ModelReplied)]
         return self.since[places[-1] + 1 :] if places else self.since
 
     @property
     def best_text(self) -> str | None:
-        """The last text of the model; None where it has said nothing yet."""
+        """The last text of the model; None if there is none yet."""
         replies = [event for event in self.since if isinstance(event, ModelReplied | ReplyCut)]
         return next((text for reply in reversed(replies) if (text := reply.content.strip())), None)
 
@@ -67,5 +67,5 @@ class Question:
 
 
 def went_well(ran: ToolRan) -> bool:
-    """Whether a call did what it was to do; of a function of the caller's, that is not known."""
+    """True if a call succeeded. A call of a caller's function counts as a success, because its result is unknown."""
     return ran.tool != RUN_PYTHON or (ran.execution is not None and ran.execution.status == "ok")

@@ -1,4 +1,4 @@
-"""A transcript read back, as far as it goes."""
+"""Reads a transcript, up to its last whole event."""
 
 import fcntl
 import time
@@ -21,41 +21,41 @@ from agent.record.migration.version2 import with_messages
 
 FILE_NAME = "transcript.jsonl"
 ARTIFACTS = "files"
-"""Where a run directory holds what the run left in its workspace."""
+"""The folder of a run directory for the files that the run left in its workspace."""
 PAUSE_S = 0.2
-"""Between two looks at a run that goes on."""
+"""The pause between two looks at a run that is being written."""
 MAX_LINE_BYTES = {1: 256 * MIB, 2: 4 * MIB, 3: 4 * MIB}
-"""By schema version: the first kept in the line what now lies in blobs."""
+"""By schema version. Version 1 stored large values in the line and not in blobs."""
 MAX_FIRST_LINE_BYTES = 16 * MIB
-"""Of the line that says which schema version it is."""
+"""The limit on the first line, which states the schema version."""
 RAW_BYTES = 32 * MIB
-"""What the chunks of one reply may unpack to."""
+"""The limit on the unpacked chunks of one reply."""
 MAX_CHUNKS = 500_000
 
 
 @dataclass
 class Source:
-    """A transcript as lines, and the directory that it lies in. Nothing is kept open."""
+    """A transcript as lines, and its directory. Nothing is kept open."""
 
     directory: Directory
     name: str
-    """Of the transcript in the directory."""
+    """The name of the transcript in the directory."""
     schema_version: int
     blobs: Blobs
     torn: bytes = b""
-    """What stands behind the last end of a line; known when all lines were read."""
+    """The bytes after the last line end; known once all lines are read."""
     whole_bytes: int = 0
-    """What stands before it."""
+    """The number of bytes up to the last line end."""
 
     @classmethod
     def at(cls, run: Path) -> "Source":
-        """The transcript of a run directory, or at a path of its own; it is not looked at yet."""
+        """The transcript in a run directory, or the file at this path. It is not opened yet."""
         directory, name = (Directory(run), FILE_NAME) if Directory(run).exists() else (Directory(run.parent), run.name)
         return cls(directory, name, SCHEMA_VERSION, Blobs(directory, Budget()))
 
     @classmethod
     def open(cls, run: Path) -> "Source":
-        """Find a transcript. Raises TranscriptError where there is none, or a newer one than we read."""
+        """Find a transcript. Raises TranscriptError if there is none, or if its schema version is too new."""
         source = cls.at(run)
         with source.opened() as file:
             try:
@@ -64,18 +64,18 @@ class Source:
                 raise TranscriptError(f"{str(source.path)!r}: {error.message}") from error
             first = _line(file, 1, MAX_FIRST_LINE_BYTES, source.path)
         if not first.endswith(b"\n"):
-            raise TranscriptError(f"{str(source.path)!r} holds no whole event.")
+            raise TranscriptError(f"{str(source.path)!r} holds no complete event.")
         source.schema_version = _version(first, source.path)
         return source
 
     @property
     def path(self) -> Path:
-        """Of the transcript, to be shown."""
+        """The path of the transcript, for messages."""
         return self.directory.path / self.name
 
     @contextmanager
     def opened(self) -> Iterator[IO[bytes]]:
-        """The transcript itself. Raises TranscriptError where it cannot be read."""
+        """Open the transcript. Raises TranscriptError if it cannot be read."""
         try:
             with self.directory.reading(self.name) as file:
                 yield file
@@ -83,7 +83,7 @@ class Source:
             raise self._missing(error) from error
 
     def whole_lines(self) -> Iterator[bytes]:
-        """The whole lines with their ends, one after the other."""
+        """Yield each whole line with its end."""
         limit, self.torn, self.whole_bytes = MAX_LINE_BYTES[self.schema_version], b"", 0
         with self.opened() as file:
             number = 0
@@ -96,7 +96,7 @@ class Source:
                 yield line
 
     def parse(self, line: bytes, number: int) -> lines.Parsed:
-        """An event and what it refers to. Raises TranscriptError that names the line, counted from 1."""
+        """Parse a line. Raises TranscriptError that names the line's number, counted from 1."""
         try:
             return lines.parse(line, self.schema_version, self.blobs)
         except TranscriptError as error:
@@ -110,43 +110,43 @@ class Source:
 
 
 class Recorded:
-    """A transcript read back: its whole events, the bytes of a torn last line, and the blobs beside it."""
+    """A recorded run: its whole events, the bytes of a torn last line, and its blobs."""
 
     def __init__(self, source: Source, parsed: list[lines.Parsed]) -> None:
         """`parsed` are all whole lines of the source. Raises TranscriptError."""
         self.folder = source.directory
-        """The run directory, opened the one way in which it may be."""
+        """The run directory, for all access to its files."""
         self.directory = source.directory.path
-        """Its path, to be shown."""
+        """The path of the run directory, for messages."""
         events = [line.event for line in parsed]
         is_old = source.schema_version < SCHEMA_VERSION
         self.events = with_messages(events, source.blobs.budget) if is_old else events
         self.torn = source.torn
         self.whole_bytes = source.whole_bytes
-        """Of the transcript, up to the torn last line."""
+        """The size of the transcript without the torn last line."""
         self.schema_version = source.schema_version
-        """Of the file; the events are of the current one."""
+        """The schema version of the file. The events have the current version."""
         self.blobs = source.blobs
         self.blob_names = frozenset[str]().union(*(line.blob_names for line in parsed))
         """The hashes of all blobs that the events refer to."""
 
     @property
     def started(self) -> RunStarted:
-        """How the run began. Raises TranscriptError where that is not on record."""
+        """How the run began. Raises TranscriptError if that is not recorded."""
         first = self.events[0]
         if not isinstance(first, RunStarted):
-            raise TranscriptError(f"{str(self.directory)!r} does not tell how its run began.")
+            raise TranscriptError(f"{str(self.directory)!r} does not begin with run_started.")
         return first
 
     @property
     def finished(self) -> RunFinished | None:
-        """How the run ended; None where it crashed or still runs."""
+        """How the run ended; None if it crashed or is still running."""
         last = self.events[-1]
         return last if isinstance(last, RunFinished) else None
 
     @property
     def is_being_written(self) -> bool:
-        """Whether a process has the transcript open for writing."""
+        """True if a process has the transcript open for writing."""
         try:
             with self.folder.reading(FILE_NAME) as file:
                 return not locked(file, shared=True)
@@ -154,7 +154,7 @@ class Recorded:
             return False
 
     def raw_chunks(self, reply: ModelReplied | ReplyCut) -> list[str] | None:
-        """What the endpoint sent for a turn, JSON chunk by chunk; None where it was not recorded.
+        """The JSON chunks that the endpoint sent for a turn; None if not recorded.
 
         Raises TranscriptError.
         """
@@ -187,11 +187,11 @@ def read_run(run: Path | str) -> Recorded:
 
 
 def follow(run: Path) -> Iterator[Event]:
-    """The events of a run as they are written, until no process writes it any more. Raises TranscriptError."""
+    """Yield the events of a run as they are written, until no process writes it. Raises TranscriptError."""
     source, number, held = Source.at(run), 0, b""
     with source.opened() as file:
         while True:
-            is_over = locked(file, shared=True)  # asked first, so that what is written before the end is read
+            is_over = locked(file, shared=True)  # asked first, so that the last events are read
             while data := file.read(MIB):
                 *whole, held = (held + data).split(b"\n")
                 for line in whole:
@@ -206,7 +206,7 @@ def follow(run: Path) -> Iterator[Event]:
 
 
 def locked(file: IO[bytes], *, shared: bool = False) -> bool:
-    """Lock the file for this process; False where another has it. The lock ends with the process, however it ends."""
+    """Lock the file for this process; False if another process has it. The lock ends with the process."""
     try:
         fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -215,7 +215,7 @@ def locked(file: IO[bytes], *, shared: bool = False) -> bool:
 
 
 def _line(file: IO[bytes], number: int, limit: int, path: Path) -> bytes:
-    """The next line with its end. Raises TranscriptError where it is too long."""
+    """Read the next line with its end. Raises TranscriptError if it is too long."""
     line = file.readline(limit + 1)
     _check_length(line, number, limit, path)
     return line
@@ -227,7 +227,7 @@ def _check_length(line: bytes, number: int, limit: int, path: Path) -> None:
 
 
 def _unpacked(packed: bytes) -> bytes:
-    """The content of a gzip file, and a byte more than is allowed where it has more. Raises zlib.error, EOFError."""
+    """Unpack a gzip file, up to one byte more than is allowed. Raises zlib.error, EOFError."""
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     data = unpacker.decompress(packed, RAW_BYTES + 1)
     if not unpacker.eof and len(data) <= RAW_BYTES:
@@ -236,11 +236,11 @@ def _unpacked(packed: bytes) -> bytes:
 
 
 def _version(first: bytes, path: Path) -> int:
-    """The schema version of the file. Raises TranscriptError where it is newer than ours."""
+    """The schema version of the file. Raises TranscriptError if it is newer than ours."""
     try:
         event = from_json(first)
     except ValueError:
-        return SCHEMA_VERSION  # and the line is refused as what it is
+        return SCHEMA_VERSION  # parsing the line raises the error
     version = event.get("schema_version") if isinstance(event, dict) else None
     if not isinstance(version, int) or version < 1:
         return SCHEMA_VERSION
@@ -248,6 +248,6 @@ def _version(first: bytes, path: Path) -> int:
     if version > SCHEMA_VERSION and (hashes is None or hashes[0] == hashes[1]):
         raise TranscriptError(
             f"{str(path)!r} has schema version {version}; this Cellblock reads versions up to {SCHEMA_VERSION}. "
-            f"It was written by Cellblock {str(event.get('cellblock_version'))[:40]}, which reads it."
+            f"It was written by Cellblock {str(event.get('cellblock_version'))[:40]}, which can read it."
         )
     return min(version, SCHEMA_VERSION)

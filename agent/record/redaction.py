@@ -1,9 +1,9 @@
-"""Secrets, kept out of the record where they would enter it, so that what is recorded is what the model is shown.
+"""Keeps secrets out of the record. Redaction happens before recording, so that the record is what the model reads.
 
-Known secrets, such as the endpoint's key, are redacted wherever they stand, in the forms in which they usually travel.
-What only looks like a credential is redacted in words from outside: the task, the errors of an endpoint, what the
-caller's functions return, the variables of the sandbox. The model's code and what comes out of it are left alone, for
-a program that deals in addresses must run as it was written.
+Known secrets, such as the endpoint's key, are redacted everywhere, in their usual encodings. Text that only looks like
+a credential is redacted in text from outside: the task, the errors of an endpoint, the results of the caller's
+functions, the variables of the sandbox. The model's code and its output are left alone, because a program that works
+with addresses must run as it was written.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,27 +19,27 @@ from agent.text import encodable
 
 CHUNK_BYTES = 1 << 20
 FROM_OUTSIDE = ("task", "error", "attempts")
-"""Fields of events that hold words from outside. So do observations, but for those of cells."""
+"""Fields of events that hold text from outside. Observations do so too, except those of cells."""
 
 ValueT = TypeVar("ValueT", bound=BaseModel)
 
 
 class Redactor:
-    """Knows the secrets of a run."""
+    """Removes the secrets of a run from texts and events."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._forms = forms_of(secrets)
 
     def text(self, text: str) -> str:
-        """The text without the secrets, and without what no file can hold."""
+        """The text without the secrets, and without characters that UTF-8 cannot encode."""
         return without(self._forms, encodable(text))
 
     def words(self, text: str) -> str:
-        """The same for words from outside: without what looks like a credential, too."""
+        """The same for text from outside, also without anything that looks like a credential."""
         return without_credentials(self.text(text))
 
     def clean(self, event: ValueT) -> ValueT:
-        """The event, or a part of one, as it may be recorded; itself where nothing is to be changed."""
+        """The event, or a part of one, as it may be recorded. Unchanged events are returned as they are."""
         dumped = event.model_dump()
         clean = {name: self._value(value) for name, value in dumped.items()}
         for name in _from_outside(clean):
@@ -50,21 +50,21 @@ class Redactor:
         return event if clean == dumped else type(event).model_validate(clean)
 
     def chunks(self, chunks: list[str], reply: Reply) -> list[str] | None:
-        """The chunks of a stream, each JSON, without the secrets; None where the reply that they make holds one.
+        """The chunks of a stream, each JSON, without the secrets; None if the whole reply holds a secret.
 
-        It may be spread over them, and then in none of them.
+        Such a secret may be spread over several chunks, so that none of them holds it.
         """
         dumped = reply.model_dump()
         is_clean = self._value(dumped) == _each_text(dumped, encodable)
         return [self.text(chunk) for chunk in chunks] if is_clean else None
 
     def is_in_file(self, path: Path) -> bool:
-        """Whether a file of the user's holds a secret. Raises OSError."""
+        """True if the user's file holds a secret. Raises OSError."""
         with path.open("rb") as file:
             return self.is_in(file)
 
     def is_in(self, file: IO[bytes]) -> bool:
-        """Whether what is left to read of a file holds a secret. Raises OSError."""
+        """True if the rest of an open file holds a secret. Raises OSError."""
         forms = [form.encode() for form in self._forms]
         kept = max(map(len, forms), default=1) - 1
         tail = b""
@@ -80,7 +80,7 @@ class Redactor:
 
 
 def _from_outside(event: dict[str, Any]) -> list[str]:
-    """The fields of an event that hold words from outside; a tool that ran no code is a function of the caller."""
+    """The fields of an event that hold text from outside. A tool that ran no code is a function of the caller."""
     is_function = event.get("code", "") is None
     return [name for name in event if name in FROM_OUTSIDE or (name == "observation" and is_function)]
 
@@ -90,7 +90,7 @@ def _variable(name: str, value: str) -> str:
 
 
 def _each_text(value: Any, change: Callable[[str], str]) -> Any:
-    """The value with each text in it changed, keys included."""
+    """Change each text in a value, including keys."""
     match value:
         case str():
             return change(value)

@@ -1,4 +1,4 @@
-"""The next request of a run, kept from turn to turn: each event is read once, and each message hashed once."""
+"""The next request of a run, built incrementally: each event is read once, and each message is hashed once."""
 
 import hashlib
 import json
@@ -10,18 +10,18 @@ from agent.record.events import Event, HistoryShortened, ModelReplied, ReplyCut,
 from agent.record.history import marked, marker_form, parts_of
 
 CHARS_PER_TOKEN = 3
-"""On the safe side: English has about four, numbers have fewer."""
+"""A cautious estimate: English has about four, numbers have fewer."""
 MAX_REPEATED_CHARS = 1 << 30
-"""What is hashed more than once for the requests of one run."""
+"""The limit on characters that are hashed again for the requests of one run."""
 MESSAGE_CHARS = 1_000
-"""What a short message counts for there: it takes time as well."""
+"""What each message adds to that count, because short messages take time too."""
 
 
 class Requests:
-    """The same as `messages_of` and `request_sha256` say, at the cost of what is new."""
+    """Gives the same results as `messages_of` and `request_sha256`, but only processes new events."""
 
     def __init__(self, events: list[Event]) -> None:
-        """`events` grow while this is used."""
+        """`events` may grow while this object is used."""
         self._events = events
         self._read = 0
         settings = next((event.settings for event in events if isinstance(event, RunStarted)), None)
@@ -29,29 +29,29 @@ class Requests:
         self._measured_tokens, self._measured_chars = 0, 0
         self._messages: list[Message] = []
         self._places: dict[int, int] = {}
-        """The message of each `tool` event, by the event's `seq`."""
+        """The index of the message of each `tool` event, by the event's `seq`."""
         self._chars = 0
         self._prefix = ""
         self._settled = self._last_able = 0
-        """Up to where no later message changes a marker, and the last message that can carry one."""
+        """The index up to which markers are final, and the index of the last message that can carry a marker."""
         self._has_reply = False
         self._repeated_chars = 0
         self._hashed, self._hash = 0, _begun()
-        """How many messages are in the hash."""
+        """The number of messages in the hash, and the hash."""
 
     @property
     def prefix(self) -> str:
-        """The end of the next request, where that is a reply to go on with; empty elsewhere."""
+        """The beginning of a cut reply that the next request continues; empty if there is none."""
         self._catch_up()
         return self._prefix
 
     def messages(self) -> list[Message]:
-        """Those of the next request, without the prefix."""
+        """The messages of the next request, without the prefix."""
         self._catch_up()
         return marked(self._messages) if self._is_marked else list(self._messages)
 
     def sha256(self, tools: list[dict[str, Any]]) -> str:
-        """The hash of the next request. Raises TranscriptError where old messages change again and again."""
+        """The hash of the next request. Raises TranscriptError if old messages change too often."""
         self._catch_up()
         settled = self._settled if self._is_marked else len(self._messages)
         for place in range(self._hashed, settled):
@@ -70,7 +70,7 @@ class Requests:
         return marked(messages, from_start=not settled) if self._is_marked else messages
 
     def estimated_tokens(self) -> int:
-        """What the next request will take: what the last one took, and the characters that came or went since."""
+        """Estimate the tokens of the next request: those of the last one, and the characters that changed since."""
         self._catch_up()
         return self._measured_tokens + (self._chars - self._measured_chars) // CHARS_PER_TOKEN
 
@@ -112,10 +112,10 @@ class Requests:
                     self._repeat()
 
     def _repeat(self) -> None:
-        """Hash all messages again: it takes long only where a hostile record asks for it on and on."""
+        """Hash all messages again. This takes long only for a hostile record, which asks for it many times."""
         self._repeated_chars += self._chars + MESSAGE_CHARS * len(self._messages)
         if self._repeated_chars > MAX_REPEATED_CHARS:
-            raise TranscriptError("The run shortens its history again and again, and that of a long one.")
+            raise TranscriptError("The run shortens a long history too often.")
         self._hashed, self._hash = 0, _begun()
 
 

@@ -1,7 +1,7 @@
-"""The run directory: `transcript.jsonl`, one event a line, `blobs/` with what is large, `files/` with what was made.
+"""The run directory: `transcript.jsonl` with one event a line, `blobs/` with large values, `files/` with artifacts.
 
-Each line is handed to the system as its event happens, after the blobs that it refers to: what is killed leaves a run
-that reads up to its last whole event. Only the end of a run waits for the disk: after a power failure, the last seconds
+Each line is written as its event happens, after the blobs that it refers to. So a killed process leaves a run that can
+be read up to its last whole event. Only the end of a run waits for the disk: after a power failure, the last seconds
 may be missing.
 """
 
@@ -34,7 +34,7 @@ EventT = TypeVar("EventT", bound=Event)
 
 WHAT = "the run directory"
 GZIP_LEVEL = 1
-"""The fastest: the chunks of a stream repeat their frame, and shrink to a tenth even so."""
+"""The fastest level. Chunks of a stream are repetitive, and shrink to a tenth even so."""
 
 
 def utc_now() -> datetime:
@@ -48,9 +48,9 @@ class Transcript:
     def __init__(
         self, directory: Path, *, clock: Callable[[], datetime] = utc_now, redactor: Redactor | None = None
     ) -> None:
-        """Start a new run directory. Raises TranscriptError where there is one or none can be made.
+        """Start a new run directory. Raises TranscriptError if it holds a run already, or cannot be made.
 
-        What the redactor knows as a secret is not written.
+        The secrets that the redactor knows are not written.
         """
         folder = Directory(directory)
         try:
@@ -73,10 +73,10 @@ class Transcript:
         redactor: Redactor | None = None,
         on_note: Callable[[str], None] = lambda _: None,
     ) -> Self:
-        """Go on with a run that has stopped. Nothing is changed before the first event is written.
+        """Continue a run that has stopped. Nothing is changed before the first event is written.
 
-        Then a torn last line is cut off, and what no event speaks of is set aside, which `on_note` is told. Raises
-        TranscriptError where the run is being written, cannot be, or has an old schema version.
+        Then a torn last line is cut off, and files that no event mentions are moved aside; `on_note` gets a line about
+        that. Raises TranscriptError if the run is being written, cannot be written, or has an old schema version.
         """
         transcript, folder = cls.__new__(cls), Directory(directory)
         try:
@@ -88,14 +88,14 @@ class Transcript:
         try:
             recorded = read(directory)
             if recorded.schema_version != SCHEMA_VERSION:
-                raise TranscriptError(f"{str(directory)!r} has an old schema version: it can be read, and not resumed.")
+                raise TranscriptError(f"{str(directory)!r} has an old schema version: it can be read, but not resumed.")
             file.seek(recorded.whole_bytes)
         except BaseException:
             file.close()
             raise
         transcript.events = recorded.events
         transcript.blobs.keep(recorded.blob_names)
-        transcript._left = recorded
+        transcript._found = recorded
         transcript._on_note = on_note
         return transcript
 
@@ -107,8 +107,8 @@ class Transcript:
         self.redactor = redactor or Redactor()
         self._clock = clock
         self._file = file
-        self._left: Recorded | None = None
-        """The run as an earlier process has left it, until the first write."""
+        self._found: Recorded | None = None
+        """The run as an earlier process left it; None after the first write."""
         self._on_note: Callable[[str], None] = lambda _: None
         if not locked(file):
             file.close()
@@ -126,9 +126,9 @@ class Transcript:
         self.close()
 
     def append(self, event: EventT, message: Callable[[EventT], Message] | None = None) -> EventT:
-        """Write the event as the next line and return it as it is recorded: without secrets, with its place.
+        """Write the event as the next line and return the recorded event: without secrets, with number and time.
 
-        `message` renders the message that the event adds to the history, from the event without its secrets.
+        `message` makes the message that the event adds to the history, from the event without its secrets.
         """
         clean = self.redactor.clean(event)
         placed = clean.model_copy(
@@ -142,15 +142,15 @@ class Transcript:
         with self._writing():
             line, sha256 = lines.encode(placed, self.blobs)
             self._write(line)
-        self.blobs.settle()
+        self.blobs.commit()
         placed = placed.model_copy(update={"sha256": sha256})
         self.events.append(placed)
         return cast("EventT", placed)
 
     def keep_chunks(self, chunks: list[str], reply: Reply) -> Blob | None:
-        """Store what an endpoint sent for a reply: each chunk is JSON.
+        """Store the JSON chunks that an endpoint sent for a reply.
 
-        None where the reply holds a secret, and where the chunks are more than a reader takes.
+        Returns None if the reply holds a secret, or if the chunks are too many or too large for a reader.
         """
         kept = self.redactor.chunks(chunks, reply)
         if kept is None or len(kept) > MAX_CHUNKS:
@@ -162,21 +162,21 @@ class Transcript:
             return self.blobs.put(gzip.compress(data, GZIP_LEVEL, mtime=0))
 
     def keep_file(self, source: Path) -> Blob:
-        """Store what a file holds."""
+        """Store the content of a file."""
         with self._writing():
             return self.blobs.put_file(source)
 
     def discard(self) -> None:
-        """Take back a run directory in which no event was written."""
+        """Remove a run directory in which no event was written."""
         self._file.close()
         with suppress(OSError):
             self.blobs.take_back()
             self.folder.remove(FILE_NAME)
-        for folder in (BLOBS, ""):  # what holds anything else is not ours
+        for folder in (BLOBS, ""):  # a folder with other files is not ours
             self.folder.remove_empty(folder)
 
     def close(self) -> None:
-        """Make what is written durable and let go of the file."""
+        """Flush everything to the disk and close the file."""
         if self._file.closed:
             return
         with self._durable(), self._file:
@@ -184,7 +184,7 @@ class Transcript:
             os.fsync(self._file.fileno())
 
     def _write(self, line: bytes) -> None:
-        """Write a whole line or none: what is written of one that does not fit on the disk is taken back."""
+        """Write the whole line or nothing: if the disk is full, the written part is removed."""
         end = self._file.tell()
         try:
             write_all(self._file, line)
@@ -193,20 +193,20 @@ class Transcript:
             self._file.seek(end)
             raise
 
-    def _take_up(self) -> None:
-        """Leave only what events speak of: the torn end of a line goes, and all else is set aside."""
-        if self._left is None:
+    def _clean_up(self) -> None:
+        """Before the first write, cut off a torn last line and move aside the files that no event mentions."""
+        if self._found is None:
             return
-        left, self._left = self._left, None
-        aside = self.folder.set_aside([*_strange_blobs(left), *_strange_artifacts(left)])
-        self._file.truncate(left.whole_bytes)
+        found, self._found = self._found, None
+        aside = self.folder.set_aside([*_unknown_blobs(found), *_unknown_artifacts(found)])
+        self._file.truncate(found.whole_bytes)
         if aside:
-            self._on_note(f"What no event of the run speaks of was moved to {str(self.directory / aside)!r}.")
+            self._on_note(f"Files that no event of the run mentions were moved to {str(self.directory / aside)!r}.")
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
         with self._durable():
-            self._take_up()
+            self._clean_up()
             yield
 
     @contextmanager
@@ -220,20 +220,20 @@ class Transcript:
 
 
 def _check_folders(folder: Directory) -> None:
-    """Raises OSError where a folder of the run is a link, or none."""
+    """Raise OSError if a folder of the run is a link, or not a folder."""
     for name, status in folder.entries().items():
         if name in (BLOBS, ARTIFACTS) and not stat.S_ISDIR(status.st_mode):
             raise OSError(errno.ENOTDIR, f"{name!r}: {oddity(status) or 'It is a file and not a folder'}")
 
 
-def _strange_blobs(recorded: Recorded) -> Iterator[str]:
+def _unknown_blobs(recorded: Recorded) -> Iterator[str]:
     for name in recorded.folder.entries(BLOBS):
         if name not in recorded.blob_names:
             yield f"{BLOBS}/{name}"
 
 
-def _strange_artifacts(recorded: Recorded) -> Iterator[str]:
-    """What a crash left in the folder of artifacts before any event told of it: it is collected anew."""
+def _unknown_artifacts(recorded: Recorded) -> Iterator[str]:
+    """Artifacts that a crash left before their event was written. They are collected again."""
     ends = [event for event in recorded.events if isinstance(event, RunFinished)]
     known = {file.name for end in ends for file in end.artifacts}
     for name, status in recorded.folder.walk(ARTIFACTS):

@@ -1,8 +1,8 @@
-"""Whether a run directory holds what was recorded: each event, each blob and each file, and nothing else.
+"""Checks that a run directory holds what was recorded: each event, each blob and each file, and nothing else.
 
-Each line ends with its own hash and holds the hash of the event before, blobs are named by their hash, and the events
-hold the hashes of files: a change anywhere breaks something. Whoever can rewrite the whole directory can forge all of
-it; the hash of the last event, kept elsewhere, shows that too.
+Each line ends with its own hash and holds the hash of the previous event. Blobs are named by their hash, and events
+hold the hashes of files. So any change breaks a hash. A person who rewrites the whole directory can forge all of it; if
+you keep the hash of the last event elsewhere, it shows that too.
 """
 
 import hashlib
@@ -22,29 +22,29 @@ State = Literal["whole", "incomplete", "damaged"]
 
 @dataclass
 class Verdict:
-    """What a verification came to."""
+    """The result of a verification."""
 
     schema_version: int
     events: int = 0
-    """How many fit."""
+    """The number of valid events."""
     blobs: int = 0
     artifacts: int = 0
     sha256: str | None = None
-    """Of the last event, which stands for the whole run; None where it does not fit or the schema has none."""
+    """The hash of the last event, which covers the whole run; None if an event is invalid or has no hash."""
     problems: list[str] = field(default_factory=list)
-    """The first event that does not fit, and each file: where, and what is expected and found."""
+    """The first invalid event and each invalid file: where, what was expected, and what was found."""
     notes: list[str] = field(default_factory=list)
-    """What is no damage, but good to know."""
+    """Other findings that are no damage."""
     has_end: bool = False
 
     @property
     def state(self) -> State:
-        """An incomplete run has no end: it crashed, still runs, or was cut."""
+        """An incomplete run has no end: it crashed, is still running, or was cut."""
         return "damaged" if self.problems else "whole" if self.has_end else "incomplete"
 
 
 def verify(run: Path) -> Verdict:
-    """Check a run directory. Raises TranscriptError where there is no transcript, or one of a newer version."""
+    """Check a run directory. Raises TranscriptError if there is no transcript, or if its schema version is too new."""
     source = Source.open(run)
     verdict = Verdict(source.schema_version)
     chain = _Chain(source)
@@ -60,16 +60,16 @@ def verify(run: Path) -> Verdict:
 
 
 def _check_end(source: Source, chain: "_Chain", verdict: Verdict) -> None:
-    """What only the events as a whole can tell."""
+    """Check the end of the transcript, and the blobs and files of all events."""
     recorded = Recorded(source, chain.parsed)
     verdict.has_end = recorded.finished is not None
     verdict.sha256 = recorded.events[-1].sha256 or None
     if source.torn and verdict.has_end:
-        verdict.problems.append(f"line {verdict.events + 1}: {len(source.torn)} bytes stand behind the end of the run.")
+        verdict.problems.append(f"line {verdict.events + 1}: {len(source.torn)} bytes follow the end of the run.")
     elif source.torn:
-        verdict.notes.append(f"line {verdict.events + 1} is torn: its {len(source.torn)} bytes are no event.")
+        verdict.notes.append(f"line {verdict.events + 1} is torn: its {len(source.torn)} bytes are not an event.")
     if not verdict.has_end:
-        verdict.notes.append("The run still goes on." if recorded.is_being_written else "The run has no end.")
+        verdict.notes.append("The run is still running." if recorded.is_being_written else "The run has no end.")
     if source.schema_version < SCHEMA_VERSION:
         verdict.notes.append(
             f"The requests are not recomputed: schema version {source.schema_version} does not hold their messages."
@@ -88,12 +88,12 @@ class _Chain:
         self.parsed: list[lines.Parsed] = []
         self._source = source
         self._requests: Requests | None = None
-        """Those that follow from the events; None before the first."""
+        """The requests that follow from the events; None before the first."""
         self._previous_sha256 = ""
-        """What the next event must hold."""
+        """The `previous_sha256` that the next event must have."""
 
     def check(self, line: bytes) -> None:
-        """Check the next line. Raises TranscriptError that says what does not fit."""
+        """Check the next line. Raises TranscriptError that says what is wrong."""
         number, sha256 = len(self.events) + 1, self._own_sha256(line)
         parsed = lines.parse(line, self._source.schema_version, self._source.blobs)
         event = parsed.event
@@ -101,7 +101,7 @@ class _Chain:
         _expect("seq", number - 1, event.seq)
         _expect("previous_sha256", self._previous_sha256, event.previous_sha256)
         if (number == 1) != isinstance(event, RunStarted):
-            raise TranscriptError(f"A run begins with one run_started; this is {event.type}.")
+            raise TranscriptError(f"A run has one run_started, as its first event; this event is {event.type}.")
         if isinstance(event, ModelReplied | ReplyCut | ModelFailed) and self._source.schema_version == SCHEMA_VERSION:
             self._check_request(event)
         self._previous_sha256 = sha256
@@ -109,7 +109,7 @@ class _Chain:
         self.parsed.append(parsed)
 
     def _own_sha256(self, line: bytes) -> str:
-        """The hash by which the next event knows this one."""
+        """The hash that the next event must have as its `previous_sha256`."""
         if self._source.schema_version == lines.FIRST_VERSION:
             return hashlib.sha256(line).hexdigest()
         hashes = lines.own_sha256(line)
@@ -120,7 +120,7 @@ class _Chain:
         return found
 
     def _check_request(self, event: ModelReplied | ReplyCut | ModelFailed) -> None:
-        """The request that a turn answered must follow from the events before it."""
+        """Check that the request of a turn follows from the events before it."""
         started = self.events[0]
         assert isinstance(started, RunStarted)
         self._requests = self._requests or Requests(self.events)
@@ -129,7 +129,7 @@ class _Chain:
             offered.append([])
         hashes = [self._requests.sha256(tools) for tools in offered]
         if event.request_sha256 not in hashes:
-            _expect("request_sha256, which follows from the events before,", hashes[0], event.request_sha256)
+            _expect("request_sha256, which follows from the earlier events,", hashes[0], event.request_sha256)
 
 
 def _expect(what: str, expected: object, found: object) -> None:

@@ -1,1 +1,1 @@
-"""Runs the cells of a recorded run again, without a model, and says what came out otherwise."""
+"""Runs the cells of a recorded run again, without a model, and reports what differs."""

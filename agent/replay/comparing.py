@@ -1,4 +1,4 @@
-"""Whether a cell or a file of a replay is what was recorded, and why it may not be."""
+"""Compares a cell or a file of a replay with the recorded one, and explains a difference if possible."""
 
 import difflib
 import re
@@ -14,33 +14,33 @@ from sandbox import Execution
 Verdict = Literal["same", "same_after_normalisation", "different", "not_run"]
 MAX_DIFF_LINES = 40
 MAX_MATCHED_LINES = 400
-"""Between what two texts begin and end with alike: to match so many lines may take their cube in time."""
+"""The limit on lines to match between the common beginning and the common end of two texts, as time may be cubic."""
 MAX_COMPARED_LINES = 2_000
-"""From the first difference on."""
+"""The limit on compared lines after the first difference."""
 _HUNK = re.compile(r"^@@ -(?P<one>\d+)(?P<ones>(?:,\d+)?) \+(?P<other>\d+)(?P<others>(?:,\d+)?) @@$")
 CHANCE = "not deterministic by itself: its replays differ from each other too"
-STOPPED_ELSEWHERE = "stopped again, at another place of its output"
-NOT_STOPPED = "stopped at its time limit when it was recorded, and not now"
+STOPPED_ELSEWHERE = "stopped again, at another point of its output"
+NOT_STOPPED = "stopped at its time limit when it was recorded, but not now"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a replay says about one thing."""
+    """The result of comparing one cell or file."""
 
     verdict: Verdict
     why: str | None = None
-    """What explains the verdict, where it needs to be."""
+    """The explanation of the verdict, if there is one."""
     diff: tuple[str, ...] = ()
-    """Unified, from recorded to replayed; empty unless different."""
+    """A unified diff from recorded to replayed; empty unless different."""
 
     @property
     def is_explained(self) -> bool:
-        """Whether a difference lies in the thing itself."""
+        """True if there is a difference and an explanation for it."""
         return self.verdict == "different" and self.why is not None
 
 
 def compare(recorded: Shown, replayed: Shown) -> Comparison:
-    """One thing, as it was recorded and as it is now."""
+    """Compare the recorded and the replayed form of a cell or a file."""
     if recorded.exact == replayed.exact:
         return Comparison("same")
     if recorded.normal == replayed.normal:
@@ -51,10 +51,10 @@ def compare(recorded: Shown, replayed: Shown) -> Comparison:
 
 
 def compare_cells(recorded: Execution, replayed: Execution, days: tuple[str, str]) -> Comparison:
-    """One cell; `days` are the ISO dates of the record and of the replay.
+    """Compare a cell; `days` are the ISO dates of the record and of the replay.
 
-    A cell that was stopped is the same when it is stopped again and one text begins with the other; where it comes to
-    its end now, and says first what it said then, the clock explains the difference.
+    A stopped cell is the same if it is stopped again and one text begins with the other. If it finishes now, and its
+    output begins with the recorded one, the time limit explains the difference.
     """
     before, now = shown(recorded, days[0]), shown(replayed, days[1])
     compared = compare(before, now)
@@ -71,7 +71,7 @@ def compare_cells(recorded: Execution, replayed: Execution, days: tuple[str, str
 
 
 def is_chance(recorded: Shown, replays: Sequence[Shown]) -> bool:
-    """Whether the replays differ among themselves, while all that they share was recorded as well."""
+    """True if the replays differ from each other, and the record contains all that they have in common."""
     texts = [replay.normal for replay in replays]
     if all(text == texts[0] for text in texts):
         return False
@@ -79,7 +79,7 @@ def is_chance(recorded: Shown, replays: Sequence[Shown]) -> bool:
 
 
 def _shared(one: list[str], other: list[str]) -> list[str]:
-    """Lines that both hold, in the same order; beyond the bound, none between their beginning and their end."""
+    """The common lines, in order. In the middle, at most MAX_MATCHED_LINES are matched."""
     begin = _common(one, other)
     end = _common(reversed(one[begin:]), reversed(other[begin:]))
     left, right = (text[begin : len(text) - end][:MAX_MATCHED_LINES] for text in (one, other))
@@ -89,12 +89,12 @@ def _shared(one: list[str], other: list[str]) -> list[str]:
 
 
 def _common(one: Iterable[str], other: Iterable[str]) -> int:
-    """How many lines both begin with."""
+    """The number of lines in the common beginning."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _holds(lines: list[str], wanted: list[str]) -> bool:
-    """Whether all the wanted lines are there, in this order."""
+    """True if `lines` contain all wanted lines, in this order."""
     rest = iter(lines)
     return all(line in rest for line in wanted)
 
@@ -104,18 +104,18 @@ def _by_stream(lines: list[str]) -> list[str]:
 
 
 def _diff(recorded: list[str], replayed: list[str]) -> tuple[str, ...]:
-    """What differs, from the first difference on: to match endless texts takes endless time."""
+    """A diff from the first difference on. Its length is limited, because matching long texts takes long."""
     begin = max(0, _common(recorded, replayed) - 1)
     one, other = (text[begin : begin + MAX_COMPARED_LINES] for text in (recorded, replayed))
     lines = list(difflib.unified_diff(one, other, "recorded", "replayed", lineterm="", n=1))
     left_out = max(0, len(lines) - MAX_DIFF_LINES)
     lines = [_HUNK.sub(partial(_moved, by=begin), line) for line in lines[:MAX_DIFF_LINES]]
     is_cut = max(len(recorded), len(replayed)) > begin + MAX_COMPARED_LINES
-    more = f"[{left_out} more lines]" if not is_cut else "[what is behind is not compared line by line]"
+    more = f"[{left_out} more lines]" if not is_cut else "[the rest is not compared line by line]"
     return (*lines, *([more] if left_out or is_cut else []))
 
 
 def _moved(hunk: re.Match[str], *, by: int) -> str:
-    """The header of a hunk, its line numbers counted from the start of the texts."""
+    """The header of a hunk, with line numbers counted from the start of the texts."""
     one, other = (int(hunk[name]) + by for name in ("one", "other"))
     return f"@@ -{one}{hunk['ones']} +{other}{hunk['others']} @@"

@@ -1,7 +1,7 @@
-"""What a record may ask for: it narrows the user's own settings, and what it would widen needs the user's word.
+"""Applies a record's policy to the user's own settings: it can narrow them, but not widen them without permission.
 
-A record may be a stranger's. Its policy is therefore a wish: each limit is the smaller of the two, and its user, its
-runtime, its image and its network are taken only if the user names the same.
+A record may be a stranger's. Therefore each limit is the smaller of the two, and the record's user, runtime, image and
+network are used only if the user's own settings name the same.
 """
 
 import re
@@ -16,7 +16,7 @@ from sandbox import Policy
 
 OWN_IMAGE = re.compile(r"cellblock/python:[0-9a-f]{12}")
 FORMER_USER = "1000:1000"
-"""What every record before each sandbox had a user of its own says, without anybody's wish."""
+"""The default user in old records, from before each sandbox had its own user. It is no request."""
 OTHER_FLAGS = {"rich_bytes": "--rich-output", "max_consecutive_failures": "--max-failures"}
 Rule = Literal["least", "if_named", "harmless", "image", "network"]
 RULES: dict[str, Rule] = {
@@ -35,16 +35,16 @@ RULES: dict[str, Rule] = {
 
 @dataclass(frozen=True)
 class Narrowed:
-    """The policy to use, and one line for each wish of the record that is not granted."""
+    """The policy to use, and one line for each request of the record that is not granted."""
 
     policy: Policy
     notes: list[str] = field(default_factory=list)
 
 
 def narrowed(recorded: Recorded, own: Policy, *, update_image: bool = False) -> Narrowed:
-    """The policy of a record within the user's `own`. Raises UsageError for a network or an image that is not named.
+    """Narrow the user's `own` policy by the record's. Raises UsageError for a network or an image that `own` lacks.
 
-    With `update_image`, the image is what the record's name for it means now.
+    With `update_image`, the image is the one that the record's image name means now.
     """
     wished, values, notes = recorded.started.environment.policy, dict[str, Any](), list[str]()
     for name, rule in RULES.items():
@@ -59,7 +59,7 @@ def narrowed(recorded: Recorded, own: Policy, *, update_image: bool = False) -> 
 
 
 def narrowed_limits(wished: Limits, own: Limits) -> tuple[Limits, list[str]]:
-    """The limits of a record within the user's `own`; those that the user has set go before the record's."""
+    """Narrow the user's `own` limits by the record's. Limits that the user has set explicitly take precedence."""
     values, notes = own.model_dump(), []
     for name in Limits.model_fields.keys() - own.model_fields_set:
         wish, mine = getattr(wished, name), getattr(own, name)
@@ -80,19 +80,19 @@ def _network(recorded: Recorded, own: Policy) -> str:
     if wished not in ("none", own.network):
         raise UsageError(
             f"The run {str(recorded.directory)!r} had the network {wished!r}; its code would have it again.",
-            hint=f"the same command with --network {shlex.quote(wished)}, if it may",
+            hint=f"the same command with --network {shlex.quote(wished)}, if you allow it",
         )
     return wished
 
 
 def _image(recorded: Recorded, own: Policy, *, update_image: bool) -> str | None:
-    """The image by the name under which it may be started; its digest is compared when it is there."""
+    """The name of the image to start. The caller compares its digest."""
     environment = recorded.started.environment
     wished = environment.policy.image
     if wished is not None and wished != own.image:
         raise UsageError(
             f"The run {str(recorded.directory)!r} had the image {wished!r}, which is not Cellblock's own.",
-            hint=f"the same command with --image {shlex.quote(wished)}, if its code may have it",
+            hint=f"the same command with --image {shlex.quote(wished)}, if you allow it",
         )
     if own.image is not None or update_image:
         return own.image

@@ -1,7 +1,7 @@
-"""Text without what differs from run to run and means nothing.
+"""Removes from a text what differs from run to run and has no meaning.
 
-Only what carries its meaning on its face is left out: an address in a repr, the notes of %time and %timeit, the times
-of `ls -l`, the names of temporary files. A bare number is never touched: one that differs is a difference.
+Only unmistakable patterns are replaced: an address in a repr, the notes of %time and %timeit, the times of `ls -l`, the
+names of temporary files. A bare number is never touched: if it differs, that is a difference.
 """
 
 import re
@@ -25,7 +25,7 @@ _RULES = [
 
 
 def normalised(text: str, day: str = "") -> str:
-    """The text with each of these in one form; `day` is the ISO date on which it came out, which may stand in it."""
+    """Replace each pattern with a fixed form; also `day`, the ISO date of the output, if it is not empty."""
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     return text.replace(day, "<today>") if day else text

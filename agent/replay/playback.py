@@ -1,4 +1,4 @@
-"""A recorded run in place of a model: the same requests get the same answers, and any other is refused with a diff."""
+"""Answers from a recorded run in place of a model. The same requests get the same answers; others fail with a diff."""
 
 import difflib
 import json
@@ -26,11 +26,11 @@ from agent.record.transcript import Recorded
 
 MAX_DIFF_LINES = 40
 MAX_SHORTENINGS = 16
-"""Of one request's history, one after the other: each leaves little that another could shorten."""
+"""The limit on consecutive shortenings of one request's history: each leaves little for another."""
 
 
 def endpoint_of(settings: ModelSettings) -> Endpoint:
-    """The endpoint that a run asked, without its secrets."""
+    """The endpoint of a run, without secrets."""
     return Endpoint(
         base_url=settings.base_url,
         model=settings.model,
@@ -40,66 +40,66 @@ def endpoint_of(settings: ModelSettings) -> Endpoint:
 
 
 def sampling_of(settings: ModelSettings) -> Sampling:
-    """How a run sampled its model."""
+    """The sampling of a run."""
     return Sampling(**{name: getattr(settings, name) for name in Sampling.model_fields})
 
 
 @dataclass(frozen=True)
 class _Turn:
-    """What is recorded of one request."""
+    """A recorded request."""
 
     events: list[Event]
-    """Of the whole record."""
+    """All events of the record."""
     place: int
     reply: ModelReplied | ReplyCut | ModelFailed
     is_too_long: bool
-    """Whether it failed because the history was too long, and was shortened then."""
+    """True if the request failed because the history was too long, which was then shortened."""
 
     @property
     def before(self) -> list[Event]:
-        """What was on record when the request was sent."""
+        """The events before the request was sent."""
         return self.events[: self.place]
 
 
 class Playback:
-    """Stands where a Model would, and answers in the order of the record."""
+    """Replaces a Model, and answers in the order of the record."""
 
     def __init__(self, recorded: Recorded) -> None:
         """Raises PlaybackError for a run of an old schema version, whose requests are not recorded."""
         if recorded.schema_version < SCHEMA_VERSION:
             raise PlaybackError(
                 f"The run {str(recorded.directory)!r} has schema version {recorded.schema_version}, which does not "
-                "hold its requests: it can be shown, exported and replayed, and does not answer in place of a model."
+                "hold its requests: it can be shown, exported and replayed, but it cannot answer in place of a model."
             )
         self.sampling = sampling_of(recorded.started.settings)
         self._recorded = recorded
         self._turns = list(_turns(recorded.events))
         self._cuts: dict[int, list[ReplyCut]] = {}
-        """Of each turn, by its number."""
+        """The cut replies of each turn, by the turn's number."""
         self._place = 0
 
     @property
     def can_continue(self) -> bool:
-        """Whether the recorded endpoint went on with a reply that was cut off."""
+        """True if the recorded endpoint continued a reply that was cut off."""
         return any(isinstance(event, ReplyCut) for event in self._recorded.events)
 
     async def generate(
         self, messages: list[Message], tools: list[dict[str, Any]], on_delta: OnDelta, *, prefix: str = ""
     ) -> Generation:
-        """The recorded answer to this request.
+        """Return the recorded answer to this request.
 
-        Raises PlaybackError for a request that the record does not have next; and where the endpoint has failed then,
-        its EndpointError, or ContextLengthError where the history was shortened for it.
+        Raises PlaybackError if this is not the next request of the record. If the recorded request failed, raises its
+        EndpointError, or ContextLengthError if the history was shortened after it.
         """
         if prefix:
             messages = [*messages, {"role": "assistant", "content": prefix}]
         if self._place == len(self._turns):
-            raise self._beyond()
+            raise self._no_more_turns()
         turn, asked = self._turns[self._place], request_sha256(messages, tools)
         if asked != turn.reply.request_sha256:
             if any(asked == request_sha256(messages_of(events), tools) for events in _before_shortening(turn.before)):
                 raise ContextLengthError("The recorded endpoint could not read a history as long as this.")
-            raise self._other(turn, messages, tools)
+            raise self._other_request(turn, messages, tools)
         self._place += 1
         if isinstance(turn.reply, ModelFailed):
             raise _failure(turn.reply, turn.is_too_long)
@@ -130,16 +130,16 @@ class Playback:
             duration_s=reply.duration_s,
         )
 
-    def _beyond(self) -> EndpointError | PlaybackError:
+    def _no_more_turns(self) -> EndpointError | PlaybackError:
         finished = self._recorded.finished
         if finished is not None and finished.outcome == "error":
             return EndpointError(finished.error or "The recorded run ended with an error.")
         count = len(self._turns)
         return PlaybackError(
-            f"The run {str(self._recorded.directory)!r} holds {count} turns, and one more was asked for."
+            f"The run {str(self._recorded.directory)!r} holds {count} turns, but one more was requested."
         )
 
-    def _other(self, turn: _Turn, messages: list[Message], tools: list[dict[str, Any]]) -> PlaybackError:
+    def _other_request(self, turn: _Turn, messages: list[Message], tools: list[dict[str, Any]]) -> PlaybackError:
         run, number = str(self._recorded.directory), turn.reply.turn
         expected = messages_of(turn.before)
         for place, (wanted, got) in enumerate(zip(expected, messages, strict=False), start=1):
@@ -147,7 +147,7 @@ class Playback:
                 what = f"message {place} ({got['role']})"
                 return _differs(run, number, what, _readable(wanted), _readable(got))
         if len(expected) != len(messages):
-            what = f"{len(expected)} messages were recorded, and {len(messages)} are asked with"
+            what = f"the record has {len(expected)} messages, the request {len(messages)}"
             return _differs(
                 run, number, what, _readable(expected[len(messages) :]), _readable(messages[len(expected) :])
             )
@@ -161,7 +161,7 @@ def _turns(events: list[Event]) -> Iterator[_Turn]:
     last: Event | None = None
     for place, event in enumerate(events):
         is_asked = not (isinstance(event, ModelReplied) and isinstance(last, ModelFailed))
-        # else a reply that could not be continued, and stands as it was: nothing was asked for it
+        # otherwise the cut reply could not be continued and became the reply, without another request
         if isinstance(event, ModelReplied | ReplyCut | ModelFailed) and is_asked:
             after = events[place + 1 : place + 2]
             yield _Turn(events, place, event, any(isinstance(event, HistoryShortened) for event in after))
@@ -175,7 +175,7 @@ def _failure(failed: ModelFailed, is_too_long: bool) -> EndpointError:
 
 
 def _before_shortening(before: list[Event]) -> Iterator[list[Event]]:
-    """The record as it was before each shortening since the last reply."""
+    """Yield the record as it was before each shortening since the last reply."""
     found = 0
     for place in range(len(before) - 1, -1, -1):
         if isinstance(before[place], ModelReplied) or found == MAX_SHORTENINGS:
@@ -188,12 +188,12 @@ def _before_shortening(before: list[Event]) -> Iterator[list[Event]]:
 def _differs(run: str, number: int, what: str, recorded: list[str], asked: list[str]) -> PlaybackError:
     diff = list(difflib.unified_diff(recorded, asked, "recorded", "asked", lineterm="", n=1))
     shown = [*diff[:MAX_DIFF_LINES], *(["[…]"] if len(diff) > MAX_DIFF_LINES else [])]
-    said = f"Request {number} is not the one that {run!r} holds; what differs: {what}."
+    said = f"Request {number} differs from the one recorded in {run!r}: {what}."
     return PlaybackError("\n".join((said, *shown)))
 
 
 def _readable(value: Any) -> list[str]:
-    """A part of a request, line by line: the text of a message as text, all else as JSON."""
+    """A part of a request as lines: the text of a message as text, everything else as JSON."""
     if isinstance(value, dict) and isinstance(value.get("content"), str):
         rest = {name: part for name, part in value.items() if name not in ("role", "content")}
         return [*value["content"].split("\n"), *(_readable(rest) if rest else [])]

@@ -1,4 +1,4 @@
-"""Replays a recorded run: each cell again, each output and file compared, and a difference looked into."""
+"""Replays a recorded run: runs each cell again, compares each output and file, and tries to explain differences."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,63 +13,64 @@ from agent.replay.comparing import CHANCE, Comparison, compare, compare_cells, i
 from agent.replay.narrowing import narrowed
 from agent.replay.rerun import MAX_READ_BYTES, Rerun, policy_of
 from agent.replay.showing import Shown, shown, shown_file
-from agent.replay.steps import PassOver, RunCell, steps_of
+from agent.replay.steps import RunCell, SkipCall, steps_of
 from sandbox import Description, Execution, Launcher, Policy, SandboxInfo
 
 MAX_REPLAYS = 3
-"""How often a run with a difference is replayed before that difference counts as one of substance."""
+"""How often a run is replayed before an unexplained difference counts as real."""
 SESSION_S = 86_400.0
-"""The clock of the recorded session ran for the model too; where it has stopped a cell, that stop is on record."""
+"""The session limit of a replay. The recorded limit also counted the model's time; its stops are in the record."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """A cell or a file of the run, and what its replay says."""
+    """A cell or a file of the run, and the comparison with its replay."""
 
     kind: Literal["cell", "file"]
     name: str
-    """Of a cell, its number among the calls of the run; of a file, its path in the workspace."""
+    """The number of a cell among the calls of the run, or the path of a file in the workspace."""
     comparison: Comparison
     code: str = ""
     duration_s: float = 0.0
-    """Of the replayed cell."""
+    """The duration of the replayed cell."""
 
 
 @dataclass(frozen=True)
 class Replay:
-    """What came of a replay."""
+    """The result of a replay."""
 
     items: list[Item]
     changes: list[str]
-    """What is otherwise about the surroundings, one line each."""
+    """The changes of the environment, one line each."""
 
     @property
     def is_same(self) -> bool:
-        """Whether nothing is different."""
+        """True if nothing is different."""
         return all(item.comparison.verdict != "different" for item in self.items)
 
     @property
     def is_explained(self) -> bool:
-        """Whether each difference is explained."""
+        """True if each difference is explained."""
         return all(item.comparison.verdict != "different" or item.comparison.is_explained for item in self.items)
 
 
 @dataclass(frozen=True)
 class _Pass:
-    """The run done once more: what came out, by kind and name."""
+    """One replay of the run."""
 
     items: list[Item]
     shown: dict[tuple[str, str], Shown]
+    """The outputs and files of this replay, by kind and name."""
     info: SandboxInfo
     description: Description
 
 
 def ignore(_: Item) -> None:
-    """The listener of a caller who does not listen."""
+    """Default no-op callback."""
 
 
 def warn(note: str) -> None:
-    """Where the notes go of a caller who does not listen: what a record is not granted is never silent."""
+    """Default callback for notes: a refused request of a record is never silent."""
     warnings.warn(note, stacklevel=2)
 
 
@@ -84,11 +85,10 @@ async def replay(
 ) -> Replay:
     """Run the cells of a recorded run again and compare each output and file with the record.
 
-    The record's own policy narrows `policy`, and widens it nowhere; UsageError is raised for a network or an image that
-    `policy` does not name. `on_note` hears a line for each other wish of the record that is not granted.
-    `on_item` hears each as it comes, before a difference is looked into: then the run is replayed again, to see
-    whether it differs from itself. Raises TranscriptError, and SandboxError where no sandbox like the recorded one can
-    be had.
+    The record's own policy narrows `policy` and never widens it. Raises UsageError for a network or an image that
+    `policy` does not name; `on_note` gets a line for each other request of the record that is not granted. `on_item`
+    gets each item as it comes. If there is a difference, the run is then replayed again, to see if the replays differ
+    from each other. Raises TranscriptError, and SandboxError if a sandbox like the recorded one cannot be started.
     """
     recorded = read(Path(run))
     own = (policy or Policy()).model_copy(update={"session_timeout_s": SESSION_S})
@@ -98,13 +98,13 @@ async def replay(
     first = await _pass(recorded, launcher, narrow, on_item, update_image=update_image)
     passes, items = [first], first.items
     cells = {str(step.number): step for step in steps_of(recorded.events) if isinstance(step, RunCell)}
-    while any(_is_open(item) for item in items) and len(passes) < MAX_REPLAYS:
+    while any(_is_unexplained(item) for item in items) and len(passes) < MAX_REPLAYS:
         passes.append(await _pass(recorded, launcher, narrow, ignore, update_image=update_image))
-        items = [_looked_into(item, recorded, cells, passes) for item in items]
+        items = [_explained(item, recorded, cells, passes) for item in items]
     return Replay(items, _changes(recorded, first))
 
 
-def _is_open(item: Item) -> bool:
+def _is_unexplained(item: Item) -> bool:
     return item.comparison.verdict == "different" and item.comparison.why is None
 
 
@@ -123,7 +123,7 @@ async def _pass(
         info, description = rerun.session.info, await rerun.session.describe()
         for step in steps_of(recorded.events):
             execution = await rerun.do(step)
-            if isinstance(step, PassOver):
+            if isinstance(step, SkipCall):
                 take(Item("cell", str(step.number), Comparison("not_run", step.why), step.what))
             elif isinstance(step, RunCell) and execution is not None:
                 take(_cell(step, execution, day))
@@ -140,23 +140,23 @@ def _cell(step: RunCell, execution: Execution, day: str) -> Item:
 
 
 def _files(recorded: Recorded, rerun: Rerun, day: str) -> Iterator[tuple[Item, Shown]]:
-    """The files that the run left, and those that only the replay did; none where the record has no end."""
+    """Compare the files of the run, and those that only the replay left; nothing if the record has no end."""
     if recorded.finished is None:
         return
     for file in recorded.finished.artifacts:
-        now = _shown_now(rerun, file.name, file.sha256, day)
-        before = _shown_then(recorded, file.name, file.sha256) if rerun.left.get(file.name) != file.sha256 else now
+        now = _replayed_file(rerun, file.name, file.sha256, day)
+        before = _recorded_file(recorded, file.name, file.sha256) if rerun.left.get(file.name) != file.sha256 else now
         yield Item("file", file.name, compare(before, now)), now
     if _has_all_files(recorded):
         for name in sorted(rerun.left.keys() - {file.name for file in recorded.finished.artifacts}):
-            now = _shown_now(rerun, name, "", day)
+            now = _replayed_file(rerun, name, "", day)
             yield Item("file", name, compare(_MISSING, now)), now
 
 
 _MISSING = Shown(["[there is no such file]"], ["[there is no such file]"])
 
 
-def _shown_now(rerun: Rerun, name: str, expected: str, day: str) -> Shown:
+def _replayed_file(rerun: Rerun, name: str, expected: str, day: str) -> Shown:
     if name not in rerun.left:
         return _MISSING
     sha256 = rerun.left[name]
@@ -165,7 +165,7 @@ def _shown_now(rerun: Rerun, name: str, expected: str, day: str) -> Shown:
     return shown_file(rerun.contents[name], day)
 
 
-def _shown_then(recorded: Recorded, name: str, sha256: str) -> Shown:
+def _recorded_file(recorded: Recorded, name: str, sha256: str) -> Shown:
     day = recorded.events[-1].time[:10]
     try:
         with recorded.folder.reading(f"{ARTIFACTS}/{name}") as file:
@@ -181,7 +181,7 @@ def _shown_hash(sha256: str | None) -> Shown:
 
 
 def _has_all_files(recorded: Recorded) -> bool:
-    """Whether the record names every file that the run left: not after a stop, nor where some were left out."""
+    """True if the record names every file that the run left: not after a stop, nor if some were left out."""
     finished = recorded.finished
     was_stopped = any(isinstance(event, Instructed) and event.reason == "stopped" for event in recorded.events)
     return (
@@ -192,11 +192,11 @@ def _has_all_files(recorded: Recorded) -> bool:
     )
 
 
-def _looked_into(item: Item, recorded: Recorded, cells: dict[str, RunCell], passes: list[_Pass]) -> Item:
-    """The item with its explanation, where the replays give one."""
+def _explained(item: Item, recorded: Recorded, cells: dict[str, RunCell], passes: list[_Pass]) -> Item:
+    """The item with an explanation, if the replays give one."""
     place = (item.kind, item.name)
     replays = [done.shown[place] for done in passes if place in done.shown]
-    if not _is_open(item) or not is_chance(_shown_recorded(item, recorded, cells), replays):
+    if not _is_unexplained(item) or not is_chance(_shown_recorded(item, recorded, cells), replays):
         return item
     return replace(item, comparison=replace(item.comparison, why=CHANCE))
 
@@ -205,11 +205,11 @@ def _shown_recorded(item: Item, recorded: Recorded, cells: dict[str, RunCell]) -
     if item.kind == "cell":
         step = cells[item.name]
         return shown(step.recorded, step.day)
-    return _shown_then(recorded, item.name, "")
+    return _recorded_file(recorded, item.name, "")
 
 
 def _changes(recorded: Recorded, done: _Pass) -> list[str]:
-    """What is otherwise than recorded: image, engine, runtime, Python, packages."""
+    """The changes since the record: image, engine, runtime, Python, packages."""
     environment = recorded.started.environment
     then = {"image": environment.image_id, "engine": environment.engine, "runtime": environment.runtime}
     now = {"image": done.info.image_id, "engine": done.info.engine, "runtime": done.info.runtime}

@@ -1,4 +1,4 @@
-"""Does the steps of a recorded run again, in fresh sandboxes like those of the record."""
+"""Repeats the steps of a recorded run, in fresh sandboxes like those of the record."""
 
 import shlex
 from collections.abc import Callable
@@ -11,22 +11,22 @@ from agent.errors import TranscriptError
 from agent.record.events import RunStarted
 from agent.record.transcript import Recorded
 from agent.replay.narrowing import narrowed
-from agent.replay.steps import Collect, GiveFiles, PassOver, RunCell, Step
+from agent.replay.steps import Collect, GiveFiles, RunCell, SkipCall, Step
 from sandbox import Change, Execution, FileInfo, ImageError, Launcher, Policy, SandboxError, Session
 from sandbox.session import ignore
 
 FIRST_FIXED_VERSION = 2
-"""The schema version since which every sandbox has a fixed hash seed."""
+"""The first schema version in which every sandbox has a fixed hash seed."""
 STOPS = ("interrupted", "session_timeout")
-"""What ends a cell from outside, at any time."""
+"""The causes that stop a cell from outside, at any time."""
 MIN_STOP_S = 0.05
 PATIENCE = 10
-"""How many times its time-out a cell may take that came to its end then: this machine may be slower, or busy."""
+"""A cell that finished in the record gets this many times its time-out: this machine may be slower, or busy."""
 MAX_READ_BYTES = 16 << 20
 
 
 def policy_of(recorded: Recorded, own: Policy, *, update_image: bool = False) -> Policy:
-    """The policy of the run within the user's `own`. Raises UsageError for a network or an image it may not have."""
+    """Narrow the user's `own` policy by the run's. Raises UsageError for a network or an image that `own` lacks."""
     policy = narrowed(recorded, own, update_image=update_image).policy
     if recorded.schema_version < FIRST_FIXED_VERSION:
         variables = {"PYTHONHASHSEED": "random"} | dict(policy.environment)
@@ -35,7 +35,7 @@ def policy_of(recorded: Recorded, own: Policy, *, update_image: bool = False) ->
 
 
 class Rerun:
-    """Use it as a context manager. `session` is the sandbox as the last step left it."""
+    """Repeats steps; use it as a context manager. `session` is the sandbox after the last step."""
 
     def __init__(
         self,
@@ -48,11 +48,11 @@ class Rerun:
     ) -> None:
         """With `update_image`, the image may have another digest than the recorded one."""
         self.left: dict[str, str | None] = {}
-        """SHA-256 of each file that a question left in the workspace, by name."""
+        """The SHA-256 of each file that a question left in the workspace, by name."""
         self.contents: dict[str, bytes] = {}
-        """Of those that are not as recorded; without those of more than 16 MiB."""
+        """The contents of the files that differ from the record, up to 16 MiB each."""
         self.before: list[FileInfo] = []
-        """What lay there when the first question was asked whose artifacts are not on record, or the last one."""
+        """The files before the first question whose artifacts are not recorded, or before the last question."""
         self._launcher = launcher
         self._policy = policy
         self._recorded = recorded
@@ -88,13 +88,13 @@ class Rerun:
         await self.session.close()
 
     async def do(self, step: Step) -> Execution | None:
-        """Do one step; a cell's execution comes back. Raises SandboxError, and TranscriptError for a missing file."""
+        """Do one step; returns the execution of a cell. Raises SandboxError, and TranscriptError for a missing file."""
         match step:
             case GiveFiles():
                 await self._give(step)
             case RunCell():
                 return await self._run(step)
-            case PassOver(loses_sandbox=True):
+            case SkipCall(loses_sandbox=True):
                 await self._renew()
             case Collect():
                 await self._collect()
@@ -116,13 +116,13 @@ class Rerun:
                 moved = await self.session.put_file(copy, file.name)
             if moved.sha256 != file.sha256:
                 raise TranscriptError(
-                    f"The run {str(self._recorded.directory)!r} does not hold {file.name!r} as it was given."
+                    f"The copy of {file.name!r} in the run {str(self._recorded.directory)!r} was changed."
                 )
             self._given[file.name] = file.sha256
         there = await self.session.list_files()
-        is_on_record = step.is_after_end or self._recorded.finished is not None
+        is_recorded = step.is_after_end or self._recorded.finished is not None
         given = {file.name for file in step.files}
-        self.before = [file for file in there if is_on_record or file in self.before or file.name in given]
+        self.before = [file for file in there if is_recorded or file in self.before or file.name in given]
 
     async def _run(self, step: RunCell) -> Execution:
         recorded = step.recorded
@@ -131,15 +131,15 @@ class Rerun:
         elif step.place == "new_kernel":
             await self.session.restart()
         execution = await self.session.execute(step.code, timeout_s=self._timeout_s(recorded))
-        told: dict[str, object] = {}
+        as_recorded: dict[str, object] = {}
         if recorded.cause in STOPS and execution.cause == "timeout":
-            told["cause"] = recorded.cause
-        if step.place != "as_it_is":
-            told |= {"state_lost": recorded.state_lost, "files_lost": recorded.files_lost}
-        return execution.model_copy(update=told)
+            as_recorded["cause"] = recorded.cause
+        if step.place != "same_kernel":
+            as_recorded |= {"state_lost": recorded.state_lost, "files_lost": recorded.files_lost}
+        return execution.model_copy(update=as_recorded)
 
     def _timeout_s(self, recorded: Execution) -> float:
-        """A cell that was stopped is stopped again, by the same limit or after the same time."""
+        """The time limit of a cell. A stopped cell is stopped again, by the same limit or after the same time."""
         limit_s = self._policy.cell_timeout_s
         if recorded.cause in STOPS:
             return min(max(recorded.duration_s, MIN_STOP_S), limit_s)
@@ -148,7 +148,7 @@ class Rerun:
     async def _collect(self) -> None:
         try:
             files = await self.session.list_files(hashed=True)
-        except SandboxError:  # the record has nothing from a lost sandbox either
+        except SandboxError:  # the record has no files from a lost sandbox either
             return
         for file in files:
             if file.sha256 is not None and self._given.get(file.name) == file.sha256:
@@ -165,10 +165,10 @@ class Rerun:
 
 
 def _missing_image(run: RunStarted, directory: Path) -> ImageError:
-    """How to get the image of the run, and how to do without."""
+    """Build the error for a missing image; its hint says how to get the image, or how to replay with another."""
     environment = run.environment
     return ImageError(
-        f"The image of this run is not there: {environment.image} with the digest {environment.image_id}.",
-        hint="docker load or docker pull it, or see what another changes: "
+        f"The image of this run is missing: {environment.image} with the digest {environment.image_id}.",
+        hint="docker load or docker pull it, or see what another image changes: "
         f"cellblock replay {shlex.quote(str(directory))} --update-image",
     )

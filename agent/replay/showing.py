@@ -1,4 +1,4 @@
-"""What came out of a cell, or lies in a file, as lines to compare and to read."""
+"""Shows the output of a cell or the content of a file as lines, for comparing and reading."""
 
 import base64
 import binascii
@@ -13,22 +13,22 @@ from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, 
 
 PNG = b"\x89PNG\r\n\x1a\n"
 MAX_TEXT_BYTES = 1 << 20
-"""A larger file is compared by its hash alone."""
+"""A larger file is compared only by its hash."""
 MAX_PICTURE_BYTES = 64 << 20
-"""Of the unpacked lines of one picture: 4,000 by 4,000 points in colour with transparency."""
+"""The limit on the unpacked lines of a picture: 4,000 by 4,000 points in colour with transparency."""
 PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Shown:
-    """The same thing twice: as it is, and without what means nothing."""
+    """The exact lines, and the normalised lines."""
 
     exact: list[str]
     normal: list[str]
 
 
 def shown(execution: Execution, day: str) -> Shown:
-    """What a cell gave, and how it ended. `day` is the ISO date on which it ran."""
+    """The output of a cell, and how it ended. `day` is the ISO date on which it ran."""
     ending = _ending(execution)
     return Shown(
         [*_lines(execution.outputs), ending],
@@ -37,7 +37,7 @@ def shown(execution: Execution, day: str) -> Shown:
 
 
 def shown_said(execution: Execution, day: str) -> str:
-    """The text of a cell that was stopped, as far as it goes without a gap, and without the traceback of the stop."""
+    """The text of a stopped cell up to the first gap, without the traceback of the stop."""
     kept: list[Output] = []
     for output in execution.outputs:
         if output.omitted_bytes:
@@ -48,7 +48,7 @@ def shown_said(execution: Execution, day: str) -> str:
 
 
 def shown_file(data: bytes, day: str) -> Shown:
-    """What a file holds: its text, or a line about it."""
+    """The content of a file: its text, or a line about it."""
     if len(data) <= MAX_TEXT_BYTES and b"\0" not in data:
         try:
             text = data.decode()
@@ -60,9 +60,9 @@ def shown_file(data: bytes, day: str) -> Shown:
 
 
 def about_picture(data: bytes) -> str:
-    """Of a PNG, what is seen: its header, colours and unpacked lines. All else is told by its bytes.
+    """A line about the visible parts of a PNG: header, colours and unpacked lines.
 
-    So is a PNG that unpacks to more than 64 MiB: it is the same only if its bytes are.
+    Any other data, and a PNG that unpacks to more than 64 MiB, is identified by its bytes.
     """
     if not data.startswith(PNG):
         return _about(data)
@@ -80,7 +80,7 @@ def about_picture(data: bytes) -> str:
 
 
 class _Seen:
-    """Bytes that are counted and hashed, and not kept."""
+    """Counts and hashes bytes without keeping them."""
 
     def __init__(self) -> None:
         self.size_bytes = 0
@@ -121,9 +121,9 @@ def _ending(execution: Execution) -> str:
 
 
 def _lines(outputs: Iterable[Output], day: str | None = None) -> list[str]:
-    """With a day, each text without what means nothing: it is told by how a line begins.
+    """The lines of the outputs, each with a prefix for its kind; with a day, normalised.
 
-    Lines that are the same are in memory once, and what a record shows again and again is looked at once.
+    Equal lines are in memory once, and data that a record repeats is processed once.
     """
     known: dict[str, str] = {}
     bundles: dict[tuple[str, int], list[str]] = {}
@@ -131,7 +131,7 @@ def _lines(outputs: Iterable[Output], day: str | None = None) -> list[str]:
 
 
 def _output_lines(output: Output, day: str | None, bundles: dict[tuple[str, int], list[str]]) -> Iterator[str]:
-    """`bundles` are the lines of representations that were seen, by their MIME type and the object itself."""
+    """`bundles` caches the lines of display data, by MIME type and object id."""
     if output.omitted_bytes:
         yield f"[{output.omitted_bytes} bytes left out]"
     match output:

@@ -1,4 +1,4 @@
-"""A recorded run as what is to be done again, in order."""
+"""The steps of a recorded run, in the order in which they are repeated."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ from agent.messages import RUN_PYTHON
 from agent.record.events import Asked, Event, GivenFile, ModelReplied, RunFinished, RunStarted, ToolRan
 from sandbox import Execution
 
-Place = Literal["as_it_is", "new_kernel", "new_sandbox"]
+Place = Literal["same_kernel", "new_kernel", "new_sandbox"]
 
 
 @dataclass(frozen=True)
 class GiveFiles:
-    """A question was asked; these files came with it."""
+    """Put the files of a question into the workspace."""
 
     files: list[GivenFile]
     is_after_end: bool = True
-    """Whether what was there before is on record as artifacts, or nothing was there."""
+    """True if all earlier files are recorded as artifacts, or there are none."""
 
 
 @dataclass(frozen=True)
 class RunCell:
-    """A cell that was run."""
+    """Run a cell."""
 
     number: int
     turn: int
@@ -31,31 +31,31 @@ class RunCell:
     day: str
     """The ISO date on which it ran."""
     place: Place
-    """What has to be replaced before it, because it was lost before it then."""
+    """Where to run the cell: a new kernel or sandbox if the old one had been lost before it."""
 
 
 @dataclass(frozen=True)
-class PassOver:
-    """A call that is not repeated."""
+class SkipCall:
+    """Do not repeat a call."""
 
     number: int
     turn: int
     what: str
     why: str
     loses_sandbox: bool = False
-    """Whether the sandbox went away here, with all that was in it."""
+    """True if the sandbox was lost here, with everything in it."""
 
 
 @dataclass(frozen=True)
 class Collect:
-    """The end of a question: what it left in the workspace was copied."""
+    """Collect the files in the workspace at the end of a question."""
 
 
-Step = GiveFiles | RunCell | PassOver | Collect
+Step = GiveFiles | RunCell | SkipCall | Collect
 
 
 def steps_of(events: list[Event]) -> Iterator[Step]:
-    """What a run did to its sandbox."""
+    """The steps that a run did in its sandbox."""
     number = turn = 0
     is_after_end = False
     for event in events:
@@ -76,20 +76,20 @@ def steps_of(events: list[Event]) -> Iterator[Step]:
     yield Collect()
 
 
-def _step(event: ToolRan, number: int, turn: int) -> RunCell | PassOver:
+def _step(event: ToolRan, number: int, turn: int) -> RunCell | SkipCall:
     execution, code = event.execution, event.code
     if event.tool != RUN_PYTHON or code is None:
-        return PassOver(number, turn, event.tool, "a function of the caller, on the host")
+        return SkipCall(number, turn, event.tool, "a function of the caller, on the host")
     if execution is None:
-        return PassOver(number, turn, code, "it was not run, or not to its end")
+        return SkipCall(number, turn, code, "it was not run, or did not finish")
     if execution.cause == "sandbox_lost":
-        return PassOver(number, turn, code, "the sandbox went away while it ran", loses_sandbox=True)
+        return SkipCall(number, turn, code, "the sandbox was lost while it ran", loses_sandbox=True)
     return RunCell(number, turn, code, execution, event.time[:10], _place(execution))
 
 
 def _place(execution: Execution) -> Place:
-    """What was gone before the cell began; what a cell itself loses, it loses again."""
+    """Where to run a cell. Only a loss before the cell counts: what the cell itself lost, it loses again."""
     ended_itself = execution.status in ("ok", "error")
     if execution.files_lost and (ended_itself or execution.status == "died"):
         return "new_sandbox"
-    return "new_kernel" if execution.state_lost and ended_itself else "as_it_is"
+    return "new_kernel" if execution.state_lost and ended_itself else "same_kernel"

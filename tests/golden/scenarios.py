@@ -1,4 +1,4 @@
-"""What the golden runs are about: questions, what a scripted model replies and what a scripted sandbox gives."""
+"""The scenarios of the golden runs: questions, replies of a scripted model, and results of a scripted sandbox."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ from sandbox.testing import Step, printed
 
 @dataclass(frozen=True)
 class Question:
-    """One question of a run, and how it goes."""
+    """One question of a run, with its replies and results."""
 
     task: str
     replies: list[Reply]
@@ -37,7 +37,7 @@ class Scenario:
     max_turns: int = 12
     calls: Calls = "native"
     crashes_after: int | None = None
-    """How many events there are of a run that crashed."""
+    """The number of events of a crashed run; None if it does not crash."""
     cost: Cost | None = None
 
 
@@ -60,7 +60,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def ran(*outputs: Any, **fields: Any) -> Execution:
-    """A cell that ended well, with these outputs."""
+    """A successful cell with these outputs."""
     return Execution(**{"status": "ok", "execution_count": 1, "duration_s": 0.25, "outputs": list(outputs)} | fields)
 
 
@@ -69,7 +69,7 @@ def stdout(text: str, **fields: Any) -> StreamOutput:
 
 
 def value(count: int = 1, **data: Any) -> ExecuteResult:
-    """A cell's value; the names of MIME types with `_` for `/`."""
+    """A cell's value, by MIME type with `_` for `/`."""
     return ExecuteResult(execution_count=count, data={name.replace("_", "/", 1): one for name, one in data.items()})
 
 
@@ -124,13 +124,13 @@ NAME_ERROR = ErrorOutput(
 
 
 def described(name: str) -> dict[str, Any]:
-    """A file's record."""
+    """The record of a file."""
     data = CONTENTS[name]
     return {"name": name, "size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 CONTENTS = {"prices.csv": b"name,price\nbolt,0.40\nnut,0.10\n", "out/report [1].txt": b"done\n"}
-"""What the files hold that runs are given and leave, by name."""
+"""The contents of given files and artifacts, by name."""
 CSV = GivenFile(**described("prices.csv"), head="name,price\nbolt,0.40")
 REPORT = FileRecord(**described("out/report [1].txt"))
 

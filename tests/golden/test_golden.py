@@ -1,4 +1,4 @@
-"""Golden runs: what the loop records and what each export makes of it, to the byte. `make golden` writes them anew."""
+"""Golden runs: the bytes that the loop records and that each format exports. `make golden` writes them again."""
 
 import os
 import subprocess

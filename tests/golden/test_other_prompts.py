@@ -1,5 +1,5 @@
-"""A record stands for itself: with every sentence of the prompts changed and every check of an answer off, what was
-recorded before is whole, answers again and is exported to the same bytes."""
+"""A record depends on no prompts: even if every sentence of the prompts changes and every check of an answer is off,
+an old record is whole, answers again and is exported to the same bytes."""
 
 import importlib
 import pkgutil
@@ -23,12 +23,12 @@ CURRENT = [*sorted(RUNS.iterdir()), *(run for run in RECORDED if run.parent.name
 
 
 def unused(*_: Any, **__: Any) -> Any:
-    raise AssertionError("a prompt or a check is asked for what is on record")
+    raise AssertionError("a prompt or a check is used for a recorded run")
 
 
 @pytest.fixture(autouse=True)
 def _other_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every sentence is another one, and every function that says or checks something fails."""
+    """Replace every sentence, and make every function of prompts and checks fail."""
     names = [f"agent.prompting.{module.name}" for module in pkgutil.iter_modules(agent.prompting.__path__)]
     for module in map(importlib.import_module, [*names, "agent.review.checks"]):
         for name, value in list(vars(module).items()):

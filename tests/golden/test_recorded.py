@@ -1,4 +1,4 @@
-"""Runs that the built-in model answered once: whole, and the same when their cells are run again."""
+"""Old runs of the built-in model are whole, and their replays give the same."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def test_a_recorded_run_is_whole(run: Path) -> None:
 @pytest.mark.docker
 @pytest.mark.parametrize("run", RECORDED, ids=lambda run: run.name)
 async def test_a_recorded_run_gives_the_same_again(run: Path, launcher: DockerLauncher) -> None:
-    """With the image of this machine, which may have been built anew since."""
+    """Use the image of this machine, which may have been rebuilt since."""
     done = await replay(run, launcher, update_image=True)
     assert done.items
     assert done.is_same, [(item.name, item.comparison.diff) for item in done.items]

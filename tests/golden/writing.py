@@ -1,7 +1,7 @@
-"""`make golden`: records the golden runs anew, and writes each in every format beside its transcript.
+"""`make golden`: records the golden runs again, and exports each in every format beside its transcript.
 
-The loop, the endpoint's HTTP and the transcript are the real ones; the clock, the durations and the names of machines
-are fixed, so that the same code writes the same bytes.
+The loop, the endpoint's HTTP and the transcript are real. The clock, the durations and the names of machines are fixed,
+so that the same code writes the same bytes.
 """
 
 import asyncio
@@ -69,7 +69,7 @@ ENVIRONMENT = Environment(
 
 
 def started(scenario: Scenario) -> RunStarted:
-    """How the run begins."""
+    """The first event of the run."""
     first = scenario.questions[0]
     return RunStarted(
         cellblock_version="0.1.0",
@@ -98,7 +98,7 @@ async def record(scenario: Scenario, directory: Path) -> None:
 
 
 def _keep_files(scenario: Scenario, transcript: Transcript) -> None:
-    """Put what the run was given and what it left where real runs have it."""
+    """Store the given files and the artifacts where real runs store them."""
     for question in scenario.questions:
         for given in question.files:
             with TemporaryDirectory() as scratch:
@@ -142,7 +142,7 @@ async def _run(scenario: Scenario, directory: Path) -> tuple[list[Event], Finish
 
 
 def _timed(event: Event) -> Event:
-    """The event without what this machine gives it: durations, and the raw reply, whose bytes its zlib decides."""
+    """The event without values of this machine: the duration, and the raw reply, whose bytes depend on its zlib."""
     return event.model_copy(update={"duration_s": 0.5, "raw": None}) if isinstance(event, ModelReplied) else event
 
 
@@ -161,7 +161,7 @@ def _finished(scenario: Scenario, events: list[Event], finish: Finish) -> RunFin
 
 
 def main() -> None:
-    """Write everything anew."""
+    """Write all golden runs and exports again."""
     shutil.rmtree(RUNS, ignore_errors=True)
     for name, scenario in SCENARIOS.items():
         asyncio.run(record(scenario, RUNS / name))

@@ -1,1 +1,1 @@
-"""Old schema versions, read as the current one. What is here never changes: it says what old records meant."""
+"""Reads old schema versions as the current one. This code never changes, because it defines what old records mean."""

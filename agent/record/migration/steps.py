@@ -1,4 +1,4 @@
-"""The JSON of old events as the current version has it. Each step goes from one version to the next."""
+"""Converts the JSON of old events to the current version. Each step goes from one version to the next."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,19 +9,19 @@ Json = dict[str, Any]
 
 
 def upgraded(event: Json, version: int) -> Json:
-    """The JSON of an event of an old version as the current version has it."""
+    """Convert the JSON of an event of an old version to the current version."""
     for step in _STEPS[version - 1 : SCHEMA_VERSION - 1]:
         event = step(event)
     return event
 
 
 def _from_1(event: Json) -> Json:
-    """What version 2 adds has defaults that say: not recorded."""
+    """The fields that version 2 adds have defaults that mean: not recorded."""
     return event | {"schema_version": 2} if event.get("type") == "run_started" else event
 
 
 def _from_2(event: Json) -> Json:
-    """Version 3 holds messages, which `version2` renders when all events are there."""
+    """Version 3 adds messages, which `version2` makes once all events are read."""
     match event:
         case {"type": "run_started"}:
             return event | {"schema_version": 3}

@@ -1,7 +1,7 @@
-"""Messages and notes of schema versions 1 and 2, which did not record them, in the words of that time.
+"""Makes the messages and notes of schema versions 1 and 2, which did not record them, with the texts of that time.
 
-A sentence that asked for a program at the end of some questions is left out: which questions had it is not recorded.
-So the requests of such a run cannot be proved from its record.
+Some questions ended with a sentence that asked for a program. It is left out, because the record does not say which
+questions had it. So the requests of such a run cannot be proved from its record.
 """
 
 import json
@@ -28,7 +28,7 @@ CALLED = "run_python"
 
 
 def with_messages(events: list[Event], budget: Budget) -> list[Event]:
-    """The events of an old record, each with the message that it added. Raises TranscriptError if that is too much."""
+    """The events of an old record, each with its message. Raises TranscriptError if they take too much memory."""
     settings = next((event.settings for event in events if isinstance(event, RunStarted)), None)
     if settings is None:
         return events
@@ -38,7 +38,7 @@ def with_messages(events: list[Event], budget: Budget) -> list[Event]:
 
 
 def with_notes(event: Event) -> Event:
-    """An event of an old record; that of a cell with what its outputs do not say."""
+    """An event of an old record. The event of a cell gets its notes."""
     if isinstance(event, ToolRan) and event.execution is not None:
         return event.model_copy(update={"notes": _notes(event.execution)})
     return event
@@ -48,7 +48,7 @@ def with_notes(event: Event) -> Event:
 class _Renderer:
     settings: ModelSettings
     observations: dict[int, str]
-    """By the `seq` of their events."""
+    """The observations, by the `seq` of their events."""
     budget: Budget
 
     def completed(self, event: Event) -> Event:
@@ -104,7 +104,7 @@ def _call(call: ToolCall) -> dict[str, Any]:
 
 
 def _arguments(call: ToolCall) -> dict[str, Any]:
-    """The arguments of a call; none if they are no JSON object."""
+    """The arguments of a call; empty if they are not a JSON object."""
     try:
         value = json.loads(call.arguments, strict=False)
     except (ValueError, RecursionError):
@@ -124,7 +124,7 @@ def _told(observation: str, settings: ModelSettings) -> str:
 
 
 def _notes(execution: Execution) -> list[str]:
-    """How a cell ended, what was lost and what was left out."""
+    """Say how a cell ended, what was lost and what was left out."""
     notes = [
         f"[The first {output.full_text_bytes} bytes of the output are in {output.full_text_path}.]"
         for output in execution.outputs

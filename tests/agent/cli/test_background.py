@@ -1,4 +1,4 @@
-"""Work in a loop of its own, and Ctrl-C in the thread that waits for it."""
+"""Work in a separate event loop, and Ctrl-C in the thread that waits for it."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ def interrupt_after(seconds: float) -> None:
     threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
 
 
-def test_work_gives_what_it_returns_and_raises_what_it_raises() -> None:
+def test_run_returns_the_result_and_raises_the_error_of_the_work() -> None:
     with Background() as background:
         assert background.run(double(21)) == 42
         with pytest.raises(ValueError, match="no"):
@@ -51,7 +51,7 @@ def test_an_interrupt_cancels_the_work_and_waits_for_its_end() -> None:
         assert background.run(double(21)) == 42
 
 
-def test_what_is_held_lives_between_pieces_of_work_and_is_let_go_in_its_own_task() -> None:
+def test_a_held_context_stays_alive_between_work_and_is_left_in_its_own_task() -> None:
     heard: list[object] = []
 
     @asynccontextmanager
@@ -74,7 +74,7 @@ def test_what_is_held_lives_between_pieces_of_work_and_is_let_go_in_its_own_task
     assert heard[-1] is True
 
 
-def test_a_context_that_cannot_be_entered_says_why() -> None:
+def test_a_context_that_cannot_be_entered_raises_its_error() -> None:
     @asynccontextmanager
     async def broken() -> AsyncIterator[None]:
         raise ValueError("no")
@@ -84,7 +84,7 @@ def test_a_context_that_cannot_be_entered_says_why() -> None:
         background.hold(broken())
 
 
-def test_an_interrupt_while_a_context_is_entered_leaves_it() -> None:
+def test_an_interrupt_while_entering_a_context_leaves_it() -> None:
     heard: list[str] = []
 
     @asynccontextmanager

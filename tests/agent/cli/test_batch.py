@@ -1,4 +1,4 @@
-"""`cellblock batch` as a user has it: real sandboxes, a real endpoint, signals, and what is on stdout and stderr."""
+"""`cellblock batch` as a user runs it: with real sandboxes, a real endpoint, signals, stdout and stderr."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def question(body: dict[str, Any]) -> str:
 
 
 def answer(body: dict[str, Any]) -> Reply:
-    """A cell, and then the answer; where the task says so, the cell sleeps, or there is no end of cells."""
+    """Reply with a cell, then with the answer. If the task says so, the cell sleeps or the cells never end."""
     asked = question(body)
     if body["messages"][-1]["role"] == "tool" and "endless" not in asked:
         return says("The result is 42.")
@@ -52,7 +52,7 @@ def in_results(path: Path) -> dict[str, str]:
 
 
 @pytest.mark.docker
-def test_a_batch_ends_with_a_table_on_stdout_and_a_line_a_task_on_stderr(tmp_path: Path) -> None:
+def test_a_batch_prints_a_table_to_stdout_and_a_line_per_task_to_stderr(tmp_path: Path) -> None:
     path = written(tmp_path, "one", "two", "three")
     with ScriptedEndpoint(answer) as endpoint:
         done = cellblock(*command(path, endpoint, "-j", "2"))
@@ -75,7 +75,7 @@ def test_a_batch_ends_with_a_table_on_stdout_and_a_line_a_task_on_stderr(tmp_pat
 
 
 @pytest.mark.docker
-def test_a_task_that_hangs_is_ended_by_its_own_limit_and_the_exit_code_says_so(tmp_path: Path) -> None:
+def test_a_hanging_task_ends_at_its_own_limit_and_the_exit_code_is_1(tmp_path: Path) -> None:
     path = written(tmp_path, "one", "an endless one", "three")
     with ScriptedEndpoint(answer) as endpoint:
         done = cellblock(*command(path, endpoint, "-j", "2", "--max-seconds", "4", "--max-turns", "none"))
@@ -85,17 +85,17 @@ def test_a_task_that_hangs_is_ended_by_its_own_limit_and_the_exit_code_says_so(t
 
 
 @pytest.mark.docker
-def test_only_the_tasks_that_are_asked_for_are_run(tmp_path: Path) -> None:
+def test_the_filter_selects_the_tasks_to_run(tmp_path: Path) -> None:
     path = written(tmp_path, "one", "two")
     with ScriptedEndpoint(answer) as endpoint:
         done = cellblock(*command(path, endpoint, "--filter", "*1"))
         none = cellblock(*command(path, endpoint, "--filter", "x*"))
     assert (done.returncode, in_results(path)) == (0, {"t1": "answered"})
-    assert (none.returncode, none.stderr) == (2, "cellblock: No task has an id like 'x*'; the first is 't0'.\n")
+    assert (none.returncode, none.stderr) == (2, "cellblock: No id of a task matches 'x*'; the first id is 't0'.\n")
 
 
 @pytest.mark.docker
-def test_a_refused_key_is_one_line_and_no_result(tmp_path: Path) -> None:
+def test_a_refused_key_is_one_error_line_without_results(tmp_path: Path) -> None:
     path = written(tmp_path, *["refused"] * 50)
     with ScriptedEndpoint(answer) as endpoint:
         done = cellblock(*command(path, endpoint, "-j", "2"))
@@ -107,7 +107,7 @@ def test_a_refused_key_is_one_line_and_no_result(tmp_path: Path) -> None:
     assert in_results(path) == {}
 
 
-def test_a_missing_engine_is_one_line_before_anything_starts(tmp_path: Path) -> None:
+def test_a_missing_engine_is_one_error_line_before_anything_starts(tmp_path: Path) -> None:
     path = written(tmp_path, "one")
     with ScriptedEndpoint(answer) as endpoint:
         done = cellblock(*command(path, endpoint), environ=NO_ENGINE)
@@ -116,7 +116,7 @@ def test_a_missing_engine_is_one_line_before_anything_starts(tmp_path: Path) -> 
     assert done.stdout == ""
 
 
-def test_an_endpoint_that_is_not_there_is_one_line_at_once(tmp_path: Path) -> None:
+def test_a_missing_endpoint_is_one_error_line_at_once(tmp_path: Path) -> None:
     path = written(tmp_path, "one")
     done = cellblock(
         "batch", str(path), "-o", str(tmp_path / "out"), "--model", "m", "--base-url", "http://127.0.0.1:9/v1"
@@ -125,7 +125,7 @@ def test_an_endpoint_that_is_not_there_is_one_line_at_once(tmp_path: Path) -> No
     assert "cellblock: " in done.stderr.splitlines()[-1]
 
 
-def test_bad_lines_are_a_usage_error_with_all_of_them(tmp_path: Path) -> None:
+def test_a_usage_error_lists_all_bad_lines(tmp_path: Path) -> None:
     done = cellblock("batch", "-", "-o", str(tmp_path / "out"), stdin='{"id": "a"}\n{"id": "b", "task": "x"}\n{\n')
     assert done.returncode == 2
     assert done.stderr == (
@@ -137,7 +137,7 @@ def test_bad_lines_are_a_usage_error_with_all_of_them(tmp_path: Path) -> None:
 
 
 class Running:
-    """A batch of many sleeping tasks, of which some are at work."""
+    """A running batch of many sleeping tasks."""
 
     def __init__(self, path: Path, endpoint: ScriptedEndpoint) -> None:
         self.path = path
@@ -151,7 +151,7 @@ class Running:
         wait_for(lambda: len(list((path.parent / "out" / "tasks").glob("*/transcript.jsonl"))) >= 2, 60, "two tasks")
 
     def end(self) -> tuple[int, str]:
-        """Its exit code and the last line that it said; nothing may be left of it."""
+        """Wait for the exit code and the last line on stderr, and check that no container is left."""
         _, stderr = self.process.communicate(timeout=60)
         wait_for(lambda: not containers_of(self.process.pid), 15, "the end of every container")
         assert "Traceback (most" not in stderr
@@ -161,11 +161,11 @@ class Running:
         return self.process.returncode, stderr.splitlines()[-1]
 
 
-LAST_LINE = "cellblock: interrupted; the same command goes on from here"
+LAST_LINE = "cellblock: interrupted; repeat the same command to continue"
 
 
 @pytest.mark.docker
-def test_the_first_interrupt_finishes_what_runs_and_begins_nothing(tmp_path: Path) -> None:
+def test_the_first_interrupt_finishes_running_tasks_and_starts_no_others(tmp_path: Path) -> None:
     with ScriptedEndpoint(answer) as endpoint:
         running = Running(written(tmp_path, *["sleep"] * 20), endpoint)
         running.process.send_signal(signal.SIGINT)
@@ -189,7 +189,7 @@ def test_under_nohup_the_batch_outlives_its_terminal(tmp_path: Path) -> None:
 
 @pytest.mark.docker
 @pytest.mark.parametrize("signals", [[signal.SIGINT, signal.SIGINT], [signal.SIGTERM]], ids=["Ctrl-C twice", "SIGTERM"])
-def test_the_second_interrupt_stops_what_runs_and_it_is_run_again(
+def test_the_second_interrupt_stops_running_tasks_which_can_be_run_again(
     tmp_path: Path, signals: list[signal.Signals]
 ) -> None:
     with ScriptedEndpoint(answer) as endpoint:

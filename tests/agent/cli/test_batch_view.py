@@ -1,4 +1,4 @@
-"""What is seen of a batch."""
+"""The view of a running batch."""
 
 import io
 import re
@@ -18,17 +18,17 @@ from tests.agent.batch.test_batch import FakeWorker
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(0.4, "0:00"), (75, "1:15"), (3723, "1:02:03")])
-def test_a_duration_is_read_like_a_clock(seconds: float, shown: str) -> None:
+def test_a_duration_is_shown_like_a_clock(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
 
 
-def test_the_pace_tells_the_time_left() -> None:
+def test_the_pace_includes_the_time_left() -> None:
     assert pace(10, 20, 60) == ("10.0 a minute", "2:00 left")
     assert pace(10, 0, 60) == ("10.0 a minute", "")
     assert pace(0, 20, 60) == ("", "")
 
 
-def test_a_line_tells_what_a_task_came_to_without_what_a_terminal_obeys() -> None:
+def test_a_result_line_holds_no_control_characters() -> None:
     values: dict[str, Any] = {"id": "a", "duration_s": 1.23, "run_directory": "tasks/a"}
     answered = TaskResult(outcome="answered", answer="It is\n\x1b[31m42.", match=True, **values)
     stopped = TaskResult(outcome="limit", limit="turns", answer="x" * 500, match=False, **values)
@@ -54,7 +54,7 @@ def test_an_activity_follows_the_progress_of_its_task() -> None:
 
 
 @pytest.mark.usefixtures("clean_environ")
-def test_a_terminal_shows_the_bar_the_counts_and_who_is_at_work(tmp_path: Path) -> None:
+def test_a_terminal_shows_the_bar_the_counts_and_the_running_tasks(tmp_path: Path) -> None:
     agent = Agent(model="m", base_url="http://127.0.0.1:9/v1")
     batch = Batch([BatchTask(id=f"t{n}", task="x") for n in range(9)], tmp_path, agent, FakeWorker())
     result = TaskResult(id="t0", outcome="answered", answer="1", match=True, duration_s=1, turns=1, run_directory="t0")
@@ -74,7 +74,7 @@ def test_a_terminal_shows_the_bar_the_counts_and_who_is_at_work(tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("clean_environ")
-def test_piped_each_task_has_the_next_number_however_many_are_done(tmp_path: Path) -> None:
+def test_piped_tasks_are_numbered_in_order(tmp_path: Path) -> None:
     agent = Agent(model="m", base_url="http://127.0.0.1:9/v1")
     batch = Batch([BatchTask(id=f"t{n}", task="x") for n in range(3)], tmp_path, agent, FakeWorker())
     results = [TaskResult(id=f"t{n}", outcome="limit", answer=None, duration_s=1, run_directory="t") for n in range(3)]

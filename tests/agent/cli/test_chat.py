@@ -1,4 +1,4 @@
-"""`cellblock chat` as a person meets it: in a terminal of its own, and piped."""
+"""`cellblock chat` as a person uses it: in a terminal, and piped."""
 
 import os
 import pty
@@ -23,7 +23,7 @@ WAIT_S = 30
 
 
 class Terminal:
-    """A chat on a pty: type, and wait for what it shows."""
+    """A chat on a pty: types text, and waits for output."""
 
     def __init__(self, endpoint: ScriptedEndpoint, directory: Path) -> None:
         command = [sys.executable, "-m", "agent", "chat", "--model", "m", "--base-url", endpoint.base_url, "-o", "run"]
@@ -39,7 +39,7 @@ class Terminal:
         os.write(self._fd, text.encode())
 
     def expect(self, text: str) -> None:
-        """Wait until `text` is shown, after what was expected before."""
+        """Wait until `text` is shown, after the text that was expected before."""
         deadline = time.monotonic() + WAIT_S
         while (place := self._shown.find(text, self._seen)) < 0:
             if not self._read(deadline - time.monotonic()):
@@ -57,7 +57,7 @@ class Terminal:
             pass
         pid, status = os.waitpid(self._pid, os.WNOHANG)
         if not pid:
-            time.sleep(1)  # the terminal is let go of a moment before the process ends
+            time.sleep(1)  # the terminal is closed a moment before the process ends
             pid, status = os.waitpid(self._pid, os.WNOHANG)
         assert pid, f"the chat goes on after {self._shown[self._seen :]!r}"
         return os.waitstatus_to_exitcode(status)
@@ -96,13 +96,11 @@ def endpoint() -> Iterator[ScriptedEndpoint]:
 
 
 @pytest.mark.docker
-def test_a_chat_goes_on_after_ctrl_c_with_its_variables_and_takes_files(
-    endpoint: ScriptedEndpoint, tmp_path: Path
-) -> None:
+def test_a_chat_keeps_its_variables_after_ctrl_c_and_accepts_files(endpoint: ScriptedEndpoint, tmp_path: Path) -> None:
     (tmp_path / "n.txt").write_text("7")
     terminal = Terminal(endpoint, tmp_path)
     try:
-        terminal.expect("m; /help says what there is, Ctrl-D leaves.")
+        terminal.expect("m; /help lists the commands, Ctrl-D leaves.")
         terminal.expect("> ")
         terminal.type("What is 6*7?\r")
         terminal.expect("── output")
@@ -111,7 +109,7 @@ def test_a_chat_goes_on_after_ctrl_c_with_its_variables_and_takes_files(
         terminal.type("/help\r")
         terminal.expect("stop the answer or its code; variables and files are kept")
         terminal.type("/nonsense\r")
-        terminal.expect("There is no '/nonsense'. Try: /help")
+        terminal.expect("There is no command '/nonsense'. Try: /help")
         terminal.type("/file nowhere.txt\r")
         terminal.expect("'nowhere.txt' is not a file. Try: ls -l .")
         terminal.type("Wait a minute.\r")
@@ -136,7 +134,7 @@ def test_a_chat_goes_on_after_ctrl_c_with_its_variables_and_takes_files(
 
 
 @pytest.mark.docker
-def test_ctrl_c_stops_a_generation_and_twice_at_the_prompt_leaves(tmp_path: Path) -> None:
+def test_ctrl_c_stops_a_reply_and_leaves_if_pressed_twice_at_the_prompt(tmp_path: Path) -> None:
     with ScriptedEndpoint([Hang(3), says("Hello!")]) as endpoint:
         terminal = Terminal(endpoint, tmp_path)
         try:
@@ -173,7 +171,7 @@ def test_ctrl_d_leaves(tmp_path: Path) -> None:
 
 
 @pytest.mark.docker
-def test_an_error_is_shown_and_the_person_asks_again(tmp_path: Path) -> None:
+def test_after_an_error_the_person_can_ask_again(tmp_path: Path) -> None:
     with ScriptedEndpoint([Refusal(400), says("Hello!")]) as endpoint:
         terminal = Terminal(endpoint, tmp_path)
         try:
@@ -201,7 +199,7 @@ def piped(endpoint: ScriptedEndpoint, text: str, directory: Path) -> subprocess.
 
 
 @pytest.mark.docker
-def test_piped_each_line_is_a_question_and_stdout_holds_the_answers_alone(tmp_path: Path) -> None:
+def test_piped_each_line_is_a_question_and_stdout_holds_only_the_answers(tmp_path: Path) -> None:
     script = [calls("x = 6\nprint(x)"), says("6."), calls("print(x * 7)", call_id="b"), says("42.\x1b[2J")]
     with ScriptedEndpoint(script) as endpoint:
         done = piped(endpoint, "What is x?\n\nAnd x times 7?\n", tmp_path / "run")
@@ -226,7 +224,7 @@ def test_piped_an_error_ends_the_chat_with_its_exit_code(tmp_path: Path) -> None
     assert "refused the API key (401)" in done.stderr
 
 
-def test_a_file_is_mentioned_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_question_names_a_file_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.csv").touch()
     (tmp_path / "b c.csv").touch()
@@ -236,7 +234,7 @@ def test_a_file_is_mentioned_by_its_path(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("line", ["me@a.csv", "@nowhere.csv", "What does @property do?", "a @ b"])
-def test_what_only_looks_like_a_file_is_left_alone(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words_that_only_look_like_files_stay(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.csv").touch()
     assert with_files(line) == (line, [])

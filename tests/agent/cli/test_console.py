@@ -1,4 +1,4 @@
-"""The one console: only what it makes itself reaches the terminal as a sequence."""
+"""The console writes no control sequences except its own."""
 
 import re
 from io import BytesIO, StringIO
@@ -34,17 +34,17 @@ def table(text: str) -> Table:
     return grid
 
 
-def test_a_text_is_named_and_its_colour_is_made() -> None:
+def test_control_characters_of_a_text_are_named_and_its_colour_is_kept() -> None:
     assert written(Text(BAD, style="red")) == f"\x1b[31m{NAMED}\x1b[0m\n"
 
 
 @given(st.text(st.characters(categories=["Cc", "Cf", "Zl", "L"])))
-def test_whatever_holds_a_text_it_does_not_act(text: str) -> None:
+def test_no_renderable_lets_its_text_act(text: str) -> None:
     for renderable in (text, Text(text), Panel(text, title=text), table(text), Group(text, Text(text))):
         assert not acts(OWN.sub("", written(renderable)))
 
 
-def test_text_is_no_markup_and_makes_no_link() -> None:
+def test_text_is_not_read_as_markup_and_makes_no_link() -> None:
     assert written("[bold]a[/bold] [link=\x1b\\x]b[/link] :smile:") == (
         "[bold]a[/bold] [link=<U+001B>\\x]b[/link] :smile:\n"
     )

@@ -1,4 +1,4 @@
-"""What the doctor says of this machine's own memory and disk."""
+"""The doctor's checks of memory, disk and model."""
 
 import pytest
 
@@ -20,7 +20,7 @@ REMOTE = Endpoint(base_url="http://h/v1", model="m")
         (LocalModel(), "cellblock run --memory 512MiB --model qwen2.5-coder-0.5b TASK"),
     ],
 )
-def test_too_little_memory_is_answered_by_a_command_that_takes_less(
+def test_the_hint_for_too_little_memory_is_a_command_that_takes_less(
     model: Endpoint | LocalModel, hint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "available_memory_bytes", lambda: 1 << 30)

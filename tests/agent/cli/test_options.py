@@ -1,4 +1,4 @@
-"""What the shared options make, and that each bad value is one line that names its option."""
+"""The shared options make policies and model options, and each bad value is one line that names its option."""
 
 import inspect
 from pathlib import Path
@@ -21,7 +21,7 @@ from agent.cli.options import (
 from sandbox import Policy
 
 
-def test_every_field_has_an_option_of_its_own_that_says_what_it_means() -> None:
+def test_every_field_of_the_policy_has_an_option_with_a_help_text() -> None:
     options = policy_options()
     assert [option.field for option in options] == list(Policy.model_fields)
     assert len({option.flag for option in options}) == len(options)
@@ -41,7 +41,7 @@ def test_without_options_the_policy_is_the_default() -> None:
     assert read_policy(dict.fromkeys(Policy.model_fields)) == Policy()
 
 
-def test_what_is_given_becomes_the_policy() -> None:
+def test_given_options_make_the_policy() -> None:
     given = {
         "memory_bytes": "512m",
         "cpus": "0.5",
@@ -54,7 +54,7 @@ def test_what_is_given_becomes_the_policy() -> None:
     )
 
 
-def test_a_command_is_called_with_the_policy_and_shows_no_parameter_of_that_name() -> None:
+def test_a_command_is_called_with_the_policy_and_has_its_options() -> None:
     seen: dict[str, Any] = {}
 
     @with_policy
@@ -85,7 +85,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_bad_value_is_one_line_with_the_option_the_value_and_the_reason(case: str) -> None:
+def test_a_bad_value_is_one_error_line_with_option_value_and_reason(case: str) -> None:
     given, line = REFUSED[case]
     with pytest.raises(UsageError) as caught:
         read_policy(given)
@@ -93,7 +93,7 @@ def test_a_bad_value_is_one_line_with_the_option_the_value_and_the_reason(case: 
 
 
 @given(st.sampled_from([name for name in Policy.model_fields if name != "environment"]), st.text(max_size=300))
-def test_no_text_for_any_option_gives_more_than_a_policy_or_one_short_line(field: str, text: str) -> None:
+def test_any_text_for_an_option_is_a_policy_or_one_short_error_line(field: str, text: str) -> None:
     said = ""
     try:
         read_policy({field: text})
@@ -107,12 +107,12 @@ def test_every_field_of_the_sampling_is_an_option() -> None:
     assert set(Sampling.model_fields) <= {*MODEL_OPTIONS, *Policy.model_fields}
 
 
-def test_without_options_nothing_is_asked_for() -> None:
+def test_without_options_the_model_options_are_empty() -> None:
     nothing = ModelOptions(model=None, base_url=None, provider=None, sampling=Sampling(), prices=None)
     assert read_model_options(dict.fromkeys(MODEL_OPTIONS)) == nothing
 
 
-def test_a_command_is_called_with_the_model_that_is_asked_for_and_with_the_policy() -> None:
+def test_a_command_is_called_with_model_options_and_policy() -> None:
     seen: dict[str, Any] = {}
 
     @with_policy
@@ -145,7 +145,7 @@ BAD_MODEL_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", BAD_MODEL_OPTIONS)
-def test_a_bad_value_for_the_model_is_one_line(case: str) -> None:
+def test_a_bad_value_of_a_model_option_is_one_error_line(case: str) -> None:
     given, line = BAD_MODEL_OPTIONS[case]
     with pytest.raises(UsageError) as caught:
         read_model_options(dict.fromkeys(MODEL_OPTIONS) | given)

@@ -20,7 +20,7 @@ def cellblock(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def limited(tmp_path: Path) -> Path:
-    """A run that came to its limit after `print('sum', 40 + 2)`."""
+    """A run that reached its limit after `print('sum', 40 + 2)`."""
     with RefillableEndpoint() as endpoint:
         endpoint.refill([calls("print('sum', 40 + 2)"), says("Not done.")])
         options = ("--model", "m", "--base-url", endpoint.base_url, "--max-turns", "1")
@@ -28,7 +28,7 @@ def limited(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def test_a_replay_is_a_line_for_each_cell_and_a_summary(limited: Path) -> None:
+def test_a_replay_prints_a_line_for_each_cell_and_a_summary(limited: Path) -> None:
     done = cellblock("replay", str(limited))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == ("cell 1    same                     print('sum', 40 + 2)\n1 cell, 0 files: 1 same\n")
@@ -48,13 +48,13 @@ def test_a_difference_is_shown_and_exits_with_1(limited: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["replay", "resume"])
-def test_what_is_no_run_is_one_line(command: str, tmp_path: Path) -> None:
+def test_a_missing_run_directory_is_one_error_line(command: str, tmp_path: Path) -> None:
     done = cellblock(command, str(tmp_path / "none"))
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == f"cellblock: No run at '{tmp_path}/none': No such file or directory. Try: ls runs\n"
 
 
-def test_a_limited_run_goes_on_under_new_limits_and_only_once(tmp_path: Path) -> None:
+def test_a_limited_run_can_be_resumed_with_new_limits_until_it_is_answered(tmp_path: Path) -> None:
     run = tmp_path / "run"
     with RefillableEndpoint() as endpoint:
         endpoint.refill([calls("x = 42"), says("Not done."), calls("print(x)"), says("It is 42.")])
@@ -67,7 +67,7 @@ def test_a_limited_run_goes_on_under_new_limits_and_only_once(tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["answer"] == "It is 42."
     assert read(run).started.limits.max_turns == 1
-    assert "gone on with" in cellblock("show", str(run)).stdout
+    assert "resumed" in cellblock("show", str(run)).stdout
     again = cellblock("resume", str(run), "--base-url", "http://127.0.0.1:9/v1")
     assert (again.returncode, again.stderr) == (
         2, f"cellblock: The run '{run}' is answered; nothing is left to do. Try: cellblock show {run}\n",

@@ -1,4 +1,4 @@
-"""A recorded run in the terminal: at a glance, turn by turn, as JSON, and while it goes on."""
+"""A run in the terminal: as an overview, turn by turn, as JSON, and while it is running."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from agent import Prices, UsageError
-from agent.cli.showing import Shower, show_state, turn_of
+from agent.cli.showing import RunPrinter, show_state, turn_of
 from agent.messages import Attempt, ToolCall, Usage
 from agent.record.events import Event, Instructed, RunFinished, SandboxChanged, ToolRan
 from agent.record.reading import read
@@ -61,9 +61,9 @@ EVENTS: list[Event] = [
 
 def shown(events: list[Event], *, in_full: bool = False) -> str:
     out = StringIO()
-    shower = Shower(Console(file=out), EVENTS[0], in_full=in_full)
+    printer = RunPrinter(Console(file=out), EVENTS[0], in_full=in_full)
     for event in events:
-        shower(event)
+        printer(event)
     return out.getvalue()
 
 
@@ -75,7 +75,7 @@ How many?
 m · none · Python 3 ·  UTC
 
 turn 1 · 300 + 20 tokens · 2.0 s · 0.0034 USD
-tried again after APITimeoutError: slow
+retried after APITimeoutError: slow
 Hm.
 Let me see.
 ── run_python
@@ -96,12 +96,12 @@ One.
     )
 
 
-def test_one_turn_is_shown_with_what_lies_behind_it() -> None:
+def test_one_turn_is_shown_with_its_request_and_observation() -> None:
     assert (
         shown(turn_of(EVENTS, 1), in_full=True)
         == """
 turn 1 · 300 + 20 tokens · 2.0 s · 0.0034 USD
-tried again after APITimeoutError: slow
+retried after APITimeoutError: slow
 request  · tools: run_python
 finish reason: stop · its call was written as: python fence
 Hm.
@@ -118,7 +118,7 @@ print(1)
     )
 
 
-def test_a_long_output_is_shown_whole_with_its_turn_alone() -> None:
+def test_a_long_output_is_shown_whole_only_with_a_single_turn() -> None:
     ran = ToolRan(call_id="a", arguments="{}", code="1", execution=printed("long " * 1000), observation="l")
     assert shown([ran]).count("long ") == 400
     assert "[... 3000 characters, which --turn shows ...]" in shown([ran])
@@ -130,7 +130,7 @@ def test_a_turn_ends_before_the_next() -> None:
     assert [event.type for event in turn_of(EVENTS, 3)] == ["model"]
 
 
-def test_a_turn_that_is_not_there_is_one_line() -> None:
+def test_a_missing_turn_is_one_error_line() -> None:
     with pytest.raises(UsageError) as raised:
         turn_of(EVENTS, 4)
     assert str(raised.value) == "The run has no turn 4; it has turns 1 to 3. Try: cellblock show RUN"
@@ -142,10 +142,10 @@ def state(run: Path) -> str:
     return out.getvalue()
 
 
-def test_a_run_without_end_is_told_from_one_that_goes_on(tmp_path: Path) -> None:
+def test_a_run_without_end_is_distinguished_from_a_running_one(tmp_path: Path) -> None:
     with Transcript(tmp_path) as transcript:
         transcript.append(EVENTS[0])
-        assert state(tmp_path) == "The run still goes on.\n"
+        assert state(tmp_path) == "The run is still running.\n"
     with (tmp_path / FILE_NAME).open("ab") as file:
         file.write(b"{torn")
     assert (
@@ -153,7 +153,7 @@ def test_a_run_without_end_is_told_from_one_that_goes_on(tmp_path: Path) -> None
     )
 
 
-def test_what_the_locale_cannot_write_is_escaped(tmp_path: Path) -> None:
+def test_characters_that_the_locale_cannot_write_are_escaped(tmp_path: Path) -> None:
     with Transcript(tmp_path / "run") as transcript:
         transcript.append(started([]).model_copy(update={"task": "How many \U0001f980?"}))
     command = [sys.executable, "-m", "agent", "show", str(tmp_path / "run")]
@@ -178,7 +178,7 @@ with Transcript(Path(sys.argv[1])) as transcript:
 
 @pytest.fixture
 def writer(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that writes a run up to its last event, and that event when it is told to."""
+    """A process that writes a run up to its last event, and the last event after a line on stdin."""
     command = [sys.executable, "-c", WRITER, str(tmp_path / "run")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -207,7 +207,7 @@ def test_a_run_is_followed_to_its_end(tmp_path: Path, writer: subprocess.Popen[s
     assert (process.returncode, said) == (0, "")
 
 
-def test_a_run_whose_process_is_killed_is_followed_no_longer(tmp_path: Path, writer: subprocess.Popen[str]) -> None:
+def test_following_ends_when_the_process_of_the_run_is_killed(tmp_path: Path, writer: subprocess.Popen[str]) -> None:
     with follower(tmp_path / "run") as process:
         read_until(process, "turn 3")
         writer.kill()
@@ -216,7 +216,7 @@ def test_a_run_whose_process_is_killed_is_followed_no_longer(tmp_path: Path, wri
     assert process.returncode == 0
 
 
-def test_an_interrupt_ends_the_following_and_not_the_run(tmp_path: Path, writer: subprocess.Popen[str]) -> None:
+def test_an_interrupt_ends_following_but_not_the_run(tmp_path: Path, writer: subprocess.Popen[str]) -> None:
     with follower(tmp_path / "run", "--json") as process:
         read_until(process, '"turn":3')
         process.send_signal(signal.SIGINT)

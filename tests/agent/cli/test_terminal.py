@@ -1,4 +1,4 @@
-"""A stranger's run at a real terminal: no command lets it drive the terminal."""
+"""A stranger's run in a real terminal: no command lets it control the terminal."""
 
 import json
 import os
@@ -70,7 +70,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def at_terminal(*arguments: str, typed: bytes = b"") -> str:
-    """What a command writes to a terminal, stdout and stderr, for somebody who has `typed` that."""
+    """The output of a command in a terminal, stdout and stderr, after somebody `typed` that."""
     ours, theirs = pty.openpty()
     environ = os.environ | {"TERM": "xterm-256color", "COLUMNS": "80"}
     command = [sys.executable, "-m", "agent", *arguments]
@@ -130,14 +130,14 @@ def test_the_code_of_a_record_is_shown_in_the_terminal_as_it_ran(run: Path) -> N
 
 
 @pytest.mark.usefixtures("clean_environ")
-def test_json_at_the_terminal_holds_the_very_values(run: Path) -> None:
+def test_json_at_the_terminal_holds_the_exact_values(run: Path) -> None:
     events = [json.loads(line) for line in at_terminal("show", "--json", str(run)).splitlines()]
     (ran,) = [event for event in events if event["type"] == "tool" and event["tool"] == "run_python"]
     assert (ran["code"], ran["observation"]) == (CODE, BAD)
 
 
 @pytest.mark.usefixtures("clean_environ")
-def test_an_argument_that_would_act_is_one_line() -> None:
+def test_an_argument_with_control_characters_is_one_error_line() -> None:
     written = COLOUR.sub("", at_terminal("show", "run", "x\x1b[2J\n\u202ey"))
     assert written.count("\n") == 1
     assert written.startswith("cellblock: Got unexpected extra argument")

@@ -1,4 +1,4 @@
-"""SIGTERM at the command line: one line, exit code 143, a whole record, and no sandbox left."""
+"""SIGTERM ends a command with one line, exit code 143, a whole record and no sandbox left."""
 
 import os
 import signal
@@ -28,14 +28,14 @@ def command_line(arguments):
         time.sleep(60)
     except KeyboardInterrupt as error:
         from agent.errors import InterruptedRunError
-        return main._told("interrupted", InterruptedRunError.exit_code)
+        return main._print_error("interrupted", InterruptedRunError.exit_code)
 main.command_line = command_line
 __main__.main()
 """
 
 
 @pytest.mark.parametrize("interrupt", ["answered", "ignored"])
-def test_sigterm_is_one_line_and_143_also_where_ctrl_c_is_ignored(interrupt: str) -> None:
+def test_sigterm_is_one_line_and_exit_code_143_even_if_ctrl_c_is_ignored(interrupt: str) -> None:
     command = [sys.executable, "-c", FOLLOWER, interrupt]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -48,9 +48,7 @@ def test_sigterm_is_one_line_and_143_also_where_ctrl_c_is_ignored(interrupt: str
 @pytest.mark.docker
 @pytest.mark.parametrize("doing", ["a cell", "a reply"])
 @pytest.mark.parametrize("command", ["run", "chat"])
-def test_a_run_that_is_terminated_is_on_record_whole_and_leaves_nothing(
-    tmp_path: Path, command: str, doing: str
-) -> None:
+def test_a_terminated_run_is_recorded_whole_and_leaves_no_sandbox(tmp_path: Path, command: str, doing: str) -> None:
     run, words = tmp_path / "run", {"run": ["Wait."], "chat": []}[command]
     with ScriptedEndpoint([calls(SLEEPER) if doing == "a cell" else Hang(60)]) as endpoint:
         asked = [sys.executable, "-m", "agent", command, *words, "--model", "m", "--base-url", endpoint.base_url]

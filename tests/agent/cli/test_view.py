@@ -1,4 +1,4 @@
-"""What a person reads of a call is what ran: live, and of a record."""
+"""The shown code is the code that ran, both live and from a record."""
 
 import re
 from io import StringIO
@@ -9,7 +9,7 @@ from rich.console import Console
 
 from agent.cli.console import CleanConsole
 from agent.cli.replaying import _first_line
-from agent.cli.showing import Shower
+from agent.cli.showing import RunPrinter
 from agent.cli.view import RunView
 from agent.progress import CodeStarted, Progress, TextDelta, ToolStarted
 from agent.record.events import Event, ToolRan
@@ -49,7 +49,7 @@ def live(item: Progress, console: Console) -> None:
 
 def recorded(code: str, console: Console) -> None:
     ran = ToolRan(call_id="a", arguments="{}", code=code, execution=printed(""), observation="")
-    Shower(console)(ran)
+    RunPrinter(console)(ran)
 
 
 def screen(*, is_terminal: bool) -> CleanConsole:
@@ -57,7 +57,7 @@ def screen(*, is_terminal: bool) -> CleanConsole:
 
 
 def text_of(console: CleanConsole) -> str:
-    """What is on the screen, without the colours."""
+    """The text on the screen, without colours."""
     assert isinstance(console.file, StringIO)
     return re.sub(r"\x1b\[[0-9;]*m", "", console.file.getvalue())
 
@@ -79,24 +79,24 @@ def test_no_line_that_runs_is_hidden(case: str, is_terminal: bool) -> None:
 
 
 @given(HOSTILE)
-def test_what_is_shown_of_a_cell_is_what_ran(code: str) -> None:
+def test_the_shown_code_of_a_cell_is_the_code_that_ran(code: str) -> None:
     console = screen(is_terminal=True)
     live(CodeStarted(code), console)
     assert as_it_ran(code_in(console)) in (code, code + "\n")
 
 
-def test_code_that_python_runs_as_a_line_is_shown_as_one() -> None:
+def test_a_line_that_python_runs_is_shown_as_a_line() -> None:
     console = screen(is_terminal=False)
     live(CodeStarted("# harmless\rimport os"), console)
     assert code_in(console) == "# harmless<U+000D>\nimport os\n"
 
 
-def test_arguments_are_shown_as_they_were_given() -> None:
+def test_arguments_are_shown_unchanged() -> None:
     console = screen(is_terminal=True)
     live(ToolStarted("look\x1b[2Jup", ARGUMENTS), console)
     assert text_of(console) == '── lookup {"a": "b<U+000D>\nc<U+001B>]0;<U+009B>2J<U+202E>\t"}\n'
     console = screen(is_terminal=True)
-    Shower(console)(ToolRan(call_id="a", tool="f", arguments=ARGUMENTS, code=None, execution=None, observation="x"))
+    RunPrinter(console)(ToolRan(call_id="a", tool="f", arguments=ARGUMENTS, code=None, execution=None, observation="x"))
     assert as_it_ran(text_of(console)) == f"── f {ARGUMENTS}\nx\n"
 
 
@@ -106,13 +106,13 @@ def test_a_call_is_shown_as_the_model_wrote_it() -> None:
     assert text_of(console) == "```python\n# <U+000D>\nimport os\n```\n"
 
 
-def test_what_the_model_is_writing_hides_nothing_behind_a_carriage_return() -> None:
+def test_live_text_hides_nothing_after_a_carriage_return() -> None:
     console = screen(is_terminal=True)
     live(TextDelta("# harmless\rimport os\x1b]0;"), console)
     assert "# harmless<U+000D>import os<U+001B>]0;" in text_of(console)
 
 
-def test_a_replayed_cell_is_named_by_all_of_its_first_line() -> None:
+def test_a_replayed_cell_is_shown_by_its_whole_first_line() -> None:
     assert _first_line("# a\rimport os") == "# a<U+000D> …"
     assert _first_line("\n\x1b]0;\x07import os") == "<U+001B>]0;<U+0007>import os"
 
@@ -126,7 +126,7 @@ def test_no_text_of_a_record_drives_the_terminal(is_clean: bool) -> None:
         ToolRan(call_id="a", tool=bad, arguments=bad, code=None, execution=None, observation=bad),
     ]
     out = StringIO()
-    shower = Shower(CleanConsole(file=out) if is_clean else Console(file=out))
+    printer = RunPrinter(CleanConsole(file=out) if is_clean else Console(file=out))
     for event in events:
-        shower(event)
+        printer(event)
     assert all(char.isprintable() or char == "\n" for char in out.getvalue())

@@ -1,4 +1,4 @@
-"""What a run takes to be read is bounded by what it is on the disk, and an honest run fits."""
+"""The memory for reading a run is bounded by its size on the disk, and an honest run fits."""
 
 import gzip
 import hashlib
@@ -33,7 +33,7 @@ def displayed(data: dict[str, Any]) -> ToolRan:
     return said(ToolRan(call_id="a", arguments="{}", code="1", execution=execution, observation=""))
 
 
-def test_a_blob_that_is_referred_to_again_and_again_is_one_clear_line(tmp_path: Path) -> None:
+def test_thousands_of_references_to_a_blob_are_one_clear_error_line(tmp_path: Path) -> None:
     with Transcript(tmp_path) as transcript:
         transcript.append(ran("x" * MIB))
     event = json.loads((tmp_path / FILE_NAME).read_bytes())
@@ -42,8 +42,8 @@ def test_a_blob_that_is_referred_to_again_and_again_is_one_clear_line(tmp_path: 
     with pytest.raises(TranscriptError) as raised:
         read(tmp_path)
     said = str(raised.value)
-    assert said.startswith(f"'{tmp_path / FILE_NAME}', line 1: The run makes more than 20 MiB out of ")
-    assert said.endswith(" bytes, by referring to them again and again or by holes in files.")
+    assert said.startswith(f"'{tmp_path / FILE_NAME}', line 1: The run expands ")
+    assert said.endswith(" bytes to more than 20 MiB, by repeated references or by holes in files.")
 
 
 def test_a_text_that_is_referred_to_twice_is_in_memory_once(tmp_path: Path) -> None:
@@ -59,12 +59,12 @@ def test_many_lines_that_refer_to_one_blob_count_together(tmp_path: Path) -> Non
     with Transcript(tmp_path) as transcript:
         for _ in range(40):
             transcript.append(ran("x" * MIB))
-    with pytest.raises(TranscriptError, match=r"line \d+: The run makes more than \d+ MiB out of "):
+    with pytest.raises(TranscriptError, match=r"line \d+: The run expands \d+ bytes to more than \d+ MiB"):
         read(tmp_path)
 
 
 def test_a_large_honest_run_is_read(tmp_path: Path) -> None:
-    """Each cell shows a chart of its own with 16 MiB, and prints the same long text once more."""
+    """Each cell shows its own chart of 16 MiB, and prints the same long text again."""
     with Transcript(tmp_path) as transcript:
         for number in range(4):
             transcript.append(displayed({"text/html": f"{number}" + "y" * (16 * MIB - 1)}))
@@ -72,13 +72,13 @@ def test_a_large_honest_run_is_read(tmp_path: Path) -> None:
     assert len(read(tmp_path).events) == 8
 
 
-def test_blobs_within_blobs_are_counted_as_what_they_stand_for(tmp_path: Path) -> None:
+def test_blobs_within_blobs_are_counted_with_their_expanded_size(tmp_path: Path) -> None:
     blobs = Blobs(Directory(tmp_path))
     reference: dict[str, Any] = {"$text": blobs.put(b"x" * 5000).sha256}
     for _ in range(12):
         reference = {"$json": blobs.put(json.dumps([reference] * 10).encode()).sha256}
     line = encode(displayed({"a": "mark"}), blobs)[0].replace(b'"mark"', json.dumps(reference).encode())
-    with pytest.raises(TranscriptError, match="The run makes more than 16 MiB out of"):
+    with pytest.raises(TranscriptError, match=r"The run expands \d+ bytes to more than 16 MiB"):
         parse(line, SCHEMA_VERSION, blobs)
 
 
@@ -91,7 +91,7 @@ def with_raw(run: Path, data: bytes) -> ModelReplied:
     return replied
 
 
-def test_chunks_that_unpack_to_gigabytes_are_one_clear_line(tmp_path: Path) -> None:
+def test_chunks_that_unpack_to_gigabytes_are_one_clear_error_line(tmp_path: Path) -> None:
     replied = with_raw(tmp_path, gzip.compress(bytes(RAW_BYTES + 1), 9))
     assert isinstance(replied.raw, Blob)
     with pytest.raises(TranscriptError) as raised:
@@ -100,7 +100,7 @@ def test_chunks_that_unpack_to_gigabytes_are_one_clear_line(tmp_path: Path) -> N
     assert str(raised.value) == f"The blob {name!r} unpacks to more than 32 MiB or 500000 chunks."
 
 
-def test_so_are_replies_that_do_so_together(tmp_path: Path) -> None:
+def test_the_unpacked_chunks_of_all_replies_together_are_limited(tmp_path: Path) -> None:
     replied, recorded = with_raw(tmp_path, gzip.compress(bytes(RAW_BYTES), 9)), read(tmp_path)
     for _ in range(8):
         recorded.raw_chunks(replied)
@@ -110,14 +110,14 @@ def test_so_are_replies_that_do_so_together(tmp_path: Path) -> None:
 
 BROKEN = {
     "nothing": b"",
-    "no gzip": b"no gzip",
-    "a gzip that is cut": gzip.compress(b"{}\n", mtime=0)[:-4],
-    "no JSON": gzip.compress(b"\xff\n", mtime=0),
+    "not gzip": b"not gzip",
+    "a cut gzip": gzip.compress(b"{}\n", mtime=0)[:-4],
+    "not UTF-8": gzip.compress(b"\xff\n", mtime=0),
 }
 
 
 @pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN)
-def test_a_blob_that_holds_no_chunks_is_one_clear_line(tmp_path: Path, data: bytes) -> None:
+def test_a_blob_without_chunks_is_one_clear_error_line(tmp_path: Path, data: bytes) -> None:
     replied = with_raw(tmp_path, data)
     with pytest.raises(TranscriptError, match="does not hold the chunks of a reply"):
         read(tmp_path).raw_chunks(replied)
@@ -145,7 +145,7 @@ def test_a_blob_of_holes_is_refused_before_it_is_read(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_a_file_of_holes_is_hashed_only_so_far(tmp_path: Path) -> None:
+def test_a_file_of_holes_is_not_hashed(tmp_path: Path) -> None:
     record = FileRecord(name="made.bin", size_bytes=1 << 40, sha256="0" * 64)
     with Transcript(tmp_path) as transcript:
         transcript.append(started([]))
@@ -157,7 +157,7 @@ def test_a_file_of_holes_is_hashed_only_so_far(tmp_path: Path) -> None:
     assert problem == "files/made.bin: More than 4096 MiB of the run are holes in files or names of one file."
 
 
-def test_holes_are_told_from_data(tmp_path: Path) -> None:
+def test_holes_are_distinguished_from_data(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"x" * MIB)
     with path.open("rb") as file:
@@ -168,7 +168,7 @@ def test_holes_are_told_from_data(tmp_path: Path) -> None:
         assert file.read(1) == b"x"
 
 
-def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
+def test_an_endless_line_is_refused(tmp_path: Path) -> None:
     with Transcript(tmp_path) as transcript:
         transcript.append(SandboxChanged(kind="started", reason="x"))
     with (tmp_path / FILE_NAME).open("ab") as file:
@@ -177,10 +177,10 @@ def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_what_lies_on_the_disk_is_allowed_for() -> None:
+def test_the_limit_on_expanded_bytes_is_exact() -> None:
     budget = Budget()
     budget.expand(EXPANDED_BYTES)
-    with pytest.raises(TranscriptError, match="The run makes more than 16 MiB out of 0 bytes"):
+    with pytest.raises(TranscriptError, match="The run expands 0 bytes to more than 16 MiB"):
         budget.expand(1)
 
 
@@ -193,7 +193,7 @@ def rehashed(event: dict[str, Any]) -> bytes:
 ODD: dict[str, tuple[str, Any, str]] = {
     "a tool without a function": ("tools", [{}], "tools.0: it must be an object whose function has a name"),
     "a tool without a name": ("tools", [{"function": {"name": 1}}], "tools.0: it must be an object"),
-    "a temperature below all": ("settings.temperature", -1e308, "settings.temperature: Input should be greater"),
+    "a negative temperature": ("settings.temperature", -1e308, "settings.temperature: Input should be greater"),
     "a hash with a NUL": ("cellblock_sha256", "\0", "cellblock_sha256: String should match pattern"),
     "a path for a hash": ("files", [{"name": "a", "size_bytes": 1, "sha256": "../../etc/passwd"}], "files.0.sha256: "),
     "a name that leads out": (
@@ -202,13 +202,13 @@ ODD: dict[str, tuple[str, Any, str]] = {
         "files.0.name: it must",
     ),
     "a name with a NUL": ("files", [{"name": "a\0", "size_bytes": 1, "sha256": "0" * 64}], "files.0.name: it must"),
-    "a URL that is none": ("settings.base_url", "http://[", "settings.base_url: it must be a URL"),
+    "an invalid URL": ("settings.base_url", "http://[", "settings.base_url: it must be a URL"),
     "a kind in two lines": ("type", "one\nother" * 200, "Input tag 'one other"),
     "a package in two lines": ("environment.packages", {"a\nb": 1}, "environment.packages.a b: Input should be"),
-    "items without end": ("files", [0] * 1_000_000, "files.0: Input should be a valid dictionary"),
-    "a number without end": ("seq", 10**4000, "seq: "),
-    "a time that is none": ("time", "now", "time: String should match pattern"),
-    "a price without end": (
+    "a million items": ("files", [0] * 1_000_000, "files.0: Input should be a valid dictionary"),
+    "a number of 4000 digits": ("seq", 10**4000, "seq: "),
+    "an invalid time": ("time", "now", "time: String should match pattern"),
+    "an endless price": (
         "prices",
         {"currency": "USD", "models": {"m": {"input": "1e999999", "output": "1"}}},
         "prices.models.m.tiers.0.input: ",
@@ -217,7 +217,7 @@ ODD: dict[str, tuple[str, Any, str]] = {
 
 
 @pytest.mark.parametrize("case", ODD)
-def test_a_value_that_no_event_has_is_one_clear_line(tmp_path: Path, case: str) -> None:
+def test_an_invalid_value_is_one_clear_error_line(tmp_path: Path, case: str) -> None:
     place, value, words = ODD[case]
     with Transcript(tmp_path) as transcript:
         transcript.append(started([]))
@@ -234,17 +234,17 @@ def test_a_value_that_no_event_has_is_one_clear_line(tmp_path: Path, case: str) 
     assert "\n" not in str(raised.value)
 
 
-def test_names_without_end_are_one_clear_line(tmp_path: Path) -> None:
+def test_too_many_field_names_are_one_clear_error_line(tmp_path: Path) -> None:
     with Transcript(tmp_path) as transcript:
         transcript.append(SandboxChanged(kind="started", reason="x"))
     event = json.loads((tmp_path / FILE_NAME).read_bytes())
     (tmp_path / FILE_NAME).write_bytes(rehashed({f"k{number}": 0 for number in range(90_000)} | event))
-    with pytest.raises(TranscriptError, match="line 1: 90000 fields do not fit"):
+    with pytest.raises(TranscriptError, match="line 1: 90000 things are wrong with it"):
         read(tmp_path)
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
-def test_a_number_that_is_none_is_refused_wherever_it_stands(tmp_path: Path, number: str) -> None:
+def test_a_number_that_is_not_finite_is_refused_anywhere(tmp_path: Path, number: str) -> None:
     with Transcript(tmp_path) as transcript:
         transcript.append(displayed({"application/json": 12345}))
     data = (tmp_path / FILE_NAME).read_bytes()

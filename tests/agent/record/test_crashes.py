@@ -1,4 +1,4 @@
-"""What a run leaves whose process is killed, or whose disk is full."""
+"""A run can be read after its process was killed or its disk was full."""
 
 import random
 import subprocess
@@ -37,7 +37,7 @@ with Transcript(Path(sys.argv[1])) as transcript:
 
 
 def large(number: int) -> ToolRan:
-    """A cell whose output is too large for a line, and another each time."""
+    """A cell whose output is too large for a line, and different for each number."""
     return said(ToolRan(call_id="a", arguments="{}", code="1", execution=printed(f"{number} " * 5000), observation="1"))
 
 
@@ -46,7 +46,7 @@ def append_all(transcript: Transcript, events: Iterable[Event]) -> None:
         transcript.append(event)
 
 
-def test_a_run_that_is_killed_at_any_moment_reads_up_to_its_last_whole_event(tmp_path: Path) -> None:
+def test_a_run_killed_at_any_moment_can_be_read_up_to_its_last_whole_event(tmp_path: Path) -> None:
     chance = random.Random(1)
     for place in range(5):
         run = tmp_path / str(place)
@@ -64,7 +64,7 @@ def test_a_run_that_is_killed_at_any_moment_reads_up_to_its_last_whole_event(tmp
         assert verify(run).problems == []
 
 
-def test_on_a_full_disk_what_is_written_stays_readable(small_disk: Path) -> None:
+def test_a_run_stays_readable_when_the_disk_is_full(small_disk: Path) -> None:
     run = small_disk / "run"
     with Transcript(run) as transcript:
         transcript.append(started([]))

@@ -41,7 +41,7 @@ def mine(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A run that crashed, with a blob and a file that no event speaks of."""
+    """A crashed run with a blob and a file that no event mentions."""
     directory = tmp_path / "run"
     with Transcript(directory) as transcript:
         transcript.append(SandboxChanged(kind="started", reason="x"))
@@ -65,22 +65,22 @@ def link_to(place: Path, target: Path) -> None:
     place.symlink_to(target)
 
 
-def test_what_no_event_speaks_of_is_set_aside_whole_and_said_when_a_run_goes_on(run: Path, mine: Path) -> None:
+def test_files_that_no_event_mentions_are_moved_aside_with_a_note_when_a_run_is_resumed(run: Path, mine: Path) -> None:
     (run / "blobs" / "link").symlink_to(mine)
     before, notes = print_of(mine), list[str]()
     with Transcript.reopen(run, on_note=notes.append) as transcript:
         transcript.append(ON)
     aside = run / "unknown-1"
-    assert notes == [f"What no event of the run speaks of was moved to {str(aside)!r}."]
+    assert notes == [f"Files that no event of the run mentions were moved to {str(aside)!r}."]
     assert (aside / "blobs" / "more" / "deep.txt").read_text() == "the only copy"
     assert (aside / "blobs" / "link").readlink() == mine
     assert (aside / "files" / "in" / "left.txt").read_text() == "left"
     assert print_of(mine) == before
     verdict = verify(run)
-    assert verdict.problems[0].startswith("line 1: A run begins with one run_started")
+    assert verdict.problems[0].startswith("line 1: A run has one run_started, as its first event")
 
 
-def test_what_was_set_aside_before_stays_where_it_is(run: Path, mine: Path) -> None:
+def test_files_that_were_moved_aside_before_stay_there(run: Path, mine: Path) -> None:
     (run / "unknown-1").symlink_to(mine)
     before = print_of(mine)
     with Transcript.reopen(run) as transcript:
@@ -89,7 +89,7 @@ def test_what_was_set_aside_before_stays_where_it_is(run: Path, mine: Path) -> N
     assert print_of(mine) == before
 
 
-def test_a_run_that_is_opened_and_does_not_go_on_is_as_it_was(run: Path) -> None:
+def test_reopening_a_run_without_writing_changes_nothing(run: Path) -> None:
     before = print_of(run)
     with Transcript.reopen(run):
         pass
@@ -97,12 +97,12 @@ def test_a_run_that_is_opened_and_does_not_go_on_is_as_it_was(run: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["blobs", "files", FILE_NAME])
-def test_a_part_of_the_run_that_is_a_link_is_refused_and_nothing_behind_it_changes(
+def test_a_part_of_the_run_that_is_a_link_is_refused_and_its_target_does_not_change(
     run: Path, mine: Path, name: str
 ) -> None:
     link_to(run / name, mine / "letter.txt" if name == FILE_NAME else mine / "papers")
     before, own = print_of(mine), print_of(run)
-    with pytest.raises(TranscriptError, match="It is a link, and what it leads to is not of the run"):
+    with pytest.raises(TranscriptError, match="It is a link, and links are not followed"):
         Transcript.reopen(run)
     assert (print_of(mine), print_of(run)) == (before, own)
 
@@ -115,7 +115,7 @@ def test_a_transcript_with_a_second_name_is_refused(run: Path, tmp_path: Path) -
     assert print_of(run) == before
 
 
-def test_a_new_run_is_not_written_through_links_that_lie_there(tmp_path: Path, mine: Path) -> None:
+def test_a_new_run_is_not_written_through_existing_links(tmp_path: Path, mine: Path) -> None:
     run, before = tmp_path / "new", print_of(mine)
     run.mkdir()
     (run / "blobs").symlink_to(mine / "papers")
@@ -126,7 +126,7 @@ def test_a_new_run_is_not_written_through_links_that_lie_there(tmp_path: Path, m
     assert print_of(mine) == before
 
 
-def test_a_run_that_is_taken_back_leaves_what_is_not_its_own(tmp_path: Path) -> None:
+def test_discarding_a_run_leaves_foreign_files(tmp_path: Path) -> None:
     run = tmp_path / "new"
     (run / "blobs").mkdir(parents=True)
     (run / "blobs" / "mine.txt").write_text("mine")
@@ -134,7 +134,7 @@ def test_a_run_that_is_taken_back_leaves_what_is_not_its_own(tmp_path: Path) -> 
     assert [str(path.relative_to(run)) for path in sorted(run.rglob("*"))] == ["blobs", "blobs/mine.txt"]
 
 
-def test_a_blob_of_an_earlier_event_is_never_taken_back(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_blob_of_an_earlier_event_is_never_removed(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blob = blob_of(run)
     with Transcript.reopen(run) as transcript:
         monkeypatch.setattr(transcript, "_write", lambda line: (_ for _ in ()).throw(OSError(28, "No space left")))
@@ -162,7 +162,7 @@ ODD: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("case", ODD)
 @pytest.mark.parametrize("is_transcript", [True, False])
-def test_what_is_no_regular_file_is_not_opened(run: Path, case: str, is_transcript: bool) -> None:
+def test_only_regular_files_are_opened(run: Path, case: str, is_transcript: bool) -> None:
     make, words = ODD[case]
     path = run / FILE_NAME if is_transcript else blob_of(run)
     path.unlink()
@@ -212,11 +212,11 @@ def test_no_name_leads_out_of_the_directory(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "a/../../b", "/etc/x", "x\0y", "a//b", "a/", "\ud800", "a/" * 3000 + "b"]
 )
-def test_a_name_that_leads_out_or_cannot_be_is_refused(name: str) -> None:
+def test_a_name_that_leads_out_or_is_invalid_is_refused(name: str) -> None:
     assert not is_inside(name)
 
 
-def test_what_lies_too_deep_is_one_thing(tmp_path: Path) -> None:
+def test_a_folder_that_is_nested_too_deep_is_one_entry(tmp_path: Path) -> None:
     (tmp_path / Path(*["d"] * 150)).mkdir(parents=True)
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "file").write_text("")
@@ -248,12 +248,12 @@ def named_endpoint(clean_environ: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def crashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of one cell that crashed, and whose cell gives something else in the sandbox of these tests."""
+    """A crashed run of one cell, whose cell has another output in the sandbox of these tests."""
     return next(run for run in make_bases(tmp_path_factory.mktemp("bases")) if run.name == "files-crashed")
 
 
 def planted(crashed: Path, place: Path) -> Path:
-    """A copy with things that no event speaks of."""
+    """A copy with a file that no event mentions."""
     run = shutil.copytree(crashed, place)
     (run / "blobs" / "more").mkdir(parents=True, exist_ok=True)
     (run / "blobs" / "more" / "deep.txt").write_text("the only copy")
@@ -262,7 +262,7 @@ def planted(crashed: Path, place: Path) -> Path:
 
 @pytest.mark.parametrize("reader", ["resume strictly", "resume", "batch"])
 @pytest.mark.parametrize("folder", ["blobs", "files"])
-def test_nothing_behind_a_link_is_changed_by_who_goes_on(
+def test_resuming_changes_no_target_of_a_link(
     crashed: Path, mine: Path, tmp_path: Path, reader: str, folder: str
 ) -> None:
     run, before = planted(crashed, tmp_path / "work" / "run"), print_of(mine)
@@ -280,10 +280,10 @@ def test_a_refused_resume_changes_nothing_at_all(crashed: Path, tmp_path: Path) 
     assert print_of(run) == before
 
 
-def test_a_resume_says_what_it_set_aside(crashed: Path, tmp_path: Path) -> None:
+def test_a_resume_says_where_it_moved_unknown_files(crashed: Path, tmp_path: Path) -> None:
     run, told = planted(crashed, tmp_path / "run"), list[object]()
     with without_engine(), patch.object(Agent, "open_model", fake_model):
         asyncio.run(Agent.resume(run, force=True, on_progress=told.append))
-    words = f"What no event of the run speaks of was moved to {str(run / 'unknown-1')!r}."
+    words = f"Files that no event of the run mentions were moved to {str(run / 'unknown-1')!r}."
     assert Noted(words) in told
     assert (run / "unknown-1" / "blobs" / "more" / "deep.txt").read_text() == "the only copy"

@@ -1,4 +1,4 @@
-"""Any event, whatever it holds, comes back from a run directory as it went in."""
+"""Any event is read from a run directory as it was written."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ TEXT = (
     | st.just("long " * 1000)
     | st.just("\ud83d\ude00 \udc00 \x00\x1b\n\u2028")
 )
-"""With lone surrogates, which JSON can smuggle in."""
+"""Texts, also with lone surrogates, which JSON can contain."""
 NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 DATA: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | NUMBERS | TEXT,
@@ -78,7 +78,7 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
 
 
 @given(events=st.lists(EVENTS, min_size=1, max_size=3))
-def test_any_event_comes_back_as_it_was_recorded(tmp_path_factory: pytest.TempPathFactory, events: list[Event]) -> None:
+def test_any_event_is_read_as_it_was_recorded(tmp_path_factory: pytest.TempPathFactory, events: list[Event]) -> None:
     run = tmp_path_factory.mktemp("runs") / "run"
     with Transcript(run) as transcript:
         recorded = [transcript.append(said(event)) for event in events]

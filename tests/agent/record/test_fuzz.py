@@ -1,4 +1,4 @@
-"""A few of the mutated runs that `make fuzz` puts before each reader by the ten thousand."""
+"""Every reader gets a few mutated runs; `make fuzz` makes ten thousand."""
 
 from pathlib import Path
 

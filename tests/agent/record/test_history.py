@@ -1,4 +1,4 @@
-"""Events become messages: a prefix that stays the same, and what the provider wants to see in it."""
+"""Events become messages with a prefix that stays the same, in the form of the provider."""
 
 import json
 from typing import Any
@@ -63,7 +63,7 @@ def without_markers(messages: list[Message]) -> list[str]:
 
 
 @given(turns)
-def test_cache_markers_move_and_nothing_else_of_the_prefix_does(events: list[Event]) -> None:
+def test_only_cache_markers_change_in_the_prefix(events: list[Event]) -> None:
     whole: list[Event] = [started(explicit_cache=True), *events]
     last = without_markers(messages_of(whole))
     for end in range(1, len(whole)):
@@ -81,7 +81,7 @@ def marks(messages: list[Message]) -> list[int]:
 
 
 @given(turns)
-def test_a_request_carries_no_more_markers_than_the_provider_takes(events: list[Event]) -> None:
+def test_a_request_has_no_more_markers_than_the_provider_allows(events: list[Event]) -> None:
     assert 1 <= len(marks(messages_of([started(explicit_cache=True), *events]))) <= 4
 
 
@@ -112,7 +112,7 @@ def test_without_an_explicit_cache_nothing_is_marked() -> None:
         ("model_studio", "kimi-k2-thinking", "reasoning_content"),
     ],
 )
-def test_thinking_goes_back_where_it_is_wanted_and_nowhere_else(
+def test_thinking_is_sent_back_only_if_the_provider_wants_it(
     provider: ProviderName, model: str, field: str | None
 ) -> None:
     endpoint = Endpoint(base_url="http://h/v1", model=model, provider=provider)
@@ -126,11 +126,11 @@ def test_thinking_goes_back_where_it_is_wanted_and_nowhere_else(
 
 
 def test_every_provider_is_tried_above() -> None:
-    [parametrize] = test_thinking_goes_back_where_it_is_wanted_and_nowhere_else.pytestmark  # type: ignore[attr-defined]
+    [parametrize] = test_thinking_is_sent_back_only_if_the_provider_wants_it.pytestmark  # type: ignore[attr-defined]
     assert {case[0] for case in parametrize.args[1]} == set(PROVIDERS)
 
 
 @given(st.text(max_size=30))
-def test_fuzz_no_arguments_however_broken_are_sent_as_they_are(arguments: str) -> None:
+def test_fuzz_broken_arguments_are_never_sent_as_they_are(arguments: str) -> None:
     [*_, message] = messages_of([started(), replied("", arguments=arguments)])
     assert isinstance(json.loads(message["tool_calls"][0]["function"]["arguments"]), dict)

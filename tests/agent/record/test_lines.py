@@ -1,4 +1,4 @@
-"""Events as lines: what is large lies in blobs, and nothing that a cell prints is taken for a reference."""
+"""Events as lines: large values are stored in blobs, and no output of a cell is taken for a reference."""
 
 import json
 from pathlib import Path
@@ -41,7 +41,7 @@ def nested(levels: int) -> list[Any]:
 
 
 @given(data=st.dictionaries(KEYS | st.text(max_size=3), JSON, max_size=4))
-def test_whatever_a_cell_displays_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, data: Any) -> None:
+def test_any_display_data_is_read_as_it_was_written(tmp_path_factory: pytest.TempPathFactory, data: Any) -> None:
     blobs = Blobs(Directory(tmp_path_factory.mktemp("run")))
     event = displayed(data)
     assert decoded(encode(event, blobs)[0], blobs) == event
@@ -75,13 +75,13 @@ def test_a_large_object_of_small_parts_is_stored_beside_the_line(tmp_path: Path)
 
 
 @pytest.mark.parametrize("levels", [60, 70, 150, 205])
-def test_what_is_nested_deeper_than_a_parser_reads_comes_back(tmp_path: Path, levels: int) -> None:
+def test_values_nested_deeper_than_a_parser_reads_are_read_back(tmp_path: Path, levels: int) -> None:
     blobs = Blobs(Directory(tmp_path))
     event = displayed({"application/json": nested(levels)})
     assert decoded(encode(event, blobs)[0], blobs) == event
 
 
-def test_a_line_says_its_own_hash(tmp_path: Path) -> None:
+def test_a_line_states_its_own_hash(tmp_path: Path) -> None:
     line, sha256 = encode(displayed({}), Blobs(Directory(tmp_path)))
     assert own_sha256(line) == (sha256, sha256)
     for place in range(len(line)):
@@ -91,18 +91,18 @@ def test_a_line_says_its_own_hash(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "", "A" * 64, "0" * 63])
-def test_what_is_no_hash_is_no_blob(tmp_path: Path, name: str) -> None:
+def test_a_reference_that_is_not_a_hash_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(TranscriptError, match="is not the name of a blob"):
         parse(json.dumps({"$text": name}).encode(), SCHEMA_VERSION, Blobs(Directory(tmp_path)))
 
 
-def test_blobs_that_refer_to_each_other_again_and_again_are_an_error_at_once(tmp_path: Path) -> None:
+def test_blobs_that_expand_exponentially_are_an_error(tmp_path: Path) -> None:
     blobs = Blobs(Directory(tmp_path))
     reference: dict[str, Any] = {"text": "x"}
     for _ in range(12):
         reference = {"$json": blobs.put(json.dumps([reference] * 10).encode()).sha256}
     line = encode(displayed({"a": "mark"}), blobs)[0].replace(b'"mark"', json.dumps(reference).encode())
-    with pytest.raises(TranscriptError, match="The run makes more than 16 MiB out of"):
+    with pytest.raises(TranscriptError, match=r"The run expands \d+ bytes to more than 16 MiB"):
         decoded(line, blobs)
 
 
@@ -110,7 +110,7 @@ def test_a_blob_that_is_missing_or_changed_is_named(tmp_path: Path) -> None:
     blobs = Blobs(Directory(tmp_path))
     sha256 = blobs.put(b"x").sha256
     (tmp_path / "blobs" / sha256).write_bytes(b"y")
-    with pytest.raises(TranscriptError, match=f"blobs/{sha256}' does not hold what its name says"):
+    with pytest.raises(TranscriptError, match=f"blobs/{sha256}' does not match its name"):
         parse(json.dumps({"a": [{"$text": sha256}]}).encode(), SCHEMA_VERSION, blobs)
     (tmp_path / "blobs" / sha256).unlink()
     with pytest.raises(TranscriptError, match=f"Cannot read .*blobs/{sha256}': No such file"):

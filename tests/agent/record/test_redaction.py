@@ -1,4 +1,4 @@
-"""No secret lands in a run directory: known ones wherever they stand, others where words come from outside."""
+"""No secret is written to a run directory: known ones are redacted everywhere, others in text from outside."""
 
 import gzip
 import json
@@ -21,7 +21,7 @@ from agent.testing.profiles import Answer
 from sandbox import Policy
 
 KEY = 'qk-"7f3a\\9c2e/51d0+b8'
-"""With all that is written in another way in JSON or in an address."""
+"""A key with every character that JSON or a URL escapes."""
 PASSWORD = "hunter2hunter2"
 TOKEN = "tok-1234567890"
 
@@ -39,7 +39,7 @@ TOKEN = "tok-1234567890"
         ("api key: 0123456789abcdefghij!", "api key: [redacted]!"),
     ],
 )
-def test_what_looks_like_a_credential_goes(text: str, clean: str) -> None:
+def test_text_that_looks_like_a_credential_is_redacted(text: str, clean: str) -> None:
     assert without_credentials(text) == clean
 
 
@@ -54,17 +54,17 @@ def test_what_looks_like_a_credential_goes(text: str, clean: str) -> None:
         "a basic question about authorization",
     ],
 )
-def test_what_only_sounds_like_one_stays(text: str) -> None:
+def test_harmless_text_similar_to_a_credential_stays(text: str) -> None:
     assert without_credentials(text) == text
 
 
 @pytest.mark.parametrize("piece", ["a.", "a-", "eyJ-", "?key", "1.5+"])
-def test_a_long_text_is_looked_through_in_time(piece: str) -> None:
+def test_redacting_a_long_text_takes_linear_time(piece: str) -> None:
     text = piece * (500_000 // len(piece))
     assert without_credentials(text) == text
 
 
-def test_the_secrets_of_an_address_and_of_variables_are_known() -> None:
+def test_secrets_are_found_in_urls_and_variables() -> None:
     assert secrets_in_url("http://bob:p%40ss@h/v1?api_key=k1&page=2") == {
         "bob:p%40ss",
         "bob:p@ss",
@@ -81,7 +81,7 @@ def escaped(secret: str) -> str:
 
 
 @given(st.text(min_size=8, max_size=20), st.text(), st.text())
-def test_a_secret_is_found_in_any_text_in_json_in_python_and_in_addresses(secret: str, before: str, after: str) -> None:
+def test_a_secret_is_redacted_in_text_json_python_and_urls(secret: str, before: str, after: str) -> None:
     redactor = Redactor([secret])
     in_json = (escaped(secret), escaped(escaped(secret)), escaped(repr(secret)))
     in_python = (repr(secret)[1:-1], ascii(secret)[1:-1], repr(secret.encode())[2:-1], repr(f"{secret}'\"")[1:-4])
@@ -94,11 +94,11 @@ def test_a_short_value_is_no_secret() -> None:
     assert Redactor(["none", ""]).clean(event) is event
 
 
-def test_a_text_that_no_file_can_hold_is_escaped() -> None:
+def test_characters_that_utf_8_cannot_encode_are_replaced() -> None:
     assert Redactor().clean(Instructed(reason="limit", text="a\ud800")).text == "a?"
 
 
-def test_a_secret_that_may_be_spread_over_chunks_keeps_them_out() -> None:
+def test_chunks_of_a_reply_with_a_secret_are_not_recorded() -> None:
     def chunk(text: str) -> str:
         return json.dumps({"choices": [{"delta": {"content": text}}]})
 
@@ -109,7 +109,7 @@ def test_a_secret_that_may_be_spread_over_chunks_keeps_them_out() -> None:
 
 
 def contents(run: Path) -> dict[str, bytes]:
-    """All that lies in a run directory, unpacked."""
+    """All files of a run directory, unpacked."""
     found = {str(path.relative_to(run)): path.read_bytes() for path in run.rglob("*") if path.is_file()}
     return {name: gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data for name, data in found.items()}
 
@@ -123,7 +123,7 @@ def assert_clean(run: Path, *secrets: str) -> None:
 
 
 def echoing() -> list[Answer]:
-    """Replies that say the key in the thinking, the text, a call's arguments and its id."""
+    """Replies that repeat the key in the thinking, the text, a call's arguments and its id."""
     code = f"import os\nprint({KEY!r}, os.environ['HF_TOKEN'])\nopen('key.txt', 'w').write(os.environ['HF_TOKEN'])"
     call = ScriptedCall("call_" + KEY, "run_python", json.dumps({"code": code}))
     return [
@@ -134,7 +134,7 @@ def echoing() -> list[Answer]:
 
 @pytest.mark.docker
 @pytest.mark.usefixtures("clean_environ")
-async def test_a_key_that_is_echoed_everywhere_is_nowhere_in_the_run_directory(tmp_path: Path) -> None:
+async def test_a_key_echoed_in_every_field_is_not_in_the_run_directory(tmp_path: Path) -> None:
     spread = stream_of([{"content": piece} for piece in ("It is ", KEY[:9], KEY[9:], ".")], "stop")
     refusal = Refusal(500, json.dumps({"error": {"message": f"bad key {KEY}"}}), retry_after_s=0)
     with ScriptedEndpoint([refusal, *echoing(), spread]) as endpoint:

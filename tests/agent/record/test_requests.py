@@ -1,4 +1,4 @@
-"""The next request, kept from turn to turn, is the one that follows from all events, and costs what is new."""
+"""The incremental request equals the one made from all events, and only new events cost time."""
 
 import json
 from typing import Any
@@ -33,7 +33,7 @@ later: st.SearchStrategy[Event] = st.one_of(
 
 
 @given(st.lists(later, max_size=12), st.booleans())
-def test_it_is_the_request_that_follows_from_all_events(turns: list[Event], is_marked: bool) -> None:
+def test_the_incremental_request_equals_the_request_made_from_all_events(turns: list[Event], is_marked: bool) -> None:
     first = started(explicit_cache=is_marked)
     events: list[Event] = [event.model_copy(update={"seq": place}) for place, event in enumerate([first, *turns])]
     growing = events[:1]
@@ -44,7 +44,7 @@ def test_it_is_the_request_that_follows_from_all_events(turns: list[Event], is_m
         assert requests.messages() == messages_of(growing, with_prefix=False)
 
 
-def test_a_history_that_is_shortened_again_and_again_is_not_hashed_for_ever() -> None:
+def test_a_history_that_is_shortened_too_often_is_an_error() -> None:
     events: list[Event] = [started()]
     requests = Requests(events)
     for place in range(1, 2_000):
@@ -56,12 +56,12 @@ def test_a_history_that_is_shortened_again_and_again_is_not_hashed_for_ever() ->
             requests.sha256(TOOLS)
             events.append(cut)
 
-    with pytest.raises(TranscriptError, match="shortens its history again and again"):
+    with pytest.raises(TranscriptError, match="shortens a long history too often"):
         shorten()
 
 
 @pytest.mark.parametrize("is_marked", [False, True])
-def test_many_requests_cost_what_is_new(is_marked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_request_costs_only_its_new_events(is_marked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     dumped: list[object] = []
 
     def noted(value: object) -> str:

@@ -1,4 +1,4 @@
-"""The run directory: appended event by event, read back as far as it goes."""
+"""The run directory is appended event by event, and read up to the last whole event."""
 
 import hashlib
 import json
@@ -51,7 +51,7 @@ def write(directory: Path) -> bytes:
     return (directory / FILE_NAME).read_bytes()
 
 
-def test_events_come_back_as_they_were_written(tmp_path: Path) -> None:
+def test_events_are_read_as_they_were_written(tmp_path: Path) -> None:
     write(tmp_path / "run")
     recorded = read(tmp_path / "run")
     assert [(event.seq, event.type, event.time) for event in recorded.events] == [
@@ -64,7 +64,7 @@ def test_events_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert recorded.torn == b""
 
 
-def test_each_line_carries_the_hash_of_the_one_before(tmp_path: Path) -> None:
+def test_each_line_holds_the_hash_of_the_previous_line(tmp_path: Path) -> None:
     lines = write(tmp_path / "run").splitlines(keepends=True)
     events = [json.loads(line) for line in lines]
     assert [event["sha256"] for event in events] == [
@@ -73,7 +73,7 @@ def test_each_line_carries_the_hash_of_the_one_before(tmp_path: Path) -> None:
     assert [event["previous_sha256"] for event in events] == ["", *(event["sha256"] for event in events[:-1])]
 
 
-def test_a_transcript_cut_at_any_byte_reads_up_to_its_last_whole_event(tmp_path: Path) -> None:
+def test_a_transcript_cut_at_any_byte_is_read_up_to_its_last_whole_event(tmp_path: Path) -> None:
     data = write(tmp_path / "run")
     first_line = data.index(b"\n") + 1
     path = tmp_path / "cut.jsonl"
@@ -92,7 +92,7 @@ def test_a_run_directory_is_never_written_twice(tmp_path: Path) -> None:
     assert (tmp_path / "run" / FILE_NAME).read_bytes() == before
 
 
-def test_a_directory_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_made_is_one_error_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TranscriptError, match=r"Cannot write the run directory .*: Not a directory"):
         Transcript(tmp_path / "file" / "run")
@@ -107,13 +107,13 @@ def test_a_directory_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
         ("not json", "line 1: not JSON: "),
     ],
 )
-def test_a_line_that_is_no_event_is_named(tmp_path: Path, line: str, words: str) -> None:
+def test_an_error_names_the_line_that_is_not_an_event(tmp_path: Path, line: str, words: str) -> None:
     (tmp_path / FILE_NAME).write_text(line + "\n")
     with pytest.raises(TranscriptError, match=words):
         read(tmp_path)
 
 
-def test_no_run_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_run_is_one_error_line(tmp_path: Path) -> None:
     with pytest.raises(TranscriptError, match=r"No run at .*nowhere'"):
         read(tmp_path / "nowhere")
 
@@ -131,22 +131,22 @@ def test_an_old_transcript_is_read_as_the_current_schema() -> None:
     assert (recorded.schema_version, started.schema_version) == (1, SCHEMA_VERSION)
     assert ran.observation.startswith("Number of rows with price above 100: 2\n")
     assert recorded.finished is not None
-    with pytest.raises(TranscriptError, match="has an old schema version: it can be read, and not resumed"):
+    with pytest.raises(TranscriptError, match="has an old schema version: it can be read, but not resumed"):
         Transcript.reopen(GOLDEN / "v1")
 
 
-def test_a_newer_schema_version_is_refused_with_what_reads_it(tmp_path: Path) -> None:
+def test_a_newer_schema_version_is_refused_with_the_version_that_reads_it(tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
     path.write_text('{"type": "run_started", "schema_version": 4, "cellblock_version": "0.9.0"}\n')
     with pytest.raises(TranscriptError) as raised:
         read(path)
     assert str(raised.value) == (
         f"'{path}' has schema version 4; this Cellblock reads versions up to 3. "
-        "It was written by Cellblock 0.9.0, which reads it."
+        "It was written by Cellblock 0.9.0, which can read it."
     )
 
 
-def test_a_run_that_stopped_is_gone_on_with_after_its_last_whole_event(tmp_path: Path) -> None:
+def test_a_stopped_run_continues_after_its_last_whole_event(tmp_path: Path) -> None:
     lines = write(tmp_path / "run").splitlines(keepends=True)
     (tmp_path / "run" / FILE_NAME).write_bytes(lines[0] + lines[1] + lines[2][:40])
     with Transcript.reopen(tmp_path / "run", clock=lambda: NOON) as transcript:
@@ -155,14 +155,14 @@ def test_a_run_that_stopped_is_gone_on_with_after_its_last_whole_event(tmp_path:
     assert (tmp_path / "run" / FILE_NAME).read_bytes() == b"".join(lines)
 
 
-def test_a_run_is_written_by_one_at_a_time(tmp_path: Path) -> None:
+def test_only_one_process_writes_a_run(tmp_path: Path) -> None:
     with Transcript(tmp_path / "run") as transcript:
         transcript.append(FINISHED)
         with pytest.raises(TranscriptError, match=r"is being written. Try: cellblock show --follow"):
             Transcript.reopen(tmp_path / "run")
 
 
-def test_the_chunks_of_a_reply_are_kept_as_they_came(tmp_path: Path) -> None:
+def test_the_chunks_of_a_reply_are_stored_unchanged(tmp_path: Path) -> None:
     chunks = [{"choices": [{"delta": {"content": "\ud83d"}}]}, {"usage": None}, "odd"]
     with Transcript(tmp_path / "run") as transcript:
         raw = transcript.keep_chunks([json.dumps(chunk) for chunk in chunks], Reply())
@@ -176,6 +176,6 @@ def test_the_chunks_of_a_reply_are_kept_as_they_came(tmp_path: Path) -> None:
     assert recorded.raw_chunks(REPLIED) is None
 
 
-def test_a_run_is_read_from_the_library(tmp_path: Path) -> None:
+def test_read_run_reads_a_run_directory(tmp_path: Path) -> None:
     write(tmp_path / "run")
     assert [event.seq for event in read_run(str(tmp_path / "run")).events] == [0, 1, 2]

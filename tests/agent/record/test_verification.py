@@ -1,4 +1,4 @@
-"""A change anywhere in a run directory is found, and named."""
+"""Verification finds and names any change in a run directory."""
 
 import json
 import random
@@ -84,7 +84,7 @@ def named(name: str, blob: Blob) -> dict[str, Any]:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A run with all that one can have: a given file, a large output, raw replies, an artifact."""
+    """A run with one of everything: a given file, a large output, raw replies, an artifact."""
     given = tmp_path / "prices.csv"
     given.write_bytes(GIVEN)
     directory = tmp_path / "run"
@@ -118,7 +118,7 @@ def without_notes(verdict: Verdict) -> tuple[str, list[str]]:
     return verdict.state, verdict.problems
 
 
-def test_a_run_that_is_as_it_was_recorded_is_whole(run: Path) -> None:
+def test_an_unchanged_run_is_whole(run: Path) -> None:
     verdict = verify(run)
     assert without_notes(verdict) == ("whole", [])
     assert (verdict.events, verdict.blobs, verdict.artifacts, verdict.notes) == (6, 4, 1, [])
@@ -131,7 +131,7 @@ def test_a_run_of_the_first_schema_version_is_verified_by_its_own_rules(tmp_path
     assert without_notes(verdict) == ("whole", [])
     assert verdict.notes == [
         "The requests are not recomputed: schema version 1 does not hold their messages.",
-        "Schema version 1 keeps no copy of the files that were given.",
+        "Schema version 1 keeps no copies of the given files.",
     ]
     text = (run / FILE_NAME).read_text()
     (run / FILE_NAME).write_text(text.replace("prices.csv", "Prices.csv", 1))
@@ -169,7 +169,7 @@ def test_a_transcript_cut_at_any_byte_is_incomplete(run: Path) -> None:
         assert without_notes(verdict) == ("incomplete", [])
         assert verdict.events == sum(end <= length for end in ends)
         torn = length - max(end for end in ends if end <= length)
-        assert (f"line {verdict.events + 1} is torn: its {torn} bytes are no event." in verdict.notes) == bool(torn)
+        assert (f"line {verdict.events + 1} is torn: its {torn} bytes are not an event." in verdict.notes) == bool(torn)
         assert "The run has no end." in verdict.notes
 
 
@@ -205,13 +205,13 @@ def swap_lines(run: Path) -> None:
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a word of an event": (lambda run: rewrite(run, b"How many?", b"How much?"), "line 1: The SHA-256 of the line is "),
-    "an event of another place": (swap_lines, "line 2: seq is 2, expected 1."),
+    "swapped events": (swap_lines, "line 2: seq is 2, expected 1."),
     "an end without its hash": (lambda run: rewrite(run, b'"sha256":"', b'"sha257":"'), "line 1: "),
-    "what stands behind the end": (
+    "bytes after the end": (
         lambda run: append(run, b"{"),
-        "line 7: 1 bytes stand behind the end of the run.",
+        "line 7: 1 bytes follow the end of the run.",
     ),
-    "a version that it is not": (
+    "the wrong version": (
         lambda run: rewrite(run, b'"schema_version":3', b'"schema_version":2'),
         "line 1: The SHA-256 of the line is ",
     ),
@@ -231,13 +231,13 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "blobs elsewhere": (lambda run: move_out(run / "blobs"), "line 4: Cannot read '"),
     "artifacts elsewhere": (lambda run: move_out(run / "files"), "files: It is a link"),
-    "a file too many": (lambda run: (run / "files/more").write_text(""), "files/more: No event speaks of it."),
-    "a blob too many": (lambda run: (run / "blobs/more").write_text(""), "blobs/more: No event speaks of it."),
+    "an extra file": (lambda run: (run / "files/more").write_text(""), "files/more: No event mentions it."),
+    "an extra blob": (lambda run: (run / "blobs/more").write_text(""), "blobs/more: No event mentions it."),
 }
 
 
 @pytest.mark.parametrize("case", DAMAGES)
-def test_what_does_not_fit_is_named(run: Path, case: str) -> None:
+def test_verification_names_the_damage(run: Path, case: str) -> None:
     damage, words = DAMAGES[case]
     given = blob_of(run, len(GIVEN)).name
     damage(run)
@@ -257,19 +257,19 @@ def test_a_request_that_does_not_follow_from_the_events_is_named(tmp_path: Path)
         transcript.append(started([]))
         transcript.append(reply(transcript, 1, ["run_python"]).model_copy(update={"request_sha256": "0" * 64}))
     [problem] = verify(tmp_path / "run").problems
-    assert problem.startswith("line 2: request_sha256, which follows from the events before, is '000")
+    assert problem.startswith("line 2: request_sha256, which follows from the earlier events, is '000")
 
 
 @pytest.mark.parametrize("kind", [ModelFailed, ReplyCut])
-def test_so_is_one_that_brought_no_whole_reply(kind: type[ModelFailed | ReplyCut], tmp_path: Path) -> None:
+def test_requests_of_failed_and_cut_replies_are_checked_too(kind: type[ModelFailed | ReplyCut], tmp_path: Path) -> None:
     with Transcript(tmp_path / "run") as transcript:
         transcript.append(started([]))
         transcript.append(as_other(kind, reply(transcript, 1, []), request_sha256="0" * 64))
     [problem] = verify(tmp_path / "run").problems
-    assert problem.startswith("line 2: request_sha256, which follows from the events before, is '000")
+    assert problem.startswith("line 2: request_sha256, which follows from the earlier events, is '000")
 
 
-def test_what_the_endpoint_sent_of_a_reply_that_was_cut_belongs_to_the_run(tmp_path: Path) -> None:
+def test_the_chunks_of_a_cut_reply_belong_to_the_run(tmp_path: Path) -> None:
     with Transcript(tmp_path / "run") as transcript:
         transcript.append(started([]))
         transcript.append(as_other(ReplyCut, reply(transcript, 1, [])))
@@ -297,7 +297,7 @@ def test_each_event_is_read_once_for_all_requests(tmp_path: Path, monkeypatch: p
     assert read == list(range(19))
 
 
-def test_a_run_that_is_gone_on_with_may_write_its_artifacts_anew(run: Path) -> None:
+def test_a_resumed_run_may_rewrite_its_artifacts(run: Path) -> None:
     with Transcript.reopen(run) as transcript:
         transcript.append(Instructed(reason="resumed", text="Go on."))
     (run / "files/in/made.txt").write_text("anew")
@@ -306,19 +306,20 @@ def test_a_run_that_is_gone_on_with_may_write_its_artifacts_anew(run: Path) -> N
     assert [note.partition(":")[0] for note in verdict.notes] == ["The run has no end.", "files/in/made.txt"]
 
 
-def test_a_run_that_goes_on_is_incomplete(tmp_path: Path) -> None:
+def test_a_running_run_is_incomplete(tmp_path: Path) -> None:
     with Transcript(tmp_path / "run") as transcript:
         transcript.append(started([]))
         verdict = verify(tmp_path / "run")
-    assert (verdict.state, verdict.problems, verdict.notes) == ("incomplete", [], ["The run still goes on."])
+    assert (verdict.state, verdict.problems, verdict.notes) == ("incomplete", [], ["The run is still running."])
 
 
 def test_other_files_are_noted(run: Path) -> None:
     (run / "export.html").write_text("")
     verdict = verify(run)
-    assert (verdict.state, verdict.notes) == ("whole", ["Not of the run, and not checked: export.html."])
+    assert verdict.state == "whole"
+    assert verdict.notes == ["Not checked, because they are not part of the run: export.html."]
 
 
-def test_without_a_transcript_there_is_nothing_to_verify(tmp_path: Path) -> None:
+def test_verifying_a_directory_without_a_transcript_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TranscriptError, match="No run at "):
         verify(tmp_path)

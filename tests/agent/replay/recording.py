@@ -1,4 +1,4 @@
-"""Records real runs of scripted replies, to be done again."""
+"""Records real runs of scripted replies, for replaying."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from tests.agent.refillable import RefillableEndpoint
 async def record(
     run: Path, *questions: list[str], policy: Policy | None = None, files: list[Path] | None = None, **options: Any
 ) -> Path:
-    """A run of a question for each list of cells, each answered with "done", and once more where the loop asks back."""
+    """Record a run with a question for each list of cells. The answer is "done", also if the loop asks again."""
     with RefillableEndpoint() as endpoint:
         agent = Agent(model="m", base_url=endpoint.base_url, policy=policy, **options)
         async with agent.session(run_directory=run) as session:

@@ -1,4 +1,4 @@
-"""Same, same after normalisation, or different; and when a difference is explained."""
+"""When a cell or file is the same, the same after normalisation or different, and when a difference is explained."""
 
 import base64
 import difflib
@@ -48,7 +48,7 @@ def verdict(recorded: Execution, replayed: Execution) -> str:
     return compare_cells(recorded, replayed, DAYS).verdict
 
 
-def test_the_same_output_is_the_same_whatever_time_it_took() -> None:
+def test_the_same_output_is_the_same_whatever_its_duration() -> None:
     assert compare_cells(cell(out("1\n"), duration_s=1), cell(out("1\n"), duration_s=2), DAYS) == Comparison("same")
 
 
@@ -66,7 +66,7 @@ def test_an_address_is_the_same_after_normalisation() -> None:
 
 
 @pytest.mark.parametrize("case", EQUAL)
-def test_what_means_nothing_is_left_out_wherever_it_comes_out(case: str) -> None:
+def test_meaningless_differences_are_ignored_in_every_kind_of_output(case: str) -> None:
     one, other = EQUAL[case]
     for kind in ("text/plain", "text/html"):
         values = [ExecuteResult(data={kind: text}) for text in (one, other)]
@@ -76,7 +76,7 @@ def test_what_means_nothing_is_left_out_wherever_it_comes_out(case: str) -> None
     assert verdict(cell(errors[0]), cell(errors[1])) == "same_after_normalisation"
 
 
-def test_the_clock_explains_a_cell_that_was_stopped_and_now_comes_to_its_end() -> None:
+def test_the_time_limit_explains_a_stopped_cell_that_now_finishes() -> None:
     compared = compare_cells(stopped("1\n2\n"), cell(out("1\n2\n3\n")), DAYS)
     assert (compared.verdict, compared.why) == ("different", NOT_STOPPED)
     assert not compare_cells(stopped("1\n2\n"), cell(out("1\n3\n")), DAYS).is_explained
@@ -94,20 +94,20 @@ def test_text_in_another_stream_or_without_its_last_newline_is_different() -> No
     assert verdict(cell(out("1")), cell(out("1\n"))) == "different"
 
 
-def test_both_streams_may_come_in_another_order_but_each_in_its_own() -> None:
+def test_the_order_between_streams_may_change_but_not_within_one() -> None:
     one = cell(out("a\n"), err("b\n"), out("c\n"))
     assert verdict(one, cell(out("a\n"), out("c\n"), err("b\n"))) == "same_after_normalisation"
     assert verdict(one, cell(out("c\n"), err("b\n"), out("a\n"))) == "different"
 
 
-def test_a_cell_that_was_stopped_is_the_same_when_one_text_begins_with_the_other() -> None:
+def test_a_stopped_cell_is_the_same_if_one_text_begins_with_the_other() -> None:
     compared = compare_cells(stopped("1\n2\n3\n", line=2), stopped("1\n2\n", line=3), DAYS)
     assert compared == Comparison("same_after_normalisation", STOPPED_ELSEWHERE)
     assert verdict(stopped("1\n2\n"), stopped("1\n3\n")) == "different"
     assert verdict(stopped("1\n2\n"), stopped("1\n2\n3\n", state_lost=True)) == "different"
 
 
-def test_of_an_output_too_long_to_keep_what_comes_before_the_gap_decides() -> None:
+def test_a_stopped_cell_with_a_gap_is_compared_up_to_the_gap() -> None:
     tail = [StreamOutput(name="stdout", text=f"{n}\n", omitted_bytes=n) for n in (5, 6)]
     one, other = [cell(out("1\n2\n"), gap, status="timeout", cause="timeout") for gap in tail]
     assert verdict(one, other) == "same_after_normalisation"
@@ -127,7 +127,7 @@ def plot(data: bytes) -> Execution:
     return cell(DisplayData(data={"image/png": base64.b64encode(data).decode()}))
 
 
-def test_a_picture_is_what_is_seen_of_it() -> None:
+def test_pictures_are_compared_by_their_visible_parts() -> None:
     assert verdict(plot(png(b"\1\2", b"a")), plot(png(b"\1\2", b"b"))) == "same_after_normalisation"
     assert verdict(plot(png(b"\1\2", b"a")), plot(png(b"\1\3", b"a"))) == "different"
     assert compare(shown_file(png(b"\1", b"a"), ""), shown_file(png(b"\1", b"b"), "")).verdict != "different"
@@ -137,7 +137,7 @@ def text(*lines: str) -> Shown:
     return Shown(list(lines), list(lines))
 
 
-def test_a_difference_is_explained_when_the_replays_differ_too_and_share_only_what_was_recorded() -> None:
+def test_a_difference_is_explained_if_the_replays_differ_too_and_share_only_recorded_lines() -> None:
     assert is_chance(text("a", "0.1"), [text("a", "0.2"), text("a", "0.3")])
     assert not is_chance(text("a", "0.1"), [text("a", "0.2"), text("a", "0.2")])
     assert not is_chance(text("a", "0.1"), [text("b", "0.2"), text("b", "0.3")])
@@ -150,19 +150,19 @@ def test_any_file_is_the_same_as_itself(data: bytes) -> None:
 
 
 @given(st.text(max_size=80), st.text(max_size=80))
-def test_texts_that_differ_in_more_than_the_rules_know_are_different(one: str, other: str) -> None:
+def test_texts_that_differ_beyond_the_rules_are_different(one: str, other: str) -> None:
     if normalised(one, DAYS[0]) != normalised(other, DAYS[1]):
         assert verdict(cell(out(one)), cell(out(other))) == "different"
 
 
 def packed_png(*bodies: bytes) -> bytes:
-    """A PNG of one header and these compressed lines."""
+    """A PNG with one header and these compressed lines."""
     header = b"\0\0\0\x01\0\0\0\x01\x08\x02\0\0\0"
     chunks = [(b"IHDR", header), *((b"IDAT", body) for body in bodies), (b"IEND", b"")]
     return PNG + b"".join(len(body).to_bytes(4, "big") + kind + body + b"crc." for kind, body in chunks)
 
 
-def test_the_same_lines_packed_in_another_way_are_the_same_picture() -> None:
+def test_the_same_lines_with_other_compression_are_the_same_picture() -> None:
     lines = b"\0\x01\x02\x03" * 1000
     packed = zlib.compress(lines, 9)
     assert about_picture(packed_png(packed)) == about_picture(packed_png(zlib.compress(lines, 1)))
@@ -170,7 +170,7 @@ def test_the_same_lines_packed_in_another_way_are_the_same_picture() -> None:
     assert about_picture(packed_png(packed)) != about_picture(packed_png(zlib.compress(lines + b"\0")))
 
 
-def test_a_picture_that_unpacks_to_gigabytes_takes_no_memory_and_is_the_same_only_by_its_bytes() -> None:
+def test_a_huge_picture_takes_little_memory_and_is_compared_by_its_bytes() -> None:
     packer = zlib.compressobj()
     bomb = b"".join([*(packer.compress(b"\0" * (1 << 20)) for _ in range(400)), packer.flush()])
     tracemalloc.start()
@@ -183,20 +183,20 @@ def test_a_picture_that_unpacks_to_gigabytes_takes_no_memory_and_is_the_same_onl
     assert peak_bytes < 20 << 20
 
 
-def test_a_picture_that_breaks_off_is_the_same_only_by_its_bytes() -> None:
+def test_a_truncated_picture_is_compared_by_its_bytes() -> None:
     packed = zlib.compress(b"\0\x01\x02\x03" * 1000)
     assert about_picture(packed_png(packed[:-9])) != about_picture(packed_png(packed[:5], packed[5:-9]))
 
 
-def test_a_difference_is_looked_for_only_so_far() -> None:
+def test_a_diff_compares_a_limited_number_of_lines() -> None:
     same = [f"line {number}" for number in range(10_000)]
     one, other = (Shown(lines, lines) for lines in ([*same, *map(str, range(50_000))], [*same, *"ab" * 50_000]))
     *head, last = compare(one, other).diff
     assert head[2].startswith("@@ -10000,")
-    assert last == "[what is behind is not compared line by line]"
+    assert last == "[the rest is not compared line by line]"
 
 
-def test_lines_after_the_end_of_a_picture_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_after_the_end_of_a_picture_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     fed: list[bytes] = []
 
     class Counting:
@@ -218,7 +218,7 @@ def test_lines_after_the_end_of_a_picture_cost_nothing(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("size", [500, 5_000, 100_000])
-def test_chance_is_looked_for_in_bounded_time(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_for_chance_matches_a_limited_number_of_lines(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     matched: list[int] = []
 
     def matcher(junk: None, one: list[str], other: list[str], *, autojunk: bool) -> difflib.SequenceMatcher[str]:
@@ -232,7 +232,7 @@ def test_chance_is_looked_for_in_bounded_time(size: int, monkeypatch: pytest.Mon
     assert matched == [MAX_MATCHED_LINES]
 
 
-def test_what_long_replays_begin_and_end_with_alike_must_be_recorded_too() -> None:
+def test_the_record_must_contain_the_common_beginning_and_end_of_long_replays() -> None:
     lines = [f"line {number}" for number in range(10_000)]
     replays = [Shown([], [*lines, drawn, *lines]) for drawn in ("0.1", "0.2")]
     assert is_chance(Shown([], [*lines, "0.3", *lines]), replays)

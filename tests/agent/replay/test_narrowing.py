@@ -1,11 +1,10 @@
-"""A record narrows what the user's own settings give, and widens it nowhere without the option that says so."""
+"""A record narrows the user's own settings, and widens them only with an option that grants it."""
 
 from pathlib import Path
 
 import pytest
 
-from agent.cli.limit_options import _flag as flag_of_limit
-from agent.cli.options import policy_options
+from agent.cli.options import flag_of, policy_options
 from agent.errors import UsageError
 from agent.limits import Limits
 from agent.record.transcript import Transcript, read
@@ -51,7 +50,7 @@ FLAGS = {option.field: option.flag for option in policy_options()}
 
 
 def recorded(tmp_path: Path, policy: dict[str, object] | None = None, *, tag: str = OWN) -> Path:
-    """A run that was made under a policy."""
+    """A run with this policy."""
     first = started(SCENARIOS["plain"])
     environment = first.environment.model_copy(update={"policy": Policy.model_validate(policy or {}), "image": tag})
     with Transcript(tmp_path / "run") as transcript:
@@ -64,14 +63,14 @@ def test_every_field_of_a_policy_has_a_rule() -> None:
     assert LARGER.keys() == SMALLER.keys() == {name for name, rule in RULES.items() if rule == "least"}
 
 
-def test_an_honest_record_is_taken_without_a_word(tmp_path: Path) -> None:
+def test_an_honest_record_is_used_without_notes(tmp_path: Path) -> None:
     found = narrowed(read(recorded(tmp_path)), Policy())
     assert found.notes == []
     assert found.policy == Policy(image=OWN)
 
 
 @pytest.mark.parametrize("name", LARGER)
-def test_a_limit_above_yours_is_not_taken_and_told_with_its_option(name: str, tmp_path: Path) -> None:
+def test_a_limit_above_yours_is_not_used_and_a_note_names_its_option(name: str, tmp_path: Path) -> None:
     found = narrowed(read(recorded(tmp_path, {name: LARGER[name]})), Policy())
     mine = getattr(Policy(), name)
     assert getattr(found.policy, name) == mine
@@ -83,13 +82,13 @@ def test_a_limit_above_yours_is_not_taken_and_told_with_its_option(name: str, tm
 
 
 @pytest.mark.parametrize("name", SMALLER)
-def test_a_limit_below_yours_is_taken(name: str, tmp_path: Path) -> None:
+def test_a_limit_below_yours_is_used(name: str, tmp_path: Path) -> None:
     found = narrowed(read(recorded(tmp_path, {name: SMALLER[name]})), Policy())
     assert (getattr(found.policy, name), found.notes) == (SMALLER[name], [])
 
 
 @pytest.mark.parametrize(("name", "wish"), [("user", "0:0"), ("user", "33:33"), ("runtime", "runc")])
-def test_a_user_and_a_runtime_are_taken_only_where_you_name_the_same(name: str, wish: str, tmp_path: Path) -> None:
+def test_a_user_and_a_runtime_are_used_only_if_you_name_the_same(name: str, wish: str, tmp_path: Path) -> None:
     run = read(recorded(tmp_path, {name: wish}))
     refused = narrowed(run, Policy())
     assert getattr(refused.policy, name) is None
@@ -97,11 +96,11 @@ def test_a_user_and_a_runtime_are_taken_only_where_you_name_the_same(name: str, 
     assert getattr(narrowed(run, Policy.model_validate({name: wish})).policy, name) == wish
 
 
-def test_your_own_runtime_goes_before_the_record_of_none(tmp_path: Path) -> None:
+def test_your_own_runtime_is_used_if_the_record_names_none(tmp_path: Path) -> None:
     assert narrowed(read(recorded(tmp_path)), Policy(runtime="runsc")).policy.runtime == "runsc"
 
 
-def test_the_user_that_every_record_had_before_is_no_wish(tmp_path: Path) -> None:
+def test_the_former_default_user_is_not_a_request(tmp_path: Path) -> None:
     found = narrowed(read(recorded(tmp_path, {"user": FORMER_USER})), Policy())
     assert (found.policy.user, found.notes) == (None, [])
 
@@ -122,21 +121,21 @@ def test_a_network_and_a_foreign_image_are_refused_until_you_name_them(
     assert getattr(narrowed(run, own).policy, name) == values[name]
 
 
-def test_an_image_that_you_name_goes_before_cellblocks_own(tmp_path: Path) -> None:
+def test_an_image_that_you_name_replaces_cellblocks_own(tmp_path: Path) -> None:
     run = read(recorded(tmp_path))
     assert narrowed(run, Policy(image="mine:1")).policy.image == "mine:1"
     assert narrowed(run, Policy(image="mine:1"), update_image=True).policy.image == "mine:1"
     assert narrowed(run, Policy(), update_image=True).policy.image is None
 
 
-def test_an_image_that_only_calls_itself_ours_is_not_started(tmp_path: Path) -> None:
+def test_an_image_that_only_claims_to_be_ours_is_not_started(tmp_path: Path) -> None:
     for image in ("private/ci:latest", ID, "cellblock/python:latest", "cellblock/python:0123456789ab@evil"):
         folder = tmp_path / str(len(image))
         folder.mkdir()
         assert narrowed(read(recorded(folder, tag=image)), Policy()).policy.image is None
 
 
-def test_limits_are_the_smaller_ones_but_those_that_you_set() -> None:
+def test_limits_are_the_smaller_ones_except_those_that_you_set() -> None:
     wished = Limits(max_turns=10**6, max_seconds=5, max_calls=None, max_consecutive_failures=2)
     limits, notes = narrowed_limits(wished, Limits(max_tokens=7))
     assert limits == Limits(max_turns=12, max_seconds=5, max_calls=100, max_consecutive_failures=2, max_tokens=7)
@@ -147,7 +146,7 @@ def test_limits_are_the_smaller_ones_but_those_that_you_set() -> None:
     assert narrowed_limits(wished, Limits(max_turns=10**6, max_calls=None))[0].max_turns == 10**6
 
 
-def test_the_options_that_are_named_are_those_of_the_command_line() -> None:
+def test_notes_name_the_options_of_the_command_line() -> None:
     for name in Limits.model_fields:
         _, notes = narrowed_limits(Limits.model_validate({name: 10**9}), Limits())
-        assert all(flag_of_limit(name) in note for note in notes if f" {name} " in note)
+        assert all(flag_of(name) in note for note in notes if f" {name} " in note)

@@ -1,4 +1,4 @@
-"""A recorded run in place of a model: the loop over it, with real sandboxes."""
+"""A recorded run answers in place of a model: the loop with real sandboxes."""
 
 from pathlib import Path
 from typing import Any
@@ -60,25 +60,25 @@ async def test_another_question_stops_with_a_diff(tmp_path: Path) -> None:
     with pytest.raises(PlaybackError) as caught:
         await ask(tmp_path / "again", "Say goodbye.", model=f"recorded:{first}")
     assert str(caught.value) == (
-        f"Request 1 is not the one that {str(first)!r} holds; what differs: message 2 (user).\n"
+        f"Request 1 differs from the one recorded in {str(first)!r}: message 2 (user).\n"
         "--- recorded\n+++ asked\n@@ -1 +1 @@\n-Say hello.\n+Say goodbye."
     )
     assert caught.value.exit_code == 1
 
 
-async def test_an_output_that_differs_stops_with_a_diff_of_it(tmp_path: Path) -> None:
+async def test_another_output_stops_with_a_diff(tmp_path: Path) -> None:
     first = tmp_path / "first"
     await record(first, [calls("import os; print(os.urandom(8).hex())"), says("done")], "Do it.")
     with pytest.raises(PlaybackError, match=r"Request 2 .* message 4 \(tool\)\.\n--- recorded\n\+\+\+ asked\n"):
         await ask(tmp_path / "again", "Do it.", model=f"recorded:{first}")
 
 
-async def test_one_turn_more_than_the_record_has_is_refused(tmp_path: Path) -> None:
+async def test_a_turn_after_the_last_recorded_one_is_refused(tmp_path: Path) -> None:
     first = tmp_path / "first"
     await record(first, [says("Hello.")], "Say hello.")
     with pytest.raises(PlaybackError) as caught:
         await ask(tmp_path / "again", "Say hello.", "Once more.", model=f"recorded:{first}")
-    assert str(caught.value) == f"The run {str(first)!r} holds 1 turns, and one more was asked for."
+    assert str(caught.value) == f"The run {str(first)!r} holds 1 turns, but one more was requested."
 
 
 async def test_a_failure_of_the_endpoint_is_played_back(tmp_path: Path) -> None:
@@ -105,5 +105,5 @@ async def test_a_last_turn_without_tools_is_played_back(tmp_path: Path) -> None:
     await record(first, [calls("print(1)"), says("about 1")], "Do it.", limits=Limits(max_turns=1))
     options = {"model": f"recorded:{first}", "limits": Limits(max_turns=1)}
     assert await ask(tmp_path / "again", "Do it.", **options) == ["about 1"]
-    with pytest.raises(PlaybackError, match="5 messages were recorded, and 4 are asked with"):
+    with pytest.raises(PlaybackError, match="the record has 5 messages, the request 4"):
         await ask(tmp_path / "other", "Do it.", model=f"recorded:{first}")

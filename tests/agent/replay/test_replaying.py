@@ -1,4 +1,4 @@
-"""Real runs, done again in real sandboxes."""
+"""Real runs are replayed in real sandboxes."""
 
 import hashlib
 import json
@@ -26,14 +26,14 @@ def verdicts(done: Replay) -> dict[str, str]:
 
 
 def edit(run: Path, old: str, new: str) -> None:
-    """Change the record, as a run of other code would have left it."""
+    """Change the record, as if other code had made it."""
     path = run / FILE_NAME
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
 
 
-async def test_a_run_gives_the_same_again_with_its_files_and_plots(tmp_path: Path, launcher: DockerLauncher) -> None:
+async def test_a_replay_gives_the_same_outputs_files_and_plots(tmp_path: Path, launcher: DockerLauncher) -> None:
     table = tmp_path / "table.csv"
     table.write_text("a,b\n1,2\n")
     plot = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.savefig('plot.png')\nplt.show()"
@@ -54,11 +54,11 @@ async def test_a_record_gives_no_network_by_itself(tmp_path: Path, launcher: Doc
         await replay(run, launcher, policy=Policy(network="other"))
     assert str(caught.value) == (
         f"The run '{run}' had the network 'bridge'; its code would have it again. "
-        "Try: the same command with --network bridge, if it may"
+        "Try: the same command with --network bridge, if you allow it"
     )
 
 
-async def test_what_a_record_is_not_granted_is_told_to_whoever_listens_and_else_as_a_warning(
+async def test_refused_requests_of_a_record_are_notes_or_else_warnings(
     tmp_path: Path, launcher: DockerLauncher
 ) -> None:
     wished = Policy(memory_bytes="3g", session_timeout_s=7200.0)
@@ -66,14 +66,14 @@ async def test_what_a_record_is_not_granted_is_told_to_whoever_listens_and_else_
     line = f"The record asks for memory_bytes {3 << 30}; {2 << 30} is used (--memory {3 << 30} grants it)."
     notes: list[str] = []
     assert (await replay(run, launcher, on_note=notes.append)).is_same
-    assert notes == [line]  # a replay has a clock of its own
+    assert notes == [line]  # nothing about session_timeout_s: a replay has its own
     with pytest.warns(UserWarning, match="The record asks for") as caught:
         await replay(run, launcher)
     assert [str(warning.message) for warning in caught] == [line]
     assert (await replay(run, launcher, policy=Policy(memory_bytes="4g"))).is_same
 
 
-async def test_stops_and_deaths_are_replayed_as_such(tmp_path: Path, launcher: DockerLauncher) -> None:
+async def test_stopped_and_dead_cells_are_replayed_as_recorded(tmp_path: Path, launcher: DockerLauncher) -> None:
     endless, deaf = "for n in range(10 ** 12): print(n)", "print(1)\nsum(range(10 ** 13))"
     codes = [
         "x = 1",
@@ -90,15 +90,13 @@ async def test_stops_and_deaths_are_replayed_as_such(tmp_path: Path, launcher: D
     assert done.is_same, [item for item in done.items if item.comparison.diff]
 
 
-async def test_a_cell_that_came_to_its_end_may_take_longer_on_a_slower_machine(
-    tmp_path: Path, launcher: DockerLauncher
-) -> None:
+async def test_a_finished_cell_may_take_longer_on_a_slower_machine(tmp_path: Path, launcher: DockerLauncher) -> None:
     run = await record(tmp_path / "run", ["import time; time.sleep(1); print(1)"], policy=Policy(cell_timeout_s=17))
     edit(run, '"cell_timeout_s":17.0', '"cell_timeout_s":0.5')
     assert (await replay(run, launcher)).is_same
 
 
-async def test_what_has_changed_is_different_and_shown(tmp_path: Path, launcher: DockerLauncher) -> None:
+async def test_a_changed_output_or_file_is_shown_as_a_diff(tmp_path: Path, launcher: DockerLauncher) -> None:
     run = await record(tmp_path / "run", ["print('the sum is', 1 + 1)", "open('n.txt', 'w').write('first')"])
     edit(run, "the sum is 2", "the sum is 3")
     (run / "files" / "n.txt").write_text("second")
@@ -122,7 +120,7 @@ async def test_a_cell_that_differs_by_chance_is_explained_by_another_replay(
     assert (done.is_same, done.is_explained) == (False, True)
 
 
-async def test_with_a_seed_chance_repeats_itself(tmp_path: Path, launcher: DockerLauncher) -> None:
+async def test_with_a_seed_random_numbers_repeat(tmp_path: Path, launcher: DockerLauncher) -> None:
     draw = "import random\nimport numpy as np\nprint(random.random(), np.random.rand(), hash('a'))"
     run = await record(tmp_path / "run", [draw, "import os; os._exit(1)", draw], policy=Policy(seed=7))
     assert (await replay(run, launcher)).is_same
@@ -145,7 +143,7 @@ async def test_functions_of_the_caller_are_not_run_again(tmp_path: Path, launche
     assert len(called) == 1
 
 
-async def test_a_run_that_crashed_is_replayed_as_far_as_it_came(tmp_path: Path, launcher: DockerLauncher) -> None:
+async def test_a_crashed_run_is_replayed_up_to_the_crash(tmp_path: Path, launcher: DockerLauncher) -> None:
     run = await record(tmp_path / "run", ["print(1)", "print(2)"])
     path = run / FILE_NAME
     lines = path.read_bytes().splitlines(keepends=True)
@@ -154,7 +152,7 @@ async def test_a_run_that_crashed_is_replayed_as_far_as_it_came(tmp_path: Path, 
     assert verdicts(await replay(run, launcher)) == {"cell 1": "same"}
 
 
-async def test_a_missing_image_is_one_line_that_offers_another(tmp_path: Path, launcher: DockerLauncher) -> None:
+async def test_a_missing_image_is_one_error_line_that_offers_another(tmp_path: Path, launcher: DockerLauncher) -> None:
     run = await record(tmp_path / "run", ["print(1)"])
     image_id = json.loads((run / FILE_NAME).read_text().splitlines()[0])["environment"]["image_id"]
     edit(run, image_id, "sha256:" + "0" * 64)
@@ -166,7 +164,7 @@ async def test_a_missing_image_is_one_line_that_offers_another(tmp_path: Path, l
     assert done.changes == [f"image: sha256:{'0' * 64} → {image_id}"]
 
 
-async def test_a_run_without_its_files_says_which_is_missing(tmp_path: Path, launcher: DockerLauncher) -> None:
+async def test_a_missing_copy_of_a_given_file_is_named(tmp_path: Path, launcher: DockerLauncher) -> None:
     table = tmp_path / "table.csv"
     table.write_text("a\n1\n")
     run = await record(tmp_path / "run", ["print(open('table.csv').read())"], files=[table])

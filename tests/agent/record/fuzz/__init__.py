@@ -1,1 +1,1 @@
-"""Run directories changed in every way that a stranger can change them, and all that reads one put before them."""
+"""Mutates run directories in every way that a stranger can, and tests every reader with them."""

@@ -1,4 +1,4 @@
-"""Changes to a run directory: of its JSON (with the hashes made to fit again), of its bytes, and of its files."""
+"""Changes the JSON of a run directory (with hashes that match again), its bytes, and its files."""
 
 import base64
 import copy
@@ -39,7 +39,7 @@ def write_lines(run: Path, lines: list[bytes]) -> None:
 
 
 def chained(lines: list[bytes], bodies: dict[int, str]) -> list[bytes]:
-    """The lines with other JSON in some, and the hashes of all so that they fit."""
+    """The lines with new JSON in some of them, and with hashes that match again."""
     made, previous = [], ""
     for number, line in enumerate(lines):
         text = bodies.get(number)
@@ -76,7 +76,7 @@ def put_blob(run: Path, data: bytes) -> str:
 
 
 def is_own(run: Path, path: Path) -> bool:
-    """Whether no link leads to it: what we change is to be in the run."""
+    """True if no link leads to the path, so that a change stays in the run."""
     return not any(parent.is_symlink() for parent in path.parents if parent.is_relative_to(run))
 
 
@@ -87,7 +87,7 @@ def _packed(piece: bytes, mib: int) -> bytes:
 
 
 def gzip_bomb(chance: Random) -> bytes:
-    """A few KB that unpack to up to a GB."""
+    """A few KB that unpack to up to 300 MiB."""
     return _packed(chance.choice([b"\0", b"{}\n", b"\n", b"[],"]), chance.choice([1, 40, 300]))
 
 
@@ -95,7 +95,7 @@ KINDS = ("text/plain", "text/html", "text/markdown", "image/png", "image/svg+xml
 
 
 def text_blob(run: Path, chance: Random) -> Json:
-    """A reference to a text that is hard on who shows it."""
+    """A reference to a text that is hard to show."""
     png = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(600_000))
     pieces = [
         b"x",
@@ -170,14 +170,14 @@ def odd_value(run: Path, chance: Random) -> Json:
 
 
 class Raw:
-    """JSON as it stands, which no encoder writes."""
+    """JSON text that no encoder writes."""
 
     def __init__(self, text: str) -> None:
         self.text = text
 
 
 def dumped(event: Json) -> str:
-    """JSON, with what is `Raw` in it as it stands."""
+    """JSON that contains each `Raw` value unchanged."""
     raws: list[str] = []
 
     def default(value: object) -> str:
@@ -233,7 +233,7 @@ def change_value(event: Json, run: Path, chance: Random) -> None:
 
 
 def change_json(run: Path, chance: Random) -> None:
-    """Change one to three places of one or two lines, and let all hashes fit again."""
+    """Change one to three places of one or two lines, and make all hashes match again."""
     lines = read_lines(run)
     if not lines:
         return
@@ -252,7 +252,7 @@ def change_json(run: Path, chance: Random) -> None:
 
 
 def change_lines(run: Path, chance: Random) -> None:
-    """Drop, repeat or move whole lines, and let all hashes fit again."""
+    """Drop, repeat or move whole lines, and make all hashes match again."""
     lines = read_lines(run)
     if not lines:
         return
@@ -314,7 +314,7 @@ def change_bytes(run: Path, chance: Random) -> None:
 
 
 def _replace(path: Path, run: Path, outside: Path, chance: Random) -> None:
-    """Put something else in the place of a file or a folder."""
+    """Replace a file or a folder with something else."""
     if not is_own(run, path):
         return
     kept = run / f"kept-{chance.randrange(1000)}"
@@ -352,14 +352,14 @@ def _replace(path: Path, run: Path, outside: Path, chance: Random) -> None:
 
 
 def replace_file(run: Path, outside: Path, chance: Random) -> None:
-    """Put something else in the place of a part of the run."""
+    """Replace a part of the run with something else."""
     parts = [path for path in sorted(run.rglob("*")) if path.relative_to(run).parts[0][:4] != "kept"]
     named = [run / FILE_NAME, run / "blobs", run / "files"]
     _replace(chance.choice([*parts, *named]), run, outside, chance)
 
 
 def add_file(run: Path, outside: Path, chance: Random) -> None:
-    """Add something that no event speaks of."""
+    """Add something that no event mentions."""
     names = ["unknown-1", "blobs/more", "files/more", "blobs/.x.part", "files/a/b/c", "kernel", "files/new\nline"]
     names += ["blobs/" + "0" * 64, os.fsdecode(b"files/\xff"), "files/" + "d/" * 300 + "d"]
     names += [".lock", "results.jsonl", "tasks", "abandoned", "summary.json", "replaced.jsonl"]
@@ -375,7 +375,7 @@ def add_file(run: Path, outside: Path, chance: Random) -> None:
 
 
 def swap_files(run: Path, chance: Random) -> None:
-    """Let two files take each other's place."""
+    """Swap two files."""
     files = [path for path in sorted(run.rglob("*")) if stat.S_ISREG(path.lstat().st_mode)]
     if len(files) > 1:
         one, other = chance.sample(files, 2)
@@ -386,7 +386,7 @@ def swap_files(run: Path, chance: Random) -> None:
 
 
 def bomb_reply(run: Path, chance: Random) -> None:
-    """Let the chunks of each reply be a bomb."""
+    """Replace the chunks of each reply with bombs or broken data."""
     lines, bodies = read_lines(run), {}
     for number, line in enumerate(lines):
         with suppress(ValueError, RecursionError, TypeError, AttributeError):
@@ -401,7 +401,7 @@ def bomb_reply(run: Path, chance: Random) -> None:
 
 
 def large_outputs(run: Path, chance: Random) -> None:
-    """Let events be as an event may be, and as large as references make them."""
+    """Make valid events that references make large."""
     lines, bodies = read_lines(run), {}
     text, data = text_blob(run, chance), {"$json": put_blob(run, chance.choice([b"[" + b"0," * 99_999 + b"0]", b"{}"]))}
     times = chance.choice([1, 5, 14, 60, 1000, 30_000])
@@ -432,7 +432,7 @@ def large_outputs(run: Path, chance: Random) -> None:
 
 
 def crowd(run: Path, chance: Random) -> None:
-    """Let one event stand there thousands of times, or let the history be shortened as often."""
+    """Repeat one event, or a shortening of the history, thousands of times."""
     if not (lines := read_lines(run)):
         return
     place, times = chance.randrange(1, len(lines) + 1), chance.choice([100, 3_000, 20_000])
@@ -457,7 +457,7 @@ def _placed(event: Json, number: int) -> Json:
 
 
 def mutate(run: Path, outside: Path, chance: Random) -> list[str]:
-    """Change a run directory, and say how."""
+    """Change a run directory, and return the names of the changes."""
     changes: dict[str, Callable[[], None]] = {
         "json": lambda: change_json(run, chance),
         "lines": lambda: change_lines(run, chance),

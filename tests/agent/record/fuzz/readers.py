@@ -1,4 +1,4 @@
-"""All that reads a run directory, over a sandbox and a model that need no engine."""
+"""Every reader of a run directory, with a fake sandbox and a fake model that need no engine."""
 
 import asyncio
 import hashlib
@@ -37,7 +37,7 @@ LEFT = b"left by a cell"
 
 
 class FakeLauncher:
-    """No engine at all."""
+    """A launcher without an engine."""
 
     async def __aenter__(self) -> "FakeLauncher":
         return self
@@ -48,7 +48,7 @@ class FakeLauncher:
 
 @dataclass
 class FakeSession:
-    """A sandbox that gives the same to every cell, and takes and gives files."""
+    """A sandbox that gives every cell the same output, and transfers files."""
 
     launcher: object
     policy: Policy = field(default_factory=Policy)
@@ -104,7 +104,7 @@ def _write(target: Path | IO[bytes]) -> None:
 
 
 class FakeModel:
-    """Asks for one cell, and then answers."""
+    """A model that calls for one cell, and then answers."""
 
     sampling = Sampling()
     can_continue = False
@@ -180,7 +180,7 @@ def _command(*arguments: str) -> Callable[[Path], str]:
 
 
 class ToldError(Exception):
-    """What a command said on stderr."""
+    """The message of a command on stderr."""
 
 
 def _replay(directory: Path) -> str:
@@ -198,7 +198,7 @@ def _resume_strictly(directory: Path) -> str:
 
 
 def _recorded(directory: Path) -> str:
-    """Ask all that is on record, and then what a run of today asks."""
+    """Ask all recorded requests, and then those of a new run."""
     new, recorded = directory.parent / "new", read(directory)
     shutil.rmtree(new, ignore_errors=True)
     asyncio.run(_ask_again(recorded, new))
@@ -208,7 +208,7 @@ def _recorded(directory: Path) -> str:
 
 
 async def _ask_again(recorded: Recorded, new: Path) -> None:
-    """Each request of the record, put to it."""
+    """Ask the playback each request of the record."""
     playback, tools = Playback(recorded), recorded.started.tools
     with Transcript(new) as transcript:
         for place, event in enumerate(recorded.events):
@@ -219,7 +219,7 @@ async def _ask_again(recorded: Recorded, new: Path) -> None:
 
 
 def _batch(directory: Path) -> str:
-    """The run is one of a batch, whose directory is a stranger's as well."""
+    """Put the run into the directory of a batch, which is a stranger's as well."""
     batch = directory.parent / "batch"
     (batch / "tasks").mkdir(parents=True, exist_ok=True)
     directory.rename(batch / "tasks" / "a")
@@ -239,7 +239,7 @@ def _batch(directory: Path) -> str:
 
 
 WRITERS = ("resume", "resume strictly", "batch")
-"""Those that may change the run."""
+"""The readers that may change the run."""
 READERS: dict[str, Callable[[Path], str]] = {
     "verify": _command("verify"),
     "show": _command("show"),

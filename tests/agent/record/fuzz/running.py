@@ -1,9 +1,9 @@
-"""Puts mutated runs before readers, one after the other, and looks at what comes of each.
+"""Gives mutated runs to readers, one after the other, and checks the results.
 
     python -m tests.agent.record.fuzz.running --count 10000 [--reader NAME] [--seed N]
 
-For each run: a right result or one clear line; no traceback, no hang, less than 200 MB of memory; the user's own files
-as they were; and, where a resume is refused, the run as it was.
+Each reader must give a result or one clear line: without a traceback, without a hang, and with less than 200 MB of
+memory. The user's own files must not change, nor the run if a resume is refused.
 """
 
 import argparse
@@ -36,19 +36,19 @@ from tests.golden.writing import SETTINGS, record
 GOLDEN = Path(__file__).parents[3] / "golden"
 MAX_MB = 200
 LIMIT_MB = 3_000
-"""Of addresses: what would fill the machine's memory fails here."""
+"""The limit on address space, so that a reader fails before it fills the machine's memory."""
 CPU_S = 30
 WALL_S = 120
 TRACE_CHARS = 1_200
 
 
 class HangError(Exception):
-    """It takes too long."""
+    """A reader takes too long."""
 
 
 @dataclass
 class Failure:
-    """A mutated run that was not read as it should be."""
+    """A mutated run that a reader handled wrongly."""
 
     seed: int
     what: str
@@ -56,7 +56,7 @@ class Failure:
 
 @dataclass
 class Tally:
-    """What came of the runs of one reader."""
+    """The results of one reader."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
@@ -73,26 +73,26 @@ class Tally:
 
 
 def make_bases(folder: Path) -> list[Path]:
-    """Runs as they are recorded, of every kind and schema version."""
+    """Make unchanged runs of every kind and schema version."""
     for name, scenario in SCENARIOS.items():
         asyncio.run(record(scenario, folder / name))
     for run in [*(GOLDEN / "recorded").iterdir(), GOLDEN / "v1"]:
         shutil.copytree(run, folder / run.name)
-    for run in list(folder.iterdir()):  # and as a crash leaves them
+    for run in list(folder.iterdir()):  # and the same runs as if they had crashed
         path = shutil.copytree(run, folder / f"{run.name}-crashed") / "transcript.jsonl"
         path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]) + b'{"torn')
     return sorted(folder.iterdir())
 
 
 def make_outside(folder: Path) -> None:
-    """The user's own files, to which links of the stranger lead."""
+    """Make the user's own files, which are the targets of a stranger's links."""
     (folder / "papers" / "old").mkdir(parents=True)
     for name in ("letter.txt", "papers/thesis.tex", "papers/old/draft.tex", "results.jsonl"):
         (folder / name).write_bytes(name.encode() * 100)
 
 
 def print_of(folder: Path) -> dict[str, str]:
-    """All that lies in a folder, as it is."""
+    """A fingerprint of everything in a folder."""
     found = {}
     for path in sorted(folder.rglob("*")):
         kind = "link" if path.is_symlink() else "folder" if path.is_dir() else "file" if path.is_file() else "odd"
@@ -104,7 +104,7 @@ def print_of(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def timed() -> Iterator[None]:
-    """Raises HangError in what computes or waits for too long."""
+    """Raise HangError in code that computes or waits for too long."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise HangError(f"no end after {CPU_S if number == signal.SIGPROF else WALL_S} s")
@@ -128,19 +128,19 @@ def _memory_mb(name: str) -> float:
 
 @dataclass(frozen=True)
 class Reading:
-    """What came of one reading."""
+    """The result of one reading."""
 
     said: str
-    """Empty where the run was read, or the line that was said."""
+    """The error line; empty if the run was read."""
     wrong: str
-    """What is not as it should be."""
+    """What is wrong with the reading; empty if it is right."""
     memory_mb: float
-    """The most that it took beyond what Python itself takes."""
+    """The peak memory of the reading, without Python's own memory."""
     cpu_s: float
 
 
 def read_one(reader: str, run: Path) -> Reading:
-    """Put one run before a reader, in a process of its own, so that its memory can be told."""
+    """Give one run to a reader, in a separate process, so that its memory can be measured."""
     ours, theirs = os.pipe()
     if not (child := os.fork()):
         with os.fdopen(theirs, "wb") as pipe:
@@ -155,7 +155,7 @@ def read_one(reader: str, run: Path) -> Reading:
 
 def _reading(reader: str, run: Path) -> Reading:
     resource.setrlimit(resource.RLIMIT_AS, (LIMIT_MB << 20, LIMIT_MB << 20))
-    Path("/proc/self/clear_refs").write_text("5")  # the peak counts anew
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before_mb, begun_s, said, wrong = _memory_mb("VmRSS:"), time.process_time(), "", ""
     try:
         with timed(), without_engine():
@@ -172,7 +172,7 @@ def _reading(reader: str, run: Path) -> Reading:
 
 
 def _warm_up(readers: Iterable[str], base: Path, run: Path) -> None:
-    """Read an honest run here once: what a reader imports is then there in each process that reads one."""
+    """Read an honest run in this process once, so that the forked processes share the readers' imports."""
     for reader in readers:
         shutil.rmtree(run.parent, ignore_errors=True)
         shutil.copytree(base, run)
@@ -181,7 +181,7 @@ def _warm_up(readers: Iterable[str], base: Path, run: Path) -> None:
 
 
 def fuzz(readers: Iterable[str], seeds: Iterable[int], bases: list[Path], folder: Path) -> dict[str, Tally]:
-    """Mutate, read, and look; a seed always gives the same run."""
+    """Mutate runs, read them and check the results. A seed always gives the same run."""
     tallies = {reader: Tally() for reader in sorted(readers, key=lambda reader: reader in WRITERS)}
     outside, run = folder / "outside", folder / "work" / "run"
     make_outside(outside)
@@ -209,12 +209,12 @@ def fuzz(readers: Iterable[str], seeds: Iterable[int], bases: list[Path], folder
 
 
 def _changed(reader: str, before: dict[str, str], run: Path, said: str) -> str | None:
-    """What changed in the run that must not: all, for who only reads, and where a resume was refused."""
+    """Describe a forbidden change: a pure reader changes nothing, and neither does a refused resume."""
     if reader == "batch" or (reader in WRITERS and not said):
         return None
     after = print_of(run)
     if reader in WRITERS and after.get("transcript.jsonl") != before.get("transcript.jsonl"):
-        return None  # it has begun, and then failed
+        return None  # the run was resumed, and failed later
     return None if after == before else f"it said {said[:200]!r}, and changed the run"
 
 
