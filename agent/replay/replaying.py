@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from agent.progress import ignore
 from agent.record.events import Instructed
 from agent.record.reading import ARTIFACTS
 from agent.record.transcript import Recorded, read, utc_now
@@ -62,10 +63,6 @@ class _Pass:
     shown: dict[tuple[str, str], Shown]
     info: SandboxInfo
     description: Description
-
-
-def ignore(_: Item) -> None:
-    """The listener of a caller who does not listen."""
 
 
 def warn(note: str) -> None:
