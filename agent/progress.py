@@ -103,3 +103,7 @@ Progress = (
     | ToolStarted
     | ToolEnded
 )
+
+
+def ignore(_: object) -> None:
+    """Default no-op callback."""

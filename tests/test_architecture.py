@@ -14,8 +14,8 @@ import sandbox
 ROOT = Path(__file__).parents[1]
 BASICS = "agent"
 """The room of the modules that lie in `agent` itself: what every room may use. They use no room but the sandbox."""
-FACE = "agent.agent"
-"""It lies there as well, and stands on the rooms."""
+ABOVE = {"agent.agent": "face", "agent.runtime": "runtime"}
+"""Modules that lie there as well, and are rooms of their own: they stand on the rooms."""
 ROOMS = {  # room: those that it may use beside the basics and the sandbox
     "local": set(),  # serves the built-in model
     "endpoint": {"local"},  # asks a model
@@ -27,8 +27,9 @@ ROOMS = {  # room: those that it may use beside the basics and the sandbox
     "export": {"record", "replay"},
     "review": {"prompting", "record"},  # checks an answer
     "loop": {"calls", "endpoint", "prompting", "record", "replay", "review", "tools"},
-    "face": {"endpoint", "local", "loop", "record", "replay", "tools"},
-    "batch": {"endpoint", "face", "loop", "record"},  # asks many questions through the face
+    "runtime": {"endpoint", "local", "loop", "record", "replay", "tools"},  # opens engine, model and sandboxes
+    "face": {"endpoint", "loop", "record", "replay", "runtime", "tools"},
+    "batch": {"endpoint", "face", "loop", "record", "runtime"},  # asks many questions over one runtime
     "testing": set(),  # an endpoint for tests, which uses nothing of what is tested
     "cli": {"batch", "endpoint", "export", "face", "local", "loop", "prompting", "record", "replay"},
 }
@@ -64,8 +65,10 @@ def dotted(path: Path) -> str:
 
 def room_of(name: str) -> str:
     """The room of a module of `agent`, or of a name in one."""
-    if name in ("agent", FACE):
+    if name == "agent":
         return "face"
+    if name in ABOVE:
+        return ABOVE[name]
     if name == "agent.__main__":
         return "cli"
     room = name.split(".")[1]
@@ -84,7 +87,7 @@ def test_a_room_uses_only_what_lies_below_it(path: Path) -> None:
 
 def test_each_room_has_a_row() -> None:
     rooms = {path.name for path in (ROOT / "agent").iterdir() if path.is_dir() and any(path.glob("*.py"))}
-    assert rooms | {"face"} == ROOMS.keys()
+    assert rooms | set(ABOVE.values()) == ROOMS.keys()
 
 
 def modules_of(path: Path) -> set[str]:
@@ -194,7 +197,7 @@ OPENS_OTHER_FILES = {
     "agent/cli/batch.py": {"batch": "/dev/null"},
     "agent/cli/chat.py": {"name": "files of the user's", "with_files": "files of the user's"},
     "agent/cli/exporting.py": {"_forget_stdout": "/dev/null", "_write": "the file that the user names"},
-    "agent/files.py": {"check_files": "files of the user's", "_head_of": "files of the user's"},
+    "agent/loop/files.py": {"check_files": "files of the user's", "_head_of": "files of the user's"},
     "agent/record/blobs.py": {"put_file": "files of the user's"},
     "agent/record/origin.py": {"source_sha256": "our own source"},
     "agent/record/redaction.py": {"is_in_file": "files of the user's"},
@@ -202,8 +205,8 @@ OPENS_OTHER_FILES = {
     "agent/replay/rerun.py": {"_read": "a folder of its own"},
 }  # fmt: skip
 """Functions that open paths which are not of a run directory, and what those are."""
-RUN_PACKAGES = ("agent/record", "agent/replay", "agent/export", "agent/batch", "agent/cli")
-RUN_MODULES = ("agent/resuming.py", "agent/conversation.py", "agent/agent.py")
+RUN_PACKAGES = ("agent/record", "agent/replay", "agent/export", "agent/batch", "agent/cli", "agent/loop")
+RUN_MODULES = ("agent/agent.py", "agent/runtime.py")
 
 
 KNOWN = (("Source", "open"), ("self.directory", "exists"))

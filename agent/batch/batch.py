@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from agent.agent import Agent
 from agent.batch.activity import Activity
 from agent.batch.doubts import Doubts
 from agent.batch.results import TASKS, BatchDirectory, TaskResult, read_results, turns_of
@@ -23,8 +22,9 @@ from agent.batch.summary import End, Summary, Tally, seconds_of
 from agent.batch.tasks import BatchTask
 from agent.batch.worker import Ran, Worker
 from agent.credentials import secrets_among
-from agent.progress import Progress, TurnEnded
+from agent.progress import Progress, TurnEnded, ignore
 from agent.record.redaction import Redactor
+from agent.runtime import Runtime
 from sandbox import ImageError
 
 
@@ -35,7 +35,7 @@ class Batch:
         self,
         tasks: Sequence[BatchTask],
         directory: Path,
-        agent: Agent,
+        runtime: Runtime,
         worker: Worker,
         *,
         budget: Budget | None = None,
@@ -43,7 +43,7 @@ class Batch:
         redo: bool = False,
     ) -> None:
         """Raises UsageError for a budget that cannot be kept."""
-        self.on_notes: Callable[[list[str]], None] = lambda _: None
+        self.on_notes: Callable[[list[str]], None] = ignore
         """Told what an earlier start means for this one."""
         self.tally = Tally()
         """Of all finished tasks, those of earlier starts among them."""
@@ -53,8 +53,7 @@ class Batch:
         self.end: End = "running"
         self.begun_s = time.monotonic()
         self._tasks = tasks
-        self._agent = agent
-        self._secrets = {*agent.setup(None).secrets, *secrets_among(agent.policy.environment)}
+        self._runtime = runtime
         self._worker = worker
         self._retry_failed, self._redo = retry_failed, redo
         self._directory = BatchDirectory(directory)
@@ -62,7 +61,7 @@ class Batch:
         self._todo: deque[BatchTask] = deque()
         self._hands: list[asyncio.Task[None]] = []
         if self.spending.budget.cost is not None:
-            agent.check_price()
+            runtime.check_price()
         self._unfinished_runs = 0
 
     @property
@@ -118,7 +117,7 @@ class Batch:
     def _resume(self) -> None:
         """Take up what an earlier start has left."""
         results = read_results(self._directory.path)
-        found = plan(self._tasks, results, self._agent, retry_failed=self._retry_failed, redo=self._redo)
+        found = plan(self._tasks, results, self._runtime, retry_failed=self._retry_failed, redo=self._redo)
         if found.replaced or found.rescored:
             self._directory.keep([*found.foreign, *found.standing], found.replaced)
         for result in found.standing:
@@ -129,7 +128,7 @@ class Batch:
         for run in self._directory.unfinished_runs(finished):
             self._unfinished_runs += 1
             for turn in turns_of(run):
-                self.spending.add(turn.usage, self._agent.cost(turn), 1)
+                self.spending.add(turn.usage, self._runtime.cost(turn), 1)
         self._prints = found.prints
         self._todo.extend(found.todo)
         self.on_notes(found.notes())
@@ -186,7 +185,7 @@ class Batch:
             reruns += 1
 
     async def _ran(self, task: BatchTask, worker: Worker) -> Ran:
-        activity = self.spending.at_work[task.id] = Activity(task.id, self._agent.cost)
+        activity = self.spending.at_work[task.id] = Activity(task.id, self._runtime.cost)
         ran: Ran | None = None
 
         def note(item: Progress) -> None:
@@ -205,7 +204,7 @@ class Batch:
     @contextmanager
     def _shown(self, task: BatchTask, doing: str) -> Iterator[None]:
         """Let the task be seen meanwhile: it may take half a minute."""
-        self.spending.at_work[task.id] = Activity(task.id, self._agent.cost, doing)
+        self.spending.at_work[task.id] = Activity(task.id, self._runtime.cost, doing)
         try:
             yield
         finally:
@@ -213,7 +212,7 @@ class Batch:
 
     def _result(self, task: BatchTask, ran: Ran) -> TaskResult:
         prints = self._prints[task.id]
-        redactor = Redactor({*self._secrets, *secrets_among(task.policy.environment)})
+        redactor = Redactor({*self._runtime.secrets, *secrets_among(task.policy.environment)})
         return TaskResult(
             id=task.id,
             outcome=ran.outcome,
@@ -269,5 +268,5 @@ class Batch:
             run_here=self.run_here,
             wall_seconds=round(wall_s, 3),
             tasks_per_minute=round(60 * self.run_here / wall_s, 2) if wall_s else 0,
-            settings=self._agent.settings(),
+            settings=self._runtime.settings,
         )

@@ -24,16 +24,16 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util import get_node_ip_address
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from agent.agent import Agent
 from agent.batch.node import PART_BYTES, Archived, Node
 from agent.batch.tasks import BatchTask
 from agent.batch.worker import Ran, at_once, check_model, default_jobs
 from agent.endpoint.limiter import RateLimit
 from agent.errors import AgentError, ClusterError, TranscriptError, UsageError
 from agent.loop.files import check_files
-from agent.progress import Progress, Waiting
+from agent.progress import Progress, Waiting, ignore
 from agent.record.directory import Directory, write_all
 from agent.record.origin import source_sha256
+from agent.runtime import Runtime
 from sandbox import CellblockError, EngineError, ImageError, StartError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -68,25 +68,25 @@ class RayWorker:
 
     def __init__(
         self,
-        agent: Agent,
+        runtime: Runtime,
         address: str,
         *,
         jobs: int | None = None,
         rate: RateLimit | None = None,
         max_starting: int | None = None,
-        note: Callable[[str], None] = lambda _: None,
+        note: Callable[[str], None] = ignore,
     ) -> None:
         """`address` is HOST:PORT of the head, or "auto" for the one of this machine; a Ray that is connected is used.
 
         `jobs` and `rate` are of all machines together, `max_starting` of each; `note` is told of those that come and
-        go. Raises UsageError for an agent that cannot work elsewhere, and for an address that is none.
+        go. Raises UsageError for a runtime that cannot work elsewhere, and for an address that is none.
         """
-        check_model(agent)
-        if agent.limiter is not None:
+        check_model(runtime)
+        if runtime.limiter is not None:
             raise UsageError("A Limiter cannot be shared between machines.", hint="run_batch(..., rate=RateLimit(...))")
         self.jobs = jobs or 1
         self._given_jobs = jobs
-        self._agent = agent
+        self._runtime = runtime
         self._address = _checked(address)
         self._rate = rate or RateLimit()
         self._max_starting = max_starting
@@ -104,7 +104,7 @@ class RayWorker:
             if not ray.is_initialized():
                 await self._connect()
             alive = await self._alive()
-            self.jobs = self._given_jobs or default_jobs(self._agent) * len(alive)
+            self.jobs = self._given_jobs or default_jobs(self._runtime) * len(alive)
             await self._gather(alive)
             if not self._machines:
                 raise self._failure or ClusterError(f"The Ray cluster {self._address!r} has no machine.")
@@ -200,7 +200,7 @@ class RayWorker:
         here = NodeAffinitySchedulingStrategy(found, soft=False)
         made = ray.remote(Node).options(num_cpus=0, max_concurrency=CONCURRENT_CALLS, scheduling_strategy=here)
         node: Any = made.remote(
-            self._agent, jobs=math.ceil(self.jobs / count), rate=share, max_starting=self._max_starting
+            self._runtime, jobs=math.ceil(self.jobs / count), rate=share, max_starting=self._max_starting
         )
         machine = _Machine(found, address, node)
         try:

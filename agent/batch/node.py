@@ -8,17 +8,17 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent import progress
-from agent.agent import Agent
 from agent.batch.tasks import BatchTask
 from agent.batch.worker import LocalWorker, Ran
 from agent.endpoint.limiter import Limiter, RateLimit
 from agent.progress import Progress
 from agent.record.directory import Directory
 from agent.record.origin import source_sha256
+from agent.runtime import Runtime
 from sandbox import CellblockError
 
 PART_BYTES = 4 << 20
@@ -38,10 +38,10 @@ Piece = Progress | Archived | Ran
 class Node:
     """Runs tasks where it is. Errors are returned and not raised: they are to cross machines as what they are."""
 
-    def __init__(self, agent: Agent, *, jobs: int, rate: RateLimit, max_starting: int | None) -> None:
+    def __init__(self, runtime: Runtime, *, jobs: int, rate: RateLimit, max_starting: int | None) -> None:
         """`jobs` is this node's share of the tasks, `rate` of the requests."""
         self._limiter = Limiter(rate)
-        self._worker = LocalWorker(agent.varied(limiter=self._limiter), jobs=jobs, max_starting=max_starting)
+        self._worker = LocalWorker(replace(runtime, limiter=self._limiter), jobs=jobs, max_starting=max_starting)
         self._home = Path(tempfile.mkdtemp(prefix="cellblock-node-"))
         self._running: dict[str, asyncio.Task[Ran]] = {}
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.agent import Agent
 from agent.batch.results import TaskResult
 from agent.batch.tasks import BatchTask, settings_fingerprint
 from agent.errors import UsageError
+from agent.runtime import Runtime
 
 
 @dataclass(frozen=True)
@@ -51,17 +51,17 @@ class Plan:
 
 
 def plan(
-    tasks: Iterable[BatchTask], results: Iterable[TaskResult], agent: Agent, *, retry_failed: bool, redo: bool
+    tasks: Iterable[BatchTask], results: Iterable[TaskResult], runtime: Runtime, *, retry_failed: bool, redo: bool
 ) -> Plan:
     """Decide for each task. Raises UsageError for tasks that cannot be had so, all together."""
     plan, finished = Plan(), {result.id: result for result in results}
     complaints: list[str] = []
     known: dict[Path, str] = {}
-    base = settings_fingerprint(agent)
+    base = settings_fingerprint(runtime)
     for task in tasks:
         try:
-            own = task.agent(agent)
-            prints = Prints(task.fingerprint(known), base if own is agent else settings_fingerprint(own))
+            own = task.runtime(runtime)
+            prints = Prints(task.fingerprint(known), base if own is runtime else settings_fingerprint(own))
         except UsageError as error:
             complaints.append(f"  {task.id}: {error.message}")
             continue

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,40 +16,42 @@ from agent.batch.tasks import BatchTask
 from agent.batch.worker import LocalWorker, Worker
 from agent.endpoint.limiter import RateLimit
 from agent.errors import UsageError
+from agent.progress import ignore
+from agent.runtime import Runtime
 
 TASK_SECONDS = 600.0
 """The limit on time of a task for which none is given: a batch is left alone, and must end."""
 
 
-def in_time(agent: Agent) -> Agent:
-    """The agent with a limit on the time of each task."""
-    if "max_seconds" in agent.limits.model_fields_set:
-        return agent
-    return agent.varied(limits=agent.limits.model_copy(update={"max_seconds": TASK_SECONDS}))
+def in_time(runtime: Runtime) -> Runtime:
+    """The runtime with a limit on the time of each task."""
+    if "max_seconds" in runtime.limits.model_fields_set:
+        return runtime
+    return replace(runtime, limits=runtime.limits.model_copy(update={"max_seconds": TASK_SECONDS}))
 
 
 def worker_for(
-    agent: Agent,
+    runtime: Runtime,
     *,
     jobs: int | None,
     rate: RateLimit | None,
     max_starting: int | None,
     ray: str | None,
-    note: Callable[[str], None] = lambda _: None,
+    note: Callable[[str], None] = ignore,
 ) -> Worker:
     """Who runs the tasks: this machine, or those of the Ray cluster at an address. Raises UsageError."""
     for name, number in (("jobs", jobs), ("max_starting", max_starting)):
         if number is not None and number < 1:
             raise UsageError(f"{name} must be at least 1, not {number}.")
     if ray is None:
-        return LocalWorker(agent, jobs=jobs, rate=rate, max_starting=max_starting, note=note)
+        return LocalWorker(runtime, jobs=jobs, rate=rate, max_starting=max_starting, note=note)
     try:
         cluster = import_module("agent.batch.cluster")
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
         raise UsageError("A Ray cluster needs the extra 'ray'.", hint="pip install 'cellblock[ray]'") from error
-    worker: Worker = cluster.RayWorker(agent, ray, jobs=jobs, rate=rate, max_starting=max_starting, note=note)
+    worker: Worker = cluster.RayWorker(runtime, ray, jobs=jobs, rate=rate, max_starting=max_starting, note=note)
     return worker
 
 
@@ -80,12 +83,12 @@ async def run_batch(
     Raises UsageError for bad tasks, all together, before anything starts; and SandboxError, EndpointError,
     LocalModelError or TranscriptError where no task would fare better. One task's failure is never raised.
     """
-    agent = in_time(agent or Agent())
+    runtime = in_time((agent or Agent()).runtime)
     batch = Batch(
         check_tasks(enumerate(tasks, start=1), Complaints("The batch", "task"), Path()),
         Path(output),
-        agent,
-        worker_for(agent, jobs=jobs, rate=rate, max_starting=max_starting, ray=ray),
+        runtime,
+        worker_for(runtime, jobs=jobs, rate=rate, max_starting=max_starting, ray=ray),
         budget=budget,
         retry_failed=retry_failed,
         redo=redo,

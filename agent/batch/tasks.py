@@ -3,18 +3,19 @@
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
-from agent.agent import Agent
 from agent.batch.scoring.matching import Expected
 from agent.endpoint.config import Sampling
 from agent.errors import UsageError
 from agent.limits import Limits
 from agent.loop.conversation import check_task
+from agent.runtime import Runtime
 from agent.validation import excess
 from sandbox import Policy
 
@@ -112,14 +113,15 @@ class BatchTask(BaseModel):
             return None
         return answer is not None and self.expect.is_answered(answer, self.task)
 
-    def agent(self, agent: Agent) -> Agent:
-        """The agent that answers this task. Raises UsageError where it cannot be had so."""
+    def runtime(self, runtime: Runtime) -> Runtime:
+        """How this task is answered in a batch of that runtime. Raises UsageError if its own settings do not fit."""
         if not (self.sampling.model_fields_set or self.limits.model_fields_set or self.policy.model_fields_set):
-            return agent
-        return agent.varied(
-            sampling=_over(agent.sampling, self.sampling),
-            limits=_over(agent.limits, self.limits),
-            policy=_over(agent.policy, self.policy),
+            return runtime
+        return replace(
+            runtime,
+            sampling=_over(runtime.sampling, self.sampling),
+            limits=_over(runtime.limits, self.limits),
+            policy=_over(runtime.policy, self.policy),
         )
 
     def fingerprint(self, known: dict[Path, str]) -> str:
@@ -136,9 +138,9 @@ class BatchTask(BaseModel):
         return digest.hexdigest()
 
 
-def settings_fingerprint(agent: Agent) -> str:
-    """SHA-256 of how an agent answers: model, sampling, limits and sandbox."""
-    parts = (agent.settings(), agent.limits, agent.policy)
+def settings_fingerprint(runtime: Runtime) -> str:
+    """SHA-256 of how tasks are answered: model, sampling, limits and sandbox."""
+    parts = (runtime.settings, runtime.limits, runtime.policy)
     said = json.dumps([part.model_dump(mode="json") for part in parts], sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()
 

@@ -13,25 +13,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from agent.agent import Agent
 from agent.batch.activity import Activity
 from agent.batch.tasks import BatchTask
-from agent.endpoint.config import LocalModel, RecordedModel
+from agent.endpoint.config import LocalModel
 from agent.endpoint.limiter import Limiter, RateLimit
-from agent.endpoint.model import Model
-from agent.errors import AgentError, UnreachableError, UsageError
+from agent.errors import AgentError, UsageError
 from agent.limits import LimitName, Limits
-from agent.loop.conversation import Conversation
 from agent.loop.files import check_files
 from agent.loop.result import RunResult
 from agent.messages import Cost, Usage
-from agent.progress import Progress
+from agent.progress import Progress, ignore
 from agent.record.events import Outcome
-from sandbox import CellblockError, Change, Policy, Pool
-from sandbox.docker import DockerLauncher, connect, default_image, find_orphans, remove_container, require_image
+from agent.record.reading import Recorded
+from agent.runtime import Runtime
+from sandbox import CellblockError, Policy
+from sandbox.docker import connect, find_orphans, remove_container
 
 JOBS = 4
-CHECK_S = 15.0
 MARGIN_S = 30.0
 """Beyond its limit on time, for what is around a task: its files, a cell that is stopped, its last turn's end."""
 
@@ -80,15 +78,15 @@ class Worker(Protocol):
         """So many tasks are still to come: no more sandboxes are to be kept warm."""
 
 
-def check_model(agent: Agent) -> None:
-    """Raises UsageError where the agent's model is a recorded run."""
-    if isinstance(agent.model, RecordedModel):
+def check_model(runtime: Runtime) -> None:
+    """Raises UsageError if the model is a recorded run."""
+    if isinstance(runtime.model, Recorded):
         raise UsageError("A recorded run answers its own task, and no batch.", hint="cellblock batch --model NAME ...")
 
 
-def default_jobs(agent: Agent) -> int:
+def default_jobs(runtime: Runtime) -> int:
     """Tasks at once on one machine. A local model has the machine to itself with one."""
-    return 1 if isinstance(agent.model, LocalModel) else JOBS
+    return 1 if isinstance(runtime.model, LocalModel) else JOBS
 
 
 def default_starting() -> int:
@@ -106,35 +104,34 @@ class LocalWorker:
 
     def __init__(
         self,
-        agent: Agent,
+        runtime: Runtime,
         *,
         jobs: int | None = None,
         rate: RateLimit | None = None,
         max_starting: int | None = None,
-        note: Callable[[str], None] = lambda _: None,
+        note: Callable[[str], None] = ignore,
     ) -> None:
         """At most `max_starting` sandboxes start at a time; a local model answers `jobs` requests at a time.
 
         `note` is told what takes long before the first task, such as loading the local model.
-        The agent's own limiter is kept where no `rate` is given. Raises UsageError where its model is a recorded run.
+        The runtime's own limiter is kept if no `rate` is given. Raises UsageError if its model is a recorded run.
         """
-        check_model(agent)
-        self.jobs = jobs or default_jobs(agent)
-        has_own = agent.limiter is not None and rate is None
-        self._agent = agent if has_own else agent.varied(limiter=Limiter(at_once(rate or RateLimit(), self.jobs)))
+        check_model(runtime)
+        self.jobs = jobs or default_jobs(runtime)
+        if runtime.limiter is None or rate is not None:
+            runtime = replace(runtime, limiter=Limiter(at_once(rate or RateLimit(), self.jobs)))
+        self._runtime = runtime
         self._max_starting = max_starting or default_starting()
         self._note = note
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         try:
-            self._launcher = await self._stack.enter_async_context(DockerLauncher())
-            pool = Pool(self._launcher, self._agent.policy, size=0, max_starting=self._max_starting)
-            self._pool = await self._stack.enter_async_context(pool)
-            opening = self._agent.open_model(lambda waiting: self._note(waiting.what), slots=self.jobs)
-            model, self._context_tokens = await self._stack.enter_async_context(opening)
-            assert isinstance(model, Model)
-            self._model = model
+            opening = self._runtime.opened(
+                lambda waiting: self._note(waiting.what), slots=self.jobs, max_starting=self._max_starting
+            )
+            self._opened = await self._stack.enter_async_context(opening)
+            await self._opened.model()
         except BaseException:
             await self._stack.aclose()
             raise
@@ -147,7 +144,7 @@ class LocalWorker:
 
     async def run(self, task: BatchTask, directory: Path, on_progress: Callable[[Progress], None]) -> Ran:
         """As the protocol says."""
-        activity = Activity(task.id, self._agent.cost)
+        activity = Activity(task.id, self._runtime.cost)
 
         def heard(item: Progress) -> None:
             activity.note(item)
@@ -174,21 +171,12 @@ class LocalWorker:
         )
 
     async def _answered(self, task: BatchTask, directory: Path, on_progress: Callable[[Progress], None]) -> RunResult:
-        agent = task.agent(self._agent)
-        changes: list[Change] = []
-        most_s = _most_s(agent.limits, agent.policy)
+        runtime = task.runtime(self._runtime)
+        most_s = _most_s(runtime.limits, runtime.policy)
         try:
             async with (
                 asyncio.timeout(most_s) as deadline,
-                self._pool.session(policy=agent.policy, on_change=changes.append) as sandbox,
-                Conversation(
-                    agent.setup(self._context_tokens),
-                    self._model.resampled(agent.sampling),
-                    sandbox,
-                    directory,
-                    on_progress,
-                    changes=changes,
-                ) as conversation,
+                self._opened.conversation(directory, on_progress, runtime=runtime) as conversation,
             ):
                 return await conversation.ask(task.task, files=check_files(task.files))
         except TimeoutError:
@@ -197,15 +185,8 @@ class LocalWorker:
             raise AgentError(f"The task did not end by itself, and was ended after {most_s:g} s.") from None
 
     async def check(self) -> None:
-        """As the protocol says; an endpoint that says anything at all, or listens and thinks, is there."""
-        await asyncio.to_thread(_check_engine, self._agent.policy)
-        try:
-            async with asyncio.timeout(CHECK_S):
-                await self._model.names()
-        except UnreachableError:
-            raise
-        except (AgentError, TimeoutError):
-            pass
+        """As the protocol says."""
+        await self._opened.check()
 
     async def tidy(self, pid: int) -> None:
         """As the protocol says: killed between making a container and starting it, a process leaves it."""
@@ -213,7 +194,7 @@ class LocalWorker:
 
     def foresee(self, tasks: int) -> None:
         """As the protocol says."""
-        self._pool.resize(min(tasks, self.jobs))
+        self._opened.keep_warm(min(tasks, self.jobs))
 
 
 def _most_s(limits: Limits, policy: Policy) -> float | None:
@@ -221,11 +202,6 @@ def _most_s(limits: Limits, policy: Policy) -> float | None:
     if limits.max_seconds is None:
         return None
     return limits.max_seconds + policy.start_timeout_s + policy.interrupt_grace_s + policy.restart_grace_s + MARGIN_S
-
-
-def _check_engine(policy: Policy) -> None:
-    with closing(connect()) as client:
-        require_image(client, policy.image or default_image())
 
 
 def _remove_orphans(pid: int) -> None:

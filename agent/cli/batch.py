@@ -92,16 +92,16 @@ def batch(
     with flag_errors({}):
         budget = Budget(tokens=budget_tokens, cost=budget_cost, seconds=budget_seconds)
     given = read_tasks(tasks, sys.stdin.buffer.read(MAX_SOURCE_BYTES + 1) if tasks == "-" else b"")
-    agent = in_time(agent_for(asked, policy, limits))
+    runtime = in_time(agent_for(asked, policy, limits).runtime)
     console = stderr_console()
     rate = RateLimit(requests_per_minute, tokens_per_minute, requests_at_once)
     worker = worker_for(
-        agent, jobs=jobs, rate=rate, max_starting=max_starting, ray=ray, note=lambda note: print_notes(console, note)
+        runtime, jobs=jobs, rate=rate, max_starting=max_starting, ray=ray, note=lambda note: print_notes(console, note)
     )
     started = Batch(
         _filtered(given, only or []),
         output,
-        agent,
+        runtime,
         worker,
         budget=budget,
         retry_failed=retry_failed,

@@ -67,7 +67,7 @@ class Chat:
 
     def _talk(self, background: Background, session: Conversation, view: RunView) -> None:
         if self._is_typed:
-            self._note(f"{self._agent.settings().model}; /help lists the commands, Ctrl-D leaves.")
+            self._note(f"{self._agent.runtime.settings.model}; /help lists the commands, Ctrl-D leaves.")
         for line in self._lines():
             if line.startswith("/"):
                 if line.split()[0] in ("/exit", "/quit"):

@@ -6,11 +6,11 @@ import shlex
 import shutil
 from pathlib import Path
 
-from agent.agent import find_local_file
-from agent.endpoint.config import Endpoint, LocalModel, RecordedModel, Sampling
+from agent.endpoint.config import Endpoint, LocalModel, Sampling
 from agent.endpoint.failures import fit_to_show
 from agent.endpoint.model import Model
-from agent.local import MODELS
+from agent.local import MODELS, file_to_serve
+from agent.record.reading import Recorded
 from agent.text import cut_middle, plain
 from sandbox import CellblockError, Check, Policy, check_sandbox
 from sandbox.checks import Level
@@ -23,19 +23,19 @@ LOCAL_MODEL_MEMORY_BYTES = 2 << 30
 NEEDED_TO_START = ("engine", "image", "runtime", "network")
 
 
-async def check_all(model: Endpoint | LocalModel | RecordedModel, policy: Policy, sampling: Sampling) -> list[Check]:
+async def check_all(model: Endpoint | LocalModel | Recorded, policy: Policy, sampling: Sampling) -> list[Check]:
     """Every check, in the order in which things are needed; the last one starts a sandbox."""
     engine = await asyncio.to_thread(check_engine, policy)
     return [*engine, await _model(model, sampling), _disk(), _memory(model, policy), await _sandbox(policy, engine)]
 
 
-async def _model(model: Endpoint | LocalModel | RecordedModel, sampling: Sampling) -> Check:
+async def _model(model: Endpoint | LocalModel | Recorded, sampling: Sampling) -> Check:
     try:
         if isinstance(model, LocalModel):
-            file = await asyncio.to_thread(find_local_file, model)
+            file = await asyncio.to_thread(file_to_serve, model.name)
             return Check("model", "ok", f"built-in {model.name}: {file}")
-        if isinstance(model, RecordedModel):
-            return Check("model", "ok", f"recorded in {model.run}")
+        if isinstance(model, Recorded):
+            return Check("model", "ok", f"recorded in {model.directory}")
         async with Model(model, sampling) as endpoint:
             names = await endpoint.names()
         where = f"{model.model} at {model.public_url}, provider {model.switches.name}"
@@ -67,7 +67,7 @@ def _disk() -> Check:
     )
 
 
-def _memory(model: Endpoint | LocalModel | RecordedModel, policy: Policy) -> Check:
+def _memory(model: Endpoint | LocalModel | Recorded, policy: Policy) -> Check:
     needed_bytes = LOCAL_MODEL_MEMORY_BYTES if isinstance(model, LocalModel) else 0
     needed_bytes += min(policy.memory_bytes, MIN_MEMORY_BYTES)
     available_bytes = available_memory_bytes()
@@ -75,7 +75,7 @@ def _memory(model: Endpoint | LocalModel | RecordedModel, policy: Policy) -> Che
     return Check("memory", _level(available_bytes >= needed_bytes), detail, _hint_for_memory(model))
 
 
-def _hint_for_memory(model: Endpoint | LocalModel | RecordedModel) -> str:
+def _hint_for_memory(model: Endpoint | LocalModel | Recorded) -> str:
     if isinstance(model, LocalModel):
         smallest = min(MODELS.values(), key=lambda file: file.size_bytes)
         return f"cellblock run --memory 512MiB --model {shlex.quote(smallest.name)} TASK"

@@ -35,8 +35,8 @@ app.add_typer(model_app, name="model")
 @with_model
 def doctor(*, asked: ModelOptions, policy: Policy) -> None:
     """Check engine, image, model, disk, memory and one real sandbox, and show a fix for each failure."""
-    agent = agent_for(asked, policy)
-    checks = asyncio.run(check_all(agent.model, agent.policy, agent.sampling))
+    runtime = agent_for(asked, policy).runtime
+    checks = asyncio.run(check_all(runtime.model, runtime.policy, runtime.sampling))
     for check in checks:
         hint = f"\n       try: {check.hint}" if check.hint and check.level != "ok" else ""
         print_result(f"{check.level:<4}  {check.name}: {plain(check.detail)}{hint}")

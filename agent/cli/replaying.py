@@ -11,6 +11,7 @@ from rich.text import Text
 
 from agent.cli.app import app, print_json, print_note, stdout_console
 from agent.cli.options import SectionedCommand, with_policy
+from agent.progress import ignore
 from agent.replay.replaying import Item, Replay, replay
 from agent.text import cut_middle, harmless, plain, visible
 from sandbox import Policy
@@ -50,7 +51,7 @@ def replay_run(
                 launcher,
                 policy=policy,
                 update_image=update_image,
-                on_item=_ignore if as_json else lambda item: _show(item, console),
+                on_item=ignore if as_json else lambda item: _show(item, console),
                 on_note=print_note,
             )
 
@@ -90,10 +91,6 @@ def summary(items: list[Item]) -> str:
 
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _ignore(_: Item) -> None:
-    """Do nothing, because JSON is printed at the end, as a whole."""
 
 
 def _show(item: Item, console: Console) -> None:

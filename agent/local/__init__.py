@@ -1,7 +1,7 @@
 """The built-in model: find, download, verify, serve."""
 
 from agent.local.download import Progress, pull
-from agent.local.models import DEFAULT_MODEL, MODELS, ModelFile, find, model_named, models_dir, own_file
+from agent.local.models import DEFAULT_MODEL, MODELS, ModelFile, file_to_serve, find, model_named, models_dir, own_file
 from agent.local.server import LocalServer, serve
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "LocalServer",
     "ModelFile",
     "Progress",
+    "file_to_serve",
     "find",
     "model_named",
     "models_dir",

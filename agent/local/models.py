@@ -107,6 +107,17 @@ def find(model: ModelFile = DEFAULT_MODEL) -> Path | None:
     return path
 
 
+def file_to_serve(name: str) -> Path:
+    """The user's own file, or that of the built-in model `name`. Raises LocalModelError if there is none."""
+    path = own_file() or find(model_named(name))
+    if path is None:
+        raise LocalModelError(
+            f"No endpoint is configured, and the built-in model {name!r} is not downloaded.",
+            hint="cellblock model pull",
+        )
+    return path
+
+
 def verify(path: Path, model: ModelFile) -> None:
     """Remove `path` and raise `LocalModelError` where it does not hold the bytes of `model`."""
     stamp = path.with_name(path.name + ".verified")

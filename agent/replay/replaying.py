@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from agent.progress import ignore
 from agent.record.events import Instructed
 from agent.record.reading import ARTIFACTS
 from agent.record.transcript import Recorded, read, utc_now
@@ -63,10 +64,6 @@ class _Pass:
     """The outputs and files of this replay, by kind and name."""
     info: SandboxInfo
     description: Description
-
-
-def ignore(_: Item) -> None:
-    """Default no-op callback."""
 
 
 def warn(note: str) -> None:

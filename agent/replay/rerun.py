@@ -8,12 +8,12 @@ from types import TracebackType
 from typing import Self
 
 from agent.errors import TranscriptError
+from agent.progress import ignore
 from agent.record.events import RunStarted
 from agent.record.transcript import Recorded
 from agent.replay.narrowing import narrowed
 from agent.replay.steps import Collect, GiveFiles, RunCell, SkipCall, Step
 from sandbox import Change, Execution, FileInfo, ImageError, Launcher, Policy, SandboxError, Session
-from sandbox.session import ignore
 
 FIRST_FIXED_VERSION = 2
 """The first schema version in which every sandbox has a fixed hash seed."""

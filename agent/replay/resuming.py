@@ -1,4 +1,4 @@
-"""A recorded run made ready to go on: its transcript open, and its cells run again in a new sandbox."""
+"""A recorded run made ready to be resumed: its transcript open, and its cells run again in a new sandbox."""
 
 import shlex
 from collections.abc import AsyncIterator, Callable
@@ -20,17 +20,18 @@ from sandbox import Change, FileInfo, Launcher, Policy, Session
 
 @dataclass(frozen=True)
 class Past:
-    """A run that can be gone on with."""
+    """A run that can be resumed, in a sandbox in which its cells were run again."""
 
     transcript: Transcript
-    sandbox: Session
     finished: RunFinished | None
-    """How it ended; None where it crashed."""
+    """How it ended; None if it crashed."""
     torn_bytes: int
     different: list[str]
     """Numbers of the cells that gave something else than recorded."""
     before: list[FileInfo]
-    """What lay there when the first question was asked whose artifacts are not on record, or the last one."""
+    """The files at the first question whose artifacts are not recorded, or else at the last question."""
+    sandbox_started: Change
+    """The last start of a sandbox for it."""
 
 
 @asynccontextmanager
@@ -39,24 +40,29 @@ async def reopened(
     launcher: Launcher,
     *,
     redactor: Redactor,
-    on_change: Callable[[Change], None],
     on_progress: Callable[[Progress], None],
     policy: Policy,
-    force: bool = False,
-) -> AsyncIterator[Past]:
-    """Open a run that has stopped, and run its cells again.
+    force: bool,
+) -> AsyncIterator[tuple[Session, Past]]:
+    """Open a run that has stopped, and run its cells again in the sandbox that comes with it.
 
     The record's policy narrows `policy`. Raises UsageError for a network or an image that `policy` does not name,
-    TranscriptError where it is being written or cannot be, and ResumeError where a cell gives something else than
-    recorded, unless by `force`. Nothing in the run directory is changed before the run goes on.
+    TranscriptError if the run is being written or cannot be, and, without `force`, ResumeError if a cell gives
+    something else than recorded. Nothing in the run directory is changed before the run goes on.
     """
     recorded = read(run)
     narrow = policy_of(recorded, policy)
     transcript = Transcript.reopen(recorded.directory, redactor=redactor, on_note=lambda note: on_progress(Noted(note)))
+    changes: list[Change] = []
     try:
-        async with Rerun(launcher, narrow, recorded, on_change=on_change) as rerun:
+        async with Rerun(launcher, narrow, recorded, on_change=changes.append) as rerun:
             different = await _run_again(recorded, rerun, on_progress, force=force)
-            yield Past(transcript, rerun.session, recorded.finished, len(recorded.torn), different, rerun.before)
+            started = [change for change in changes if change.kind == "started"][-1]
+            torn_bytes = len(recorded.torn)
+            yield (
+                rerun.session,
+                Past(transcript, recorded.finished, torn_bytes, different, rerun.before, started),
+            )
     finally:
         transcript.close()
 
@@ -64,7 +70,7 @@ async def reopened(
 async def _run_again(
     recorded: Recorded, rerun: Rerun, on_progress: Callable[[Progress], None], *, force: bool
 ) -> list[str]:
-    """The numbers of the cells that gave something else, where that is let pass."""
+    """The numbers of the cells that gave something else. Without `force`, the first one raises ResumeError."""
     different = []
     day = utc_now().date().isoformat()
     for step in steps_of(recorded.events):
@@ -90,7 +96,7 @@ def _different(number: int, run: Path) -> ResumeError:
 
 
 def check_tools(recorded: Recorded, names: set[str]) -> None:
-    """Raises UsageError where the run had functions of its caller that are not given again, or others."""
+    """Raises UsageError if the run had other functions of its caller than these."""
     had = {tool["function"]["name"] for tool in recorded.started.tools} - {RUN_PYTHON}
     if had != names:
         shown = ", ".join(sorted(had)) or "none"

@@ -93,16 +93,16 @@ async def fresh_containers_a_minute() -> float:
 
 async def in_a_running_session(base_url: str, directory: Path) -> list[float]:
     """The seconds of tasks in a running session: one conversation each, all in one sandbox."""
-    agent, times = Agent(model="m", base_url=base_url, policy=POLICY), []
+    runtime, times = Agent(model="m", base_url=base_url, policy=POLICY).runtime, []
     async with (
         DockerLauncher() as launcher,
         Pool(launcher, POLICY, size=0) as pool,
         pool.session() as sandbox,
-        agent.open_model(ignore) as (model, _),
+        runtime.open_model(ignore) as (model, _),
     ):
         for task in made(WARM_TASKS, numbers=WARM_CELLS, share=0):
             begun_s = time.perf_counter()
-            async with Conversation(agent.setup(None), model, sandbox, directory / task.id, ignore) as conversation:
+            async with Conversation(runtime.setup(model, None), sandbox, directory / task.id, ignore) as conversation:
                 await conversation.ask(task.text)
             times.append(time.perf_counter() - begun_s)
     return times

@@ -12,11 +12,10 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from agent import Agent, Endpoint, Limits, Sampling
-from agent.agent import find_local_file
 from agent.endpoint.config import LocalModel
 from agent.endpoint.model import Model
 from agent.endpoint.providers import ProviderName
-from agent.local import LocalServer, serve
+from agent.local import LocalServer, file_to_serve, serve
 from agent.loop.files import put_files
 from benchmarks.solve.baselines import BASELINES, PlainLoop
 from benchmarks.solve.causes import cause_of
@@ -131,7 +130,7 @@ async def measure(asked: Asked, variant: str, server: LocalServer) -> None:
 async def measure_all(asked: Asked) -> None:
     """All variants, one after the other, on a model that is loaded once."""
     model = LocalModel()
-    async with serve(find_local_file(model), name=model.name, slots=asked.jobs) as server:
+    async with serve(file_to_serve(model.name), name=model.name, slots=asked.jobs) as server:
         for variant in asked.variants:
             await measure(asked, variant, server)
 

@@ -78,7 +78,7 @@ def tasks(*names: str, text: str = "The answer is 42.") -> list[BatchTask]:
 
 
 def batch(directory: Path, given: list[BatchTask], worker: FakeWorker, **options: Any) -> Batch:
-    return Batch(given, directory, Agent(**AGENT_OPTIONS), worker, **options)
+    return Batch(given, directory, Agent(**AGENT_OPTIONS).runtime, worker, **options)
 
 
 async def run(directory: Path, given: list[BatchTask], worker: FakeWorker, **options: Any) -> list[str]:
@@ -169,7 +169,7 @@ async def test_results_of_other_settings_stand_and_are_told_of(tmp_path: Path) -
     await run(tmp_path, tasks("a"), FakeWorker())
     notes: list[str] = []
     agent = Agent(**AGENT_OPTIONS, limits=Limits(max_turns=3))
-    started = Batch(tasks("a"), tmp_path, agent, FakeWorker())
+    started = Batch(tasks("a"), tmp_path, agent.runtime, FakeWorker())
     started.on_notes = notes.extend
     async with aclosing(started.results()) as results:
         assert [result async for result in results] == []
@@ -371,7 +371,7 @@ async def test_a_result_holds_no_secret_that_an_endpoint_or_an_engine_repeats(tm
     )
     policy = Policy(environment={"MY_TOKEN": "variable-secret"})
     given = [BatchTask(id="a", task="?", policy=policy), BatchTask(id="b", task="?")]
-    async with aclosing(Batch(given, tmp_path, agent, worker).results()) as results:
+    async with aclosing(Batch(given, tmp_path, agent.runtime, worker).results()) as results:
         listened = [result async for result in results]
     texts = [str(listened), str(written(tmp_path)), str(summary(tmp_path))]
     for secret in ("secret-passw0rd", pair, "0123456789", "variable-secret", "common-secret"):

@@ -15,13 +15,14 @@ from agent.batch.cluster import RayWorker, _Machine
 from agent.batch.node import Archived, Piece
 from agent.batch.worker import Ran
 from agent.progress import Progress, Waiting
+from agent.runtime import Runtime
 from sandbox import CellblockError, EngineError
 
 pytestmark = pytest.mark.usefixtures("clean_environ")
 
 
-def agent(limiter: Limiter | None = None) -> Agent:
-    return Agent(model="m", base_url="http://127.0.0.1:9/v1", limiter=limiter)
+def runtime(limiter: Limiter | None = None) -> Runtime:
+    return Agent(model="m", base_url="http://127.0.0.1:9/v1", limiter=limiter).runtime
 
 
 @pytest.mark.parametrize(
@@ -29,13 +30,13 @@ def agent(limiter: Limiter | None = None) -> Agent:
 )
 def test_an_address_that_is_none_is_refused_with_its_value(address: str) -> None:
     with pytest.raises(UsageError) as caught:
-        RayWorker(agent(), address)
+        RayWorker(runtime(), address)
     assert str(caught.value) == f"A Ray address is HOST:PORT of the head, or auto, not {address!r}. Try: ray status"
 
 
 def test_a_limiter_of_this_process_is_refused() -> None:
     with pytest.raises(UsageError, match="cannot be shared between machines"):
-        RayWorker(agent(Limiter(RateLimit())), "auto")
+        RayWorker(runtime(Limiter(RateLimit())), "auto")
 
 
 async def test_an_address_where_nobody_listens_is_one_line_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,14 +45,14 @@ async def test_an_address_where_nobody_listens_is_one_line_at_once(monkeypatch: 
         taken.bind(("127.0.0.1", 0))
         address = f"localhost:{taken.getsockname()[1]}"
         with pytest.raises(ClusterError, match=rf"^No Ray cluster answers at '{address}': "):
-            async with RayWorker(agent(), address):
+            async with RayWorker(runtime(), address):
                 pass
 
 
 def test_the_limits_are_shared_out_so_that_all_together_keep_to_them() -> None:
-    worker = RayWorker(agent(), "auto", jobs=8, rate=RateLimit(10, 3000, 5))
+    worker = RayWorker(runtime(), "auto", jobs=8, rate=RateLimit(10, 3000, 5))
     assert worker._share(3) == RateLimit(3, 1000, 1)
-    assert RayWorker(agent(), "auto", jobs=8)._share(3) == RateLimit(None, None, 3)
+    assert RayWorker(runtime(), "auto", jobs=8)._share(3) == RateLimit(None, None, 3)
 
 
 class Remote:
@@ -116,7 +117,7 @@ def archive(**files: str) -> Archived:
 def working(monkeypatch: pytest.MonkeyPatch, *nodes: FakeNode) -> tuple[RayWorker, list[str]]:
     monkeypatch.setattr("agent.batch.cluster.ray.kill", lambda _: None)
     notes: list[str] = []
-    worker = RayWorker(agent(), "auto", note=notes.append)
+    worker = RayWorker(runtime(), "auto", note=notes.append)
     worker._machines = [_Machine(str(number), f"10.0.0.{number}", node) for number, node in enumerate(nodes)]
     return worker, notes
 

@@ -23,7 +23,7 @@ SLEEP = "import time; time.sleep(60)"
 @asynccontextmanager
 async def node_at(base_url: str) -> AsyncIterator[Node]:
     agent = Agent(model="m", base_url=base_url, policy=Policy(memory_bytes=256 << 20))
-    node = Node(agent, jobs=1, rate=RateLimit(), max_starting=1)
+    node = Node(agent.runtime, jobs=1, rate=RateLimit(), max_starting=1)
     try:
         assert await node.open() is None
         yield node
@@ -75,7 +75,7 @@ async def test_a_stopped_task_leaves_its_record_and_no_sandbox(tmp_path: Path) -
 
 async def test_a_node_without_an_engine_says_so_and_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
-    node = Node(Agent(model="m", base_url="http://127.0.0.1:9/v1"), jobs=1, rate=RateLimit(), max_starting=1)
+    node = Node(Agent(model="m", base_url="http://127.0.0.1:9/v1").runtime, jobs=1, rate=RateLimit(), max_starting=1)
     assert isinstance(await node.open(), EngineError)
     await node.close()
 

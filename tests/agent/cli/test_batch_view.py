@@ -55,12 +55,12 @@ def test_an_activity_follows_the_progress_of_its_task() -> None:
 
 @pytest.mark.usefixtures("clean_environ")
 def test_a_terminal_shows_the_bar_the_counts_and_the_running_tasks(tmp_path: Path) -> None:
-    agent = Agent(model="m", base_url="http://127.0.0.1:9/v1")
-    batch = Batch([BatchTask(id=f"t{n}", task="x") for n in range(9)], tmp_path, agent, FakeWorker())
+    runtime = Agent(model="m", base_url="http://127.0.0.1:9/v1").runtime
+    batch = Batch([BatchTask(id=f"t{n}", task="x") for n in range(9)], tmp_path, runtime, FakeWorker())
     result = TaskResult(id="t0", outcome="answered", answer="1", match=True, duration_s=1, turns=1, run_directory="t0")
     batch.tally.add(result)
     for number in range(1, 9):
-        batch.spending.at_work[f"t{number}"] = Activity(f"t{number}", agent.cost, doing="runs [bold]")
+        batch.spending.at_work[f"t{number}"] = Activity(f"t{number}", runtime.cost, doing="runs [bold]")
     batch.spending.at_work["t1"].doing = "runs " + "x" * 80
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, color_system=None, width=80, height=10)
@@ -75,8 +75,8 @@ def test_a_terminal_shows_the_bar_the_counts_and_the_running_tasks(tmp_path: Pat
 
 @pytest.mark.usefixtures("clean_environ")
 def test_piped_tasks_are_numbered_in_order(tmp_path: Path) -> None:
-    agent = Agent(model="m", base_url="http://127.0.0.1:9/v1")
-    batch = Batch([BatchTask(id=f"t{n}", task="x") for n in range(3)], tmp_path, agent, FakeWorker())
+    runtime = Agent(model="m", base_url="http://127.0.0.1:9/v1").runtime
+    batch = Batch([BatchTask(id=f"t{n}", task="x") for n in range(3)], tmp_path, runtime, FakeWorker())
     results = [TaskResult(id=f"t{n}", outcome="limit", answer=None, duration_s=1, run_directory="t") for n in range(3)]
     for result in results:
         batch.tally.add(result)

@@ -165,6 +165,12 @@ async def test_content_that_is_nested_too_deeply_is_told_as_such() -> None:
 
 def test_nothing_that_shows_an_agent_shows_the_credentials_of_its_url(clean_environ: pytest.MonkeyPatch) -> None:
     agent = Agent(model="m", base_url=f"http://{USER_INFO}@h/v1?key={KEY}", api_key=KEY)
-    for shown in (repr(agent), str(vars(agent)), repr(agent.model), str(agent.model), f"{agent.model}"):
+    for shown in (
+        repr(agent),
+        str(vars(agent)),
+        repr(agent.runtime.model),
+        str(agent.runtime.model),
+        f"{agent.runtime.model}",
+    ):
         assert is_kept(shown), shown
-    assert "base_url='http://h/v1'" in repr(agent.model)
+    assert "base_url='http://h/v1'" in repr(agent.runtime.model)

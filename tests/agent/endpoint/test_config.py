@@ -180,24 +180,24 @@ def test_what_is_asked_for_goes_before_the_preset_and_the_rest_is_the_presets() 
 def test_one_seed_is_that_of_sandbox_and_sampling_unless_the_sampling_has_its_own(
     clean_environ: pytest.MonkeyPatch,
 ) -> None:
-    assert Agent(policy=Policy(seed=7)).settings().seed == 7
-    assert Agent(policy=Policy(seed=7), sampling=Sampling(seed=8)).settings().seed == 8
+    assert Agent(policy=Policy(seed=7)).runtime.settings.seed == 7
+    assert Agent(policy=Policy(seed=7), sampling=Sampling(seed=8)).runtime.settings.seed == 8
     alone = Agent(sampling=Sampling(seed=8))
-    assert (alone.settings().seed, alone.policy.seed) == (8, None)
+    assert (alone.runtime.settings.seed, alone.runtime.policy.seed) == (8, None)
 
 
 def test_a_run_records_what_its_requests_follow_from(clean_environ: pytest.MonkeyPatch) -> None:
     agent = Agent(
         model="Qwen/Qwen3-8B", base_url="http://u:secret@h/v1", provider="vllm", sampling=Sampling(thinking=True)
     )
-    assert agent.settings() == ModelSettings(
+    assert agent.runtime.settings == ModelSettings(
         model="Qwen/Qwen3-8B", base_url="http://h/v1", provider="vllm", temperature=0.2, top_p=None,
         max_output_tokens=None, seed=None, thinking=True, reasoning_field="reasoning",
     )  # fmt: skip
 
 
 def test_the_built_in_model_is_recorded_as_local(clean_environ: pytest.MonkeyPatch) -> None:
-    settings = Agent().settings()
+    settings = Agent().runtime.settings
     assert (settings.base_url, settings.provider, settings.seed, settings.max_output_tokens) == (
         "local", "llama_cpp", 1, 1024,
     )  # fmt: skip

@@ -259,7 +259,7 @@ def test_what_the_environment_would_send_is_a_secret_of_the_record() -> None:
     expected = {"custom-secret-3", "Bearer custom-secret-3", "org-secret-1", "proj_secret-2", "admin-secret-4"}
     expected |= {"hook-secret-6"}
     assert secrets_for_clients(os.environ) >= expected
-    assert expected <= set(Agent(base_url="http://127.0.0.1:9/v1", model="m").setup(None).secrets)
+    assert expected <= Agent(base_url="http://127.0.0.1:9/v1", model="m").runtime.secrets
 
 
 async def ask_all_of(answer: list[Step]) -> None:

@@ -22,6 +22,7 @@ from agent.record.events import Instructed, SandboxChanged, ToolRan
 from agent.record.reading import FILE_NAME, read
 from agent.record.transcript import Transcript
 from agent.record.verification import verify
+from agent.runtime import Runtime
 from sandbox import CellblockError
 from sandbox.testing import printed
 from tests.agent.record.fuzz.readers import READERS, fake_model, without_engine
@@ -282,7 +283,7 @@ def test_a_refused_resume_changes_nothing_at_all(crashed: Path, tmp_path: Path) 
 
 def test_a_resume_says_where_it_moved_unknown_files(crashed: Path, tmp_path: Path) -> None:
     run, told = planted(crashed, tmp_path / "run"), list[object]()
-    with without_engine(), patch.object(Agent, "open_model", fake_model):
+    with without_engine(), patch.object(Runtime, "open_model", fake_model):
         asyncio.run(Agent.resume(run, force=True, on_progress=told.append))
     words = f"Files that no event of the run mentions were moved to {str(run / 'unknown-1')!r}."
     assert Noted(words) in told

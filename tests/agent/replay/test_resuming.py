@@ -292,6 +292,6 @@ async def test_a_record_cannot_say_that_its_model_costs_nothing(endpoint: Refill
     table = tmp_path / "free.toml"
     table.write_text('currency = "EUR"\nper_tokens = 1\n[models.m]\ninput = 0\noutput = 0\n')
     crashed = cut(await run(endpoint, tmp_path / "run", prices=table), 2)
-    assert Agent.recorded_in(crashed).prices is not None
+    assert Agent.recorded_in(crashed).runtime.prices is not None
     with pytest.raises(UsageError, match="A limit on cost needs a price"):
         await Agent.resume(crashed, limits=Limits(max_cost=1.0))

@@ -28,6 +28,7 @@ from agent.record.reading import Recorded, read
 from agent.record.transcript import Transcript
 from agent.replay.playback import Playback
 from agent.replay.replaying import replay
+from agent.runtime import Runtime
 from sandbox import CellblockError, Change, Description, Execution, FileInfo, Policy
 from sandbox.launcher import SandboxInfo
 from sandbox.session import TransferredFile
@@ -122,7 +123,7 @@ class FakeModel:
 
 
 @asynccontextmanager
-async def fake_model(agent: Agent, on_waiting: object, **_: object) -> AsyncIterator[tuple[FakeModel, int | None]]:
+async def fake_model(runtime: Runtime, on_waiting: object, **_: object) -> AsyncIterator[tuple[FakeModel, int | None]]:
     yield FakeModel(), None
 
 
@@ -130,8 +131,8 @@ async def fake_model(agent: Agent, on_waiting: object, **_: object) -> AsyncIter
 def without_engine() -> Iterator[None]:
     with (
         patch("agent.replay.rerun.Session", FakeSession),
-        patch("agent.agent.Session", FakeSession),
-        patch("agent.agent.DockerLauncher", FakeLauncher),
+        patch("agent.runtime.Session", FakeSession),
+        patch("agent.runtime.DockerLauncher", FakeLauncher),
         patch("agent.cli.replaying.DockerLauncher", FakeLauncher),
     ):
         yield
@@ -188,12 +189,12 @@ def _replay(directory: Path) -> str:
 
 
 def _resume(directory: Path) -> str:
-    with patch.object(Agent, "open_model", fake_model):
+    with patch.object(Runtime, "open_model", fake_model):
         return str(asyncio.run(Agent.resume(directory, force=True)).answer)
 
 
 def _resume_strictly(directory: Path) -> str:
-    with patch.object(Agent, "open_model", fake_model):
+    with patch.object(Runtime, "open_model", fake_model):
         return str(asyncio.run(Agent.resume(directory)).answer)
 
 
@@ -230,10 +231,10 @@ def _batch(directory: Path) -> str:
             if not place.exists():
                 planted.rename(place)
     tasks = [BatchTask(id=name, task="What is 6*7?") for name in ("a", "b")]
-    agent = Agent(model=Endpoint(base_url="http://127.0.0.1/v1", model="m"))
+    runtime = Runtime(Endpoint(base_url="http://127.0.0.1/v1", model="m"))
 
     async def work() -> int:
-        return len([result async for result in Batch(tasks, batch, agent, FakeWorker()).results()])
+        return len([result async for result in Batch(tasks, batch, runtime, FakeWorker()).results()])
 
     return str(asyncio.run(work()))
 

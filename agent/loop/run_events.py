@@ -1,0 +1,99 @@
+"""The events that record how a run starts, is resumed and ends."""
+
+import asyncio
+from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.resources import files as package_files
+
+from agent.loop.loop import Finish
+from agent.loop.setup import Setup
+from agent.loop.workspace import Workspace
+from agent.messages import Usage
+from agent.pricing import total_cost
+from agent.prompting.version import prompts_sha256
+from agent.record.events import (
+    Environment,
+    Event,
+    GivenFile,
+    ModelReplied,
+    ReplyCut,
+    Resumed,
+    RunFinished,
+    RunStarted,
+)
+from agent.record.origin import source_sha256
+from agent.replay.resuming import Past
+from agent.review.checks import objections_in
+from agent.tools.run_python import TOOL
+from sandbox import Session
+
+
+async def run_started(
+    setup: Setup, sandbox: Session, *, run_id: str, question: str, files: list[GivenFile]
+) -> RunStarted:
+    """The first event: what is asked, how it is answered, and in which environment."""
+    calls = setup.settings.calls
+    return RunStarted(
+        cellblock_version=version("cellblock"),
+        cellblock_sha256=await asyncio.to_thread(source_sha256),
+        run_id=run_id,
+        task=question,
+        files=files,
+        settings=setup.settings,
+        tools=[TOOL, *(tool.schema for tool in setup.tools)] if calls == "native" else [],
+        system_prompt=package_files("agent.prompting").joinpath(f"{calls}.md").read_text(),
+        prompts_sha256=prompts_sha256(),
+        limits=setup.limits,
+        prices=setup.prices,
+        environment=await _environment(sandbox),
+    )
+
+
+async def _environment(sandbox: Session) -> Environment:
+    info, description = sandbox.info, await sandbox.describe()
+    return Environment(
+        backend=info.backend,
+        engine=info.engine,
+        engine_host=info.host,
+        runtime=info.runtime,
+        image=info.image,
+        image_id=info.image_id,
+        python=description.python,
+        implementation=description.implementation,
+        kernel=f"ipykernel {description.packages.get('ipykernel', '')}".strip(),
+        distribution=description.distribution,
+        platform=description.platform,
+        packages=description.packages,
+        policy=sandbox.policy,
+    )
+
+
+def run_resumed(setup: Setup, past: Past) -> Resumed:
+    """The event after which a run that had stopped goes on."""
+    return Resumed(
+        cellblock_version=version("cellblock"),
+        cellblock_sha256=source_sha256(),
+        torn_bytes=past.torn_bytes,
+        different=past.different,
+        settings=setup.settings,
+        limits=setup.limits,
+    )
+
+
+def run_finished(
+    setup: Setup, events: Sequence[Event], last: Finish, workspace: Workspace, *, duration_s: float
+) -> RunFinished:
+    """The last event: how the last question ended, and what all of them took and left."""
+    replies = [event for event in events if isinstance(event, ModelReplied | ReplyCut)]
+    return RunFinished(
+        outcome=last.outcome,
+        answer=last.answer,
+        error=last.error,
+        limit=last.limit,
+        usage=sum((reply.usage for reply in replies), Usage()),
+        cost=total_cost(map(setup.cost_of, replies)),
+        duration_s=round(duration_s, 3),
+        artifacts=list(workspace.artifacts.values()),
+        artifacts_omitted=workspace.omitted,
+        objections=objections_in(events),
+    )
