@@ -30,7 +30,7 @@ class AgentError(CellblockError):
 
 
 class UsageError(AgentError):
-    """A flag, variable, file or task of the user is wrong."""
+    """A flag, variable, file or task is wrong."""
 
     exit_code = 2
 
