@@ -1,4 +1,4 @@
-"""The entry point of the command line. It loads the rest where an interrupt is already answered in one line."""
+"""The entry point of the command line. It imports the rest after it can answer an interrupt in one line."""
 
 import os
 import resource
@@ -11,7 +11,7 @@ from agent.termination import TERMINATED, Termination
 INTERRUPTED = 130
 ENVIRONMENT = 3
 OPEN_FILES = 256
-"""Descriptors that a command may need: a few for itself, and some for each sandbox and request."""
+"""The file descriptors that a command may need: a few for itself, and some for each sandbox and request."""
 STREAMS = ("stdin", "stdout", "stderr")
 
 
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def open_closed_streams() -> None:
-    """Let a stream that was closed be an empty one, so that no file that is opened later gets its number."""
+    """Replace closed standard streams by empty ones, so that no file opened later gets their number."""
     for number, name in enumerate(STREAMS):
         if getattr(sys, name) is None:
             os.dup2(os.open(os.devnull, os.O_RDWR), number)
@@ -42,7 +42,7 @@ def open_closed_streams() -> None:
 
 
 def may_open_files() -> bool:
-    """Whether this process may open as many files as it may need, now or by raising its own limit; says so if not."""
+    """True if this process may open enough files, after raising its soft limit if needed. Write a message if not."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= OPEN_FILES:
         return True

@@ -1,4 +1,4 @@
-"""What secrets look like: variables named for them, the credentials in addresses, and known kinds of keys."""
+"""Recognise secrets: variables with a telling name, credentials in addresses, and known kinds of keys."""
 
 import base64
 import json
@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit, urluns
 
 REDACTED = "[redacted]"
 MIN_SECRET_CHARS = 8
-"""Shorter secrets are not looked for: too many words would be one."""
+"""Shorter secrets are ignored: too many words would match."""
 
 _SECRET_NAME = re.compile(r"(?:key|token|password|passwd|passphrase|secret|credential|auth)s?$", re.IGNORECASE)
 _CLIENT_SECRETS = (
@@ -33,12 +33,12 @@ _CREDENTIALS = [
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a variable of this name holds a secret."""
+    """True if a variable of this name holds a secret."""
     return _SECRET_NAME.search(name) is not None
 
 
 def secrets_in_url(url: str) -> set[str]:
-    """The credentials that an address carries, as they stand in it and as they are meant."""
+    """The credentials in an address, both as written and decoded."""
     parts = urlsplit(url)
     user_info = parts.netloc.rpartition("@")[0]
     found = {user_info, user_info.partition(":")[2]}
@@ -47,26 +47,26 @@ def secrets_in_url(url: str) -> set[str]:
 
 
 def bare_url(url: str) -> str:
-    """An address without the credentials that it may carry: without user, query and fragment."""
+    """An address without credentials: without user, query and fragment."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def secrets_among(variables: Mapping[str, str]) -> set[str]:
-    """The values of those variables whose names say that they are secrets, and the credentials in other values."""
+    """The values of variables with the name of a secret, and the credentials in other values."""
     named = {value for name, value in variables.items() if _SECRET_NAME.search(name)}
     return named.union(*(secrets_in_url(value) for value in variables.values() if "://" in value))
 
 
 def secrets_for_clients(environ: Mapping[str, str]) -> set[str]:
-    """What the environment tells clients of an endpoint to send: keys, custom headers, organisation and project."""
+    """The values that clients of an endpoint send from the environment: keys, headers, organisation and project."""
     headers = environ.get("OPENAI_CUSTOM_HEADERS", "")
     values = {line.partition(":")[2].strip() for line in headers.splitlines()}
     return {value for value in (*values, *(environ.get(name) for name in _CLIENT_SECRETS)) if value}
 
 
 def without_credentials(text: str) -> str:
-    """The text without what looks like a key, a token, or the credentials in an address."""
+    """The text without anything that looks like a key, a token, or the credentials in an address."""
     for pattern in _CREDENTIALS:
         text = pattern.sub(rf"\g<1>{REDACTED}", text)
     return text
@@ -87,7 +87,7 @@ def without(forms: Sequence[str], text: str) -> str:
 
 
 def _forms(secret: str) -> set[str]:
-    """A secret as it stands in text, Python, JSON, an address, and the header of HTTP's basic authentication."""
+    """A secret as written in text, Python, JSON, an address, and the header of HTTP's basic authentication."""
     forms = {secret, *_literals(secret)}
     for _ in range(2):  # JSON often holds JSON
         forms |= {json.dumps(form, ensure_ascii=is_ascii)[1:-1] for form in forms for is_ascii in (False, True)}
@@ -96,7 +96,7 @@ def _forms(secret: str) -> set[str]:
 
 
 def _literals(secret: str) -> Iterator[str]:
-    """A secret within Python's literals, which escape a quote where the text has one of the other kind as well."""
+    """A secret in Python's literals, which escape a quote if the text has both kinds."""
     for end in ("", '"'):
         last = -1 - len(end)
         yield repr(secret + end)[1:last]

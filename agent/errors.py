@@ -1,19 +1,19 @@
-"""What can go wrong while driving a model.
+"""The errors of the agent.
 
 CellblockError
 └── AgentError
     ├── UsageError            a flag, variable, file or task is wrong (exit code 2)
-    ├── EndpointError         the endpoint refused, vanished or answered nonsense (exit code 3)
-    │   ├── AccessError           it refuses the key or knows no such model: it will answer nothing
-    │   ├── UnreachableError      nothing answers there
+    ├── EndpointError         the endpoint refused, vanished or sent an invalid answer (exit code 3)
+    │   ├── AccessError           it refuses the key or does not know the model: each request fails
+    │   ├── UnreachableError      nothing answers at its address
     │   ├── ContextLengthError    the messages are longer than the model can read
-    │   └── ContentFilterError    the provider's filter stopped what was asked or answered
+    │   └── ContentFilterError    the provider's filter stopped the request or the answer
     ├── LocalModelError       the built-in model is missing, damaged or cannot be served (exit code 3)
-    ├── ClusterError          no machine of a Ray cluster can be had (exit code 3)
+    ├── ClusterError          no machine of a Ray cluster is available (exit code 3)
     ├── TranscriptError       a run directory cannot be read or written (exit code 3)
-    ├── PlaybackError         a recorded run was asked what it does not hold (exit code 1)
-    ├── ResumeError           a run cannot be gone on with as it was (exit code 1)
-    ├── OutputError           stdout takes no more at the command line (exit code 3)
+    ├── PlaybackError         a recorded run was asked a request that it does not contain (exit code 1)
+    ├── ResumeError           a run cannot be resumed (exit code 1)
+    ├── OutputError           the result cannot be written to stdout (exit code 3)
     └── InterruptedRunError   Ctrl-C at the command line (exit code 130)
 """
 
@@ -26,25 +26,25 @@ from sandbox.errors import CellblockError
 
 
 class AgentError(CellblockError):
-    """The agent could not do its part."""
+    """The base of the errors of the agent."""
 
 
 class UsageError(AgentError):
-    """What the user passed is wrong."""
+    """A flag, variable, file or task is wrong."""
 
     exit_code = 2
 
 
 class EndpointError(AgentError):
-    """The model's endpoint refused, vanished or answered nonsense."""
+    """The model's endpoint refused, vanished or sent an invalid answer."""
 
     exit_code = 3
     attempts: tuple[Attempt, ...] = ()
-    """Each that failed; the last one ended it."""
+    """The failed attempts, in order."""
 
 
 class AccessError(EndpointError):
-    """The endpoint refuses the key or knows no such model: it will answer nothing."""
+    """The endpoint refuses the key or does not know the model: each request fails."""
 
 
 class UnreachableError(EndpointError):
@@ -52,11 +52,11 @@ class UnreachableError(EndpointError):
 
 
 class ContextLengthError(EndpointError):
-    """The messages are longer than the model can read: a shorter history may be answered."""
+    """The messages are longer than the model can read. A shorter history may succeed."""
 
 
 class ContentFilterError(EndpointError):
-    """The provider's filter stopped what was asked or answered."""
+    """The provider's filter stopped the request or the answer."""
 
 
 class LocalModelError(AgentError):
@@ -66,7 +66,7 @@ class LocalModelError(AgentError):
 
 
 class ClusterError(AgentError):
-    """No machine of a Ray cluster can be had, or tasks are lost with theirs."""
+    """No machine of a Ray cluster is available, or tasks were lost with their machine."""
 
     exit_code = 3
 
@@ -78,7 +78,7 @@ class TranscriptError(AgentError):
 
     @classmethod
     def unwritable(cls, what: str, directory: Path, error: OSError) -> "TranscriptError":
-        """One for a directory that the system does not let be written."""
+        """Build the error for a directory that cannot be written."""
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         look = (
             f"df -h {shlex.quote(str(directory.parent))}"
@@ -89,11 +89,11 @@ class TranscriptError(AgentError):
 
 
 class PlaybackError(AgentError):
-    """A recorded run in place of a model was asked what it does not hold; below the first line, a diff."""
+    """A recorded run, used as a model, does not contain the request. A diff follows the first line."""
 
 
 class ResumeError(AgentError):
-    """A run cannot be gone on with: its cells give something else now."""
+    """The run cannot be resumed: its cells no longer produce the recorded output."""
 
 
 class OutputError(AgentError):

@@ -1,4 +1,4 @@
-"""How much one question may take, and how much of it has been taken."""
+"""The limits of one question, and a meter of what it has used."""
 
 from typing import Literal
 
@@ -8,32 +8,32 @@ from agent.messages import Cost, Usage
 from agent.pricing import total_cost
 
 LimitName = Literal["turns", "calls", "tokens", "cost", "seconds", "failures", "session"]
-"""Which limit ended an answer; "session" is the sandbox's own `session_timeout_s`."""
+"""The limit that ended an answer; "session" is `session_timeout_s` of the sandbox."""
 
 
 class Limits(BaseModel):
-    """What the answer to one question may take; None is no limit.
+    """What the answer to one question may use; None is no limit.
 
-    At a limit the model has one last turn, without tools, to give its best answer. Where the time or the money is
-    spent, its best answer is the last text that it wrote.
+    At a limit the model has one last turn, without tools, to give its best answer. If the limit is time or money, its
+    best answer is the last text that it wrote.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_turns: int | None = Field(12, ge=1, description="Turns of the model.")
-    max_calls: int | None = Field(100, ge=1, description="Tool calls of all turns together; further ones are not run.")
+    max_calls: int | None = Field(100, ge=1, description="Tool calls of all turns together; later calls are not run.")
     max_tokens: int | None = Field(
-        None, ge=1, description="Input and output tokens of all turns together, where the endpoint counts them."
+        None, ge=1, description="Input and output tokens of all turns together, if the endpoint counts them."
     )
     max_cost: float | None = Field(None, gt=0, description="Cost of all turns together, in the price's currency.")
-    max_seconds: float | None = Field(None, gt=0, description="Wall clock in seconds; what then runs is stopped.")
+    max_seconds: float | None = Field(None, gt=0, description="Wall clock in seconds; running work is stopped.")
     max_consecutive_failures: int | None = Field(
-        5, ge=1, description="Replies in a row of which nothing could be run, or that fail as before."
+        5, ge=1, description="Replies in a row that run nothing or fail as before."
     )
 
 
 class Meter:
-    """Counts what one question has taken."""
+    """Counts what one question has used."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -44,37 +44,37 @@ class Meter:
         self._failures = 0
 
     def count_call(self) -> bool:
-        """A call is about to be run; False where no further one is allowed."""
+        """Count a call before it is run; False if it is over the limit."""
         if self._limits.max_calls is not None and self._calls >= self._limits.max_calls:
             return False
         self._calls += 1
         return True
 
     def count_turn(self, usage: Usage, cost: Cost | None = None) -> None:
-        """A turn of the model is over; its cost is None where it has no price."""
+        """Count a finished turn of the model; its cost is None if it has no price."""
         self.turns += 1
         self.count_request(usage, cost)
 
     def count_request(self, usage: Usage, cost: Cost | None = None) -> None:
-        """A request is answered, of a turn that is not over."""
+        """Count a request, within a turn that is not finished."""
         self._costs.append(cost)
         self.usage += usage
 
     def count_try(self, *, failed: bool) -> None:
-        """What the model wrote was acted on; or it `failed`, and nothing could be done with it."""
+        """Count an attempt of the model: it `failed`, or it ends the row of failures."""
         self._failures = self._failures + 1 if failed else 0
 
     def is_last_turn(self) -> bool:
-        """Whether no further turn with tools is allowed."""
+        """True if no further turn with tools is allowed."""
         return self._limits.max_turns is not None and self.turns >= self._limits.max_turns
 
     @property
     def cost(self) -> Cost | None:
-        """Of all turns; None where one has no price."""
+        """The cost of all turns; None if one has no price."""
         return total_cost(self._costs)
 
     def reached(self) -> LimitName | None:
-        """The limit that is reached, those first at which nothing more may be spent."""
+        """The limit that is reached; the ones that end the spending come first."""
         limits, tokens = self._limits, self.usage.input_tokens + self.usage.output_tokens
         if limits.max_cost is not None and self.cost is not None and self.cost.amount >= limits.max_cost:
             return "cost"

@@ -1,4 +1,4 @@
-"""What passes between us and a model, as plain values."""
+"""The values that are exchanged with a model."""
 
 from decimal import Decimal
 from typing import Any, Self
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt
 Message = dict[str, Any]
 """One message in the wire format of Chat Completions."""
 RUN_PYTHON = "run_python"
-"""The name of the one tool that is the sandbox's own."""
+"""The name of the built-in tool."""
 
 
 class _Value(BaseModel):
@@ -16,16 +16,16 @@ class _Value(BaseModel):
 
 
 class Usage(_Value):
-    """Tokens as the endpoint counts them; zero where it does not say."""
+    """Tokens as the endpoint counts them; zero if it does not say."""
 
     input_tokens: NonNegativeInt = 0
     output_tokens: NonNegativeInt = 0
     cached_tokens: NonNegativeInt = 0
-    """The part of `input_tokens` that the provider found by itself in its context cache."""
+    """The part of `input_tokens` that the provider found in its automatic context cache."""
     explicit_cached_tokens: NonNegativeInt = 0
-    """The part of `input_tokens` that came from a cache that the messages' markers had made."""
+    """The part of `input_tokens` that came from a cache created by markers in the messages."""
     cache_creation_tokens: NonNegativeInt = 0
-    """The part of `input_tokens` that the markers put into such a cache."""
+    """The part of `input_tokens` that markers stored in such a cache."""
     reasoning_tokens: NonNegativeInt = 0
     """The part of `output_tokens` that was thinking."""
 
@@ -34,7 +34,7 @@ class Usage(_Value):
 
 
 class Cost(_Value):
-    """Money, exactly."""
+    """An exact amount of money."""
 
     amount: Decimal
     currency: str
@@ -44,7 +44,7 @@ class Cost(_Value):
 
 
 class ToolCall(_Value):
-    """A call that the model asks for; `arguments` is the text as it came, which may not be JSON."""
+    """A call that the model asks for; `arguments` is the unchanged text, which may not be JSON."""
 
     id: str
     name: str
@@ -58,15 +58,15 @@ class Reply(_Value):
     reasoning: str = ""
     tool_calls: list[ToolCall] = []
     finish_reason: str | None = None
-    """As the endpoint says: "stop", "tool_calls", "length", …; None where the stream gave none."""
+    """The reason that the endpoint gives: "stop", "tool_calls", "length", …; None if it gives none."""
     usage: Usage = Usage()
 
 
 class Attempt(_Value):
-    """One try at a generation that failed."""
+    """One failed attempt at a generation."""
 
     error: str
     status: int | None = None
-    """Of HTTP; None where the failure was no answer with a status."""
+    """The HTTP status; None if there was no HTTP answer."""
     waited_s: float
-    """How long was waited after it; 0 after the last."""
+    """The wait after this attempt; 0 after the last."""

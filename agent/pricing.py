@@ -1,8 +1,8 @@
-"""What a run costs: the user's own table of prices, and exact arithmetic. No price is built in.
+"""The cost of a run: the user's table of prices, and exact arithmetic. No price is built in.
 
-A request is billed whole at the tier of its input tokens (Model Studio, "tiered pricing"). Of the input price, what the
-provider finds in its context cache by itself costs 20 %, what a marker finds there 10 %, and what it puts there 125 %,
-unless the table says otherwise. A reply without thinking is billed without it, whatever the mode.
+The whole request is billed at the tier of its input tokens (Model Studio, "tiered pricing"). Unless the table says
+otherwise, tokens found in the automatic context cache cost 20 % of the input price, tokens that a marker finds there
+10 %, and tokens that a marker stores there 125 %. A reply without thinking is billed without it, in any mode.
 """
 
 import shlex
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from agent.errors import UsageError
 from agent.messages import Cost, Usage
+from agent.validation import first_complaint
 
 CACHED_SHARE = Decimal("0.2")
 EXPLICIT_CACHED_SHARE = Decimal("0.1")
@@ -31,21 +32,21 @@ class _Value(BaseModel):
 
 
 class Tier(_Value):
-    """The prices of requests with so many input tokens. None leaves a price to its usual share of another."""
+    """The prices of requests up to a number of input tokens. A price that is None is a fixed share of another."""
 
     up_to_input_tokens: int | None = Field(None, gt=0)
-    """The largest input of this tier; None is without end."""
+    """The largest input of this tier; None is unlimited."""
     input: Price
     output: Price
     thinking_output: Price | None = None
-    """Of the whole output, where the reply holds thinking."""
+    """The price of the whole output if the reply has thinking."""
     cached_input: Price | None = None
     explicit_cached_input: Price | None = None
     cache_creation: Price | None = None
 
 
 class ModelPrice(_Value):
-    """The tiers of a model, from small to large; a model without tiers is one."""
+    """The tiers of a model, from small to large; a model without tiers has one."""
 
     tiers: tuple[Tier, ...] = Field(min_length=1)
 
@@ -69,17 +70,17 @@ class Prices(_Value):
 
     currency: str = Field(min_length=1)
     per_tokens: Literal[1, 1000, 1_000_000] = 1_000_000
-    """How many tokens a price is for."""
+    """The number of tokens that a price is for."""
     models: dict[str, ModelPrice]
-    """By name, or by a pattern like `qwen3-coder-plus*`; a name goes before a pattern."""
+    """By name, or by a pattern like `qwen3-coder-plus*`; a name takes precedence over a pattern."""
 
     def only(self, model: str) -> "Prices | None":
-        """The table with nothing but the price of one model, by its name; None where it has none."""
+        """The table with only the price of one model, by its name; None if it has none."""
         price = self._price(model)
         return self.model_copy(update={"models": {model: price}}) if price else None
 
     def tier(self, model: str, input_tokens: int) -> Tier | None:
-        """The prices of such a request; None where the table has none."""
+        """The prices of a request; None if the table has none."""
         price = self._price(model)
         tiers = price.tiers if price else ()
         return next((t for t in tiers if t.up_to_input_tokens is None or input_tokens <= t.up_to_input_tokens), None)
@@ -90,9 +91,9 @@ class Prices(_Value):
 
 
 def cost_of(model: str, usage: Usage, prices: Prices | None, *, thought: bool | None = None) -> Cost | None:
-    """What one request cost; None where it has no price.
+    """The cost of one request; None if it has no price.
 
-    `thought` tells whether the reply holds thinking; None goes by the count of its tokens.
+    `thought` says whether the reply has thinking; None decides by the count of its tokens.
     """
     tier = prices.tier(model, usage.input_tokens) if prices else None
     if prices is None or tier is None:
@@ -111,7 +112,7 @@ def cost_of(model: str, usage: Usage, prices: Prices | None, *, thought: bool | 
 
 
 def total_cost(costs: Iterable[Cost | None]) -> Cost | None:
-    """The sum; None where there is nothing to add or one has no price."""
+    """The sum; None if there are no costs or one is unknown."""
     known: list[Cost] = []
     for cost in costs:
         if cost is None:
@@ -136,15 +137,15 @@ def read_prices(path: Path) -> Prices:
     try:
         return Prices.model_validate(data)
     except ValidationError as error:
-        detail = error.errors()[0]
-        key = _key(data, detail["loc"])
+        detail = first_complaint(error)
+        place = f" at {_key(data, detail['loc'])}" if detail["loc"] else ""
         reason = detail["msg"].removeprefix("Value error, ")
         reason = reason[:1].lower() + reason[1:]
-        raise UsageError(f"The price table {str(path)!r} is wrong at {key}: {reason}.", hint=hint) from error
+        raise UsageError(f"The price table {str(path)!r} is wrong{place}: {reason}.", hint=hint) from error
 
 
 def _key(data: Any, place: tuple[str | int, ...]) -> str:
-    """The key as the file has it: a model without tiers is not told of any."""
+    """The key as written in the file: no tiers are named for a model without them."""
     parts: list[str] = []
     for part in place:
         is_there = part in data if isinstance(data, dict) else isinstance(part, int) and isinstance(data, list)

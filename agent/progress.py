@@ -1,4 +1,4 @@
-"""What a run tells its watcher while it goes on."""
+"""The progress events that a run sends to its listener."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Noted:
-    """Something that the user is to know, in one line."""
+    """One line of information for the user."""
 
     what: str
 
@@ -36,19 +36,19 @@ class TextDelta:
 
 @dataclass(frozen=True)
 class TurnRestarted:
-    """The endpoint failed and is asked again: what it wrote of this turn is void."""
+    """The endpoint failed and is asked again: the text of this turn so far is void."""
 
     error: str
 
 
 @dataclass(frozen=True)
 class TurnEnded:
-    """The model has finished a turn; what it wrote is complete."""
+    """The model has finished a turn; its text is complete."""
 
     reasoning: str
     text: str
     is_answer: bool
-    """False where calls follow."""
+    """False if calls follow."""
     usage: Usage
 
 
@@ -68,7 +68,7 @@ class OutputPiece:
 
 @dataclass(frozen=True)
 class CodeEnded:
-    """A cell is over; `execution` is None where the call could not be run, and `observation` says why."""
+    """A cell has ended; `execution` is None if the call could not be run, and `observation` says why."""
 
     execution: Execution | None
     observation: str
@@ -84,7 +84,7 @@ class ToolStarted:
 
 @dataclass(frozen=True)
 class ToolEnded:
-    """The function is done; `observation` is what the model reads."""
+    """The function has returned; the model reads `observation`."""
 
     name: str
     observation: str

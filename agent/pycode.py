@@ -1,4 +1,4 @@
-"""Judges and tidies Python that a model wrote, by Python's own grammar and never by running it."""
+"""Judge and tidy Python that a model wrote, by Python's grammar and never by running it."""
 
 import ast
 import html
@@ -7,11 +7,11 @@ import warnings
 from collections.abc import Iterable
 
 MAX_PARSED_CHARS = 50_000
-"""Longer code is taken as it is: parsing costs about a microsecond a character, for each reading."""
+"""Longer code is not parsed: parsing costs about a microsecond a character, for each reading."""
 INVENTED = re.compile(r"</?tool_response>|<\|(?:im_end|im_start|endoftext)\|>")
-"""What models write when a call is over and their server lets them go on: what follows is made up."""
+"""Tokens that models write after a call if the server does not stop them; the text after them is invented."""
 STOP = re.compile(rf"{INVENTED.pattern}|</?tool_call>")
-"""What ends a call."""
+"""The end of a call."""
 
 _STOP_LINE = re.compile(rf"^[ \t]*(?:{STOP.pattern}|</(?:function|parameter)>)", re.MULTILINE)
 _FENCED = re.compile(r"\s*```[\w+-]*[ \t]*\n")
@@ -22,15 +22,15 @@ _STATEMENT = re.compile(
     r"^[ \t]*+(?:import \w|from \w++ import |def \w++\(|class \w++.*:|for \w++ in .*:|print\(|\w++ = |[%!]\w)",
     re.MULTILINE,
 )
-_ACTING = (
+_STATEMENTS = (
     *(ast.Call, ast.Import, ast.ImportFrom, ast.Assign, ast.AugAssign, ast.AnnAssign),
     *(ast.For, ast.While, ast.With, ast.If, ast.Try, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),
 )
-_PRODUCTS = (ast.Add, ast.Mult, ast.Pow, ast.Mod, ast.FloorDiv)
+_ARITHMETIC = (ast.Add, ast.Mult, ast.Pow, ast.Mod, ast.FloorDiv)
 
 
 def parsed(code: str) -> ast.Module | None:
-    """The syntax tree, or None where this is no Python or too long to look at."""
+    """The syntax tree; None if the code is not Python or too long."""
     if len(code) > MAX_PARSED_CHARS:
         return None
     try:
@@ -42,13 +42,13 @@ def parsed(code: str) -> ast.Module | None:
 
 
 def is_python(code: str) -> bool:
-    """Whether Python can parse this; a comment with an escaped newline in it is a program read wrongly."""
+    """True if Python can parse the code. A comment with an escaped newline in it is a program that was misread."""
     tree = parsed(code)
     return tree is not None and (bool(tree.body) or "\\n" not in code)
 
 
 def first_python(readings: Iterable[str]) -> str:
-    """The first of several readings of one text that Python can parse; the first of all where none can."""
+    """The first of several readings of one text that Python can parse; if there is none, the first."""
     fallback = None
     for reading in readings:
         if is_python(reading):
@@ -58,7 +58,7 @@ def first_python(readings: Iterable[str]) -> str:
 
 
 def literal(text: str) -> str | None:
-    """The string that a Python literal, or a sum of them, stands for; None where this is none."""
+    """The value of a Python string literal, or of a sum of literals; None if the text is something else."""
     match parsed(text):
         case ast.Module(body=[ast.Expr(value=value)]):
             return _joined([node for node in ast.walk(value) if not isinstance(node, ast.BinOp | ast.Add)])
@@ -66,7 +66,7 @@ def literal(text: str) -> str | None:
 
 
 def _joined(nodes: list[ast.AST]) -> str | None:
-    """The strings in their order; None where there is anything else."""
+    """The strings joined in order; None if there is any other node."""
     strings = [node for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
     if len(strings) < len(nodes):
         return None
@@ -75,7 +75,7 @@ def _joined(nodes: list[ast.AST]) -> str | None:
 
 
 def unescaped(text: str) -> str:
-    """The text with JSON's escapes resolved; an escape that JSON does not know is left as it is."""
+    """The text with JSON's escapes resolved; escapes that JSON does not know are kept."""
 
     def meaning(match: re.Match[str]) -> str:
         mark = match[1]
@@ -85,21 +85,21 @@ def unescaped(text: str) -> str:
 
 
 def is_program(code: str) -> bool:
-    """Whether this does something that one would run: a name, a number or a word alone does not."""
+    """True if the code does something; a name, a number or a word alone does not."""
     tree = parsed(code)
     if tree is None:
         return _STATEMENT.search(code) is not None
     return any(
-        isinstance(node, _ACTING) or (isinstance(node, ast.BinOp) and isinstance(node.op, _PRODUCTS))
+        isinstance(node, _STATEMENTS) or (isinstance(node, ast.BinOp) and isinstance(node.op, _ARITHMETIC))
         for node in ast.walk(tree)
     )
 
 
 def tidy(code: str) -> str:
-    """The code as it was surely meant. Code that Python can parse and that is not indented stays as it is.
+    """The code as it was certainly intended. Code that Python can parse and that is not indented is not changed.
 
-    Taken away: a fence around the whole, what follows a leaked `<tool_response>`, common indentation; and a line whose
-    newlines and quotes were escaped twice is resolved, where that alone makes it Python.
+    Removed are a fence around the whole, the text after a leaked `<tool_response>`, and common indentation. A line with
+    newlines and quotes escaped twice is unescaped if only that makes it Python.
     """
     code = code.replace("\r\n", "\n")
     if fence := _FENCED.match(code):
@@ -111,7 +111,7 @@ def tidy(code: str) -> str:
 
 
 def _unescaped_once_more(line: str) -> str:
-    """A single line that is no Python, with the escapes resolved that make it a program."""
+    """A single line that is not Python, unescaped if that makes it a program."""
     if ("\\n" not in line and '\\"' not in line) or is_python(line):
         return line
     readings = (_NEWLINE_OR_STRING.sub(_newline, line), unescaped(line))
@@ -128,23 +128,23 @@ def _without_fence_end(code: str) -> str:
 
 
 def without_entities(code: str) -> str:
-    """Code from between XML tags, with `&lt;` and its like resolved where only that makes it Python."""
+    """Code from between XML tags, with entities such as `&lt;` resolved if only that makes it Python."""
     if "&" not in code or is_python(code):
         return code
     try:
         return first_python([code, html.unescape(code)])
-    except ValueError:  # a number beyond all characters
+    except ValueError:  # the number of no character
         return code
 
 
 def same_lines(code: str) -> str:
-    """What two spellings of a program have in common: its lines without comments, indentation and empty ones."""
+    """The lines of a program without comments, indentation and empty lines, to compare two spellings of it."""
     lines = (line.strip() for line in code.splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("#"))
 
 
 def _dedented(code: str) -> str:
-    """Like textwrap.dedent, but lines of white space are left alone where nothing is indented."""
+    """Like textwrap.dedent, but lines of white space are kept if nothing is indented."""
     if not code[:1].isspace():
         return code
     lines = code.split("\n")

@@ -1,7 +1,7 @@
-"""stdout and stderr at the command line: what is written to them is text, whoever writes it, and drives no terminal.
+"""Clean stdout and stderr of the command line, so that no written text controls the terminal.
 
-A warning, a traceback and a library's own print go through here too. The console alone, which makes sequences of its
-own and cleans what stands between them, writes beneath (`agent.cli.console`).
+Warnings, tracebacks and prints of libraries are cleaned too. Only the console (`agent.cli.console`) writes past the
+cleaning: it makes control sequences itself and cleans the text between them.
 """
 
 import sys
@@ -12,7 +12,7 @@ from agent.text import harmless
 
 
 class CleanStream(TextIOWrapper):
-    """A stream that names each character that would act on a terminal, instead of writing it."""
+    """A stream that replaces each character that would control a terminal by its name."""
 
     def write(self, text: str, /) -> int:
         """Write the text made harmless."""
@@ -20,12 +20,12 @@ class CleanStream(TextIOWrapper):
 
     @property
     def beneath(self) -> "Beneath":
-        """The same stream, which writes a text as it is."""
+        """The same stream without the cleaning."""
         return Beneath(self)
 
 
 class Beneath:
-    """The way past the cleaning of a stream, for a text that is made of cleaned pieces."""
+    """A stream without its cleaning, for text made of cleaned pieces."""
 
     def __init__(self, stream: CleanStream) -> None:
         self._stream = stream
@@ -39,13 +39,13 @@ class Beneath:
 
 
 def clean_standard_streams() -> None:
-    """Put a CleanStream in the place of stdout and of stderr."""
+    """Replace stdout and stderr by a CleanStream."""
     sys.stdout = sys.__stdout__ = _cleaned(sys.stdout)  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = _cleaned(sys.stderr)  # type: ignore[misc]
 
 
 def _cleaned(stream: Any) -> CleanStream:
-    """What the terminal's encoding does not have, and bytes that a file name smuggled in, are written as escapes."""
+    """The stream cleaned. Characters missing in its encoding, and undecodable bytes of file names, become escapes."""
     encoding, line_buffering, write_through = stream.encoding, stream.line_buffering, stream.write_through
     errors = "backslashreplace" if stream.errors in ("strict", "surrogateescape") else stream.errors
     return CleanStream(

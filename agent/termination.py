@@ -1,14 +1,14 @@
-"""SIGTERM, answered as Ctrl-C is: what runs is cancelled and put on record, and the sandbox is removed."""
+"""Handle SIGTERM like Ctrl-C: the running work is cancelled and recorded, and the sandbox is removed."""
 
 import signal
 from types import FrameType
 
 TERMINATED = 143
-"""The exit code of a process that SIGTERM has ended, by the convention of shells."""
+"""The exit code of a process ended by SIGTERM, by the convention of shells."""
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came. Other than a Ctrl-C at a prompt, it always ends the program."""
+    """SIGTERM was received. Unlike Ctrl-C at a prompt, it always ends the program."""
 
 
 class Termination:

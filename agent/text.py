@@ -1,14 +1,14 @@
-"""Untrusted text made fit to read: for the model, and for a screen that obeys what it is shown.
+"""Make untrusted text safe to read, for the model and for a terminal, which obeys control characters.
 
-Code and the arguments of calls go through `visible`, which drops nothing. What a program or a model said goes through
-`plain`, which drops what drives a terminal. `harmless` is the last step before a screen, for what went through neither.
+Code and the arguments of calls go through `visible`, which drops nothing. The output of programs and models goes
+through `plain`, which drops control sequences. `harmless` is the last step before a terminal, for all other text.
 """
 
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
 
-_PAYLOAD = r"[^\x07\x1b\n\x80-\x9f]*"  # it ends with its line: one without an end takes nothing else away
+_PAYLOAD = r"[^\x07\x1b\n\x80-\x9f]*"  # one without an end stops at the end of its line
 _SEQUENCES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # control sequences: colours, cursor
     rf"|(?:\x1b\]|\x9d){_PAYLOAD}(?:\x07|\x1b\\|\x9c)"  # operating system commands: titles, links, clipboard
@@ -18,20 +18,20 @@ _SEQUENCES = re.compile(
 _LINE_BREAKS = re.compile(r"[\v\f\x85\u2028\u2029]")
 _ACTING = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls
-    r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # the direction of text
-    r"\u2028\u2029"  # line breaks for some readers and not for others
-    r"\xad\u180e\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb"  # not seen; joiners and variations stay
+    r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # text direction
+    r"\u2028\u2029"  # line breaks for some readers only
+    r"\xad\u180e\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb"  # invisible; joiners and variations stay
     r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]"
 )
 _PIECES = re.compile(r"\r\n?|<U\+|(?:[^\r<]|<(?!U\+)){1,4096}+")
 _BLANK = re.compile(
     r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-"""What is not seen although Python calls it printable."""
+"""Characters that are invisible although Python calls them printable."""
 _MARKS = frozenset(("Mn", "Me"))
 NAMED = "<U+{:04X}>"
 MAX_NAMES_CHARS = 1 << 20
-"""What names add to a code at most: a name takes eight times the place of its character."""
+"""The most characters that names may add to a code: a name is eight times as long as its character."""
 _CUT_BEGIN = "\n<U+…"
 _CUT = _CUT_BEGIN + " {count} characters are left out here; the record of the run has them all>\n"
 BLOCK_CHARS = 1 << 16
@@ -40,7 +40,7 @@ MAX_MARKS = 4
 
 
 def encodable(text: str) -> str:
-    """The text with surrogates, which a JSON escape can smuggle in and no file can hold, joined, or replaced by `?`."""
+    """The text with surrogates joined or replaced by `?`: a JSON escape can produce them, but no file can hold them."""
     if text.isascii():
         return text
     joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
@@ -48,28 +48,28 @@ def encodable(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """The text as a terminal would leave it: nothing that acts or hides, and a line rewritten by `\\r` once."""
+    """The text as a terminal shows it: no control sequences, and a line rewritten by `\\r` in its last state."""
     lines = _LINE_BREAKS.sub("\n", _SEQUENCES.sub("", text).replace("\r\n", "\n")).split("\n")
     return "\n".join(_replaced(line.rstrip("\r").rpartition("\r")[2], lambda _: "") for line in lines)
 
 
 def visible(code: str) -> str:
-    """Code exactly as it ran: each character that is not seen as what it is stands as `<U+001B>`.
+    """Code exactly as it ran: each invisible or misleading character is replaced by its name, such as `<U+001B>`.
 
-    A `<U+` of the code itself is `<U+003C>U+`. Python ends a line at `\\r`, so a line ends here behind `<U+000D>` too;
-    `\\r\\n` is `<U+000D><U+000A>` and the end of the line. Code in which names take more than MAX_NAMES_CHARS is cut
-    with a line that says so, and that nothing in the code can look like.
+    A `<U+` in the code becomes `<U+003C>U+`. Python ends a line at `\\r`, so a line ends here after `<U+000D>` too;
+    `\\r\\n` is `<U+000D><U+000A>` and the end of the line. Code in which names add more than MAX_NAMES_CHARS is cut,
+    with a line that says so and that no code can imitate.
     """
     return "".join(_shown(code))
 
 
 def is_cut(shown: str) -> bool:
-    """Whether `visible` has left out the end of a code."""
+    """True if `visible` has left out the end of a code."""
     return _CUT_BEGIN in shown
 
 
 def hides(code: str) -> bool:
-    """Whether code holds what is not seen as what it is; the ends of Windows' lines aside."""
+    """True if code has invisible or misleading characters, apart from the line ends of Windows."""
     return any(seen != piece and piece not in ("\r\n", "<U+") for piece, seen in _seen_pieces(code))
 
 
@@ -85,7 +85,7 @@ def _shown(code: str) -> Iterator[str]:
 
 
 def _seen_pieces(code: str) -> Iterator[tuple[str, str]]:
-    """Each piece of the code and what is seen of it. Pieces are short: a character alone takes 50 bytes and more."""
+    """Each piece of the code and its visible form. Pieces are short: a single character takes 50 bytes and more."""
     marks = 0
     for match in _PIECES.finditer(code):
         piece = match[0]
@@ -101,7 +101,7 @@ def _seen_pieces(code: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_plain(piece: str) -> bool:
-    """Whether it is sure, without a look at each character, that all of a piece is seen."""
+    """True if a quick check proves that every character of a piece is visible."""
     if piece.isascii():
         return not _ACTING.search(piece)
     is_printable = piece.replace("\n", "").replace("\t", "").isprintable()
@@ -109,7 +109,7 @@ def _is_plain(piece: str) -> bool:
 
 
 def _seen(piece: str, marks: int) -> tuple[int, str]:
-    """What is seen of a piece after so many combining marks, and how many stand at its end."""
+    """The number of combining marks at the end of a piece, and its visible form; `marks` precede the piece."""
     seen: list[str] = []
     for character in piece:
         marks = marks + 1 if unicodedata.category(character) in _MARKS else 0
@@ -125,22 +125,22 @@ def _named(character: str) -> str:
 
 
 def acts(text: str) -> bool:
-    """Whether the text holds what a screen obeys, or what hides in it."""
+    """True if the text has control or invisible characters."""
     return _ACTING.search(text) is not None
 
 
 def harmless(text: str, named: str = NAMED) -> str:
-    """The text with each character that a screen obeys, or that hides in it, as `<U+001B>`, or `named` otherwise."""
+    """The text with each control or invisible character replaced by its name, in the format `named`."""
     return _replaced(text, lambda match: named.format(ord(match[0])))
 
 
 def harmless_json(text: str) -> str:
-    """JSON of the same value, in which each of these characters stands as an escape of JSON."""
+    """JSON of the same value, with each of these characters as a JSON escape."""
     return _replaced(text, lambda match: "".join(f"\\u{unit:04x}" for unit in _utf16(match[0])))
 
 
 def _replaced(text: str, name: Callable[[re.Match[str]], str]) -> str:
-    """The text with a name for each character that acts, block by block: names apart take many times their length."""
+    """The text with each such character replaced, block by block: separate names take many times their length."""
     if not acts(text):
         return text
     blocks = (text[begin : begin + BLOCK_CHARS] for begin in range(0, len(text), BLOCK_CHARS))
@@ -153,7 +153,7 @@ def _utf16(character: str) -> Iterator[int]:
 
 
 def cut_middle(text: str, limit: int, note: str) -> str:
-    """At most about `limit` characters: the head, `note` with the `{count}` of what is left out, the tail."""
+    """At most about `limit` characters: the head, `note` with the `{count}` of omitted characters, and the tail."""
     if len(text) <= limit:
         return text
     half = limit // 2

@@ -1,6 +1,6 @@
-"""Bounds for values of others before they are validated, and the first complaint about one that does not fit.
+"""Bounds on untrusted values before they are validated, and the first error of a failed validation.
 
-pydantic notes every fault of a value, and recursion follows its nesting: both are bounded here, before either begins.
+pydantic collects every error of a value, and recursion follows its nesting: both are bounded here in advance.
 """
 
 import re
@@ -13,13 +13,13 @@ from pydantic_core import ErrorDetails
 MAX_DEPTH = 16
 MAX_VALUES = 10_000
 MAX_COMPLAINTS = 1_000
-"""An error with more faults is not unfolded: each takes about a kilobyte."""
+"""More errors are only counted: each takes about a kilobyte."""
 
 _VALUES = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{:,]', re.DOTALL)
 
 
 def excess(value: Any) -> str | None:
-    """What is too much about a value of mappings and lists; None where nothing is."""
+    """The bound that a value of mappings and lists exceeds; None if it exceeds none."""
     level, count = [value], 0
     for _ in range(MAX_DEPTH + 1):
         inner: list[Any] = []
@@ -36,12 +36,12 @@ def excess(value: Any) -> str | None:
 
 
 def holds_at_most(line: bytes, most: int) -> bool:
-    """Whether a line of JSON has no more than so many texts and marks between values; it is read no further."""
+    """True if a line of JSON has at most `most` strings and separators; the rest is not read."""
     return next(islice(_VALUES.finditer(line), most, None), None) is None
 
 
 def complaints(error: ValidationError) -> list[ErrorDetails]:
-    """The things that are wrong; of far too many, their number alone."""
+    """The errors; if there are too many, only their number."""
     count = error.error_count()
     if count > MAX_COMPLAINTS:
         return [{"type": "too_many", "loc": (), "msg": f"{count} things are wrong with it", "input": None}]
@@ -49,5 +49,5 @@ def complaints(error: ValidationError) -> list[ErrorDetails]:
 
 
 def first_complaint(error: ValidationError) -> ErrorDetails:
-    """The first thing that is wrong; of far too many, their number."""
+    """The first error; if there are too many, their number."""
     return complaints(error)[0]

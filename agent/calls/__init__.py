@@ -1,1 +1,1 @@
-"""The calls in a model's reply: native ones checked, those that leaked as text found again."""
+"""The calls in a model's reply: those in fields of the reply are checked, those in its text are recovered."""

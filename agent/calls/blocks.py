@@ -1,24 +1,29 @@
-"""Where a text has fenced blocks, and what is found in it of a call."""
+"""A text to search for calls, its fenced blocks, and the calls found in it.
+
+The patterns of this package use possessive quantifiers (`*+`, `{0,80}+`). These never backtrack, so that a search takes
+linear time, whatever a model writes.
+"""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from agent.calls.wrapped import Parameters
 from agent.messages import RUN_PYTHON
 from agent.pycode import INVENTED, is_python, tidy
 
 MAX_CANDIDATES = 64
-"""Places in one text that are looked at for each shape."""
+"""How many places in one text are examined for each shape."""
 MAX_ENDINGS = 4
-"""Of fences that are tried as the end of one program."""
+"""How many closing fences are tried as the end of one program."""
 PYTHON = ("python", "py", "python3", "py3", "ipython", "ipython3", "tool_code", RUN_PYTHON)
-"""What a fence with Python says that it holds."""
+"""The languages of a fence that mean Python."""
 
 _FENCE = re.compile(
     r"```[ \t]*+([\w+-]*+)[ \t]*+(?:\r?\n|(?=\{(?!\.?\w*+\})))"
-    r"|^[ \t]*+```[ \t]*+(?:\{\.?)?+(\w++)[^\n`]*+\n",  # more than the language behind it
+    r"|^[ \t]*+```[ \t]*+(?:\{\.?)?+(\w++)[^\n`]*+\n",  # more text follows the language
     re.MULTILINE,
 )
 _FENCE_END = re.compile(r"(?<!`)`{3,}+(?=[\s<]|\Z)")
@@ -26,10 +31,12 @@ _FENCE_END = re.compile(r"(?<!`)`{3,}+(?=[\s<]|\Z)")
 
 @dataclass(frozen=True)
 class Found:
+    """A call found in a text."""
+
     start: int
     end: int
     arguments: Any
-    """The arguments as they came; a string is the code itself."""
+    """The arguments as the model wrote them; a string is the code itself."""
     closed: bool = True
     name: str = RUN_PYTHON
     is_function: bool = False
@@ -37,7 +44,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block; `begin` and `close` enclose what is in it."""
+    """A fenced block; its content is between `begin` and `close`."""
 
     start: int
     begin: int
@@ -47,14 +54,37 @@ class Block:
     closed: bool
 
 
+@dataclass(frozen=True)
+class Source:
+    """A text to search, and what is known of the run. `agent.calls.recovery.recover` explains the last three."""
+
+    text: str
+    blocks: list[Block]
+    may_be_cut: bool
+    has_succeeded: bool
+    executed_code: Collection[str]
+    tool_params: Parameters
+
+
 def blocks_of(text: str) -> list[Block]:
     """The fenced blocks of a text."""
     return list(islice(_all_blocks(text), MAX_CANDIDATES))
 
 
 def limit_of(text: str, start: int, end: re.Pattern[str] = INVENTED) -> int:
+    """The place of the first `end` after `start`, or else the end of the text."""
     match = end.search(text, start)
     return match.start() if match else len(text)
+
+
+def before_invention(text: str, calls: list[Found]) -> list[Found]:
+    """The calls before the model began to invent their results."""
+    kept = calls[:1]
+    for call in calls[1:]:
+        if INVENTED.search(text, kept[-1].end, call.start):
+            break
+        kept.append(call)
+    return kept
 
 
 def _all_blocks(text: str) -> Iterator[Block]:
@@ -67,7 +97,7 @@ def _all_blocks(text: str) -> Iterator[Block]:
 
 
 def _closing_of(text: str, begin: int, *, is_program: bool) -> re.Match[str] | None:
-    """The end of a block. A program may have fences within its strings: it ends where it is Python, or else first."""
+    """The end of a block. A program may hold fences in its strings: the first end that leaves Python is taken."""
     if not is_program:
         return _FENCE_END.search(text, begin)
     endings = list(islice(_FENCE_END.finditer(text, begin), MAX_ENDINGS))

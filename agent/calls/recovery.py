@@ -1,25 +1,81 @@
-"""Calls that leak as text: small models, and servers without the right parser, leave them in the content.
+"""Find calls that a model wrote as text: small models do so, and servers without the right parser.
 
-The shape that begins first in the text is taken; ```python fences come last, and only where a fence is no mere
-example. Nothing is a call that only speaks of one: a tag in the middle of prose, JSON that names no code, a program
-that ran before. What follows the calls is dropped: models go on and invent the result.
+`SHAPES` is the order of reading. A text that only mentions a call is none: a tag in the middle of prose, JSON that does
+not name the tool, a program that was executed before. The text after the calls is dropped: models continue and invent
+the result.
 """
 
 import json
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
 from types import MappingProxyType
 
 from agent.calls import python_shapes, shapes
-from agent.calls.blocks import Block, Found, blocks_of, limit_of
+from agent.calls.blocks import Block, Found, Source, before_invention, blocks_of
 from agent.calls.wrapped import Parameters
 from agent.messages import RUN_PYTHON, Reply, ToolCall
-from agent.pycode import INVENTED, same_lines
+from agent.pycode import INVENTED
 from agent.text import encodable
-from agent.tools.run_python import code_in, is_run_python
+from agent.tools.run_python import code_in
 
 MAX_CHARS = 1_000_000
 """Longer replies are not searched; no model writes a call of that length."""
+
+
+class When(Enum):
+    """When a shape is tried."""
+
+    ALWAYS = auto()
+    """In every text. If several shapes are found, the one that begins first is taken."""
+    CUT = auto()
+    """After those, if the reply may be cut."""
+    FENCES = auto()
+    """Last, if fences are accepted. The first of these in the table is taken."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One way to write a call."""
+
+    name: str
+    """For the transcript."""
+    example: str
+    find: Callable[[Source], list[Found]]
+    when: When
+
+
+SHAPES = (
+    Shape(
+        "tool_call tag",
+        '<tool_call>{"name": "run_python", "arguments": {"code": "print(1)"}}</tool_call>',
+        shapes.tool_call_tags,
+        When.ALWAYS,
+    ),
+    Shape(
+        "function tag",
+        "<function=run_python><parameter=code>print(1)</parameter></function>",
+        shapes.function_tags,
+        When.ALWAYS,
+    ),
+    Shape(
+        "json fence",
+        '```json\n{"name": "run_python", "arguments": {"code": "print(1)"}}\n```',
+        shapes.fenced_json,
+        When.ALWAYS,
+    ),
+    Shape(
+        "bare object",
+        '{"name": "run_python", "arguments": {"code": "print(1)"}}',
+        shapes.bare_objects,
+        When.ALWAYS,
+    ),
+    Shape("written call", 'run_python(code="print(1)")', python_shapes.written_calls, When.ALWAYS),
+    Shape("tool_call tag", "<tool_call>", shapes.begun_tag, When.CUT),
+    Shape("function call", "price_of(pieces=30)", python_shapes.function_calls, When.FENCES),
+    Shape("python fence", "```python\nprint(1)\n```", python_shapes.python_fences, When.FENCES),
+    Shape("fence without a language", "```\nprint(1)\n```", python_shapes.unnamed_fences, When.FENCES),
+)
 
 
 @dataclass(frozen=True)
@@ -32,147 +88,73 @@ class Recovered:
     prose: str
     """The text before the first call."""
     cut: bool
-    """Whether the reply ended in the middle of the last call. It is not to be run; `code_of` refuses it."""
+    """True if the reply ended in the middle of the last call. That call is not run; `code_of` refuses it."""
 
 
 def recover(
     reply: Reply,
     *,
     turn: int,
-    fences: bool,
-    settled: bool = False,
-    ran: Collection[str] = (),
-    others: Parameters = MappingProxyType({}),
+    accept_fences: bool,
+    has_succeeded: bool = False,
+    executed_code: Collection[str] = (),
+    tool_params: Parameters = MappingProxyType({}),
 ) -> Recovered | None:
-    """The calls that leaked into a reply's text, or None. Searches the thinking only where there is no content.
+    """The calls written into a reply's text, or None. The thinking is searched only if there is no content.
 
-    `fences`: whether a ```python fence counts as a call; to who calls natively it is an example.
-    `settled`: whether code has run well, so that a fence in the middle of prose belongs to the answer.
-    `ran`: code that was run before; a fence that repeats it belongs to the answer.
-    `others`: the tools beside run_python and their parameters; calls to them are found in tags, as JSON and as Python.
+    `accept_fences`: a ```python fence is a call; if a model calls natively, it is an example.
+    `has_succeeded`: code has run without an error, so a fence in the middle of prose belongs to the answer.
+    `executed_code`: code that was executed before; a fence that repeats it belongs to the answer.
+    `tool_params`: the tools beside run_python and their parameters; their calls are found in tags, JSON and Python.
     """
     thinks = not reply.content.strip()
     text = reply.reasoning if thinks else reply.content
     if len(text) > MAX_CHARS:
         return None
     may_be_cut = reply.finish_reason in ("length", None)
-    blocks = blocks_of(text)
-    found = _explicit(text, blocks, may_be_cut, ran, others)
-    if found is None and fences and not thinks:
-        found = _function_calls(text, blocks, settled, others) or _python_fences(text, blocks, settled, ran)
+    source = Source(text, blocks_of(text), may_be_cut, has_succeeded, executed_code, tool_params)
+    found = _first(source, accept_fences=accept_fences and not thinks)
     if found is None:
         return None
     shape, calls = found
     return Recovered(
-        calls=[_tool_call(call, f"call_{turn}_{place}", may_be_cut, others) for place, call in enumerate(calls)],
+        calls=[_tool_call(call, f"call_{turn}_{place}", source) for place, call in enumerate(calls)],
         shape=f"{shape} in thinking" if thinks else shape,
-        prose=reply.content if thinks else _prose(text, blocks, calls[0].start),
+        prose=reply.content if thinks else _prose(text, source.blocks, calls[0].start),
         cut=may_be_cut and not calls[-1].closed,
     )
 
 
+def _first(source: Source, *, accept_fences: bool) -> tuple[str, list[Found]] | None:
+    """The name of the first shape that is found, in the order that `When` defines, and its calls."""
+    if found := list(_found(source, When.ALWAYS)):
+        return min(found, key=lambda shape_and_calls: shape_and_calls[1][0].start)
+    begun = next(_found(source, When.CUT), None) if source.may_be_cut else None
+    return begun or (next(_found(source, When.FENCES), None) if accept_fences else None)
+
+
+def _found(source: Source, when: When) -> Iterator[tuple[str, list[Found]]]:
+    for shape in SHAPES:
+        if shape.when is when and (calls := shape.find(source)):
+            yield shape.name, before_invention(source.text, calls)
+
+
 def _prose(text: str, blocks: list[Block], end: int) -> str:
-    """What stands before a call, without the fence or the tag that begins with it."""
+    """The text before a call, without the fence or the tag that begins with the call."""
     for block in blocks:
         if block.begin <= end < block.close and not text[block.begin : end].strip():
             end = block.start
     return INVENTED.sub("", text[:end]).strip().removesuffix("<tool_call>").rstrip()
 
 
-def _tool_call(found: Found, call_id: str, may_be_cut: bool, others: Collection[str]) -> ToolCall:
-    is_other, is_cut = found.name in others, may_be_cut and not found.closed
+def _tool_call(found: Found, call_id: str, source: Source) -> ToolCall:
+    is_other, is_cut = found.name in source.tool_params, source.may_be_cut and not found.closed
     code = None if is_other else code_in(found.arguments)
     given = found.arguments if isinstance(found.arguments, dict | str) else {}
     if code is not None or (is_cut and not is_other):
         given = {"code": code or ""}
     arguments = json.dumps(given, ensure_ascii=False)
     if is_cut:
-        arguments = arguments.removesuffix("}").removesuffix('"')  # without an end, as it came
+        arguments = arguments.removesuffix("}").removesuffix('"')  # cut, as the reply is
     name = RUN_PYTHON if is_cut and not is_other else found.name
     return ToolCall(id=call_id, name=name, arguments=encodable(arguments))
-
-
-def _explicit(
-    text: str, blocks: list[Block], may_be_cut: bool, ran: Collection[str], others: Parameters
-) -> tuple[str, list[Found]] | None:
-    """The calls that name the tool or can be nothing else, in the shape that begins first."""
-    tagged = [call for call in shapes.tagged(text, blocks) if not _is_foreign(call, blocks, others)]
-    candidates = {
-        "tool_call tag": [call for call in tagged if not call.is_function] or shapes.tagged_code(text, blocks, others),
-        "function tag": [call for call in tagged if call.is_function],
-        "json fence": [
-            call for call in shapes.fenced_json(text, blocks, may_be_cut, others) if not _is_repeated(call, ran)
-        ],
-        "bare object": shapes.bare_objects(text, blocks, may_be_cut, others),
-        "written call": python_shapes.written(text, blocks),
-    }
-    found = {shape: calls for shape, calls in candidates.items() if calls}
-    if not found:
-        begun = shapes.begun(text) if may_be_cut else None
-        return ("tool_call tag", [begun]) if begun else None
-    shape = min(found, key=lambda shape: found[shape][0].start)
-    return shape, _before_invention(text, found[shape])
-
-
-def _is_foreign(call: Found, blocks: list[Block], others: Collection[str]) -> bool:
-    """Whether a call in a fence is to a tool that is not there: an example of how calls are written."""
-    is_ours = is_run_python(call.name) or call.name in others
-    return not is_ours and any(block.begin <= call.start < block.close for block in blocks)
-
-
-def _before_invention(text: str, calls: list[Found]) -> list[Found]:
-    """The calls before the model began to invent what they return."""
-    kept = calls[:1]
-    for call in calls[1:]:
-        if INVENTED.search(text, kept[-1].end, call.start):
-            break
-        kept.append(call)
-    return kept
-
-
-def _is_repeated(call: Found, ran: Collection[str]) -> bool:
-    lines = same_lines(code_in(call.arguments) or "")
-    return bool(lines) and any(lines == same_lines(code) for code in ran)
-
-
-def _function_calls(
-    text: str, blocks: list[Block], settled: bool, others: Parameters
-) -> tuple[str, list[Found]] | None:
-    """Calls of the caller's functions written as Python, where nothing else is to be run."""
-    calls = python_shapes.function_fences(text, blocks, others) or python_shapes.function_line(text, others)
-    calls = _before_invention(text, calls)
-    has_program = len(calls) > 0 and len(python_shapes.python_fences(text, blocks)) > len(
-        {call.start for call in calls}
-    )
-    if not calls or has_program or (settled and _goes_on(text, calls[-1])):
-        return None
-    return "function call", calls
-
-
-def _goes_on(text: str, last: Found) -> bool:
-    """Whether the text goes on behind a fence: what it shows then belongs to an answer."""
-    return bool(text[last.end : limit_of(text, last.end)].strip())
-
-
-def _python_fences(
-    text: str, blocks: list[Block], settled: bool, ran: Collection[str]
-) -> tuple[str, list[Found]] | None:
-    """All ```python fences as one cell: a model that explains its steps cuts its program into several."""
-    shape, cells = "python fence", python_shapes.python_fences(text, blocks)
-    if not cells and not settled:
-        shape, cells = "fence without a language", python_shapes.unnamed_fences(text, blocks)
-    cells = _before_invention(text, cells)
-    if not cells or (settled and _goes_on(text, cells[-1])):
-        return None
-    cell = replace(
-        cells[0],
-        arguments={"code": "\n".join(cell.arguments for cell in cells)},
-        closed=all(cell.closed for cell in cells),
-    )
-    return None if _is_part_of_answer(cell, settled, ran) else (shape, [cell])
-
-
-def _is_part_of_answer(cell: Found, settled: bool, ran: Collection[str]) -> bool:
-    lines = same_lines(code_in(cell.arguments) or "")
-    before = [same_lines(code) for code in ran]
-    return lines in before or (settled and any(f"\n{lines}\n" in f"\n{code}\n" for code in before))

@@ -1,12 +1,7 @@
-"""The shapes in which models write a call as text, and where in a text each of them stands.
+"""The finders of calls in tags and in JSON.
 
-    tool_call tag     <tool_call>{"name": "run_python", "arguments": {"code": "..."}}</tool_call>
-    function tag      <function=run_python><parameter=code>...</parameter></function>, with or without an outer tag
-    json fence        the same JSON in a ``` fence
-    bare object       the same JSON at the start of a line
-
-Each is found in one pass, and no more than MAX_CANDIDATES places are looked at: time is linear in the length of the
-text. Whether what is found is meant as a call, `agent.calls.recovery` decides.
+Each finder searches a text once and examines at most MAX_CANDIDATES places, so that its time is linear in the length of
+the text.
 """
 
 import re
@@ -15,17 +10,17 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from agent.calls.blocks import MAX_CANDIDATES, PYTHON, Block, Found, limit_of
+from agent.calls.blocks import MAX_CANDIDATES, PYTHON, Found, Source, limit_of
 from agent.calls.python_shapes import cell_of
-from agent.calls.wrapped import Parameters, function_calls
+from agent.calls.wrapped import function_calls
 from agent.messages import RUN_PYTHON
-from agent.pycode import INVENTED, is_program, parsed, without_entities
+from agent.pycode import INVENTED, is_program, parsed, same_lines, without_entities
 from agent.tools import lenient
 from agent.tools.run_python import code_in, is_run_python
 
 _NAMED = r"(?:\s*+=|\s++name\s*+=)\s*+"
 _ATTRIBUTES = r"(?:\s[^<>\n]{0,80}+)?+>"
-"""The rest of an opening tag: some models tell the type of a parameter."""
+"""The rest of an opening tag: some models add the type of a parameter."""
 _TAG = re.compile(
     r"<(?:tool_call|tools|function_call)>\s*+(?:```\w*+\s*+)?(?=[{\[])"
     rf"|(?:<tool_call>\s*+)?<function{_NAMED}[\"']?(?P<name>[\w.-]{{0,80}}+)[\"']?{_ATTRIBUTES}"
@@ -51,13 +46,61 @@ _ARGUMENT_KEYS = ("arguments", "parameters", "args", "params", "input", "action_
 _BARE_KEYS = {"code", "python_code", "python", "script", "source_code"}
 
 
-def _is_example(text: str, blocks: list[Block], start: int) -> bool:
-    """Whether a call stands within the program of a ```python fence, or in `backticks`."""
+def tool_call_tags(source: Source) -> list[Found]:
+    """Calls as JSON in tags; if there are none, programs in tags."""
+    return [call for call in _tagged(source) if not call.is_function] or _tagged_code(source)
+
+
+def function_tags(source: Source) -> list[Found]:
+    """Calls in the XML of Qwen3-Coder, with or without an outer tag."""
+    return [call for call in _tagged(source) if call.is_function]
+
+
+def begun_tag(source: Source) -> list[Found]:
+    """A tag at the very end of a text: a call without anything that could be run."""
+    match = _BEGUN.match(source.text, max(source.text.rfind("<tool_call>"), 0))
+    return [Found(match.start(), len(source.text), {}, closed=False)] if match else []
+
+
+def _tagged(source: Source) -> list[Found]:
+    """Calls in tags, except those that a program, `backticks` or a sentence only show."""
+    text = source.text
+    found: list[Found] = []
+    place = 0
+    for _ in range(MAX_CANDIDATES):
+        match = _TAG.search(text, place)
+        if match is None:
+            break
+        calls = [_function(text, match)] if match["name"] is not None else _tagged_json(text, match)
+        place = max([match.end(), *(call.end for call in calls)])
+        if calls and not _is_example(source, match.start()) and not _is_mid_sentence(text, calls[-1]):
+            found += calls
+    return [call for call in found if not _is_foreign(call, source)]
+
+
+def _tagged_code(source: Source) -> list[Found]:
+    """Programs in tags, with no call around them, and calls in Python."""
+    text = source.text
+    found: list[Found] = []
+    for match in islice(_CODE_TAG.finditer(text), MAX_CANDIDATES):
+        limit = limit_of(text, match.end(), _CODE_TAG_END)
+        code = text[match.end() : limit].strip()
+        call = Found(match.start(), limit, cell_of(code))
+        is_shown = _is_example(source, match.start()) or _is_mid_sentence(text, call)
+        if text.startswith("</", limit) and not is_shown and parsed(code) and is_program(code):
+            others = function_calls(code, source.tool_params)
+            found += [replace(call, arguments=arguments, name=name) for name, arguments in others] or [call]
+    return found
+
+
+def _is_example(source: Source, start: int) -> bool:
+    """True if a call is part of the program of a ```python fence, or in `backticks`."""
+    text = source.text
     if text.endswith("`", 0, start) and not text.endswith("```", 0, start):
         return True
     return any(
         block.language in PYTHON and block.begin < start < block.close and text[block.begin : start].strip()
-        for block in blocks
+        for block in source.blocks
     )
 
 
@@ -69,39 +112,10 @@ def _is_mid_sentence(text: str, call: Found) -> bool:
     return bool(before.strip()) and after.strip(" \t\r.") != "" and INVENTED.match(after.lstrip()) is None
 
 
-def tagged(text: str, blocks: list[Block]) -> list[Found]:
-    """Calls in tags; not those that a program, `backticks` or a sentence only show."""
-    found: list[Found] = []
-    place = 0
-    for _ in range(MAX_CANDIDATES):
-        match = _TAG.search(text, place)
-        if match is None:
-            break
-        calls = [_function(text, match)] if match["name"] is not None else _tagged_json(text, match)
-        place = max([match.end(), *(call.end for call in calls)])
-        if calls and not _is_example(text, blocks, match.start()) and not _is_mid_sentence(text, calls[-1]):
-            found += calls
-    return found
-
-
-def tagged_code(text: str, blocks: list[Block], tools: Parameters) -> list[Found]:
-    """Programs in tags, with no call around them, and calls in Python."""
-    found: list[Found] = []
-    for match in islice(_CODE_TAG.finditer(text), MAX_CANDIDATES):
-        limit = limit_of(text, match.end(), _CODE_TAG_END)
-        code = text[match.end() : limit].strip()
-        call = Found(match.start(), limit, cell_of(code))
-        is_shown = _is_example(text, blocks, match.start()) or _is_mid_sentence(text, call)
-        if text.startswith("</", limit) and not is_shown and parsed(code) and is_program(code):
-            others = function_calls(code, tools)
-            found += [replace(call, arguments=arguments, name=name) for name, arguments in others] or [call]
-    return found
-
-
-def begun(text: str) -> Found | None:
-    """A tag at the very end: a call of which nothing has come that could be run."""
-    match = _BEGUN.match(text, max(text.rfind("<tool_call>"), 0))
-    return Found(match.start(), len(text), {}, closed=False) if match else None
+def _is_foreign(call: Found, source: Source) -> bool:
+    """True if a call in a fence names a tool that does not exist: it shows how calls are written."""
+    is_ours = is_run_python(call.name) or call.name in source.tool_params
+    return not is_ours and any(block.begin <= call.start < block.close for block in source.blocks)
 
 
 def _tagged_json(text: str, match: re.Match[str]) -> list[Found]:
@@ -120,7 +134,7 @@ def _tagged_json(text: str, match: re.Match[str]) -> list[Found]:
 
 
 def _values(text: str, place: int, limit: int) -> Iterator[lenient.Parsed]:
-    """The JSON values that stand one after the other."""
+    """The JSON values that follow one another."""
     for _ in range(MAX_CANDIDATES):
         value = lenient.parse(text, place, limit)
         if value is None:
@@ -131,7 +145,7 @@ def _values(text: str, place: int, limit: int) -> Iterator[lenient.Parsed]:
 
 
 def _function(text: str, match: re.Match[str]) -> Found:
-    """A call in the XML of Qwen3-Coder; the newlines next to the tags are not the code's."""
+    """A call in the XML of Qwen3-Coder. The newlines next to the tags are not part of the code."""
     arguments: dict[str, Any] = {}
     place, closed = match.end(), False
     while parameter := _PARAMETER.match(text, place):
@@ -155,25 +169,32 @@ def _between_tags(text: str) -> str:
     return text.removesuffix("\n").removesuffix("\r")
 
 
-def fenced_json(text: str, blocks: list[Block], may_be_cut: bool, others: Collection[str] = ()) -> list[Found]:
-    """Calls in JSON in a fence, whatever its language."""
-    found = []
-    for block in blocks:
+def fenced_json(source: Source) -> list[Found]:
+    """Calls in JSON in a fence of any language, except those that repeat what was executed."""
+    text = source.text
+    found: list[Found] = []
+    for block in source.blocks:
         begin = block.close - len(text[block.begin : block.close].lstrip())
         for value in _values(text, begin, block.close):
             end, closed = max(block.end, value.end), value.closed or block.closed
-            calls = _our_calls(value.value, True, may_be_cut and not closed, others)
+            calls = _our_calls(value.value, True, source.may_be_cut and not closed, source.tool_params)
             found += [Found(block.start, end, arguments, closed, name) for name, arguments in calls]
-    return found
+    return [call for call in found if not _is_repeated(call, source.executed_code)]
 
 
-def bare_objects(text: str, blocks: list[Block], may_be_cut: bool, others: Collection[str] = ()) -> list[Found]:
-    """Calls in JSON at the start of a line, or after a colon where nothing follows.
+def _is_repeated(call: Found, executed_code: Collection[str]) -> bool:
+    lines = same_lines(code_in(call.arguments) or "")
+    return bool(lines) and any(lines == same_lines(code) for code in executed_code)
 
-    Bare arguments are a call only where nothing stands before them.
+
+def bare_objects(source: Source) -> list[Found]:
+    """Calls in JSON at the start of a line, or after a colon if nothing follows.
+
+    Arguments without a call around them are a call only if they begin the text.
     """
+    text, tools = source.text, source.tool_params
     begin = len(text) - len(text.lstrip())
-    if not any(name in text for name in (RUN_PYTHON, *others)) and not text.startswith(("{", "["), begin):
+    if not any(name in text for name in (RUN_PYTHON, *tools)) and not text.startswith(("{", "["), begin):
         return []
     found: list[Found] = []
     place = 0
@@ -185,26 +206,26 @@ def bare_objects(text: str, blocks: list[Block], may_be_cut: bool, others: Colle
         value = lenient.parse(text, start, limit_of(text, start))
         is_inline = match[0].startswith(":")
         is_shown = value is None or (is_inline and _WORD.search(text, value.end) is not None)
-        if value is not None and not is_shown and not any(block.begin <= start < block.close for block in blocks):
-            calls = _our_calls(value.value, start == begin, may_be_cut and not value.closed, others)
+        if value is not None and not is_shown and not any(b.begin <= start < b.close for b in source.blocks):
+            calls = _our_calls(value.value, start == begin, source.may_be_cut and not value.closed, tools)
             found += [Found(start, value.end, arguments, value.closed, name) for name, arguments in calls]
         place = max(start + 1, value.end if value else 0)
     return found
 
 
-def _our_calls(value: Any, bare: bool, is_cut: bool, others: Collection[str]) -> list[tuple[str, Any]]:
+def _our_calls(value: Any, bare: bool, is_cut: bool, tools: Collection[str]) -> list[tuple[str, Any]]:
     """The calls in a JSON value that name our tool and carry code, or were cut before it, or name another tool."""
     return [
-        (name if name in others else RUN_PYTHON, arguments)
+        (name if name in tools else RUN_PYTHON, arguments)
         for name, arguments in _calls_of(value, bare=bare and _is_bare(value))
-        if name in others
+        if name in tools
         or (name.strip() and is_run_python(name) and (code_in(arguments) or "").strip())
         or (is_cut and name and RUN_PYTHON.startswith(name))
     ]
 
 
 def _is_bare(value: Any) -> bool:
-    """Whether these are arguments without a call around them, and no data that happens to have a code."""
+    """True if the value is arguments without a call around them, not data that happens to have a code."""
     keys = set(value) - {"language"} if isinstance(value, dict) else set()
     return len(keys) == 1 and keys <= _BARE_KEYS and is_program(code_in(value) or "")
 
@@ -232,5 +253,5 @@ def _call_of(value: Any, *, bare: bool) -> tuple[str, Any] | None:
 
 
 def _is_schema(arguments: Any) -> bool:
-    """Whether these are no arguments but the schema that tells of them, which small models repeat."""
+    """True if these are the schema of the arguments, which small models repeat, not arguments."""
     return isinstance(arguments, dict) and isinstance(arguments.get("properties"), dict)

@@ -1,4 +1,4 @@
-"""Python that calls a tool as if it were a function of its own: the cell, or the calls, that are meant by it."""
+"""Python that calls a tool as if it were a function: the cell, or the calls, that it means."""
 
 import ast
 import json
@@ -11,7 +11,7 @@ from agent.pycode import is_program, parsed
 from agent.tools.run_python import code_in
 
 Parameters = Mapping[str, Sequence[str]]
-"""The names of the tools beside run_python, and of their parameters in order."""
+"""The names of the tools beside run_python, each with the names of its parameters in order."""
 _UNKNOWN = object()
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -21,21 +21,21 @@ class _Program:
     """A program that mentions run_python."""
 
     tree: ast.Module
-    texts: Mapping[str, ast.expr]
-    """What is assigned to names on the outermost level."""
+    assigned: Mapping[str, ast.expr]
+    """The values assigned to names at the top level."""
     defines_it: bool
-    """Whether it has a function of that name; only whole programs passed to it are then meant for the tool."""
+    """True if it defines run_python; then only whole programs passed to it are meant for the tool."""
 
 
 def unwrapped(code: str) -> str | None:
-    """The cell in a program that calls run_python with code: what stands around the call is kept where it matters.
+    """The cell in a program that calls run_python with code, with the statements around the call that matter.
 
-    None where there is no such call, or where the program has a run_python of its own that does the work.
+    None if there is no such call, or if the program defines a run_python that does the work itself.
     """
     tree = parsed(code) if RUN_PYTHON in code else None
     if tree is None:
         return None
-    texts = {
+    assigned = {
         target.id: node.value
         for node in tree.body
         if isinstance(node, ast.Assign)
@@ -43,7 +43,7 @@ def unwrapped(code: str) -> str | None:
         if isinstance(target, ast.Name)
     }
     try:
-        return _without_calls(_Program(tree, texts, any(_defines(node, RUN_PYTHON) for node in tree.body)))
+        return _without_calls(_Program(tree, assigned, any(_defines(node, RUN_PYTHON) for node in tree.body)))
     except RecursionError:  # an expression of thousands of levels
         return None
 
@@ -51,21 +51,21 @@ def unwrapped(code: str) -> str | None:
 def _without_calls(program: _Program) -> str | None:
     """The program with each statement that calls the tool replaced by the code that it passes.
 
-    What only served the call goes: a text that it passes, a function of that name, what reads its result.
+    Statements that only serve the call are removed: a text that it passes, a function of that name, uses of its result.
     """
     passed = {id(value) for node in program.tree.body for value in _passed(node, program)}
     parts: list[str] = []
-    gone: set[str] = set()
+    removed: set[str] = set()
     has_cell = False
     for node in program.tree.body:
         cells = [] if _defines(node, RUN_PYTHON) else _cells(node, program)
         if cells:
             has_cell = True
             parts += cells
-        elif not _defines(node, RUN_PYTHON) and not _holds(node, passed) and not _reads(node) & gone:
+        elif not _defines(node, RUN_PYTHON) and not _assigns_passed(node, passed) and not _reads(node) & removed:
             parts.append(ast.unparse(node))
             continue
-        gone |= _binds(node)
+        removed |= _binds(node)
     return "\n".join(parts) if has_cell else None
 
 
@@ -75,14 +75,14 @@ def _cells(node: ast.stmt, program: _Program) -> list[str]:
 
 
 def _passed(node: ast.stmt, program: _Program) -> Iterator[ast.expr]:
-    """What a statement passes to run_python; for a name, what was assigned to it."""
+    """The values that a statement passes to run_python; for a name, the value assigned to it."""
     for call in ast.walk(node):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == RUN_PYTHON:
             for value in (*call.args, *(keyword.value for keyword in call.keywords)):
-                yield program.texts.get(value.id, value) if isinstance(value, ast.Name) else value
+                yield program.assigned.get(value.id, value) if isinstance(value, ast.Name) else value
 
 
-def _holds(node: ast.stmt, passed: set[int]) -> bool:
+def _assigns_passed(node: ast.stmt, passed: set[int]) -> bool:
     return isinstance(node, ast.Assign) and id(node.value) in passed
 
 
@@ -100,9 +100,9 @@ def _binds(node: ast.stmt) -> set[str]:
 
 
 def function_calls(code: str, tools: Parameters) -> list[tuple[str, dict[str, Any]]]:
-    """The calls to tools with plain values that a program consists of, aside from printing what they return.
+    """The calls of tools in a program that does nothing else than call them with constants and print the results.
 
-    Empty where it does anything else: what would have to be computed first is no call.
+    Empty if it does anything else: a value that must be computed needs a program, not a call.
     """
     tree = parsed(code) if any(name in code for name in tools) else None
     calls: list[tuple[str, dict[str, Any]]] = []
@@ -118,7 +118,7 @@ def function_calls(code: str, tools: Parameters) -> list[tuple[str, dict[str, An
 
 
 def _value(node: ast.stmt) -> ast.expr | None:
-    """What a statement evaluates, without a print around it or a name before it."""
+    """The expression of a statement, without a print around it or a name before it."""
     match node:
         case ast.Expr(value=ast.Call(func=ast.Name(id="print"), args=[value], keywords=[])):
             return value
@@ -157,7 +157,7 @@ def _is_json(argument: tuple[str, Any]) -> bool:
 
 
 def _constant(node: ast.expr) -> Any:
-    """What an expression stands for, where that can be known without running it."""
+    """The value of a constant expression; _UNKNOWN if it must be run."""
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):

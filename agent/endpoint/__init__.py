@@ -1,1 +1,1 @@
-"""Any OpenAI-compatible endpoint: which one, how it is asked, what it answers, what that costs."""
+"""Any OpenAI-compatible endpoint: its settings, requests, answers and failures."""

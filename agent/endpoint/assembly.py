@@ -1,11 +1,11 @@
-"""Puts one generation together from the deltas of its stream, however the server cuts and labels them.
+"""Assemble one generation from the deltas of its stream.
 
-What servers do to the fields of a tool call, and what is made of it:
+Servers label the deltas of tool calls in different ways, which are read as follows:
 
 - An id decides which call a delta continues: some servers label every call index 0. Id and index may come late.
 - An empty or missing id, or a new one without a name, continues the call with the same index, or the last call.
-- A name without an id begins another call once the arguments so far are whole.
-- A name may come in pieces until arguments come; one that begins with what is there replaces it.
+- A name without an id begins another call once the arguments so far are complete.
+- A name may come in pieces until arguments come; a piece that begins with the name so far replaces it.
 - Arguments may be an object instead of text.
 """
 
@@ -22,16 +22,16 @@ from agent.text import encodable
 __all__ = ["Assembler", "OnDelta", "parse_usage"]
 
 MAX_TOKENS = 1 << 40
-"""No generation has so many: a server that says so is mistaken."""
+"""No generation has more tokens: a server that reports more is wrong."""
 _CUT_REASONS = ("max_tokens", "max_output_tokens", "model_length")
-"""What some servers say in place of "length"."""
+"""The finish reasons that some servers use for "length"."""
 MAX_CALLS = 512
 MAX_CALL_DELTAS = 200_000
 MAX_NAME_CHARS = 1024
-"""Of the function that is called."""
+"""The bound on the name of the called function."""
 MAX_ID_CHARS = 1024
 MAX_ARGUMENTS_CHARS = 8 << 20
-"""Of one call; the sandbox takes 4 MiB of code. Beyond these bounds, an answer only takes memory and time."""
+"""The bound on the arguments of one call; the sandbox takes 4 MiB of code. Longer ones only cost memory and time."""
 _JSON_MARK = re.compile(r'\\.|["{}\[\]\\]', re.DOTALL)
 
 
@@ -40,7 +40,7 @@ class _PartialCall:
     id: str
     index: str | None
     guessed: bool = False
-    """Begun by a name alone; without arguments it was only a repeated name."""
+    """True if only a name began this call; if no arguments follow, the name was only repeated."""
     name: str = ""
     arguments: list[str] = field(default_factory=list)
     _arguments_chars: int = 0
@@ -48,7 +48,7 @@ class _PartialCall:
     _depth: int = 0
     _in_string: bool = False
     _escaped: bool = False
-    _whole: bool = False
+    _complete: bool = False
 
     def add_name(self, name: str) -> None:
         if name.startswith(self.name):
@@ -64,12 +64,12 @@ class _PartialCall:
         if self._arguments_chars > MAX_ARGUMENTS_CHARS:
             raise OverlongError(f"the arguments of a tool call have more than {MAX_ARGUMENTS_CHARS:,} characters")
 
-    def is_whole(self) -> bool:
-        """Whether the arguments are a closed JSON object. Reads each piece once."""
+    def is_complete(self) -> bool:
+        """True if the arguments are a complete JSON object. Reads each piece once."""
         for piece in self.arguments[self._scanned :]:
             self._scan(piece)
         self._scanned = len(self.arguments)
-        return self._whole
+        return self._complete
 
     def _scan(self, piece: str) -> None:
         start = 1 if self._escaped else 0
@@ -82,14 +82,14 @@ class _PartialCall:
                 self._in_string = not self._in_string
             elif len(mark) == 1 and not self._in_string:
                 self._depth += 1 if mark in "{[" else -1
-                self._whole = self._depth <= 0
+                self._complete = self._depth <= 0
 
 
 class Assembler:
-    """Takes the chunks of one stream as plain JSON values; whatever is no part of a message is passed over."""
+    """Takes the chunks of one stream as JSON values, and ignores everything that is not part of a message."""
 
     def __init__(self, on_delta: OnDelta) -> None:
-        self.heard_choice = False
+        self.has_choice = False
         self.finish_reason: str | None = None
         self._on_delta = on_delta
         self._content: list[str] = []
@@ -101,10 +101,10 @@ class Assembler:
         self._by_index: dict[str, _PartialCall] = {}
         self._usage = Usage()
         self._place = ""
-        """The index of the choice that is read: some servers answer several times."""
+        """The index of the choice that is read: some servers send several answers."""
 
     def add(self, chunk: object) -> None:
-        """Take one chunk. Usage may come beside the choices, in a chunk without any, or again and again."""
+        """Take one chunk. Usage may come beside the choices, in a chunk without choices, or in every chunk."""
         if not isinstance(chunk, dict):
             return
         if isinstance(usage := chunk.get("usage"), dict):
@@ -116,13 +116,13 @@ class Assembler:
 
     def _add_choice(self, choice: dict[str, Any]) -> None:
         place = _label(choice.get("index")) or "0"
-        if not self.heard_choice:
-            self.heard_choice, self._place = True, place
+        if not self.has_choice:
+            self.has_choice, self._place = True, place
         if place != self._place:
             return
         if (reason := _text(choice.get("finish_reason"))) and reason != "null":
             self.finish_reason = "length" if reason.lower() in ("length", *_CUT_REASONS) else encodable(reason)
-        for part in (choice.get("delta"), choice.get("message")):  # a message is what servers send that do not stream
+        for part in (choice.get("delta"), choice.get("message")):  # servers that do not stream send a message
             if isinstance(part, dict):
                 self._add_delta(part)
                 return
@@ -168,7 +168,7 @@ class Assembler:
             return known
         last = self._calls[-1] if self._calls else None
         same = last if index is None or (last and last.index is None) else self._by_index.get(index)
-        is_other = same is not None and bool(name) and (bool(call_id and same.id) or same.is_whole())
+        is_other = same is not None and bool(name) and (bool(call_id and same.id) or same.is_complete())
         if same is None or is_other:
             same = _PartialCall(call_id, index, guessed=is_other and not call_id)
             self._calls.append(same)
@@ -182,7 +182,7 @@ class Assembler:
         return same
 
     def reply(self) -> Reply:
-        """What the stream amounts to; calls without an id of their own are given one by their place."""
+        """The assembled reply. Calls without an id get one from their place."""
         self._splitter.end()
         content, reasoning = encodable("".join(self._content)), encodable("".join(self._reasoning))
         if self._splitter.found:
@@ -221,7 +221,7 @@ def _label(value: object) -> str:
 
 
 def _content_text(content: object) -> str:
-    """The text of a message's content, which may be a list of parts, or a number as an answer that is one."""
+    """The text of a message's content, which may also be a list of parts or a number."""
     if isinstance(content, list):
         return "".join(map(_content_text, content))
     if isinstance(content, dict):
@@ -239,14 +239,14 @@ def _arguments_text(arguments: object) -> str:
 
 
 def _larger(one: Usage, other: Usage) -> Usage:
-    """Usage only ever grows while a generation lasts; some servers end with zeros."""
+    """The larger counts: usage only grows during a generation, but some servers end with zeros."""
     return Usage(**{name: max(getattr(one, name), getattr(other, name)) for name in Usage.model_fields})
 
 
 def parse_usage(usage: dict[str, Any]) -> Usage:
-    """Token counts from a `usage` object; what is missing or cannot be a number of tokens counts as zero.
+    """Token counts from a `usage` object; missing or impossible counts are zero.
 
-    Model Studio tells hits of an explicit cache from others by `"cache_type": "ephemeral"`.
+    Model Studio marks hits of an explicit cache by `"cache_type": "ephemeral"`.
     """
 
     def count(container: Any, name: str) -> int:

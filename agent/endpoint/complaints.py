@@ -1,4 +1,4 @@
-"""One line about each way in which an endpoint fails: what it did, which value, and the command that fixes it."""
+"""One line for each failure of an endpoint: what it did, which value, and the command that fixes it."""
 
 import re
 import shlex
@@ -20,9 +20,9 @@ from agent.endpoint.failures import (
     is_filtered,
     is_redirect_loop,
     is_too_long,
+    message_in,
     refused_field,
-    said_of,
-    words_in,
+    server_text,
 )
 from agent.endpoint.sse import BrokenEventError, OverlongError
 from agent.endpoint.wire import ElsewhereError
@@ -37,15 +37,15 @@ SET_KEY = "export CELLBLOCK_API_KEY=KEY"
 BOUND_OUTPUT = "cellblock run --max-output-tokens 8192 ..."
 MAX_WORDS_CHARS = 200
 MAX_URL_CHARS = 200
-"""Of an address that a server names."""
+"""The longest address of a redirect that is shown."""
 
-_MENDS = {
+_HINTS = {
     **{name: f"cellblock run ..., without --{name.replace('_', '-')}" for name in ("temperature", "top_p", "seed")},
     **dict.fromkeys(("max_tokens", "max_completion_tokens"), "cellblock run --max-output-tokens NUMBER ..."),
     "thinking_budget": "cellblock run ..., without --thinking-budget",
     "enable_thinking": "cellblock run ..., without --thinking or --no-thinking",
 }
-"""What to do about a field that is refused."""
+"""The commands that avoid a refused field."""
 _NO_MODEL = re.compile(
     r"model_?not_?found|model not exist|model .{1,80} (?:not found|does not exist)|unknown model", re.IGNORECASE
 )
@@ -54,7 +54,7 @@ _LOST = (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError, httpx2
 
 
 def as_endpoint_error(error: Exception, endpoint: Endpoint, attempts: Sequence[Attempt] = ()) -> EndpointError:
-    """What the user reads of an error, and the failed attempts up to it."""
+    """The error for the user, with the failed attempts."""
     kind, what, hint = _complaint(error, endpoint, _words_of(error, endpoint))
     tried = f" (attempt {len(attempts)})" if len(attempts) > 1 else ""
     said = endpoint.redacted(f"The endpoint {endpoint.public_url!r} {what}{tried}.")
@@ -80,7 +80,7 @@ def _complaint(error: Exception, endpoint: Endpoint, words: str) -> Complaint:
 
 
 def _elsewhere(url: str, endpoint: Endpoint) -> tuple[str, str]:
-    """Where a redirect leads, without credentials and not too long, and the command that asks there if one can."""
+    """The target of a redirect, bounded and without credentials, and the command that asks there, if one can."""
     base_url = endpoint.redacted(bare_url(url)).removesuffix("/chat/completions").removesuffix("/models")
     if len(base_url) > MAX_URL_CHARS or not base_url.startswith(("http://", "https://")):
         return cut_middle(base_url, MAX_URL_CHARS, "..."), CHECK
@@ -91,7 +91,7 @@ def _failing(error: Exception, endpoint: Endpoint, words: str) -> Complaint:
     if isinstance(error, openai.APIStatusError):
         return _refusal(error, endpoint, words)
     if isinstance(error, ForeignAnswerError):
-        return EndpointError, f"answered with a page for people: {words!r}", _right_url(endpoint)
+        return EndpointError, f"answered with an HTML page: {words!r}", _right_url(endpoint)
     if isinstance(error, EndlessAnswerError | OverlongError):
         return EndpointError, f"did not come to the end of its answer: {words}", BOUND_OUTPUT
     if isinstance(error, openai.APIConnectionError) and not isinstance(error, openai.APITimeoutError):
@@ -110,41 +110,41 @@ def _what(error: Exception, endpoint: Endpoint, words: str) -> str:
         case EmptyAnswerError():
             return "answered without a message" + (f", but with {words!r}" if words else "")
         case RecursionError():
-            return "answered with something that is nested too deeply to be read"
+            return "answered with JSON that is nested too deeply"
         case BrokenEventError():
-            return f"answered with something that is not JSON: {words}"
-    return f"answered nonsense: {describe(error, endpoint)}"
+            return f"answered with text that is not JSON: {words}"
+    return f"sent an invalid answer: {describe(error, endpoint)}"
 
 
 def _refusal(error: openai.APIStatusError, endpoint: Endpoint, words: str) -> Complaint:
-    said, status = said_of(error), error.status_code
-    if error.response.history:  # a request that is sent on mostly loses its method and its body
+    said, status = server_text(error), error.status_code
+    if error.response.history:  # most redirects drop the method and the body
         url, hint = _elsewhere(str(error.response.url), endpoint)
-        return AccessError, f"sends us on to {url!r}, which answered {status}: {words}", hint
+        return AccessError, f"redirects to {url!r}, which answered {status}: {words}", hint
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError) or _BAD_KEY.search(said):
         return AccessError, f"refused the API key ({status}): {words}", SET_KEY
     if isinstance(error, openai.NotFoundError) or _NO_MODEL.search(said):
-        what = f"knows no model {endpoint.model!r}, or its path is wrong ({words})"
+        what = f"does not know the model {endpoint.model!r}, or its path is wrong ({words})"
         return AccessError, what, _right_url(endpoint)
-    field = refused_field(error, _MENDS)
-    return EndpointError, f"answered {status}: {words}", _MENDS[field] if field else CHECK
+    field = refused_field(error, _HINTS)
+    return EndpointError, f"answered {status}: {words}", _HINTS[field] if field else CHECK
 
 
 def _right_url(endpoint: Endpoint) -> str:
-    """What to try where the path may be wrong: mostly it ends in a version."""
+    """The command to try if the path may be wrong: most paths end in a version."""
     url = endpoint.public_url.rstrip("/")
     return CHECK if re.search(r"/v\d\w*$", url) else f"cellblock run --base-url {shlex.quote(f'{url}/v1')} ..."
 
 
 def _words_of(error: Exception, endpoint: Endpoint) -> str:
-    """What was said, as `fit_to_show`."""
+    """The words of an error, as `fit_to_show` returns them."""
     if isinstance(error, openai.APIConnectionError):
         cause = error.__cause__ or error
         words = str(cause) or type(cause).__name__
     elif isinstance(error, openai.APIStatusError):
-        words = words_in(error.body) or error.response.reason_phrase or "no reason given"
+        words = message_in(error.body) or error.response.reason_phrase or "no reason given"
     elif isinstance(error, openai.APIError):
-        words = words_in(error.body) or str(error.message)
+        words = message_in(error.body) or str(error.message)
     else:
-        words = words_in(str(error))
+        words = message_in(str(error))
     return fit_to_show(words, endpoint, MAX_WORDS_CHARS).rstrip(".")

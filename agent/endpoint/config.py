@@ -1,4 +1,4 @@
-"""Which endpoint, which model, how sampled: flags first, then the environment, then the built-in model."""
+"""The choice of endpoint, model and sampling: first flags, then the environment, then the built-in model."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ MODEL_STUDIO_URL = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"
 MODEL_STUDIO_MODEL = "qwen3-coder-plus"
 OPENAI_URL = "https://api.openai.com/v1"
 RECORDED = "recorded:"
-"""Before the run directory that is to answer in place of a model."""
+"""The prefix of a run directory that answers instead of a model."""
 CACHES = ("implicit", "explicit")
 
 
@@ -33,46 +33,46 @@ class Endpoint(_Value):
     model: str
     api_key: SecretStr = SecretStr("none")
     provider: ProviderName | None = None
-    """What kind of server it is; None goes by the host."""
+    """The kind of server; None derives it from the host."""
     explicit_cache: bool = False
-    """Whether the messages are marked for the provider's explicit context cache."""
+    """True if the messages are marked for the provider's explicit context cache."""
 
     def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
-        """All but the credentials in the URL: whoever shows an agent shows this."""
+        """All fields, without the credentials in the URL: this is part of the repr of an agent."""
         return ((name, self.public_url if name == "base_url" else value) for name, value in super().__repr_args__())
 
     @property
     def public_url(self) -> str:
-        """The URL without the credentials that it may carry."""
+        """The URL without credentials."""
         return bare_url(self.base_url)
 
     def redacted(self, text: str) -> str:
-        """The text without the secrets, which servers like to repeat, and without what looks like others."""
+        """The text without the secrets of this endpoint, which servers often repeat, and without similar ones."""
         return without_credentials(without(forms_of(self.secrets), text))
 
     @property
     def secrets(self) -> set[str]:
-        """What must not be recorded: the key, and the credentials in the URL."""
+        """The values that must not be recorded: the key, and the credentials in the URL."""
         return {self.api_key.get_secret_value()} | secrets_in_url(self.base_url)
 
     @property
     def switches(self) -> Provider:
-        """What the server understands."""
+        """The switches that the server understands."""
         return PROVIDERS[self.provider] if self.provider else provider_at(self.base_url)
 
     @property
     def preset(self) -> Preset:
-        """What is known of the model."""
+        """The preset of the model."""
         return preset_of(self.model)
 
     @property
     def reasoning_field(self) -> ReasoningField | None:
-        """The field in which the model's thinking goes back in the history; None where it is withheld."""
+        """The field for the model's thinking in the history; None if it is not sent back."""
         return self.switches.reasoning or ("reasoning_content" if self.preset.reasoning_in_history else None)
 
 
 class LocalModel(_Value):
-    """The built-in model, or the user's own file, to be served by ourselves."""
+    """The built-in model, or the user's model file, to be served locally."""
 
     name: str = DEFAULT_MODEL.name
 
@@ -82,30 +82,30 @@ class LocalModel(_Value):
 
 
 class RecordedModel(_Value):
-    """A recorded run that answers in place of a model."""
+    """A recorded run that answers instead of a model."""
 
     run: Path
 
 
 class Sampling(_Value):
-    """How the model is sampled. None leaves a value to the model's preset, and then to the endpoint."""
+    """The sampling of a model. A value that is None is set by the model's preset, or else by the endpoint."""
 
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
     max_output_tokens: int | None = Field(None, ge=1)
-    """Of one turn."""
+    """The most output tokens of one turn."""
     seed: int | None = None
     thinking: bool | None = None
-    """Whether a model that may think does so; None leaves it to the endpoint."""
+    """True if a model that can think does so; None leaves it to the endpoint."""
     thinking_budget: int | None = Field(None, ge=1)
-    """Tokens of thinking in one turn."""
+    """The most tokens of thinking in one turn."""
 
     def with_seed(self, seed: int | None) -> "Sampling":
-        """This sampling; where it has no seed of its own, with this one."""
+        """This sampling, with `seed` if it has no seed."""
         return self if self.seed is not None else self.model_copy(update={"seed": seed})
 
     def for_endpoint(self, endpoint: Endpoint) -> "Sampling":
-        """This sampling with what the model's preset adds. Raises UsageError where thinking cannot be had so."""
+        """This sampling with the values of the model's preset. Raises UsageError if thinking cannot be switched so."""
         _check_thinking(self, endpoint)
         preset = endpoint.preset
         unset = {
@@ -151,9 +151,9 @@ def choose_model(
     environ: Mapping[str, str],
     provider: str | None = None,
 ) -> Endpoint | LocalModel | RecordedModel:
-    """The endpoint that the arguments and the environment name, or else the built-in model; or a recorded run.
+    """The endpoint named by the arguments and the environment, or else the built-in model; or a recorded run.
 
-    Raises UsageError where they name an endpoint but no model, a URL that is none, or an unknown provider.
+    Raises UsageError if they name an endpoint without a model, an invalid URL, or an unknown provider.
     """
     model = model or environ.get("CELLBLOCK_MODEL")
     if model and model.startswith(RECORDED):
@@ -174,7 +174,7 @@ def choose_model(
 
 
 def with_key(endpoint: Endpoint, environ: Mapping[str, str]) -> Endpoint:
-    """The endpoint with the key, and the credentials in its URL, that the environment has for it."""
+    """The endpoint with the key, and the credentials in its URL, from the environment."""
     for url, key, _ in _named_in(environ):
         if url and Endpoint(base_url=url, model=endpoint.model).public_url == endpoint.public_url:
             return endpoint.model_copy(update={"base_url": url, "api_key": SecretStr(key or "none")})
@@ -182,10 +182,10 @@ def with_key(endpoint: Endpoint, environ: Mapping[str, str]) -> Endpoint:
 
 
 def endpoint_of_record(endpoint: Endpoint, base_url: str | None, environ: Mapping[str, str]) -> Endpoint:
-    """The endpoint that a record names, or the same model at `base_url`, with the key that the environment has for it.
+    """The endpoint that a record names, or the same model at `base_url`, with its key from the environment.
 
-    The record may be a stranger's, and the whole history would be sent there. Raises UsageError if neither `base_url`
-    nor the environment names the URL.
+    The record may come from a stranger, and the whole history is sent to its endpoint. Raises UsageError if neither
+    `base_url` nor the environment names the URL.
     """
     if base_url:
         named = _endpoint(base_url, None, endpoint.model)
@@ -201,7 +201,7 @@ def endpoint_of_record(endpoint: Endpoint, base_url: str | None, environ: Mappin
 
 
 def _named_in(environ: Mapping[str, str]) -> list[tuple[str | None, str | None, str | None]]:
-    """URL, key and default model of each endpoint that the environment may name."""
+    """URL, key and default model of each endpoint in the environment."""
     return [
         (environ.get("CELLBLOCK_BASE_URL"), environ.get("CELLBLOCK_API_KEY"), None),
         (_openai_url(environ), environ.get("OPENAI_API_KEY"), None),
@@ -210,7 +210,7 @@ def _named_in(environ: Mapping[str, str]) -> list[tuple[str | None, str | None, 
 
 
 def _local(name: str, provider: str | None, environ: Mapping[str, str]) -> LocalModel:
-    """The built-in model, or the user's own file under its own name."""
+    """The built-in model, or the user's model file under the name of the file."""
     if provider and provider_name(provider) != "llama_cpp":
         raise UsageError(
             f"The built-in model {name!r} has no provider {provider!r}.",
@@ -244,7 +244,7 @@ def _endpoint(url: str, api_key: str | None, model: str | None) -> Endpoint:
     url, api_key = url.strip(), (api_key or "").strip()
     host = _host_of(url)
     if not host:
-        shown = url.rpartition("@")[2].partition("?")[0]  # whatever it is, the rest may be a password or a key
+        shown = url.rpartition("@")[2].partition("?")[0]  # the rest may be a password or a key
         raise UsageError(f"{shown!r} is not an http(s) URL.", hint="cellblock run --base-url http://HOST:PORT/v1 ...")
     if not model:
         raise UsageError(
@@ -255,14 +255,14 @@ def _endpoint(url: str, api_key: str | None, model: str | None) -> Endpoint:
         raise UsageError(f"The name of the model is not valid UTF-8: {model!r}.", hint="export LANG=C.UTF-8")
     if odd := next((place for place, char in enumerate(api_key, 1) if not "!" <= char <= "~"), None):
         raise UsageError(
-            f"The API key cannot be sent: its character {odd} is no printable ASCII.",
+            f"The API key cannot be sent: its character {odd} is not printable ASCII.",
             hint="export CELLBLOCK_API_KEY=KEY",
         )
     return Endpoint(base_url=url, model=model, api_key=SecretStr(api_key or "none"))
 
 
 def _host_of(url: str) -> str | None:
-    """The host of an http(s) URL; None where it is none."""
+    """The host of an http(s) URL; None for other text."""
     try:
         parts = httpx2.URL(url)
     except httpx2.InvalidURL:

@@ -1,4 +1,4 @@
-"""One request and its answer, within bounds of time and size, whatever the endpoint sends."""
+"""One request and its answer, within bounds on time and size."""
 
 import asyncio
 import ssl
@@ -27,22 +27,22 @@ from agent.endpoint.wire import open_http
 
 CONNECT_TIMEOUT_S = 10.0
 SILENCE_TIMEOUT_S = 300.0
-"""How long an endpoint may say nothing, comments aside; a small machine can take minutes to read a long prompt."""
+"""The longest silence of an endpoint, apart from comments. A small machine takes minutes to read a long prompt."""
 ANSWER_TIMEOUT_S = 7200.0
-"""How long an answer may take as a whole."""
+"""The longest time of a whole answer."""
 TRAILER_TIMEOUT_S = 10.0
-"""How long what comes after the message may take: usage, and the end."""
+"""The longest time for the data after the message: usage, and the end."""
 DRAIN_TIMEOUT_S = 0.1
-"""How long the rest of a body may take after its end was told, for the connection to be used again."""
+"""The longest time for the rest of a body after `[DONE]`, so that the connection can be used again."""
 FILTER_REASONS = ("content_filter",)
 BREAK_REASONS = ("error", "abort")
-"""What servers call the end of a generation that failed."""
+"""The finish reasons of a generation that failed."""
 
 _LOST = (httpx2.RequestError, httpx2.StreamError, ssl.SSLError, anyio.EndOfStream)
 
 
 def open_client(endpoint: Endpoint, headers: Mapping[str, str]) -> openai.AsyncOpenAI:
-    """A client that tries nothing again by itself. Close it when done."""
+    """A client that does not retry by itself. Close it when done."""
     timeout = openai.Timeout(SILENCE_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
     return _Client(
         base_url=endpoint.base_url,
@@ -56,7 +56,7 @@ def open_client(endpoint: Endpoint, headers: Mapping[str, str]) -> openai.AsyncO
 class _Client(openai.AsyncOpenAI):
     @property
     def default_headers(self) -> dict[str, str | openai.Omit]:
-        """None of the environment's, which need not even be fit to be sent; `wire` makes those that leave."""
+        """No headers of the environment, which may even be invalid; `wire` builds the headers that are sent."""
         return {"Authorization": "Bearer none"}
 
 
@@ -75,7 +75,7 @@ async def exchange(client: openai.AsyncOpenAI, body: Mapping[str, Any], on_delta
         if clock() >= latest_s:
             raise EndlessAnswerError(f"no end after {ANSWER_TIMEOUT_S:.0f} s") from error
         if assembler.finish_reason:
-            return _whole(assembler, reader)  # only its trailer is lost
+            return _whole(assembler, reader)  # only the data after the message is lost
         if isinstance(error, TimeoutError):
             raise SilentAnswerError(f"nothing was heard for {SILENCE_TIMEOUT_S:g} s") from error
         raise
@@ -83,8 +83,8 @@ async def exchange(client: openai.AsyncOpenAI, body: Mapping[str, Any], on_delta
 
 
 def _whole(assembler: Assembler, reader: ValueReader) -> Streamed:
-    """The reply, if the endpoint has brought one to its end."""
-    if not assembler.heard_choice:
+    """The reply, if it is complete."""
+    if not assembler.has_choice:
         raise ForeignAnswerError(reader.stray) if reader.stray.startswith("<") else EmptyAnswerError(reader.stray)
     reason = assembler.finish_reason
     if reason in FILTER_REASONS:
@@ -95,12 +95,12 @@ def _whole(assembler: Assembler, reader: ValueReader) -> Streamed:
     streamed = reply, reader.texts
     if not reason and not reader.is_done:
         has_begun = bool(reply.content or reply.tool_calls)
-        raise UnfinishedAnswerError("it says nothing of its end", streamed if has_begun else None)
+        raise UnfinishedAnswerError("it has no mark of its end", streamed if has_begun else None)
     return streamed
 
 
 async def _values(client: openai.AsyncOpenAI, body: Mapping[str, Any], reader: ValueReader) -> AsyncGenerator[Any]:
-    """The values of the answer's body."""
+    """The values in the answer's body."""
     stream: openai.AsyncStream[object] = await client.post(
         "/chat/completions", body=body, cast_to=object, stream=True, stream_cls=openai.AsyncStream[object]
     )
@@ -125,7 +125,7 @@ async def _read(pieces: AsyncIterator[bytes], reader: ValueReader) -> AsyncItera
             break
     for value in reader.end():
         yield value
-    with suppress(TimeoutError, OverlongError, *_LOST):  # what was said is whole
+    with suppress(TimeoutError, OverlongError, *_LOST):  # the message is complete
         async with asyncio.timeout(DRAIN_TIMEOUT_S):
             async for _ in pieces:
                 pass

@@ -1,4 +1,4 @@
-"""The failures of an endpoint: which may pass, how long to wait, and what the server said."""
+"""The failures of an endpoint: whether a retry may help, how long to wait, and the server's message."""
 
 import math
 import re
@@ -15,14 +15,14 @@ from agent.messages import Reply
 from agent.text import plain
 
 Streamed = tuple[Reply, list[str]]
-"""A reply, and the chunks that it came in, as JSON."""
+"""A reply, and its chunks as JSON."""
 MAX_RETRY_AFTER_S = 60.0
 """The longest wait that a server may ask for."""
 PASSING_STATUSES = (408, 409, 429)
-"""Beside those from 500: what may be otherwise a moment later."""
+"""The statuses below 500 for which a retry may help."""
 MAX_DESCRIBED_CHARS = 300
 MAX_SAID_CHARS = 8_000
-"""Of what a server says; the rest is not read."""
+"""The most characters of an error that are read."""
 
 _TOO_LONG = re.compile(
     r"context_length_exceeded|maximum context length|exceed_context_size|exceeds the available context size"
@@ -38,22 +38,22 @@ _FILTERED = re.compile(
     r"|content management policy",
     re.IGNORECASE,
 )
-_SAYS_AT = ("message", "error", "detail", "msg", "code", "type")
-"""Where servers put the sentence that says what is wrong, the likeliest first."""
+_MESSAGE_KEYS = ("message", "error", "detail", "msg", "code", "type")
+"""The keys under which servers put the error message, the likeliest first."""
 _MAX_DEPTH = 4
-_NO_TEXT = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_MARKUP = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _LAST_WORD = re.compile(r"\s\S*\Z")
 _REFUSES = re.compile(
     r"unsupported|not (?:be )?(?:supported|permitted|allowed|recogni[sz]ed)|not support|not accept|un(?:known|expected"
     r"|recogni[sz]ed)|extra (?:input|field)|requires --",
     re.IGNORECASE,
 )
-_SAID_OF = {"tools": r"\btools\b(?![\[.])|--enable-auto-tool-choice"}
-"""Where the name alone may mean something else: one of the tools is wrong."""
+_FIELD_PATTERNS = {"tools": r"\btools\b(?![\[.])|--enable-auto-tool-choice"}
+"""For fields with an ambiguous name: "tools" may mean that one of the tools is wrong."""
 
 
 class SilentAnswerError(Exception):
-    """The endpoint said nothing for too long."""
+    """The endpoint sent nothing for too long."""
 
 
 class EmptyAnswerError(Exception):
@@ -61,12 +61,12 @@ class EmptyAnswerError(Exception):
 
 
 class UnfinishedAnswerError(Exception):
-    """The answer ended before its message did, or without saying that it did."""
+    """The answer ended in the middle of the message, or without a mark of its end."""
 
     def __init__(self, words: str, streamed: Streamed | None = None) -> None:
         super().__init__(words)
         self.streamed = streamed
-        """What came, where it may be whole."""
+        """The reply so far, if it may be complete."""
 
 
 class EndlessAnswerError(Exception):
@@ -78,79 +78,79 @@ class FilteredAnswerError(Exception):
 
 
 class ForeignAnswerError(Exception):
-    """What answered speaks no Chat Completions: a page for people."""
+    """The server does not speak Chat Completions: it sent an HTML page."""
 
 
 PASSING = (
     *(openai.APIConnectionError, SilentAnswerError),
     *(EmptyAnswerError, UnfinishedAnswerError, ForeignAnswerError, BrokenEventError),
 )
-"""What may be otherwise a moment later."""
+"""Failures for which a retry may help."""
 FAILURES = (
     *PASSING,
     *(openai.OpenAIError, ValueError, RecursionError),
     *(EndlessAnswerError, FilteredAnswerError, OverlongError),
 )
-"""What an attempt may raise."""
+"""The exceptions that an attempt may raise."""
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether the same request may succeed a moment later."""
+    """True if the same request may succeed a moment later."""
     if isinstance(error, PASSING):
         return not is_redirect_loop(error)
     if not isinstance(error, openai.APIError) or is_too_long(error) or is_filtered(error):
         return False
-    status = status_of(error)  # None where the stream says an error without one
+    status = status_of(error)  # None if the stream reports an error without one
     return status is None or status in PASSING_STATUSES or status >= 500
 
 
 def is_redirect_loop(error: BaseException) -> bool:
-    """Whether the endpoint sends us on without end."""
+    """True if the endpoint redirects in a loop."""
     return isinstance(error.__cause__, httpx2.TooManyRedirects)
 
 
 def is_throttling(error: BaseException) -> bool:
-    """Whether the endpoint says that it is asked too often."""
+    """True if the endpoint reports too many requests."""
     return status_of(error) == 429
 
 
 def is_too_long(error: BaseException) -> bool:
-    """Whether the messages are longer than the model can read."""
-    return status_of(error) == 413 or _TOO_LONG.search(said_of(error)) is not None
+    """True if the messages are longer than the model can read."""
+    return status_of(error) == 413 or _TOO_LONG.search(server_text(error)) is not None
 
 
 def is_filtered(error: BaseException) -> bool:
-    """Whether the provider's filter stopped the request or the answer."""
-    return isinstance(error, FilteredAnswerError) or _FILTERED.search(said_of(error)) is not None
+    """True if the provider's filter stopped the request or the answer."""
+    return isinstance(error, FilteredAnswerError) or _FILTERED.search(server_text(error)) is not None
 
 
 def status_of(error: BaseException | None) -> int | None:
-    """The HTTP status of a failure, or the one that the stream tells; None where there is none."""
+    """The HTTP status of a failure, or the one reported in the stream; None if there is none."""
     if isinstance(error, openai.APIStatusError):
         return error.status_code
     return _status_in_stream(error) if type(error) is openai.APIError else None
 
 
 def refused_field(error: BaseException, fields: Iterable[str]) -> str | None:
-    """Which of the fields a refusal is about: the endpoint may answer without it."""
+    """The field that the endpoint refuses; it may answer without it."""
     if status_of(error) not in (400, 422) or is_too_long(error):
         return None
-    said = f"{said_of(error)} {getattr(error, 'body', None)}"[:MAX_SAID_CHARS]
+    said = f"{server_text(error)} {getattr(error, 'body', None)}"[:MAX_SAID_CHARS]
     if not _REFUSES.search(said):
         return None
-    return next((field for field in fields if re.search(_SAID_OF.get(field, rf"\b{field}\b"), said)), None)
+    return next((field for field in fields if re.search(_FIELD_PATTERNS.get(field, rf"\b{field}\b"), said)), None)
 
 
 def error_in(value: object, request: httpx2.Request) -> openai.APIError | None:
-    """The error that a value in the middle of a stream tells, beside a status of success."""
+    """The error reported by a value in a stream whose status is success."""
     if not isinstance(value, dict):
         return None
     error = value.get("error") or ("choices" not in value and "message" in value and value)
-    return openai.APIError(words_in(error) or "no reason given", request, body=error) if error else None
+    return openai.APIError(message_in(error) or "no reason given", request, body=error) if error else None
 
 
 def asked_wait_s(error: BaseException | None) -> float | None:
-    """How long the server asks to wait, bounded; None where it does not say."""
+    """The wait that the server asks for, bounded; None if it asks for none."""
     if not isinstance(error, openai.APIStatusError):
         return None
     return retry_after_s(error.response.headers, datetime.now(UTC))
@@ -166,49 +166,49 @@ def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 def describe(error: BaseException | None, endpoint: Endpoint) -> str:
-    """The kind of a failure and what was said, as `fit_to_show`."""
+    """The kind and the message of a failure, as `fit_to_show` returns them."""
     cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else None
     words = f"{type(error).__name__}: {error}"
     return fit_to_show(f"{words} {type(cause).__name__}: {cause}" if cause else words, endpoint, MAX_DESCRIBED_CHARS)
 
 
-def said_of(error: BaseException) -> str:
-    """All that tells what a server finds wrong: the message, and the code and type beside it."""
+def server_text(error: BaseException) -> str:
+    """The server's description of an error: its message, code and type."""
     if not isinstance(error, openai.APIError):
         return ""
     body = error.body if isinstance(error.body, dict) else {}
-    parts = (error.message, body.get("code"), body.get("type"), words_in(error.body))
+    parts = (error.message, body.get("code"), body.get("type"), message_in(error.body))
     return " ".join(str(part)[:MAX_SAID_CHARS] for part in parts)
 
 
-def words_in(body: object, depth: int = 0) -> str:
-    """The sentence in an error's body, wherever it stands; a page without its tags."""
+def message_in(body: object, depth: int = 0) -> str:
+    """The message in an error's body, at any depth; the text of an HTML page."""
     if isinstance(body, str):
-        return _NO_TEXT.sub(" ", _head(body)).strip()
+        return _MARKUP.sub(" ", _head(body)).strip()
     inner: Iterable[object] = ()
     if depth < _MAX_DEPTH and isinstance(body, dict):
-        inner = (body.get(key) for key in _SAYS_AT)
+        inner = (body.get(key) for key in _MESSAGE_KEYS)
     elif depth < _MAX_DEPTH and isinstance(body, list):
         inner = body
-    return next((words for part in inner if (words := words_in(part, depth + 1))), "")
+    return next((words for part in inner if (words := message_in(part, depth + 1))), "")
 
 
 def _head(text: str) -> str:
-    """The beginning of a text, without a word that would be cut: it may be a secret."""
+    """The beginning of a text, cut between words: a part of a word may be a part of a secret."""
     return text if len(text) <= MAX_SAID_CHARS else _LAST_WORD.sub("", text[:MAX_SAID_CHARS])
 
 
 def fit_to_show(text: str, endpoint: Endpoint, max_chars: int) -> str:
-    """The text on one line, without secrets and what drives a terminal, and not too long.
+    """The text on one line, without secrets and control characters, and not too long.
 
-    A secret is looked for before and after the text is cleaned, and both before it is cut: a part of one is no less.
+    Secrets are removed before and after the cleaning, and before the cut, so that no part of one remains.
     """
     line = " ".join(plain(endpoint.redacted(text)).split())
     return endpoint.redacted(line)[:max_chars]
 
 
 def _status_in_stream(error: BaseException | None) -> int | None:
-    """Servers write a status into `code`, as a number or as text, and other things too."""
+    """The status in `code`, where servers write a number, a text or something else."""
     body = getattr(error, "body", None)
     code = str(body.get("code")) if isinstance(body, dict) else ""
     return int(code) if re.fullmatch(r"[1-5]\d\d", code, re.ASCII) else None

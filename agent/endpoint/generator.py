@@ -1,4 +1,4 @@
-"""What the loop needs of a model, whether it is asked over a network or is a record."""
+"""The interface of a model for the loop; an endpoint and a recorded run implement it."""
 
 from typing import Any, Protocol
 

@@ -1,9 +1,8 @@
-"""One limit on requests and tokens per minute, shared by all who ask the same endpoint in this process.
+"""One limit on requests and tokens per minute, shared by all callers of one endpoint in this process.
 
-No minute, wherever it begins, holds more than the limit: each request is remembered for 60 seconds, first with the
-tokens that it is thought to need, then with those that it took. Who comes first is served first. When the endpoint
-says that it is asked too often, everyone waits and the limits are halved, the one on requests at once among them; each
-answer gives a part of them back.
+The limit holds for each window of 60 seconds: a request is remembered for that time, first with its estimated tokens,
+then with its real ones. Requests are admitted in the order of their arrival. If the endpoint reports too many requests,
+all requests wait, and all limits are halved, including the one on requests at once; each answer restores a part.
 """
 
 import asyncio
@@ -14,14 +13,14 @@ from dataclasses import dataclass
 
 WINDOW_S = 60.0
 SMALLEST_SHARE = 1 / 16
-"""Of the limit that is left after many refusals."""
+"""The smallest share of the limit, after many refusals."""
 RECOVERY = 1 / 32
-"""The share of the limit that each answer gives back."""
+"""The share of the limit that each answer restores."""
 
 
 @dataclass(frozen=True)
 class RateLimit:
-    """What an endpoint grants; None is no limit."""
+    """The limits of an endpoint; None is no limit."""
 
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
@@ -30,14 +29,14 @@ class RateLimit:
 
 @dataclass
 class Admission:
-    """A request that was let through; give it back to the limiter with its outcome, and when it is over."""
+    """An admitted request. Report its outcome to the limiter, and release it at its end."""
 
     at_s: float
     tokens: int
 
 
 class Limiter:
-    """Lets requests through as the limit allows. For one event loop."""
+    """Admits requests within the limit. For one event loop."""
 
     def __init__(
         self,
@@ -47,50 +46,50 @@ class Limiter:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.share = 1.0
-        """The part of the limit that is used, from SMALLEST_SHARE to 1."""
+        """The usable share of the limit, from SMALLEST_SHARE to 1."""
         self._limit = limit
         self._clock = clock
         self._sleep = sleep
-        self._turn = asyncio.Lock()  # wakes its waiters in the order in which they came
+        self._turn = asyncio.Lock()  # first come, first served
         self._recent: deque[Admission] = deque()
-        self._under_way = 0
-        self._over = asyncio.Event()
+        self._running = 0
+        self._released = asyncio.Event()
         self._blocked_until_s = 0.0
         self._throttled_at_s = -WINDOW_S
 
     def grant(self, limit: RateLimit) -> None:
-        """Keep to another limit from now on."""
+        """Change the limit."""
         self._limit = limit
-        self._over.set()
+        self._released.set()
 
     async def admit(self, tokens: int) -> Admission:
-        """Wait until a request of about so many tokens may be sent."""
+        """Wait until a request of about `tokens` may be sent."""
         async with self._turn:
             while (wait_s := self._wait_s(tokens)) > 0 or self._is_full():
                 if wait_s > 0:
                     await self._sleep(wait_s)
                 else:
-                    self._over.clear()
-                    await self._over.wait()
+                    self._released.clear()
+                    await self._released.wait()
             admission = Admission(self._clock(), tokens)
             self._recent.append(admission)
-            self._under_way += 1
+            self._running += 1
             return admission
 
-    def over(self) -> None:
-        """The request is over, however it went: another may be under way in its place."""
-        self._under_way -= 1
-        self._over.set()
+    def release(self) -> None:
+        """Count a request as ended, with or without success: another may run in its place."""
+        self._running -= 1
+        self._released.set()
 
     def answered(self, admission: Admission, tokens: int) -> None:
-        """The request was answered, and took so many tokens; 0 where the endpoint does not say."""
+        """Count the tokens of an answered request; 0 if the endpoint does not report them."""
         admission.tokens = tokens or admission.tokens
         self.share = min(1.0, self.share + RECOVERY)
 
     def throttled(self, admission: Admission, wait_s: float | None) -> None:
-        """The endpoint refused the request as one too many, and asks to wait so long; None where it does not say.
+        """Halve the limit after a refusal for too many requests, and wait for `wait_s` or, if None, a default time.
 
-        Requests that were under way together are refused together: the limit is halved once for them.
+        Requests that run at the same time are refused together: the limit is halved once for them.
         """
         now_s = self._clock()
         if admission.at_s > self._throttled_at_s:
@@ -100,7 +99,7 @@ class Limiter:
         self._blocked_until_s = max(self._blocked_until_s, now_s + pause_s)
 
     def _is_full(self) -> bool:
-        return self._under_way + 1 > self._allowed(self._limit.requests_at_once)
+        return self._running + 1 > self._allowed(self._limit.requests_at_once)
 
     def _wait_s(self, tokens: int) -> float:
         now_s = self._clock()
@@ -109,7 +108,7 @@ class Limiter:
         return max(self._blocked_until_s - now_s, self._free_at_s(tokens, now_s) - now_s)
 
     def _free_at_s(self, tokens: int, now_s: float) -> float:
-        """When enough of the recent requests are a minute old. One that is over the limit alone goes alone."""
+        """The time at which enough of the recent requests expire. A request over the whole limit runs alone."""
         requests_left = self._allowed(self._limit.requests_per_minute) - len(self._recent)
         tokens_left = self._allowed(self._limit.tokens_per_minute) - sum(entry.tokens for entry in self._recent)
         free_at_s = now_s

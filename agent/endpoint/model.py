@@ -1,4 +1,4 @@
-"""The endpoint: one streamed generation at a time, with retries and, where it is shared, within a limit."""
+"""A model at an endpoint: one streamed generation at a time, with retries and an optional shared rate limit."""
 
 import asyncio
 import json
@@ -34,31 +34,31 @@ from agent.messages import Attempt, Message, Reply
 
 MAX_ATTEMPTS = 4
 LIST_TIMEOUT_S = 30.0
-DISPENSABLE = ("stream_options", "tools", "temperature", "top_p", "seed")
-"""Fields that can be left out where an endpoint refuses them; calls are then found in the text."""
+OPTIONAL_FIELDS = ("stream_options", "tools", "temperature", "top_p", "seed")
+"""Fields that are left out if an endpoint refuses them. Without tools, calls are found in the text."""
 MIN_PREFIX_CHARS = 16
 CHARS_PER_TOKEN = 4
-"""To reserve tokens before the endpoint has counted them."""
+"""An estimate, to reserve tokens before the endpoint has counted them."""
 
 _BACKOFF = tenacity.wait_exponential_jitter(multiplier=0.5, max=20)
 
 
 @dataclass(frozen=True)
 class Generation:
-    """A reply, and what it took to get it."""
+    """A reply, and the attempts and the time that it took."""
 
     reply: Reply
     chunks: list[str]
-    """What the endpoint sent for it, as JSON, in the order in which it came."""
+    """The JSON values that the endpoint sent, in order."""
     attempts: list[Attempt]
     duration_s: float
 
 
 class Model:
-    """One endpoint and how it is sampled. Close it when done.
+    """One endpoint and its sampling. Close it when done.
 
-    Raises UsageError where the sampling asks for thinking that the model or the endpoint does not have. A `limiter`
-    may be shared by many models.
+    Raises UsageError if the sampling asks for thinking that the model or the endpoint does not support. Many models
+    may share a `limiter`.
     """
 
     def __init__(
@@ -77,9 +77,9 @@ class Model:
         self._client = open_client(endpoint, headers)
         self._asked = sampling
         self._refused: set[str] = set()
-        """Fields that the endpoint does not take."""
-        self._is_terse = False
-        """Whether the last answer ended without a word."""
+        """The fields that the endpoint has refused."""
+        self._ended_unmarked = False
+        """True if the last answer ended without a mark of its end."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,18 +90,18 @@ class Model:
         await self._client.close()
 
     def resampled(self, sampling: Sampling) -> "Model":
-        """The same endpoint over the same connections, sampled in another way; it ends with this one."""
+        """The same endpoint over the same connections, with another sampling; it closes with this one."""
         other = copy(self)
         other.sampling = sampling.for_endpoint(self.endpoint)
         return other
 
     @property
     def can_continue(self) -> bool:
-        """Whether `generate` takes a `prefix`."""
+        """True if `generate` takes a `prefix`."""
         return can_continue(self.endpoint)
 
     async def names(self) -> list[str]:
-        """The models that the endpoint lists; empty where it lists none. Raises EndpointError."""
+        """The names of the models that the endpoint lists, possibly none. Raises EndpointError."""
         try:
             async with asyncio.timeout(LIST_TIMEOUT_S):
                 listed = await self._client.get("/models", cast_to=object)
@@ -120,13 +120,13 @@ class Model:
     ) -> Generation:
         """One turn of the model.
 
-        With a `prefix`, the text of a reply that was cut off, the model goes on from there, and the reply's content
-        is both together; only where `can_continue`. Before a repeated attempt `on_delta` hears ("restart", why):
-        what was heard of this turn is void. Raises EndpointError when the endpoint refuses or the retries are spent,
-        ContextLengthError when the messages are too long, ContentFilterError when they are not let through.
+        A `prefix` is the text of a reply that was cut off: the model continues it, and the reply's content is both
+        together. It needs `can_continue`. Before a repeated attempt, `on_delta` receives ("restart", reason): the
+        pieces of this turn so far are void. Raises EndpointError if the endpoint refuses or the last attempt fails,
+        ContextLengthError if the messages are too long, ContentFilterError if a filter stops them.
         """
         if prefix and not self.can_continue:
-            raise ValueError(f"{self.endpoint.model!r} at {self.endpoint.public_url!r} cannot go on from a prefix")
+            raise ValueError(f"{self.endpoint.model!r} at {self.endpoint.public_url!r} cannot continue a prefix")
         begun = time.monotonic()
         attempts: list[Attempt] = []
         whole = body_of(self.endpoint, self.sampling, messages, tools, prefix=prefix)
@@ -137,7 +137,7 @@ class Model:
             on_delta("restart", attempts[-1].error)
 
         retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception(lambda error: is_passing(error) or self._leave_out(body, error)),
+            retry=tenacity.retry_if_exception(lambda error: is_passing(error) or self._drops_field(body, error)),
             stop=tenacity.stop_after_attempt(MAX_ATTEMPTS),
             wait=_wait_s,
             sleep=self._sleep,
@@ -153,10 +153,10 @@ class Model:
         content = reply.content if _repeats(reply.content, prefix) else prefix + reply.content
         return Generation(reply.model_copy(update={"content": content}), chunks, attempts, time.monotonic() - begun)
 
-    def _leave_out(self, body: dict[str, Any], error: BaseException) -> bool:
-        """Take out of the body what the endpoint refuses, now and from here on, unless the user asked for it."""
+    def _drops_field(self, body: dict[str, Any], error: BaseException) -> bool:
+        """Remove the field that the endpoint refuses, also from later requests, unless the user set it; True if so."""
         asked = self._asked.model_dump(exclude_none=True)
-        field = refused_field(error, [name for name in DISPENSABLE if name in body and name not in asked])
+        field = refused_field(error, [name for name in OPTIONAL_FIELDS if name in body and name not in asked])
         if field:
             self._refused.add(field)
             del body[field]
@@ -166,7 +166,7 @@ class Model:
         return Attempt(error=describe(error, self.endpoint), status=status_of(error), waited_s=round(waited_s, 3))
 
     async def _attempt(self, body: dict[str, Any], on_delta: OnDelta) -> Streamed:
-        """One try, within the limit where there is one."""
+        """One attempt, within the rate limit if there is one."""
         if self._limiter is None:
             return await self._ask(body, on_delta)
         admission = await self._limiter.admit(len(json.dumps(body)) // CHARS_PER_TOKEN)
@@ -177,25 +177,25 @@ class Model:
                 self._limiter.throttled(admission, asked_wait_s(error))
             raise
         finally:
-            self._limiter.over()
+            self._limiter.release()
         self._limiter.answered(admission, reply.usage.input_tokens + reply.usage.output_tokens)
         return reply, chunks
 
     async def _ask(self, body: dict[str, Any], on_delta: OnDelta) -> Streamed:
-        """The reply. Who ends it twice in a row without saying that it has ended is taken to do so always."""
+        """The reply. If two answers in a row have no mark of their end, the second one is taken as complete."""
         try:
             streamed = await exchange(self._client, body, on_delta)
         except UnfinishedAnswerError as error:
-            was_terse, self._is_terse = self._is_terse, error.streamed is not None
-            if error.streamed is None or not was_terse:
+            ended_unmarked, self._ended_unmarked = self._ended_unmarked, error.streamed is not None
+            if error.streamed is None or not ended_unmarked:
                 raise
             return error.streamed
-        self._is_terse = False
+        self._ended_unmarked = False
         return streamed
 
 
 def _repeats(content: str, prefix: str) -> bool:
-    """Whether the server gives the prefix back with what follows it, as llama.cpp does where it does not stream."""
+    """True if the server returns the prefix together with its continuation, as llama.cpp does without streaming."""
     return len(prefix) >= MIN_PREFIX_CHARS and content.startswith(prefix)
 
 
@@ -204,9 +204,9 @@ def _error_of(state: tenacity.RetryCallState) -> BaseException | None:
 
 
 def _wait_s(state: tenacity.RetryCallState) -> float:
-    """How long to wait before the next attempt: as the server asks, else longer and longer."""
+    """The wait before the next attempt: as long as the server asks, or else growing."""
     error = _error_of(state)
     if error is not None and not is_passing(error):
-        return 0  # what was refused is left out
+        return 0  # the refused field is removed
     asked_s = asked_wait_s(error)
     return _BACKOFF(state) if asked_s is None else asked_s

@@ -1,4 +1,4 @@
-"""What is known of models by their names: the table in `presets.toml`."""
+"""The presets of known models, by their names: the table in `presets.toml`."""
 
 import tomllib
 from fnmatch import fnmatchcase
@@ -9,33 +9,33 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 CODE_TEMPERATURE = 0.2
-"""Low, as Qwen advises for code."""
+"""A low temperature, as Qwen advises for code."""
 
 
 class Preset(BaseModel):
-    """What is known of a model; None is not known."""
+    """The known properties of a model; None if unknown."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     names: tuple[str, ...] = ()
-    """Patterns of its name."""
+    """Patterns of the names of the model."""
     temperature: float = CODE_TEMPERATURE
     top_p: float | None = None
     seed: int | None = None
     max_output_tokens: int | None = None
     context_tokens: int | None = Field(None, ge=1)
-    """Prompt and answer together."""
+    """The most tokens of prompt and answer together."""
     thinking: Literal["none", "hybrid", "only"] | None = None
     template_switch: str = "enable_thinking"
-    """What its chat template calls the switch for thinking."""
+    """The name of the switch for thinking in its chat template."""
     native_calls: bool | None = None
-    """Whether its tool calls come as calls; False where they often come as text."""
+    """True if it makes native tool calls; False if it often writes them as text."""
     reasoning_in_history: bool = False
-    """Whether its thinking is sent back even where the provider's switch says nothing."""
+    """True if its thinking is sent back also by default."""
 
 
 def preset_of(model: str) -> Preset:
-    """The row of the first pattern that fits the name, or what holds for a model that is not known."""
+    """The row of the first pattern that matches the name, or the defaults for an unknown model."""
     name = model.lower().rpartition("/")[2].replace(":", "-")
     return next((row for row in _table() if any(fnmatchcase(name, pattern) for pattern in row.names)), Preset())
 

@@ -1,13 +1,13 @@
-"""The switches of the servers that speak Chat Completions: where they differ in what a request may say.
+"""The switches of the servers that speak Chat Completions: the fields of a request in which they differ.
 
-Each row rests on the server's own documentation or source:
+The source of each row is the server's documentation or code:
 
 - Model Studio: its pages on deep thinking, partial mode and context cache.
-- vLLM and SGLang: `chat_template_kwargs` and `continue_final_message`. In the history vLLM reads `reasoning` and passes
-  over `reasoning_content`, which SGLang reads.
+- vLLM and SGLang: `chat_template_kwargs` and `continue_final_message`. In the history, vLLM reads `reasoning` and
+  SGLang reads `reasoning_content`, which vLLM ignores.
 - llama.cpp: the same two and `thinking_budget_tokens`.
-- Ollama: its OpenAI-compatible endpoint passes over `think` and reads `reasoning_effort`, where "none" turns thinking
-  off; a model that can think does so unasked.
+- Ollama: its OpenAI-compatible endpoint ignores `think` and reads `reasoning_effort`; "none" turns thinking off. A
+  model that can think does so by default.
 """
 
 import re
@@ -28,19 +28,19 @@ _HOSTS: tuple[tuple[re.Pattern[str], ProviderName], ...] = (
 
 @dataclass(frozen=True)
 class Provider:
-    """What one kind of server understands."""
+    """The switches that one kind of server understands."""
 
     name: ProviderName
     thinking: Literal["enable_thinking", "chat_template_kwargs", "reasoning_effort"] | None = None
-    """How thinking is switched; None where there is no way that is known."""
+    """The field that switches thinking; None if unknown."""
     thinking_budget: str | None = None
-    """The field that bounds the thinking in tokens; None where there is none."""
+    """The field that bounds the thinking in tokens; None if there is none."""
     reasoning: ReasoningField | None = None
-    """The field in which the model's thinking is sent back in the history; None where it is withheld."""
+    """The field for the model's thinking in the history; None if it is not sent back."""
     continuation: Literal["partial", "continue_final_message"] | None = None
-    """How a reply that was cut off is continued; None where it cannot be."""
+    """The way to continue a reply that was cut off; None if there is none."""
     cache_markers: bool = False
-    """Whether messages may be marked for an explicit context cache."""
+    """True if messages may be marked for an explicit context cache."""
     output_limit: str = "max_tokens"
     """The field that bounds the answer."""
     seed: bool = True
@@ -50,9 +50,9 @@ class Provider:
     def thinking_fields(
         self, thinking: bool | None, budget_tokens: int | None, *, template_switch: str = "enable_thinking"
     ) -> dict[str, Any]:
-        """The part of a request's body that switches thinking; empty where nothing is asked for.
+        """The fields of a request that switch thinking; empty by default.
 
-        `template_switch` is the name that the model's chat template knows.
+        `template_switch` is the name of the switch in the model's chat template.
         """
         fields: dict[str, Any] = {}
         if thinking is not None and self.thinking == "enable_thinking":
@@ -101,13 +101,13 @@ PROVIDERS: dict[ProviderName, Provider] = {provider.name: provider for provider 
 
 
 def provider_at(url: str) -> Provider:
-    """The provider that the URL's host tells; generic where it tells nothing."""
+    """The provider that the host of the URL belongs to; generic if unknown."""
     host = urlsplit(url).hostname or ""
     return PROVIDERS[next((name for pattern, name in _HOSTS if pattern.fullmatch(host)), "generic")]
 
 
 def provider_name(text: str) -> ProviderName:
-    """Raises UsageError for a name that is none."""
+    """The provider of this name. Raises UsageError if it is unknown."""
     for name in get_args(ProviderName):
         if text == name:
             return PROVIDERS[name].name

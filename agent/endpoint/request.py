@@ -1,4 +1,4 @@
-"""The body of a request: messages, tools and sampling, in the words of the provider."""
+"""The body of a request: messages, tools and sampling, with the field names of the provider."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from agent.messages import Message
 def body_of(
     endpoint: Endpoint, sampling: Sampling, messages: list[Message], tools: list[dict[str, Any]], *, prefix: str = ""
 ) -> dict[str, Any]:
-    """What is posted for one turn. A `prefix` is text that the answer is to go on from."""
+    """The body of the request for one turn. The answer continues the text `prefix`."""
     switches = endpoint.switches
     body: dict[str, Any] = {"model": endpoint.model, "messages": messages, "stream": True}
     optional: dict[str, Any] = {
@@ -27,19 +27,19 @@ def body_of(
 
 
 def can_continue(endpoint: Endpoint) -> bool:
-    """Whether a reply that was cut off can be gone on with: not where the model would think anew."""
+    """True if a reply that was cut off can be continued; a model that always thinks would think again instead."""
     return endpoint.switches.continuation is not None and endpoint.preset.thinking != "only"
 
 
 def _thinking_fields(endpoint: Endpoint, thinking: bool | None, budget_tokens: int | None) -> dict[str, Any]:
-    """Only a model that may do either is told whether to think."""
+    """The fields that switch thinking, only for a model that can be switched."""
     preset = endpoint.preset
     switched = None if preset.thinking in ("none", "only") else thinking
     return endpoint.switches.thinking_fields(switched, budget_tokens, template_switch=preset.template_switch)
 
 
 def _continued(endpoint: Endpoint, messages: list[Message], prefix: str) -> dict[str, Any]:
-    """The prefix as an unfinished message of the assistant, and thinking off: it stands before the prefix."""
+    """The prefix as an unfinished message of the assistant. Thinking is off: it would come before the prefix."""
     started: Message = {"role": "assistant", "content": prefix}
     fields = _thinking_fields(endpoint, False if endpoint.preset.thinking == "hybrid" else None, None)
     if endpoint.switches.continuation == "partial":

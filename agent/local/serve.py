@@ -1,7 +1,7 @@
-"""The program in the child process: load a GGUF file, serve it on loopback, say where, stay until killed.
+"""The program in the child process: load a GGUF file, serve it on loopback, report the port, run until killed.
 
-Its one line on standard output is JSON: `port`, `api_key`, `context_tokens`. It runs by path under `tied.py`
-and imports nothing of ours.
+Its only line on standard output is JSON: `port`, `api_key`, `context_tokens`. It runs by path under `tied.py` and
+imports nothing of this package.
 """
 
 import argparse
@@ -35,14 +35,14 @@ def _parameters(arguments: argparse.Namespace, api_key: str) -> xllamacpp.Common
     params.model_alias = {arguments.name}
     params.use_jinja = True
     params.hostnames = ["127.0.0.1"]
-    params.port = 0  # the system picks a free one
-    params.api_keys = [api_key]  # else every page in the user's browser may ask
+    params.port = 0  # the system chooses a free port
+    params.api_keys = [api_key]  # without a key, each page in the user's browser could ask
     params.ui = False
     params.n_ctx = arguments.context_tokens * arguments.slots
     params.n_parallel = arguments.slots
     params.cpuparams.n_threads = arguments.threads
     params.cpuparams_batch.n_threads = arguments.threads
-    params.fit_params = False  # the context is as long as asked, or loading fails
+    params.fit_params = False  # do not shorten the context: loading fails instead
     params.cache_prompt = True
     params.cache_ram_mib = PROMPT_CACHE_MIB
     params.verbosity = LOG_ERRORS_ONLY
@@ -50,14 +50,14 @@ def _parameters(arguments: argparse.Namespace, api_key: str) -> xllamacpp.Common
 
 
 def _private_stdout() -> int:
-    """Keep standard output for our line; what C code prints goes to standard error."""
+    """Keep standard output for our line, and send the output of C code to standard error."""
     ours = os.dup(1)
     os.dup2(2, 1)
     return ours
 
 
 def _context_tokens(port: int | None, api_key: str) -> int:
-    """What the server grants each request: no more than the model was trained on."""
+    """The context that the server grants each request: at most the length in the model's training."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     connection.request("GET", "/props", headers={"Authorization": f"Bearer {api_key}"})
     with connection.getresponse() as response:
@@ -65,7 +65,7 @@ def _context_tokens(port: int | None, api_key: str) -> int:
 
 
 def main() -> None:
-    """Serve until killed; exit with one line on standard error where the model does not load."""
+    """Serve until killed; exit with one line on standard error if the model does not load."""
     arguments = _arguments()
     stdout = _private_stdout()
     api_key = secrets.token_urlsafe()

@@ -20,28 +20,28 @@ CONTEXT_TOKENS = 16_384
 START_TIMEOUT_S = 120.0
 CLOSE_GRACE_S = 2.0
 SPINS = "20000"
-"""Turns that an idle thread of llama.cpp makes before it sleeps. Measured on two cores beside two busy
-processes: 4 to 6 tokens a second with this, 1 to 5 without; alone 14 either way."""
+"""The spins of an idle thread of llama.cpp before it sleeps. Measured on two cores beside two busy processes:
+4 to 6 tokens a second with this, 1 to 5 without; 14 without other load in both cases."""
 INSTALL = "pip install 'cellblock[local]'"
 
 
 @dataclass(frozen=True, slots=True)
 class LocalServer:
-    """Where a served model answers, and its limits."""
+    """A served model: its address and limits."""
 
     base_url: str
     """An OpenAI-compatible endpoint on 127.0.0.1, ending in `/v1`. Reach it past any proxy."""
     api_key: str
-    """Drawn anew at each start; without it the server answers 401."""
+    """A new random key at each start; without it the server answers 401."""
     model: str
-    """The name that the server gives the model."""
+    """The name of the model at the server."""
     context_tokens: int
-    """Tokens that one request may hold, prompt and answer together."""
+    """The most tokens of one request, prompt and answer together."""
     pid: int
 
     @property
     def headers(self) -> dict[str, str]:
-        """To send with each request: after a stream llama.cpp closes a connection that it said it keeps."""
+        """Headers for each request: after a stream llama.cpp closes a connection that it promised to keep."""
         return {"Connection": "close"}
 
 
@@ -57,11 +57,11 @@ async def serve(
 ) -> AsyncIterator[LocalServer]:
     """Serve the GGUF file `path` while the context lasts.
 
-    Each caller has a server of its own: two runs at once hold the working memory twice, and the file's pages
-    once. `slots` requests are answered at a time, each with `context_tokens`; more than that wait. `name`
-    defaults to the file's stem, `threads` to the physical cores.
+    Each caller starts a separate server: two runs at once use the working memory twice, but the file's pages only once.
+    `slots` requests are answered at a time, each with `context_tokens`; others wait. `name` defaults to the file's
+    stem, `threads` to the physical cores.
 
-    Raises `LocalModelError` where xllamacpp is missing or the file is not loaded within `start_timeout_s`.
+    Raises `LocalModelError` if xllamacpp is missing or the file is not loaded within `start_timeout_s`.
     """
     if importlib.util.find_spec("xllamacpp") is None:
         raise LocalModelError("xllamacpp, which serves the model, is not installed.", hint=INSTALL)
@@ -91,7 +91,7 @@ def _command(path: Path, name: str, context_tokens: int, slots: int, threads: in
 
 
 def physical_cores() -> int:
-    """Cores this process may use, hyper-threads counted once: two threads on one core are slower than one."""
+    """The physical cores that this process may use: two hyper-threads on one core are slower than one thread."""
     if sys.platform != "linux":
         return os.cpu_count() or 1
     cpus = os.sched_getaffinity(0)
@@ -105,7 +105,7 @@ def physical_cores() -> int:
 async def _ready(
     process: asyncio.subprocess.Process, path: Path, name: str, log: IO[bytes], timeout_s: float
 ) -> LocalServer:
-    """Wait for the child's one line, which it writes when the model is loaded and the server answers."""
+    """Wait for the line that the child writes once the model is loaded and the server answers."""
     assert process.stdout is not None
     try:
         line = await asyncio.wait_for(process.stdout.readline(), timeout_s)
@@ -124,7 +124,7 @@ async def _ready(
 
 
 def _cause(returncode: int, log: IO[bytes]) -> str:
-    """The loader's own reason, else the last line said, else how the process ended."""
+    """The reason of the loader, or else the last line of the log, or else the status of the process."""
     log.seek(0)
     text = log.read().decode(errors="replace").strip()
     if reasons := re.findall(r"(?:error loading model|failed to initialize the context): (.+)", text):

@@ -1,9 +1,9 @@
-"""Run a Python program that ends when the process which started it ends, `kill -9` included.
+"""Run a Python program that ends together with the process that started it, even after `kill -9`.
 
     python -P tied.py (FILE.py | MODULE) ARGUMENTS…
 
-Standard input is a pipe that the parent holds open and never writes to: its end is the parent's end. This
-file runs by path and imports nothing of ours, so that the working directory cannot shadow a module.
+Standard input is a pipe that the parent holds open and never writes to: it ends with the parent. This file runs by path
+and imports nothing of this package, so that the working directory cannot shadow a module.
 """
 
 import ctypes
@@ -17,9 +17,9 @@ PR_SET_PDEATHSIG = 1
 
 
 def _tie_to_parent() -> None:
-    # An interrupt typed at the terminal is the parent's to handle.
+    # The parent handles an interrupt at the terminal.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":  # holds even while C code keeps the interpreter lock
+    if sys.platform == "linux":  # works even while C code holds the interpreter lock
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     threading.Thread(target=_end_with_stdin, daemon=True).start()
 

@@ -120,10 +120,10 @@ class Asker:
         return recover(
             reply,
             turn=turn,
-            fences=was_asked or not self._calls_natively,
-            settled=bool(ran) and went_well(ran[-1]) and not was_asked,
-            ran=[event.code for event in ran if event.code and went_well(event)],
-            others=self._others,
+            accept_fences=was_asked or not self._calls_natively,
+            has_succeeded=bool(ran) and went_well(ran[-1]) and not was_asked,
+            executed_code=[event.code for event in ran if event.code and went_well(event)],
+            tool_params=self._others,
         )
 
     def _event(

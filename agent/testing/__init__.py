@@ -1,11 +1,10 @@
-"""For tests of code that talks to a model: a real HTTP server on loopback that answers from a script, strictly.
+"""A real HTTP server on loopback that answers from a strict script, for tests of code that talks to a model.
 
     with ScriptedEndpoint([calls("print(6*7)"), says("It is 42.")], profile=OLLAMA) as endpoint:
-        ...  # whatever asks endpoint.base_url
+        ...  # code that asks endpoint.base_url
 
-What a server says and how it says it are apart: `script` holds the replies and the faults, `profiles` the habits of
-the servers that one meets. A request beyond the script, one that is not what its step expects, and a step that was
-not used fail the test, each by name.
+Content and format are separate: `script` has the replies and the faults, `profiles` the formats of known servers. A
+request beyond the script, a request that differs from its step, and an unused step fail the test with a message.
 """
 
 from agent.testing.profiles import (

@@ -1,4 +1,4 @@
-"""The habits of the servers that speak Chat Completions: one message, cut and labelled in each server's way."""
+"""The formats of servers that speak Chat Completions: one message, cut and labelled as each server does it."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from agent.messages import Usage
 Chunk = dict[str, Any]
 PIECE_CHARS = 7
 USAGE = Usage(input_tokens=10, output_tokens=5)
-"""What a reply costs that says nothing else."""
+"""The default usage of a reply."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class ScriptedCall:
 
 @dataclass(frozen=True)
 class Answer:
-    """One generation, told in the way of the endpoint's profile."""
+    """One generation, sent in the format of the endpoint's profile."""
 
     content: str = ""
     reasoning: str = ""
@@ -35,29 +35,29 @@ class Answer:
 
 @dataclass(frozen=True)
 class Profile:
-    """How a server tells a message."""
+    """The format in which a server sends a message."""
 
     name: str
     reasoning: Literal["reasoning_content", "reasoning", "both", "think tags", "never"] = "reasoning_content"
-    """Under which name, as a block in the content, or not at all."""
+    """The field of the thinking, or a block in the content, or none."""
     ids: Literal["first", "empty later", "null later", "every"] = "first"
-    """In which deltas of a call its id stands, and what stands in the others."""
+    """The deltas of a call that have its id, and the value in the others."""
     names: Literal["first", "every"] = "first"
     index: Literal["counted", "zero", "missing"] = "counted"
     argument_chars: int = PIECE_CHARS
-    """In a delta; 0 sends the arguments whole, beside the name."""
+    """The characters of arguments in a delta; 0 sends them whole, together with the name."""
     other_content: Literal["absent", "null", "empty"] = "absent"
-    """What the content is in deltas that are about something else."""
+    """The content in deltas about something else."""
     role: Literal["first", "every", "never"] = "first"
     usage: Literal["own chunk", "last chunk", "every chunk", "never"] = "own chunk"
     usage_null: bool = False
-    """Whether the other chunks say `"usage": null`."""
+    """True if the other chunks have `"usage": null`."""
     comment: str = ""
-    """Sent between the events to keep the connection alive."""
+    """A comment between the events, to keep the connection alive."""
     line_end: str = "\n"
 
     def chunks(self, answer: Answer) -> list[Chunk]:
-        """The chunks of a stream that tells the answer."""
+        """The chunks of a stream with the answer."""
         deltas = [*self._text_deltas(answer), *self._call_deltas(answer.calls)]
         if self.role == "first":
             deltas.insert(0, {"role": "assistant", "content": None if self.other_content == "null" else ""})
@@ -66,7 +66,7 @@ class Profile:
         return self._with_usage(chunks, usage_of(answer.usage))
 
     def events(self, chunks: list[Chunk]) -> list[bytes]:
-        """The chunks as server-sent events, and the one that ends them."""
+        """The chunks as server-sent events, with the final `[DONE]`."""
         comment = f": {self.comment}{self.line_end * 2}" if self.comment else ""
         texts = [*(json.dumps(chunk) for chunk in chunks), "[DONE]"]
         return [f"{comment}data: {text}{self.line_end * 2}".encode() for text in texts]
@@ -125,7 +125,7 @@ SGLANG = Profile("sglang", ids="null later", other_content="null")
 OLLAMA = Profile("ollama", reasoning="reasoning", index="zero", argument_chars=0, other_content="empty", role="every")
 LLAMA_CPP = Profile("llama_cpp", argument_chars=1, other_content="null", usage="last chunk")
 GATEWAY = Profile("gateway", ids="every", names="every", index="missing", comment="PROCESSING", line_end="\r\n")
-"""A proxy that repeats every label and keeps the connection alive by comments."""
+"""A proxy that repeats every label and keeps the connection alive with comments."""
 UNPARSED = Profile("unparsed", reasoning="think tags", index="missing", usage="never")
 """A server without a parser for the model's thinking."""
 PROFILES = (PLAIN, OPENAI, MODEL_STUDIO, VLLM, SGLANG, OLLAMA, LLAMA_CPP, GATEWAY, UNPARSED)
@@ -143,7 +143,7 @@ def usage_of(usage: Usage) -> Chunk:
 
 
 def whole(answer: Answer) -> Chunk:
-    """The answer as one `chat.completion`, as servers send it that do not stream."""
+    """The answer as one `chat.completion`, from a server that does not stream."""
     calls = [
         {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
         for call in answer.calls
@@ -156,7 +156,7 @@ def whole(answer: Answer) -> Chunk:
 
 
 def raw_chunks(deltas: list[Chunk], finish_reason: str) -> list[Chunk]:
-    """The deltas as they are, a finish reason, and the usual usage."""
+    """The unchanged deltas, a finish reason, and the default usage."""
     chunks = [_chunk([_choice(delta)]) for delta in deltas]
     return [*chunks, _chunk([_choice({}, finish_reason)]), _chunk([]) | {"usage": usage_of(USAGE)}]
 

@@ -1,4 +1,4 @@
-"""What a scripted endpoint answers: replies, the faults of servers and networks, and what a request must look like."""
+"""The steps of a script: replies, faults of servers and networks, and checks of requests."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -12,7 +12,7 @@ EVENT_STREAM = "text/event-stream"
 
 @dataclass(frozen=True)
 class Stream:
-    """A streamed reply, chunk by chunk, whatever the profile."""
+    """A streamed reply with these chunks, in any profile."""
 
     chunks: tuple[Chunk, ...]
 
@@ -27,7 +27,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Failing:
-    """A stream that says `{"error": ...}` after a number of events, as servers do that fail late."""
+    """A stream with `{"error": ...}` after a number of events, from a server that fails late."""
 
     reply: Answer | Stream
     after: int = 1
@@ -45,7 +45,7 @@ class Slow:
 
 @dataclass(frozen=True)
 class Late:
-    """A stream that begins after a while, as when a model thinks."""
+    """A stream that begins after a delay, as when a model thinks."""
 
     reply: Answer | Stream
     after_s: float
@@ -53,7 +53,7 @@ class Late:
 
 @dataclass(frozen=True)
 class Mislabelled:
-    """A stream under a content type that is none of a stream."""
+    """A stream with the wrong content type."""
 
     reply: Answer | Stream
     content_type: str = "text/plain"
@@ -79,7 +79,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Raw:
-    """Any bytes."""
+    """A body of any bytes."""
 
     body: bytes
     content_type: str = EVENT_STREAM
@@ -87,14 +87,14 @@ class Raw:
 
 @dataclass(frozen=True)
 class Hang:
-    """No answer for a while, then a closed connection."""
+    """No answer for some time, then a closed connection."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class When:
-    """A reply, and what the request must look like that gets it."""
+    """A reply, and a check of its request."""
 
     check: Mapping[str, Any] | Callable[[dict[str, Any]], object]
     reply: "Reply"
@@ -113,7 +113,7 @@ def says(text: str, *, finish_reason: str = "stop", reasoning: str = "") -> Answ
 
 
 def calls(*codes: str, call_id: str = "call_a", name: str = "run_python", finish_reason: str = "tool_calls") -> Answer:
-    """A reply with a native tool call for each code; the ids of the second and later ones are numbered."""
+    """A reply with a native tool call for each code; the ids are numbered from the second on."""
     scripted = [
         ScriptedCall(f"{call_id}_{place}" if place else call_id, name, json.dumps({"code": code}))
         for place, code in enumerate(codes)
@@ -122,26 +122,26 @@ def calls(*codes: str, call_id: str = "call_a", name: str = "run_python", finish
 
 
 def thinks(reasoning: str, then: Answer) -> Answer:
-    """The reply, after some thinking."""
+    """The reply with thinking before it."""
     return Answer(then.content, reasoning, then.calls, then.finish_reason, then.usage)
 
 
 def stream_of(deltas: Iterable[Chunk], finish_reason: str) -> Stream:
-    """A stream of the deltas as they are, a finish reason, and usage of 10 + 5 tokens."""
+    """A stream of the unchanged deltas, a finish reason, and usage of 10 + 5 tokens."""
     return Stream(tuple(raw_chunks(list(deltas), finish_reason)))
 
 
 def when(check: Mapping[str, Any] | Callable[[dict[str, Any]], object], reply: "Reply") -> When:
-    """The reply, if the request is right.
+    """The reply, if the request passes a check.
 
-    `check` is a part of the body, in which `...` stands for anything and a list is compared from its end; or a
-    function of the body that returns False or raises AssertionError where it is not right.
+    `check` is a part of the body, in which `...` matches anything and a list is compared from its end; or a function of
+    the body that returns False or raises AssertionError if the request is wrong.
     """
     return When(check, reply)
 
 
 def mismatch(check: Mapping[str, Any] | Callable[[dict[str, Any]], object], body: dict[str, Any]) -> str | None:
-    """What is wrong with a request, or None."""
+    """The first difference of a request, or None."""
     if isinstance(check, Mapping):
         return _difference(check, body, "body")
     try:

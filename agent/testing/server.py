@@ -1,4 +1,4 @@
-"""The scripted endpoint itself: HTTP/1.1 with kept-alive connections, one thread each."""
+"""The scripted endpoint: HTTP/1.1 with kept-alive connections, one thread for each."""
 
 import json
 import socket
@@ -33,36 +33,36 @@ JSON = "application/json"
 
 @dataclass(frozen=True)
 class _Playback:
-    """What goes over the wire."""
+    """One answer as bytes, with its timing."""
 
     parts: list[bytes]
     status: int = 200
     content_type: str = EVENT_STREAM
     headers: dict[str, str] = field(default_factory=dict)
     pause_s: float = 0
-    """Before each part."""
+    """The pause before each part."""
     late_s: float = 0
-    """Before the head."""
+    """The delay before the head."""
     breaks: bool = False
-    """Whether the connection drops after the parts."""
+    """True if the connection drops after the parts."""
 
 
 class ScriptedEndpoint:
     """Answers each request with the script's next reply; use it as a context manager.
 
-    A request beyond the script, or not as its step expects, is refused with 400. Leaving the context raises
-    AssertionError for it, and for a step that was not used.
+    A request beyond the script, or other than its step expects, is refused with 400. Leaving the context raises
+    AssertionError for it, and for an unused step.
 
-    Where many conversations go on at once, the script is a function instead, which is called with the body of each
-    request, one after the other, and returns its reply.
+    For many conversations at once, the script is a function instead: it is called with the body of each request, one
+    after the other, and returns the reply.
     """
 
     def __init__(self, script: Sequence[Reply] | Callable[[dict[str, Any]], Reply], profile: Profile = PLAIN) -> None:
         self.profile = profile
         self.requests: list[dict[str, Any]] = []
-        """The bodies that came, in order; none are kept where a function answers."""
+        """The received bodies, in order; none are kept if a function answers."""
         self.connections = 0
-        """How many were opened."""
+        """The number of opened connections."""
         self._answer = script if callable(script) else None
         self._left = [] if callable(script) else list(script)
         self._wrong: list[str] = []
@@ -72,7 +72,7 @@ class ScriptedEndpoint:
 
     @property
     def base_url(self) -> str:
-        """The URL for a client; nothing but loopback reaches it."""
+        """The URL for a client, reachable only from this machine."""
         return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
 
     def __enter__(self) -> Self:
@@ -106,11 +106,11 @@ class ScriptedEndpoint:
             self._open.discard(connection)
 
     def wait(self, seconds: float) -> None:
-        """Sleep, but no longer than the endpoint is there. For the server."""
+        """Sleep until the endpoint ends at the latest. For the server."""
         self._leaving.wait(seconds)
 
     def answer(self, method: str, path: str, data: bytes) -> _Playback | Hang:
-        """What the script says to a request. For the server."""
+        """The answer of the script to a request. For the server."""
         if (method, path) == ("GET", "/v1/models"):
             return _play(Refusal(200, '{"object": "list", "data": []}'), self.profile)
         with self._lock:
@@ -158,7 +158,7 @@ def _play(reply: Reply, profile: Profile) -> _Playback:
             return _Playback([text.encode()], status, content_type, headers)
         case Cut() | Failing() | Slow() | Late() | Mislabelled():
             return _with_fault(reply, _play(reply.reply, profile))
-    raise TypeError(f"A script holds no {reply!r}.")
+    raise TypeError(f"A script cannot hold {reply!r}.")
 
 
 def _with_fault(fault: Cut | Failing | Slow | Late | Mislabelled, playback: _Playback) -> _Playback:
@@ -184,7 +184,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away is no error of the endpoint."""
+        """A client that disconnects is not an error of the endpoint."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -214,10 +214,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_POST()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Tests have output enough."""
+        """Keep the output of tests short."""
 
     def _send(self, playback: _Playback) -> None:
-        """Head and body in one packet, unless the script pauses: a test or benchmark is to wait for its own code."""
+        """Send head and body in one packet, unless the script pauses: a test or benchmark must not wait for packets."""
         headers = {"Content-Type": playback.content_type, "Transfer-Encoding": "chunked", **playback.headers}
         status = f"{playback.status} {HTTPStatus(playback.status).phrase}"
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())

@@ -1,4 +1,4 @@
-"""The caller's own Python functions as tools beside run_python. They run on the host: that is the caller's choice.
+"""The caller's Python functions as tools beside run_python. They run on the host, by the caller's choice.
 
 The model's arguments are validated by the function's type hints before it is called.
 """
@@ -24,7 +24,7 @@ from agent.tools.run_python import BadCallError, arguments_of
 from agent.validation import complaints
 
 MAX_CHARS = 8_000
-"""Of what the model reads of a function: what it returns, or what is wrong."""
+"""The most characters that the model reads of a function's result or error."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _ANY: TypeAdapter[Any] = TypeAdapter(Any, config=ConfigDict(ser_json_inf_nan="constants"))
@@ -32,16 +32,16 @@ _KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONL
 
 
 class FunctionTool:
-    """One function, as the model sees it and as it is called."""
+    """One function, with its schema for the model."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        """Read name, docstring and type hints. Raises UsageError where they do not make a tool."""
+        """Read name, docstring and type hints. Raises UsageError if they do not make a tool."""
         self.name: str = getattr(function, "__name__", "")
         self._function = function
         if not _NAME.fullmatch(self.name):
             raise UsageError(f"{function!r} cannot be a tool: it needs a name; define it with def.")
         if self.name == RUN_PYTHON:
-            raise UsageError(f"A tool cannot be called {RUN_PYTHON!r}: that is the sandbox's own.")
+            raise UsageError(f"A tool cannot be called {RUN_PYTHON!r}: that is the built-in tool.")
         self._names, self._arguments = _arguments_model(self.name, function)
         self.schema: dict[str, Any] = {
             "type": "function",
@@ -54,13 +54,13 @@ class FunctionTool:
 
     @property
     def parameters(self) -> list[str]:
-        """The names of the parameters, in their order."""
+        """The names of the parameters, in order."""
         return list(self._names.values())
 
     async def call(self, call: ToolCall) -> str:
-        """What the function returned, or how it failed, as the model reads it.
+        """Call the function; return its result or its error as the model reads it.
 
-        A function that is no coroutine runs in a thread. Raises BadCallError where the arguments do not fit.
+        A function that is not a coroutine runs in a thread. Raises BadCallError if the arguments are invalid.
         """
         try:
             returned = await self._run(self._given(call))
@@ -71,7 +71,7 @@ class FunctionTool:
             if _is_cancelled():
                 raise
             return self._failed(error)
-        except (Exception, SystemExit) as error:  # whatever it is, the model may do something about it
+        except (Exception, SystemExit) as error:  # the model may be able to correct any of them
             return self._failed(error)
 
     def _failed(self, error: BaseException) -> str:
@@ -79,13 +79,15 @@ class FunctionTool:
         return cut_middle(told, MAX_CHARS, "…")
 
     def _given(self, call: ToolCall) -> dict[str, Any]:
-        """The arguments by the names of the parameters."""
+        """The arguments, by parameter name."""
         try:
             arguments = self._validated(arguments_of(call.arguments or "{}"))
         except BadCallError as error:
             raise self._bad(OBSERVATION["unreadable_arguments"]) from error
         except ValidationError as error:
-            raise self._bad("; ".join(_wrong(detail["loc"], detail["msg"]) for detail in complaints(error))) from error
+            raise self._bad(
+                "; ".join(_located(detail["loc"], detail["msg"]) for detail in complaints(error))
+            ) from error
         return {
             name: getattr(arguments, field)
             for field, name in self._names.items()
@@ -97,7 +99,7 @@ class FunctionTool:
         return BadCallError(OBSERVATION["bad_arguments"].format(name=self.name, errors=told))
 
     def _validated(self, value: Any) -> BaseModel:
-        """The arguments; what does not fit as a text is tried as the JSON in it, in which models wrap what is none."""
+        """The validated arguments. An invalid text is also tried as JSON: models put other values into texts."""
         try:
             return self._arguments.model_validate(value)
         except ValidationError as error:
@@ -118,24 +120,24 @@ class FunctionTool:
 
 
 async def _in_thread(work: Callable[[], Any]) -> Any:
-    """What it returns. A thread that never ends keeps neither the run nor the program from ending."""
+    """The result of `work`. A thread that never ends does not keep the run or the program from ending."""
     outcome: Future[Any] = Future()
     outcome.set_running_or_notify_cancel()
 
-    def settle() -> None:
+    def finish() -> None:
         try:
             outcome.set_result(work())
-        except StopIteration as error:  # no future of asyncio can hold it
+        except StopIteration as error:  # a future of asyncio refuses it
             outcome.set_exception(RuntimeError(f"function raised {error!r}"))
         except BaseException as error:
             outcome.set_exception(error)
 
-    Thread(target=copy_context().run, args=(settle,), daemon=True).start()
+    Thread(target=copy_context().run, args=(finish,), daemon=True).start()
     return await asyncio.wrap_future(outcome)
 
 
 def _is_cancelled() -> bool:
-    """Whether a cancellation is meant for the run, and not something within the function."""
+    """True if a cancellation is meant for the run and not for something in the function."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
@@ -143,12 +145,12 @@ def _is_cancelled() -> bool:
 def _described(error: BaseException) -> str:
     try:
         return f"{type(error).__name__}: {error}"
-    except Exception:  # it cannot say what it is
+    except Exception:  # its __str__ fails
         return type(error).__name__
 
 
 def _unwrapped(value: Any) -> Any:
-    """The JSON in a text; what is none as it is."""
+    """The JSON value in a text; any other value unchanged."""
     if not isinstance(value, str):
         return value
     if value.strip() in ("null", "None"):
@@ -158,7 +160,7 @@ def _unwrapped(value: Any) -> Any:
 
 
 def function_tools(functions: Iterable[Callable[..., Any]]) -> list[FunctionTool]:
-    """A tool for each function. Raises UsageError also where two have the same name."""
+    """A tool for each function. Raises UsageError also if two have the same name."""
     tools = [FunctionTool(function) for function in functions]
     names = [tool.name for tool in tools]
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -167,7 +169,7 @@ def function_tools(functions: Iterable[Callable[..., Any]]) -> list[FunctionTool
 
 
 def _arguments_model(name: str, function: Callable[..., Any]) -> tuple[dict[str, str], type[BaseModel]]:
-    """The parameters' names by field, and a model of them; fields are numbered, for a parameter may have any name."""
+    """The parameters' names by field, and their model. Fields are numbered: a parameter may have any name."""
     try:
         hints = get_type_hints(function, include_extras=True)
         parameters = list(inspect.signature(function).parameters.values())
@@ -184,7 +186,7 @@ def _arguments_model(name: str, function: Callable[..., Any]) -> tuple[dict[str,
         raise UsageError(f"The parameter {error.args[0]!r} of tool {name!r} has no type hint.") from error
     except (PydanticUserError, NameError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise UsageError(f"The type hints of tool {name!r} cannot be told to a model: {reason}") from error
+        raise UsageError(f"The type hints of tool {name!r} cannot be described to a model: {reason}") from error
     return names, model
 
 
@@ -199,7 +201,7 @@ def _parameters(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _without_titles(schema: Any, *, names: bool = False) -> Any:
-    """The schema without the titles that pydantic makes up; `names`: whether its keys are names of properties."""
+    """The schema without the titles that pydantic adds; `names`: its keys are names of properties."""
     if isinstance(schema, list):
         return [_without_titles(item) for item in schema]
     if not isinstance(schema, dict):
@@ -211,7 +213,7 @@ def _without_titles(schema: Any, *, names: bool = False) -> Any:
     }
 
 
-def _wrong(place: tuple[int | str, ...], message: str) -> str:
+def _located(place: tuple[int | str, ...], message: str) -> str:
     return f"{'.'.join(map(str, place))}: {message}" if place else message
 
 

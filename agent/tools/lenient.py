@@ -1,8 +1,8 @@
-"""Reads JSON as models write it: raw newlines, comments, commas too many, sums of strings, quotes left unescaped.
+"""Read JSON as models write it: raw newlines, comments, extra commas, sums of strings, unescaped quotes.
 
-Text that is JSON is read as JSON. Only where it is not, one pass with a bounded number of guesses follows: a quote
-ends a string where the text goes on as an object would, and for a string that holds code, where the string is then
-Python. Time is linear in the length of the text.
+Valid JSON is read as JSON. Other text is read in one pass with a bounded number of guesses: a quote ends a string if
+the text continues as an object would, and a string of code if the string is then Python. Time is linear in the length
+of the text.
 """
 
 import json
@@ -15,12 +15,12 @@ from agent.pycode import STOP, first_python, is_python, literal, unescaped
 
 MAX_DEPTH = 16
 MAX_GUESSES = 12
-"""How often in one value the end of a string of code is guessed by parsing it."""
+"""How often per value the end of a string of code is guessed by parsing it."""
 CODE_KEYS = (
     *("code", "python_code", "python", "script", "source_code", "source", "program", "snippet"),
     *("query", "command", "cmd", "input", "text"),
 )
-"""Under which names models pass the code, the most telling first."""
+"""The names under which models pass the code, the most specific first."""
 
 _STRICT = json.JSONDecoder(strict=False)
 _WORD = re.compile(r"[-+\w.]+")
@@ -39,7 +39,7 @@ _LITERALS = {"true": True, "false": False, "null": None, "True": True, "False": 
 
 @dataclass(frozen=True)
 class Parsed:
-    """A value, the place after it, and whether its end is there."""
+    """A value, the place after it, and `closed` if its end was found."""
 
     value: Any
     end: int
@@ -47,14 +47,14 @@ class Parsed:
 
 
 class _NoValueError(Exception):
-    """Nothing that could be meant as a value."""
+    """There is nothing that could be a value."""
 
 
 def parse(text: str, start: int = 0, limit: int | None = None) -> Parsed | None:
-    """The object or array at `start`; None where there is none. Guesses look no further than `limit`."""
+    """The object or array at `start`; None if there is none. Guesses read no further than `limit`."""
     if text[start : start + 1] not in ("{", "["):
         return None
-    if text.startswith("{{", start):  # a template's escaped brace, copied
+    if text.startswith("{{", start):  # an escaped brace, copied from a template
         start += 1
     try:
         value, end = _STRICT.raw_decode(text, start)
@@ -65,7 +65,7 @@ def parse(text: str, start: int = 0, limit: int | None = None) -> Parsed | None:
 
 
 def parse_string(text: str, start: int, limit: int, goes_on: re.Pattern[str]) -> Parsed | None:
-    """The string of code at `start`, which ends at a quote after which `goes_on` matches; None where none begins."""
+    """The string of code at `start`, up to a quote after which `goes_on` matches; None if no string begins."""
     reader = _Reader(text[start:limit])
     return reader.parsed(lambda: reader.code(goes_on), start)
 
@@ -112,7 +112,7 @@ class _Reader:
         return found
 
     def _object_in_quotes(self, depth: int) -> dict[str, Any]:
-        """An object written as a text, with its own quotes left unescaped."""
+        """An object written as a text, with unescaped quotes."""
         quote = self._peek()
         self._place += 1
         found = self._object(depth)
@@ -120,7 +120,7 @@ class _Reader:
         return found
 
     def _members(self, end: str) -> Iterator[None]:
-        """Once for each member, with the place at its start; then behind the end, where there is one."""
+        """Yield at the start of each member, and then move past the end, if there is one."""
         self._place += 1
         while True:
             self._skip_space(",")
@@ -136,14 +136,14 @@ class _Reader:
                 raise _NoValueError
 
     def _string(self, goes_on: re.Pattern[str]) -> str:
-        """A string that is no code ends at the first quote where it can."""
+        """A string that is not code ends at the first possible quote."""
         quote, begin = self._opening()
         end = next(self._ends(quote, begin, goes_on), None)
         self._end_at(end, quote)
         return _readings(self._text[begin:end], quote)[0]
 
     def code(self, goes_on: re.Pattern[str]) -> str:
-        """A string of code ends where it is Python, else at its first quote or, if it goes on there, its last."""
+        """A string of code. It ends where it is Python, or else at its first quote or, if that cannot be, its last."""
         quote, begin = self._opening()
         first = next(self._quotes(quote, begin), None)
         end = None
@@ -160,7 +160,7 @@ class _Reader:
         self._end_at(end, quote)
         if end is not None:
             return first_python(_readings(self._text[begin:end], quote))
-        return first_python(text for rest in _unended(self._text[begin:]) for text in _readings(rest, quote))
+        return first_python(text for rest in _without_end(self._text[begin:]) for text in _readings(rest, quote))
 
     def _opening(self) -> tuple[str, int]:
         opening = _OPENING.match(self._text, self._place)
@@ -172,7 +172,7 @@ class _Reader:
         return (place for place in self._quotes(quote, begin) if goes_on.match(self._text, place + len(quote)))
 
     def _quotes(self, quote: str, begin: int) -> Iterator[int]:
-        """Where the quote stands unescaped; of a longer run, its end."""
+        """The places of the unescaped quotes; of a longer run, its end."""
         for match in _QUOTES[quote].finditer(self._text, begin):
             if match[0].startswith(quote):
                 yield match.end() - len(quote)
@@ -202,7 +202,7 @@ class _Reader:
 
 
 def _readings(content: str, quote: str) -> list[str]:
-    """What the text between two quotes may mean, the likeliest first."""
+    """The possible meanings of the text between two quotes, the likeliest first."""
     if quote == "```":
         return [content.removesuffix("\n")]
     if len(quote) == 3 or quote == "`":
@@ -217,8 +217,8 @@ def _readings(content: str, quote: str) -> list[str]:
     return [exact, *readings] if exact is not None else readings
 
 
-def _unended(rest: str) -> list[str]:
-    """What a string without its closing quote may hold: closing brackets may be the object's or its own."""
+def _without_end(rest: str) -> list[str]:
+    """The possible contents of a string without its closing quote: the last brackets may belong to the object."""
     stop = STOP.search(rest)
     rest = rest[: stop.start()].rstrip() if stop else rest.rstrip()
     shorter = [rest[: len(rest) - count] for count in range(3) if rest[len(rest) - count :].strip("}]") == ""]

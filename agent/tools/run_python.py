@@ -1,4 +1,4 @@
-"""The one tool, and the calls to it checked: the code that a call carries, or what the model is told instead."""
+"""The built-in tool, and the check of its calls: the code of a call, or a message for the model instead."""
 
 import json
 import re
@@ -44,18 +44,18 @@ _VALID_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class BadCallError(Exception):
-    """A call that cannot be run; the text is for the model."""
+    """The call cannot be run; the text is for the model."""
 
 
 def is_run_python(name: str) -> bool:
-    """Whether a call means our tool: some servers lose its name, some models put a namespace before it."""
+    """True if a call means our tool: some servers lose its name, some models add a namespace."""
     return name.strip().rpartition(".")[2] in (RUN_PYTHON, "")
 
 
 def code_of(call: ToolCall, *, others: Collection[str] = ()) -> str:
-    """The code that a call asks to run. Raises BadCallError with what to do instead.
+    """The code of a call. Raises BadCallError with an instruction for the model.
 
-    Arguments that end in the middle are never repaired: half a program would run. `others` names the other tools.
+    Arguments that are cut off are never repaired: half a program would run. `others` names the other tools.
     """
     if not is_run_python(call.name):
         unknown = UNKNOWN_AMONG if others else UNKNOWN_TOOL
@@ -69,14 +69,14 @@ def code_of(call: ToolCall, *, others: Collection[str] = ()) -> str:
 
 
 def check_length(code: str) -> None:
-    """Raises BadCallError for code that is longer than the sandbox takes."""
+    """Raise BadCallError if the code is too long for the sandbox."""
     size_bytes = len(code.encode("utf-8", "replace"))
     if size_bytes > MAX_CODE_BYTES:
         raise BadCallError(CODE_TOO_LONG.format(size_bytes=size_bytes))
 
 
 def arguments_of(text: str) -> Any:
-    """The value of a call's arguments, JSON or JSON in JSON. Raises BadCallError where they are cut off or none."""
+    """The value of a call's arguments, JSON or JSON in JSON. Raises BadCallError if they are cut off or invalid."""
     text = text.strip()
     if found := lenient.parse(text):
         if not found.closed:
@@ -93,9 +93,9 @@ def arguments_of(text: str) -> Any:
 
 
 def code_in(arguments: Any, *, wrapped: bool = True) -> str | None:
-    """The code among a call's arguments, or in their place, under whichever name; None where there is none.
+    """The code in a call's arguments, or instead of them, under any of its names; None if there is none.
 
-    `wrapped`: whether the arguments may be wrapped in an object once more.
+    `wrapped`: the arguments may be wrapped in another object.
     """
     if isinstance(arguments, str):
         return _code_in_text(arguments)
@@ -103,36 +103,36 @@ def code_in(arguments: Any, *, wrapped: bool = True) -> str | None:
         return None
     named = [_as_text(arguments.get(key)) for key in lenient.CODE_KEYS]
     if texts := [text for text in named if text is not None]:
-        return _made_fit(texts[0])
+        return _cleaned(texts[0])
     match list(arguments.values()):
         case [*_, dict(inner)] if wrapped:
             return code_in(inner, wrapped=False)
         case [str(code)] if is_program(code):
-            return _made_fit(code)
+            return _cleaned(code)
     return None
 
 
 def _code_in_text(arguments: str) -> str | None:
-    """Arguments that are a text: JSON once more, or the code itself."""
+    """The code in arguments that are a text: JSON again, or the code itself."""
     found = lenient.parse(arguments.strip())
     if found is None or not isinstance(found.value, dict):
-        return _made_fit(arguments)
+        return _cleaned(arguments)
     return code_in(found.value, wrapped=False) if found.closed else None
 
 
 def _as_text(value: Any) -> str | None:
-    """A text, or a list of its lines."""
+    """The text, also from a list of its lines; None for another value."""
     if isinstance(value, list) and value and all(isinstance(line, str) for line in value):
         return "\n".join(value)
     return value if isinstance(value, str) else None
 
 
-def _made_fit(code: str) -> str:
+def _cleaned(code: str) -> str:
     return encodable(tidy(code))
 
 
 def canonical(call: ToolCall) -> ToolCall:
-    """The call as the history repeats it: arguments that are not JSON would make the next request fail."""
+    """The call for the history, with valid JSON: other arguments would make the next request fail."""
     try:
         value = {"code": code_of(call)} if is_run_python(call.name) else arguments_of(call.arguments)
     except BadCallError:

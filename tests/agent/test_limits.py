@@ -1,4 +1,4 @@
-"""What counts towards a limit, and how the command line sets one."""
+"""How a limit is counted, and how the command line sets one."""
 
 from decimal import Decimal
 
@@ -24,7 +24,7 @@ def spent(limits: Limits, *, turns: int = 1, tokens: int = 10, calls: int = 0, f
     return meter.reached()
 
 
-def test_without_limits_there_is_no_end() -> None:
+def test_without_limits_nothing_is_reached() -> None:
     assert spent(OFF, turns=1000, calls=1000, failures=1000) is None
 
 
@@ -39,12 +39,12 @@ def test_without_limits_there_is_no_end() -> None:
     ],
     ids=["turns", "calls", "tokens", "cost", "failures"],
 )
-def test_a_limit_is_reached_when_that_much_is_taken(limits: Limits, below: dict[str, int], at: dict[str, int]) -> None:
+def test_a_limit_is_reached_when_that_much_is_used(limits: Limits, below: dict[str, int], at: dict[str, int]) -> None:
     assert spent(limits, **below) is None
     assert spent(limits, **at) is not None
 
 
-def test_a_try_that_works_ends_the_row_of_failures() -> None:
+def test_a_success_ends_the_row_of_failures() -> None:
     meter = Meter(Limits(max_consecutive_failures=2))
     for failed in (True, False, True):
         meter.count_try(failed=failed)

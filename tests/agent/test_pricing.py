@@ -1,4 +1,4 @@
-"""What a request costs, by examples computed by hand; and what is said of a bad table."""
+"""The cost of a request, by examples computed by hand, and the errors for a bad table."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -95,7 +95,7 @@ def test_a_request_costs_what_the_table_says_to_the_last_digit(case: str, prices
     assert cost_of(model, usage, prices) == Cost(amount=Decimal(amount), currency="USD")
 
 
-def test_thinking_that_the_endpoint_does_not_count_is_told_by_the_caller(prices: Prices) -> None:
+def test_the_caller_reports_thinking_that_the_endpoint_does_not_count(prices: Prices) -> None:
     usage = Usage(input_tokens=100, output_tokens=50)
     cost = cost_of("thinker", usage, prices, thought=True)
     assert cost is not None
@@ -103,12 +103,12 @@ def test_thinking_that_the_endpoint_does_not_count_is_told_by_the_caller(prices:
 
 
 @pytest.mark.parametrize(("model", "tokens"), [("unknown", 1), ("tiered-model", 128_001)])
-def test_what_the_table_does_not_say_has_no_price(model: str, tokens: int, prices: Prices) -> None:
+def test_a_request_outside_the_table_has_no_price(model: str, tokens: int, prices: Prices) -> None:
     assert cost_of(model, Usage(input_tokens=tokens), prices) is None
     assert cost_of(model, Usage(input_tokens=tokens), None) is None
 
 
-def test_a_name_goes_before_a_pattern() -> None:
+def test_a_name_takes_precedence_over_a_pattern() -> None:
     prices = Prices.model_validate(
         {"currency": "CNY", "models": {"q*": {"input": 1, "output": 1}, "qwen": {"input": 2, "output": 2}}}
     )
@@ -121,7 +121,7 @@ def test_a_run_costs_the_sum_of_its_requests_and_not_the_tier_of_their_sum(price
     assert str(cost) == "0.041 USD"  # 2 * (20000 * 1 + 100 * 5); at the second tier it would be 0.0738
 
 
-def test_a_run_with_a_turn_that_has_no_price_has_none() -> None:
+def test_a_run_has_no_price_if_one_of_its_turns_has_none() -> None:
     assert total_cost([Cost(amount=Decimal(1), currency="USD"), None]) is None
     assert total_cost([]) is None
 
@@ -137,13 +137,13 @@ counts = st.integers(0, 10**7)
 
 
 @given(st.lists(st.builds(Usage, input_tokens=counts, output_tokens=counts), min_size=1, max_size=5))
-def test_the_cost_of_a_sum_is_the_sum_of_the_costs_where_there_are_no_tiers(usages: list[Usage]) -> None:
+def test_the_cost_of_a_sum_is_the_sum_of_the_costs_if_there_are_no_tiers(usages: list[Usage]) -> None:
     prices = Prices.model_validate({"currency": "USD", "models": {"m": {"input": Decimal("0.3"), "output": "0.7"}}})
     whole = sum(usages, Usage())
     assert cost_of("m", whole, prices) == total_cost(cost_of("m", usage, prices) for usage in usages)
 
 
-def test_the_table_in_the_documentation_is_one(tmp_path: Path) -> None:
+def test_the_table_in_the_documentation_is_valid(tmp_path: Path) -> None:
     path = tmp_path / "prices.toml"
     path.write_text(blocks("docs/prices.md", "toml")[0])
     table = read_prices(path)
@@ -196,6 +196,10 @@ BAD: dict[str, tuple[bytes, str]] = {
         b'currency = "USD"\n[[models.m.tiers]]\ninput = 1\noutput = -1\n',
         "is wrong at models.m.tiers.0.output: input should be greater than or equal to 0.",
     ),
+    "far too many errors": (
+        b'currency = "USD"\n[models]\n' + b"".join(b"%d = 1\n" % model for model in range(1001)),
+        "is wrong: 1001 things are wrong with it.",
+    ),
     "no text": (b"\xff", "is not UTF-8."),
 }  # fmt: skip
 
@@ -210,7 +214,7 @@ def test_a_bad_table_is_one_line_with_the_file_and_the_place(case: str, tmp_path
     assert str(caught.value) == f"The price table {str(path)!r} {words} Try: cat {path}"
 
 
-def test_a_table_that_is_not_there_is_one_line() -> None:
+def test_a_missing_table_is_one_line() -> None:
     with pytest.raises(UsageError) as caught:
         read_prices(Path("/nowhere/prices.toml"))
     assert str(caught.value) == (
@@ -221,7 +225,7 @@ def test_a_table_that_is_not_there_is_one_line() -> None:
 @given(
     st.binary(max_size=200) | st.text(alphabet='[]=".\n0123456789models_inputcurrency', max_size=200).map(str.encode)
 )
-def test_fuzz_no_table_however_broken_gives_more_than_a_table_or_one_line(content: bytes) -> None:
+def test_fuzz_a_broken_table_gives_a_table_or_one_line(content: bytes) -> None:
     said = ""
     with TemporaryDirectory() as directory:
         path = Path(directory) / "prices.toml"

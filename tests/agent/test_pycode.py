@@ -1,4 +1,4 @@
-"""Python is told from what is none, and repaired only where it surely is meant otherwise."""
+"""Python is distinguished from other text, and repaired only if the intention is certain."""
 
 import warnings
 
@@ -21,7 +21,7 @@ TIDIED = {
 
 
 @pytest.mark.parametrize("kind", TIDIED)
-def test_what_is_surely_no_part_of_the_code_is_taken_away(kind: str) -> None:
+def test_text_that_is_certainly_not_part_of_the_code_is_removed(kind: str) -> None:
     code, tidied = TIDIED[kind]
     assert tidy(code) == tidied
 
@@ -37,7 +37,7 @@ def test_python_is_never_tidied(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", ["  a\n\tb", "a\n    b", "x = 1\n\n  ", "%timeit f(1)", "!ls", "print('\\n')"])
-def test_what_may_be_meant_is_not_tidied(code: str) -> None:
+def test_code_that_may_be_intended_is_not_tidied(code: str) -> None:
     assert tidy(code) == code
 
 
@@ -49,27 +49,27 @@ def test_a_program_does_something(code: str) -> None:
 @pytest.mark.parametrize(
     "code", ["US", "42", "AB-12", "'text'", "a.b", "True", "Some prose.", "for the record", "", "# a"]
 )
-def test_a_word_is_no_program(code: str) -> None:
+def test_a_word_is_not_a_program(code: str) -> None:
     assert not is_program(code)
 
 
-def test_the_first_reading_that_is_python_is_taken_and_else_the_first() -> None:
+def test_the_first_reading_that_is_python_is_taken_or_else_the_first() -> None:
     assert first_python(["a b", "a = b", "c"]) == "a = b"
     assert first_python(["a b", "c d"]) == "a b"
     assert first_python(["# a\\nb", "# a\nb"]) == "# a\nb"
 
 
-def test_entities_are_resolved_only_where_that_makes_it_python() -> None:
+def test_entities_are_resolved_only_if_that_makes_it_python() -> None:
     assert without_entities("if 1 &lt; 2: pass") == "if 1 < 2: pass"
     assert without_entities("x = '&lt;'") == "x = '&lt;'"
 
 
 @pytest.mark.parametrize(("text", "value"), [("'a\\n'", "a\n"), ('"a"', "a"), ("a", None), ("1", None), ("'a", None)])
-def test_a_literal_is_a_string_or_nothing(text: str, value: str | None) -> None:
+def test_a_literal_is_a_string_or_none(text: str, value: str | None) -> None:
     assert literal(text) == value
 
 
-def test_escapes_that_json_does_not_know_are_left() -> None:
+def test_escapes_that_json_does_not_know_are_kept() -> None:
     assert unescaped(r"\n\"\\\d\u00e9\'") == "\n\"\\\\dé\\'"
 
 
@@ -78,11 +78,11 @@ def test_two_spellings_of_a_program_have_the_same_lines() -> None:
 
 
 @pytest.mark.parametrize("code", ["(" * 1000, "-" * 40_000, "\0", "x" * 60_000, "lambda:" * 5_000])
-def test_what_python_cannot_parse_is_no_python(code: str) -> None:
+def test_code_that_python_cannot_parse_is_not_python(code: str) -> None:
     assert parsed(code) is None
 
 
-def test_judging_code_warns_nobody() -> None:
+def test_judging_code_gives_no_warning() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert parsed("'\\d'") is not None

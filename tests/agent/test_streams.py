@@ -1,4 +1,4 @@
-"""stdout and stderr of the command line: whoever writes there drives no terminal."""
+"""Text written to stdout and stderr of the command line does not control the terminal."""
 
 import os
 import subprocess
@@ -19,25 +19,25 @@ WRITERS = {
 
 
 def program(body: str, **environ: str) -> bytes:
-    """What a program writes whose streams are clean."""
+    """The output of a program with clean streams."""
     command = [sys.executable, "-c", f"import sys\nfrom agent.streams import *\nclean_standard_streams()\n{body}"]
     done = subprocess.run(command, capture_output=True, env=os.environ | environ, check=False)
     return done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_whoever_writes_drives_no_terminal(writer: str) -> None:
+def test_no_writer_controls_the_terminal(writer: str) -> None:
     written = program(WRITERS[writer])
     assert b"<U+001B>[2J" in written
     assert b"\x1b" not in written
 
 
-def test_a_byte_that_a_file_name_smuggled_in_is_written_as_an_escape() -> None:
+def test_an_undecodable_byte_of_a_file_name_is_written_as_an_escape() -> None:
     for environ in ({"PYTHONIOENCODING": "utf-8:surrogateescape"}, {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}):
         assert program("print('\\udc9b2J')", **environ) == b"\\udc9b2J\n"
 
 
-def test_what_the_encoding_lacks_is_written_as_an_escape() -> None:
+def test_a_character_missing_in_the_encoding_is_written_as_an_escape() -> None:
     assert program("print('\\U0001f980')", PYTHONIOENCODING="gbk") == b"\\U0001f980\n"
 
 

@@ -1,4 +1,4 @@
-"""The scripted endpoint: every server's way to say a thing comes out as the same reply, and every fault as a fault."""
+"""The scripted endpoint: each format gives the same reply, and each fault is a fault."""
 
 import asyncio
 import time
@@ -85,7 +85,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
 @pytest.mark.parametrize("kind", ANSWERS)
-async def test_every_server_s_way_to_say_it_is_the_same_reply(kind: str, profile: Profile) -> None:
+async def test_each_format_gives_the_same_reply(kind: str, profile: Profile) -> None:
     assert await reply_to(ANSWERS[kind], profile) == expected(ANSWERS[kind], profile)
 
 
@@ -113,14 +113,14 @@ answers = st.builds(
 
 
 @given(answers, profiles)
-def test_any_answer_in_any_way_to_say_it_is_the_same_reply(answer: Answer, profile: Profile) -> None:
+def test_any_answer_in_any_format_is_the_same_reply(answer: Answer, profile: Profile) -> None:
     assembler = Assembler(lambda kind, text: None)
     for chunk in profile.chunks(answer):
         assembler.add(chunk)
     assert assembler.reply() == expected(answer, profile)
 
 
-async def test_a_whole_reply_where_a_stream_was_asked_for_is_read() -> None:
+async def test_a_whole_reply_instead_of_a_stream_is_read() -> None:
     answer = thinks("Hm.", replace(calls("6*7"), content="Let me see."))
     assert await reply_to(Unstreamed(answer)) == expected(answer, PLAIN)
 
@@ -130,7 +130,7 @@ async def test_a_stream_under_another_content_type_is_read(content_type: str) ->
     assert (await reply_to(Mislabelled(says("It is 42."), content_type))).content == "It is 42."
 
 
-async def test_a_slow_stream_is_heard_piece_by_piece() -> None:
+async def test_a_slow_stream_is_received_piece_by_piece() -> None:
     heard: list[float] = []
     with ScriptedEndpoint([Slow(says("four fives are twenty"), 0.03)]) as endpoint:
         async with model_of(endpoint) as model:
@@ -155,7 +155,7 @@ PASSING: dict[str, ScriptedReply] = {
 
 
 @pytest.mark.parametrize("fault", PASSING)
-async def test_a_passing_fault_is_asked_again(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_passing_fault_is_retried(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.endpoint.model._BACKOFF", lambda state: 0.0)
     with ScriptedEndpoint([PASSING[fault], says("It is 42.")]) as endpoint:
         async with model_of(endpoint) as model:
@@ -164,7 +164,7 @@ async def test_a_passing_fault_is_asked_again(fault: str, monkeypatch: pytest.Mo
     assert len(generation.attempts) == 1
 
 
-async def test_a_server_that_says_when_to_come_again_is_heeded() -> None:
+async def test_the_wait_that_a_server_asks_for_is_kept() -> None:
     with ScriptedEndpoint([Refusal(429, retry_after_s=1), says("It is 42.")]) as endpoint:
         async with model_of(endpoint) as model:
             [attempt] = (await ask(model)).attempts
@@ -185,32 +185,32 @@ async def test_a_lasting_fault_is_one_line(fault: str) -> None:
 
 
 async def refused(script: list[ScriptedReply], words: str) -> None:
-    """A run whose first request is refused: the client reads why, and so does the test."""
+    """A run whose first request is refused: the client and the test get the reason."""
     with ScriptedEndpoint(script) as endpoint:
         async with model_of(endpoint) as model:
             with pytest.raises(EndpointError, match=words):
                 await ask(model)
 
 
-async def test_a_request_beyond_the_script_is_named() -> None:
+async def test_a_request_beyond_the_script_is_reported() -> None:
     with pytest.raises(AssertionError, match=r"beyond the script: POST /v1/chat/completions .*6 \* 7"):
         await refused([], "beyond the script")
 
 
-def test_a_step_that_was_not_used_is_named() -> None:
+def test_an_unused_step_is_reported() -> None:
     words = r"The script's reply Answer\(content='never'.* was not used"
     with pytest.raises(AssertionError, match=words), ScriptedEndpoint([says("never")]):
         pass
 
 
 @pytest.mark.parametrize("path", ["/v1/embeddings", "/chat/completions"])
-def test_a_request_that_no_model_answers_is_named(path: str) -> None:
+def test_a_request_to_an_unknown_path_is_reported(path: str) -> None:
     words = f"A request that no model answers: POST {path}"
     with pytest.raises(AssertionError, match=words), ScriptedEndpoint([]) as endpoint:
         httpx2.post(endpoint.base_url.removesuffix("/v1") + path, json={}, trust_env=False)
 
 
-def test_a_request_nested_without_end_is_named() -> None:
+def test_a_too_deeply_nested_request_is_reported() -> None:
     words = "A request that no model answers: POST /v1/chat/completions"
     with pytest.raises(AssertionError, match=words), ScriptedEndpoint([]) as endpoint:
         httpx2.post(f"{endpoint.base_url}/chat/completions", content="[" * 100_000, trust_env=False)
@@ -234,14 +234,14 @@ WRONG: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("kind", WRONG)
-async def test_a_request_that_is_not_as_expected_is_named(kind: str) -> None:
+async def test_an_unexpected_request_is_reported(kind: str) -> None:
     check, words = WRONG[kind]
     with pytest.raises(AssertionError, match=f"Request 1 is not what the script expects: {words}"):
         await refused([when(check, says("x"))], "is not what the script expects")
 
 
 @pytest.mark.parametrize("check", [{"model": "m", "messages": [{"role": "user", "content": ...}]}, has_one_message])
-async def test_a_request_that_is_as_expected_is_answered(check: Any) -> None:
+async def test_an_expected_request_is_answered(check: Any) -> None:
     assert (await reply_to(when(check, says("x")))).content == "x"
 
 
@@ -259,14 +259,14 @@ def test_a_client_that_does_not_stream_gets_one_object() -> None:
     assert answer["choices"][0]["message"]["content"] == "x"
 
 
-def test_leaving_ends_a_hang() -> None:
+def test_leaving_the_context_ends_a_hang() -> None:
     begun = time.monotonic()
     with ScriptedEndpoint([Hang(60)]) as endpoint, pytest.raises(httpx2.ReadTimeout):
         httpx2.post(f"{endpoint.base_url}/chat/completions", json={"model": "m"}, trust_env=False, timeout=0.2)
     assert time.monotonic() - begun < 5
 
 
-def test_the_second_call_has_an_id_of_its_own() -> None:
+def test_the_second_call_has_a_separate_id() -> None:
     assert calls("a", "b").calls[1] == ScriptedCall("call_a_1", "run_python", '{"code": "b"}')
 
 
@@ -279,7 +279,7 @@ async def test_a_function_answers_many_conversations_at_once() -> None:
     assert endpoint.requests == []
 
 
-async def test_a_late_reply_begins_after_its_time() -> None:
+async def test_a_late_reply_begins_after_its_delay() -> None:
     begun = time.monotonic()
     assert (await reply_to(Late(says("42"), 0.2))).content == "42"
     assert time.monotonic() - begun >= 0.2

@@ -1,4 +1,4 @@
-"""Untrusted text drives no screen, and code is shown as it ran."""
+"""Untrusted text does not control a screen, and code is shown as it ran."""
 
 import json
 import re
@@ -46,7 +46,7 @@ PLAIN = {
 
 
 @pytest.mark.parametrize("case", PLAIN)
-def test_a_text_is_what_a_terminal_would_leave_of_it(case: str) -> None:
+def test_a_text_is_shown_as_a_terminal_would_show_it(case: str) -> None:
     text, left = PLAIN[case]
     assert plain(text) == left
 
@@ -60,7 +60,7 @@ HONEST = {
 
 
 @pytest.mark.parametrize("case", HONEST)
-def test_honest_text_is_left_whole(case: str) -> None:
+def test_honest_text_is_not_changed(case: str) -> None:
     assert plain(HONEST[case]) == harmless(HONEST[case]) == HONEST[case]
 
 
@@ -71,7 +71,7 @@ def test_plain_text_neither_acts_nor_hides(text: str) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs", "Cn", "Zl", "Zp"])))
-def test_ordinary_text_is_left_alone(text: str) -> None:
+def test_ordinary_text_is_not_changed(text: str) -> None:
     assert plain(text) == harmless(text) == text
 
 
@@ -101,13 +101,13 @@ VISIBLE = {
 
 
 @pytest.mark.parametrize("case", VISIBLE)
-def test_what_is_not_seen_in_code_is_named(case: str) -> None:
+def test_invisible_characters_in_code_are_named(case: str) -> None:
     code, shown = VISIBLE[case]
     assert visible(code) == shown
 
 
 def as_it_ran(shown: str) -> str:
-    """The code of which `visible` made this."""
+    """The code from which `visible` made this."""
 
     def character(match: re.Match[str]) -> str:
         return chr(int(match[1], 16)) if match[1] else {"<U+000D>\n": "\r"}.get(match[0], "\r\n")
@@ -127,12 +127,12 @@ HOSTILE = st.text(
 @given(HOSTILE)
 @example("\r\n\r\r\n")
 @example("<U+003C>U+001B>")
-def test_what_is_shown_of_code_is_what_ran(code: str) -> None:
+def test_the_code_that_ran_follows_from_what_is_shown(code: str) -> None:
     assert as_it_ran(visible(code)) == code
 
 
 @given(HOSTILE)
-def test_shown_code_has_only_what_is_seen(code: str) -> None:
+def test_shown_code_has_only_visible_characters(code: str) -> None:
     shown = visible(code)
     assert all(char.isprintable() or char in "\n\t" for char in shown)
     assert harmless(shown) == shown
@@ -154,14 +154,14 @@ def test_harmless_json_is_the_same_value_and_does_not_act(text: str) -> None:
 
 
 @given(HOSTILE)
-def test_code_hides_something_where_more_than_an_end_of_line_is_named(code: str) -> None:
+def test_code_hides_something_if_more_than_an_end_of_line_is_named(code: str) -> None:
     named = visible(code.replace("\r\n", "\n").replace("<U+", "..."))
     assert hides(code) == (named != code.replace("\r\n", "\n").replace("<U+", "..."))
 
 
 @pytest.mark.parametrize("length", [4_095, 4_096, 4_097, 8_192])
 @pytest.mark.parametrize("text", ["\u0301", "\r\n", "<U+", "\r", "<", "\0", "\u4e2d"])
-def test_no_place_in_a_long_code_is_shown_otherwise(text: str, length: int) -> None:
+def test_each_place_in_a_long_code_is_shown_alike(text: str, length: int) -> None:
     code = "a" * length + text * 6 + "b"
     assert as_it_ran(visible(code)) == code
     assert visible(code) == "a" * length + visible(f"a{text * 6}b")[1:]
@@ -194,12 +194,12 @@ def test_a_flood_of_names_is_cut_with_a_line_that_says_so(flood: str) -> None:
 
 @given(HOSTILE)
 @example("\n<U+\u2026 9 characters are left out here")
-def test_no_code_looks_cut_that_is_not(code: str) -> None:
+def test_complete_code_never_looks_cut(code: str) -> None:
     assert not is_cut(visible(code))
 
 
 @pytest.mark.parametrize("text", ["a" * 1_000_000, "\u4e2d" * 1_000_000, "e\u0301\n" * 400_000, "<" * 1_000_000])
-def test_what_is_seen_is_shown_whole_whatever_its_length(text: str) -> None:
+def test_visible_text_of_any_length_is_shown_whole(text: str) -> None:
     assert visible(text) == text
 
 

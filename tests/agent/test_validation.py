@@ -1,4 +1,4 @@
-"""Values of others are bounded before anything follows their nesting or notes each of their faults."""
+"""Untrusted values are bounded before anything follows their nesting or collects their errors."""
 
 import json
 
@@ -32,14 +32,14 @@ def test_the_number_of_values_is_bounded_however_they_are_spread() -> None:
         assert excess(value) == f"it holds more than {MAX_VALUES} values"
 
 
-def test_a_value_within_itself_is_nested_too_deep() -> None:
+def test_a_value_that_contains_itself_is_nested_too_deep() -> None:
     value: list[object] = []
     value.append(value)
     assert excess(value) == f"it is nested deeper than {MAX_DEPTH} levels"
 
 
 @given(JSON)
-def test_a_line_holds_as_much_as_its_texts_and_marks(value: object) -> None:
+def test_a_line_is_bounded_by_its_strings_and_separators(value: object) -> None:
     def marks(item: object) -> int:
         match item:
             case str():
@@ -56,7 +56,7 @@ def test_a_line_holds_as_much_as_its_texts_and_marks(value: object) -> None:
 
 
 @pytest.mark.parametrize("count", [1, MAX_COMPLAINTS, MAX_COMPLAINTS + 1, 50_000])
-def test_only_so_many_complaints_are_unfolded(count: int) -> None:
+def test_too_many_errors_are_only_counted(count: int) -> None:
     with pytest.raises(ValidationError) as caught:
         TypeAdapter(list[int]).validate_python(["x"] * count)
     few = count <= MAX_COMPLAINTS

@@ -1,4 +1,4 @@
-"""Calls that leak as text are found, exactly, and what is not a call stays text."""
+"""Calls that leak as text are found exactly, and other text stays text."""
 
 import json
 import time
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from agent.calls.recovery import Recovered, recover
+from agent.calls.recovery import SHAPES, Recovered, Shape, recover
 from agent.messages import Reply, ToolCall
 from agent.pycode import is_program, parsed, tidy
 from agent.tools.run_python import CUT, BadCallError, arguments_of, code_of
@@ -20,7 +20,7 @@ CODE = 'import math\nd = {"a": "b"}\nif 2 < 3 and d["a"]:\n    print(math.pi, \'
 
 
 def found(text: str, **how: Any) -> Recovered | None:
-    return recover(Reply(content=text, finish_reason="stop"), **({"turn": 1, "fences": True} | how))
+    return recover(Reply(content=text, finish_reason="stop"), **({"turn": 1, "accept_fences": True} | how))
 
 
 def codes(text: str, **how: Any) -> list[str] | None:
@@ -31,6 +31,13 @@ def codes(text: str, **how: Any) -> list[str] | None:
 @pytest.mark.parametrize("shape", ALL)
 def test_a_call_is_found_in_every_shape(shape: str) -> None:
     assert codes(ALL[shape](CODE)) == [CODE]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.example)
+def test_the_example_of_each_shape_is_found_as_that_shape(shape: Shape) -> None:
+    recovered = recover(Reply(content=shape.example), turn=1, accept_fences=True, tool_params={"price_of": ["pieces"]})
+    assert recovered is not None
+    assert recovered.shape == shape.name
 
 
 LINES = [
@@ -55,13 +62,13 @@ EXACT = [shape for shape in WRITERS if "triple" not in shape and "no language" n
 
 
 @given(st.sampled_from(EXACT), programs_with_escapes)
-def test_a_program_comes_through_every_lossless_shape_as_it_was(shape: str, code: str) -> None:
+def test_a_program_in_any_lossless_shape_is_returned_unchanged(shape: str, code: str) -> None:
     assume(code.strip() and is_program(code))
     assert codes(WRITERS[shape](code)) == [code]
 
 
 @given(st.sampled_from(sorted(ALL)), programs)
-def test_python_comes_through_every_shape_as_it_was(shape: str, code: str) -> None:
+def test_python_in_any_shape_is_returned_unchanged(shape: str, code: str) -> None:
     assume(is_program(code) and parsed(code) is not None and code == code.strip("\n"))
     if shape == "triple quotes":
         assume('"""' not in code)
@@ -75,7 +82,7 @@ JSON_SHAPES = ["tag", "json fence", "bare object", "arguments are json", "openai
 @example("tag", "</tool_call>")
 @example("json fence", "\n```\n")
 @example("bare object", '"}}\n{"')
-def test_any_text_at_all_comes_through_json_and_only_tidied(shape: str, code: str) -> None:
+def test_any_text_in_json_is_returned_tidied_and_otherwise_unchanged(shape: str, code: str) -> None:
     assume(tidy(code).strip())
     assert codes(WRITERS[shape](code)) == [tidy(code)]
 
@@ -91,7 +98,7 @@ KEPT = [
 
 
 @pytest.mark.parametrize("code", KEPT)
-def test_what_may_be_meant_stays(code: str) -> None:
+def test_code_that_may_be_intended_stays_as_it_is(code: str) -> None:
     assert codes(call(code)) == [tidy(code)] == [code]
     assert codes(f"<tool_call>{xml(code)}</tool_call>") == [code]
 
@@ -141,7 +148,7 @@ AROUND = [f"```xml\n<tool_call>{call('a()')}</tool_call>\n```", "<tool_call>\n``
 
 
 @pytest.mark.parametrize("text", AROUND)
-def test_the_fence_or_the_tag_around_a_call_is_no_prose(text: str) -> None:
+def test_the_fence_or_the_tag_around_a_call_is_not_part_of_the_prose(text: str) -> None:
     recovered = found(f"```sh\nls\n```\nI will.\n{text}")
     assert recovered is not None
     assert (recovered.prose, codes(text)) == ("```sh\nls\n```\nI will.", ["a()"])
@@ -227,7 +234,7 @@ PROSE = {
 
 
 @pytest.mark.parametrize("kind", PROSE)
-def test_what_is_no_call_stays_text(kind: str) -> None:
+def test_a_text_that_is_not_a_call_stays_text(kind: str) -> None:
     assert found(PROSE[kind]) is None
 
 
@@ -244,8 +251,8 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("kind", WRITTEN)
-def test_a_function_of_the_caller_is_called_where_python_calls_nothing_else(kind: str) -> None:
-    recovered = found(WRITTEN[kind], others=OTHERS)
+def test_a_function_of_the_caller_is_called_if_python_calls_nothing_else(kind: str) -> None:
+    recovered = found(WRITTEN[kind], tool_params=OTHERS)
     assert recovered is not None
     assert recovered.shape == ("tool_call tag" if kind == "a tag" else "function call")
     assert [(made.name, json.loads(made.arguments)) for made in recovered.calls] == [("price_of", PRICE)]
@@ -261,7 +268,7 @@ CUT_SHORT = [
 
 @pytest.mark.parametrize("text", CUT_SHORT)
 def test_a_function_of_the_caller_whose_call_is_cut_is_not_called(text: str) -> None:
-    recovered = recover(Reply(content=text, finish_reason="length"), turn=1, fences=True, others=OTHERS)
+    recovered = recover(Reply(content=text, finish_reason="length"), turn=1, accept_fences=True, tool_params=OTHERS)
     assert recovered is not None
     assert (recovered.cut, recovered.calls[0].name, answer_to(recovered.calls[0])) == (True, "price_of", CUT)
 
@@ -275,22 +282,22 @@ UNWRITTEN = {
 
 
 @pytest.mark.parametrize("kind", UNWRITTEN)
-def test_a_function_of_the_caller_that_is_only_spoken_of_is_not_called(kind: str) -> None:
-    assert found(UNWRITTEN[kind], others=OTHERS) is None
+def test_a_function_of_the_caller_that_is_only_mentioned_is_not_called(kind: str) -> None:
+    assert found(UNWRITTEN[kind], tool_params=OTHERS) is None
 
 
 def test_a_program_that_computes_with_a_function_of_the_caller_is_a_program() -> None:
     code = 'print(price_of("bolt", 30) * 1.19)'
-    assert codes(f"```python\n{code}\n```", others=OTHERS) == [code]
+    assert codes(f"```python\n{code}\n```", tool_params=OTHERS) == [code]
 
 
-def test_a_function_of_the_caller_shown_by_who_calls_natively_or_in_an_answer_is_not_called() -> None:
+def test_a_function_shown_in_an_answer_or_by_a_model_that_calls_natively_is_not_called() -> None:
     text = f"{WRITTEN['a fence']}\nThat costs 12 euros."
-    assert found(text, others=OTHERS, fences=False) is None
-    assert found(text, others=OTHERS, settled=True) is None
+    assert found(text, tool_params=OTHERS, accept_fences=False) is None
+    assert found(text, tool_params=OTHERS, has_succeeded=True) is None
 
 
-def test_a_fence_keeps_what_its_call_of_the_tool_needs() -> None:
+def test_a_fence_keeps_the_statements_that_its_call_of_the_tool_needs() -> None:
     text = "```python\nimport math\n\ndef run_python(code):\n    exec(code)\n\nrun_python('print(math.pi)')\n```"
     assert codes(text) == ["import math\nprint(math.pi)"]
 
@@ -305,8 +312,8 @@ ILLUSTRATIONS = {
 
 
 @pytest.mark.parametrize("kind", ILLUSTRATIONS)
-def test_an_illustration_by_who_calls_natively_stays_text(kind: str) -> None:
-    assert found(ILLUSTRATIONS[kind], fences=False) is None
+def test_an_illustration_by_a_model_that_calls_natively_stays_text(kind: str) -> None:
+    assert found(ILLUSTRATIONS[kind], accept_fences=False) is None
 
 
 SCHEMA = (
@@ -316,35 +323,35 @@ SCHEMA = (
 
 
 @pytest.mark.parametrize("echo", [f"<tools>\n{SCHEMA}\n</tools>", f"```json\n{SCHEMA}\n```", SCHEMA])
-def test_the_tool_s_own_description_repeated_is_no_call_and_hides_none(echo: str) -> None:
+def test_a_repeated_description_of_the_tool_is_not_a_call_and_hides_none(echo: str) -> None:
     assert found(echo) is None
     assert codes(f"{echo}\n\n```python\nprint(6 * 7)\n```") == ["print(6 * 7)"]
 
 
 def test_a_fence_within_an_answer_after_code_has_run_stays_text() -> None:
     text = f"It is 4. You can check it:\n```python\n{CODE}\n```\nThis prints 4."
-    assert found(text, settled=True) is None
-    assert codes(text, settled=False) == [CODE]
+    assert found(text, has_succeeded=True) is None
+    assert codes(text, has_succeeded=False) == [CODE]
 
 
 def test_a_fence_at_the_end_of_a_turn_is_the_next_step() -> None:
-    assert codes(f"Now the plot:\n```python\n{CODE}\n```\n", settled=True, ran=["import csv"]) == [CODE]
+    assert codes(f"Now the plot:\n```python\n{CODE}\n```\n", has_succeeded=True, executed_code=["import csv"]) == [CODE]
 
 
 @pytest.mark.parametrize("shown", [CODE, f"# the program\n{CODE}\n", 'd = {"a": "b"}'])
-def test_a_fence_that_shows_what_has_run_stays_text(shown: str) -> None:
-    assert found(f"It is 4:\n```python\n{shown}\n```", settled=True, ran=["x = 1", CODE]) is None
+def test_a_fence_that_repeats_executed_code_stays_text(shown: str) -> None:
+    assert found(f"It is 4:\n```python\n{shown}\n```", has_succeeded=True, executed_code=["x = 1", CODE]) is None
 
 
-def test_json_in_a_fence_that_repeats_what_has_run_stays_text() -> None:
-    assert found(f"I called:\n```json\n{call(CODE)}\n```", ran=[CODE]) is None
+def test_json_in_a_fence_that_repeats_executed_code_stays_text() -> None:
+    assert found(f"I called:\n```json\n{call(CODE)}\n```", executed_code=[CODE]) is None
 
 
-def test_a_tagged_call_that_repeats_what_has_run_is_a_call() -> None:
-    assert codes(f"<tool_call>{call(CODE)}</tool_call>", settled=True, ran=[CODE]) == [CODE]
+def test_a_tagged_call_that_repeats_executed_code_is_a_call() -> None:
+    assert codes(f"<tool_call>{call(CODE)}</tool_call>", has_succeeded=True, executed_code=[CODE]) == [CODE]
 
 
-def test_a_tag_names_a_tool_that_is_not_there_and_the_model_is_told() -> None:
+def test_a_tag_that_names_an_unknown_tool_is_refused_with_a_message_for_the_model() -> None:
     recovered = found('<tool_call>{"name": "search", "arguments": {"q": "x"}}</tool_call>')
     assert recovered is not None
     with pytest.raises(BadCallError, match="There is no tool 'search'"):
@@ -352,10 +359,10 @@ def test_a_tag_names_a_tool_that_is_not_there_and_the_model_is_told() -> None:
 
 
 def in_thinking(content: str, reasoning: str) -> Recovered | None:
-    return recover(Reply(content=content, reasoning=reasoning, finish_reason="stop"), turn=1, fences=True)
+    return recover(Reply(content=content, reasoning=reasoning, finish_reason="stop"), turn=1, accept_fences=True)
 
 
-def test_a_call_in_the_thinking_counts_where_there_is_no_answer() -> None:
+def test_a_call_in_the_thinking_counts_if_there_is_no_answer() -> None:
     recovered = in_thinking("\n", f"I should compute.\n<tool_call>\n{call('a()')}\n</tool_call>")
     assert recovered is not None
     assert (recovered.shape, recovered.prose) == ("tool_call tag in thinking", "\n")
@@ -366,7 +373,7 @@ def test_a_call_in_the_thinking_does_not_count_beside_an_answer() -> None:
     assert in_thinking("It is 4.", f"<tool_call>{call('a()')}</tool_call>") is None
 
 
-def test_a_draft_in_the_thinking_is_no_call() -> None:
+def test_a_draft_in_the_thinking_is_not_a_call() -> None:
     assert in_thinking("", f"Perhaps:\n```python\n{CODE}\n```") is None
 
 
@@ -374,7 +381,7 @@ CLOSED = [shape for shape in ALL if "closed" not in shape and "no " not in shape
 
 
 def answer_to(made: ToolCall) -> str:
-    """The code of a call, or the arguments of one to another tool, or what the model is told instead."""
+    """The code of a call, or the arguments of one to another tool, or the message that the model gets instead."""
     try:
         return code_of(made) if made.name not in OTHERS else str(arguments_of(made.arguments))
     except BadCallError as error:
@@ -386,7 +393,7 @@ def answer_to(made: ToolCall) -> str:
 def test_a_call_cut_anywhere_never_runs_in_part(shape: str, finish_reason: str | None) -> None:
     text = ALL[shape](CODE)
     for size in range(len(text)):
-        recovered = recover(Reply(content=text[:size], finish_reason=finish_reason), turn=1, fences=True)
+        recovered = recover(Reply(content=text[:size], finish_reason=finish_reason), turn=1, accept_fences=True)
         if recovered is not None:
             answers = [answer_to(made) for made in recovered.calls]
             assert answers in ([CUT], [CODE])
@@ -398,7 +405,7 @@ BEGUN = ["<tool_call>", "<tool_call>\n{", '<tool_call>\n{"name": "run_py', "<too
 
 @pytest.mark.parametrize("text", [*BEGUN, f"```json\n{call(CODE)[:40]}", f"```python\n{CODE[:30]}", call(CODE)[:60]])
 def test_a_call_cut_at_the_token_limit_is_reported(text: str) -> None:
-    recovered = recover(Reply(content=f"I will.\n{text}", finish_reason="length"), turn=1, fences=True)
+    recovered = recover(Reply(content=f"I will.\n{text}", finish_reason="length"), turn=1, accept_fences=True)
     assert recovered is not None
     assert recovered.cut
     with pytest.raises(BadCallError, match="cut off before its end"):
@@ -407,15 +414,15 @@ def test_a_call_cut_at_the_token_limit_is_reported(text: str) -> None:
 
 def test_a_whole_call_before_the_one_that_was_cut_is_run() -> None:
     text = f"<tool_call>{call('a()')}</tool_call>\n<tool_call>{call('b()')[:-5]}"
-    recovered = recover(Reply(content=text, finish_reason="length"), turn=1, fences=True)
+    recovered = recover(Reply(content=text, finish_reason="length"), turn=1, accept_fences=True)
     assert recovered is not None
     assert code_of(recovered.calls[0]) == "a()"
     with pytest.raises(BadCallError):
         code_of(recovered.calls[1])
 
 
-def test_prose_cut_at_the_token_limit_is_no_call() -> None:
-    assert recover(Reply(content="A <tool_call> is what", finish_reason="length"), turn=1, fences=True) is None
+def test_prose_cut_at_the_token_limit_is_not_a_call() -> None:
+    assert recover(Reply(content="A <tool_call> is what", finish_reason="length"), turn=1, accept_fences=True) is None
 
 
 PIECES = [
@@ -487,7 +494,7 @@ pieces = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=30).ma
 
 @st.composite
 def damaged_calls(draw: st.DrawFn) -> str:
-    """A call in some shape, with a few characters lost, doubled or put in."""
+    """A call in some shape, with a few characters lost, doubled or inserted."""
     text = ALL[draw(st.sampled_from(sorted(ALL)))](draw(programs_with_escapes))
     for _ in range(draw(st.integers(1, 4))):
         place = draw(st.integers(0, len(text)))
@@ -496,12 +503,21 @@ def damaged_calls(draw: st.DrawFn) -> str:
 
 
 @given(pieces | damaged_calls() | st.text(), st.sampled_from(["stop", "length", None]), st.booleans(), st.booleans())
-def test_fuzz_no_text_makes_recovery_raise(text: str, finish_reason: str | None, fences: bool, settled: bool) -> None:
+def test_fuzz_no_text_makes_recovery_raise(
+    text: str, finish_reason: str | None, accept_fences: bool, has_succeeded: bool
+) -> None:
     for reply in (
         Reply(content=text, finish_reason=finish_reason),
         Reply(reasoning=text, finish_reason=finish_reason),
     ):
-        recovered = recover(reply, turn=1, fences=fences, settled=settled, ran=["a()"], others=OTHERS)
+        recovered = recover(
+            reply,
+            turn=1,
+            accept_fences=accept_fences,
+            has_succeeded=has_succeeded,
+            executed_code=["a()"],
+            tool_params=OTHERS,
+        )
         if recovered is None:
             continue
         assert recovered.calls
@@ -590,14 +606,20 @@ ADVERSARIES: dict[str, Callable[[int], str]] = {
 
 
 def seconds_for(text: str, finish_reason: str) -> float:
-    """Seconds of a processor: what other processes take does not count."""
+    """Processor seconds, without the time of other processes."""
     begun = time.process_time()
-    recover(Reply(content=text, finish_reason=finish_reason), turn=1, fences=True, ran=["a()"], others=OTHERS)
+    recover(
+        Reply(content=text, finish_reason=finish_reason),
+        turn=1,
+        accept_fences=True,
+        executed_code=["a()"],
+        tool_params=OTHERS,
+    )
     return time.process_time() - begun
 
 
 LONG_CHARS, LIMIT_S = 128_000, 5
-"""What is linear takes under a second; what is quadratic, well over twenty."""
+"""A linear search takes under a second, a quadratic one well over twenty."""
 
 
 @pytest.mark.parametrize("prefix", ["", "{", '<tool_call>{"name": "run_python", "arguments": {"code": "'])

@@ -1,4 +1,4 @@
-"""A program that calls a tool as if it were a function is read for what is meant by it."""
+"""A program that calls a tool as if it were a function is reduced to the cell or the calls that it means."""
 
 import json
 from collections.abc import Callable
@@ -20,25 +20,25 @@ MEANT = {
     "and what reads its result": ('a = run_python("f()")\nb = a + 1\nprint(b)\nprint("done")', "f()\nprint('done')"),
     "whatever is around the call": ('def main():\n    run_python(code="f()")\nx = 1\nmain()', "f()\nx = 1"),
     "several calls are one cell": ('run_python("a = 1")\nprint(run_python("print(a)"))', "a = 1\nprint(a)"),
-    "the code may lie in an object": ('run_python({"code": "print(1)"})', "print(1)"),
+    "the code may be in an object": ('run_python({"code": "print(1)"})', "print(1)"),
 }
 KEPT = {
     "the work is done by its own function": "def run_python(code):\n    return len(code)\nprint(run_python('abc'))",
     "the code is not known": "run_python(open('x').read())",
     "the name is only mentioned": "print('run_python(1)')",
-    "it is no Python": "run_python('print(1)') then",
+    "it is not Python": "run_python('print(1)') then",
     "it is too deep": f"run_python('print(1)')\n{'+'.join(['1'] * 9000)}",
 }
 
 
 @pytest.mark.parametrize("kind", MEANT)
-def test_the_cell_is_found_in_what_stands_around_it(kind: str) -> None:
+def test_the_cell_is_found_among_the_statements_around_it(kind: str) -> None:
     program, cell = MEANT[kind]
     assert unwrapped(program) == cell
 
 
 @pytest.mark.parametrize("kind", KEPT)
-def test_a_program_that_passes_the_tool_no_code_is_none_of_its_calls(kind: str) -> None:
+def test_a_program_that_passes_the_tool_no_code_is_not_a_call(kind: str) -> None:
     assert unwrapped(KEPT[kind]) is None
 
 
@@ -69,12 +69,12 @@ NONE = [
 
 
 @pytest.mark.parametrize("code", CALLS)
-def test_calls_with_plain_values_alone_are_calls(code: str) -> None:
+def test_calls_with_constants_alone_are_calls(code: str) -> None:
     assert function_calls(code, TOOLS) == CALLS[code]
 
 
 @pytest.mark.parametrize("code", NONE)
-def test_what_is_to_be_computed_is_no_call(code: str) -> None:
+def test_a_call_with_a_computed_value_is_not_a_call(code: str) -> None:
     assert function_calls(code, TOOLS) == []
 
 
@@ -102,7 +102,7 @@ pieces = st.sampled_from(
 @given(st.lists(pieces, max_size=30).map("".join))
 @example("price_of(" * 300)
 @example("run_python('a')\n" + "-" * 5000 + "1")
-def test_fuzz_no_program_makes_it_raise(code: str) -> None:
+def test_fuzz_no_program_raises(code: str) -> None:
     readers: list[Callable[[], object]] = [lambda: unwrapped(code), lambda: json.dumps(function_calls(code, TOOLS))]
     for read in readers:
         read()

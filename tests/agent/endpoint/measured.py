@@ -1,4 +1,4 @@
-"""Asks an endpoint in a process of its own; prints the line that came of it and the memory that it took, as JSON."""
+"""Ask an endpoint in a separate process; print the resulting line and the memory used, as JSON."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ async def ask(base_url: str, what: str) -> str:
 
 
 def memory_bytes(name: str) -> int:
-    """What Linux counts of this process; its peak counts from the start of this program."""
+    """A memory counter of Linux for this process; its peak counts from the start of this program."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
 

@@ -1,4 +1,4 @@
-"""An endpoint that is less polite than the scripted one: it writes bytes to a socket, whatever HTTP thinks of them."""
+"""An endpoint that writes any bytes to a socket, also invalid HTTP."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
-"""Of a body that ends with its connection."""
+"""The head of an answer whose body ends with its connection."""
 Step = bytes | float
 """Bytes to write, or seconds to wait."""
 
@@ -30,11 +30,11 @@ def said(text: str) -> bytes:
 
 @dataclass
 class RawEndpoint:
-    """Where it is, and what it was asked."""
+    """The address of the endpoint, and the requests that it received."""
 
     base_url: str
     requests: list[bytes] = field(default_factory=list)
-    """The bodies that came."""
+    """The received bodies."""
     heads: list[bytes] = field(default_factory=list)
 
 
@@ -42,9 +42,9 @@ class RawEndpoint:
 async def raw_endpoint(
     *answers: Iterable[Step], host: str = "127.0.0.1", endless: bytes = b""
 ) -> AsyncIterator[RawEndpoint]:
-    """Answers each connection once, with the next answer, and with the last one from then on.
+    """Answer each connection once, with the next answer, and at the end always with the last one.
 
-    What is `endless` follows each answer until the client leaves.
+    The bytes `endless` are repeated after each answer until the client disconnects.
     """
     left = [list(answer) for answer in answers]
     tasks: list[asyncio.Task[None]] = []

@@ -1,4 +1,4 @@
-"""One stream, however it is cut and labelled, is one message."""
+"""A stream is one message, with any cuts and labels."""
 
 import json
 from collections.abc import Callable
@@ -85,7 +85,7 @@ def test_every_dialect_gives_the_same_call(dialect: str) -> None:
     assert assemble(*DIALECTS[dialect]).tool_calls == WANTED
 
 
-def test_two_calls_that_share_index_0_are_told_apart_by_id() -> None:
+def test_two_calls_that_share_index_0_are_distinguished_by_id() -> None:
     reply = assemble(
         call_delta(index=0, id="a", name="f", arguments="1"),
         call_delta(index=0, id="b", name="f", arguments="2"),
@@ -93,12 +93,12 @@ def test_two_calls_that_share_index_0_are_told_apart_by_id() -> None:
     assert [(call.id, call.arguments) for call in reply.tool_calls] == [("a", "1"), ("b", "2")]
 
 
-def test_two_calls_without_ids_are_told_apart_by_index() -> None:
+def test_two_calls_without_ids_are_distinguished_by_index() -> None:
     reply = assemble(call_delta(index=0, name="f", arguments="1"), call_delta(index=1, name="f", arguments="2"))
     assert [(call.id, call.arguments) for call in reply.tool_calls] == [("call_0", "1"), ("call_1", "2")]
 
 
-def test_two_calls_without_ids_that_share_index_0_are_told_apart_by_their_ends() -> None:
+def test_two_calls_without_ids_that_share_index_0_are_distinguished_by_their_ends() -> None:
     reply = assemble(
         *(call_delta(index=0, name="f", arguments=piece) for piece in ('{"a": "}', '\\"{"', "}")),
         *(call_delta(index=0, name="f", arguments=piece) for piece in ('{"b": ', "2}")),
@@ -106,14 +106,14 @@ def test_two_calls_without_ids_that_share_index_0_are_told_apart_by_their_ends()
     assert [call.arguments for call in reply.tool_calls] == ['{"a": "}\\"{"}', '{"b": 2}']
 
 
-def test_two_calls_with_the_same_id_are_told_apart_by_index_and_get_ids_of_their_own() -> None:
+def test_two_calls_with_the_same_id_are_distinguished_by_index_and_get_separate_ids() -> None:
     reply = assemble(
         call_delta(index=0, id="a", name="f", arguments="1"), call_delta(index=1, id="a", name="f", arguments="2")
     )
     assert [(call.id, call.arguments) for call in reply.tool_calls] == [("a", "1"), ("a_", "2")]
 
 
-def test_an_id_that_looks_like_a_given_one_is_not_lost() -> None:
+def test_an_id_that_looks_like_a_generated_one_is_not_lost() -> None:
     reply = assemble(
         call_delta(index=0, id="call_1", name="f", arguments="1"), call_delta(index=1, name="f", arguments="2")
     )
@@ -127,7 +127,7 @@ def test_a_legacy_function_call_is_a_call() -> None:
     assert reply.tool_calls == [ToolCall(id="call_0", name="run_python", arguments="".join(PIECES))]
 
 
-def test_a_legacy_function_call_beside_the_same_tool_call_is_passed_over() -> None:
+def test_a_legacy_function_call_beside_the_same_tool_call_is_ignored() -> None:
     function = {"name": "run_python", "arguments": "".join(PIECES)}
     reply = assemble({"tool_calls": [{"index": 0, "id": "a", "function": function}], "function_call": function})
     assert reply.tool_calls == WANTED
@@ -138,7 +138,7 @@ def test_content_may_be_a_list_of_parts() -> None:
     assert reply.content == "abc"
 
 
-def test_reasoning_that_is_sent_twice_is_taken_once() -> None:
+def test_reasoning_that_is_sent_twice_is_used_once() -> None:
     assert assemble({"reasoning_content": "a", "reasoning": "a"}, {"content": "b"}).reasoning == "a"
 
 
@@ -164,13 +164,13 @@ def cut(text: str, places: list[int]) -> list[str]:
 
 @pytest.mark.parametrize("kind", THINKING)
 @given(places=cut_places)
-def test_a_think_block_is_reasoning_however_it_is_cut(kind: str, places: list[int]) -> None:
+def test_a_think_block_is_reasoning_for_any_cut(kind: str, places: list[int]) -> None:
     text, reasoning, content = THINKING[kind]
     reply = assemble(*({"content": piece} for piece in cut(text, places)))
     assert (reply.reasoning, reply.content) == (reasoning, content)
 
 
-def test_what_is_heard_while_it_streams_is_what_the_reply_says() -> None:
+def test_the_streamed_pieces_are_the_text_of_the_reply() -> None:
     heard: dict[str, str] = {"reasoning": "", "text": ""}
 
     def hear(kind: str, text: str) -> None:
@@ -195,7 +195,7 @@ def test_a_finish_reason_is_a_word(reason: object, kept: str | None) -> None:
 
 
 @pytest.mark.parametrize("place", [None, "0", 0])
-def test_the_index_of_the_choice_may_be_there_or_not(place: object) -> None:
+def test_the_index_of_the_choice_is_optional(place: object) -> None:
     assembler = Assembler(lambda kind, text: None)
     assembler.add({"choices": [{"index": place, "delta": {"content": "It is "}}]})
     assembler.add({"choices": [{"index": 0, "delta": {"content": "42."}, "finish_reason": "stop"}]})
@@ -211,7 +211,7 @@ def test_a_message_that_is_not_streamed_is_read() -> None:
 
 
 @pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
-def test_reasoning_is_kept_apart_from_content(name: str) -> None:
+def test_reasoning_is_separate_from_content(name: str) -> None:
     reply = assemble({name: "think"}, {"content": "say"})
     assert (reply.reasoning, reply.content) == ("think", "say")
 
@@ -224,7 +224,7 @@ def test_usage_comes_with_or_without_choices(with_choices: bool) -> None:
     assert assembler.reply().usage == Usage(input_tokens=3, output_tokens=2)
 
 
-def test_usage_that_comes_again_and_again_only_grows() -> None:
+def test_repeated_usage_only_grows() -> None:
     assembler = Assembler(lambda kind, text: None)
     for count in (1, 2, 0):
         assembler.add({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": count}})
@@ -253,14 +253,14 @@ chunks = json_values | st.fixed_dictionaries({"choices": st.fixed_dictionaries({
 
 
 @given(st.lists(chunks, max_size=4))
-def test_fuzz_no_chunk_however_wrong_raises(garbage: list[Any]) -> None:
+def test_fuzz_no_chunk_raises(garbage: list[Any]) -> None:
     assembler = Assembler(lambda kind, text: None)
     for chunk in garbage:
         assembler.add(chunk)
     assembler.reply().model_dump_json()
 
 
-def test_arguments_nested_beyond_measure_do_not_raise() -> None:
+def test_very_deeply_nested_arguments_do_not_raise() -> None:
     nested: dict[str, Any] = {}
     for _ in range(10_000):
         nested = {"a": nested}
@@ -271,7 +271,7 @@ def test_lone_surrogates_do_not_survive() -> None:
     assert assemble({"content": "a\ud83db"}).content == "a?b"
 
 
-def test_a_character_whose_surrogates_were_parted_is_whole_again() -> None:
+def test_a_character_with_separated_surrogates_is_joined() -> None:
     assert assemble({"content": "a\ud83c"}, {"content": "\udf89b"}).content == "a🎉b"
 
 
@@ -305,7 +305,7 @@ LATE: list[Delta] = [{"index": 0}, {"id": "a"}, {"id": "a", "index": 0}, {"id": 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_call_is_one_whenever_its_labels_come(name: str) -> None:
+def test_a_call_is_one_call_in_any_order_of_its_labels(name: str) -> None:
     for labels in product(LATE, repeat=3):
         pieces = zip(labels, ("", *PIECES), (True, False, False), strict=True)
         reply = assemble(
@@ -327,7 +327,7 @@ def call_deltas(place: int, code: str, places: list[int], label: str, name: str)
 
 
 @given(codes, cut_places, st.sampled_from(sorted(LABELS)), st.sampled_from(sorted(NAMES)), st.randoms())
-def test_calls_come_through_however_labelled_cut_and_interleaved(
+def test_calls_are_read_for_any_labels_cuts_and_order(
     codes: list[str], places: list[int], label: str, name: str, random: Random
 ) -> None:
     queues = [call_deltas(place, code, places, label, name) for place, code in enumerate(codes)]
@@ -341,7 +341,7 @@ def test_calls_come_through_however_labelled_cut_and_interleaved(
 
 
 @given(codes, cut_places, st.sampled_from(sorted(LABELS | SEQUENTIAL)), st.sampled_from(sorted(NAMES)))
-def test_calls_one_after_the_other_come_through_with_hardly_a_label(
+def test_calls_one_after_the_other_are_read_with_few_labels(
     codes: list[str], places: list[int], label: str, name: str
 ) -> None:
     sent = [delta for place, code in enumerate(codes) for delta in call_deltas(place, code, places, label, name)]

@@ -1,4 +1,4 @@
-"""What is told of a failing endpoint: no secret, nothing that a terminal or a shell obeys, and not too much."""
+"""The message about a failing endpoint has no secrets and no text that controls a terminal or shell, and is bounded."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ PASSWORD = "secret-passw0rd'\""
 USER_INFO = f"bob:{quote(PASSWORD, safe='')}"
 PAIR = f"bob:{PASSWORD}"
 OTHERS = "sk-proj-0123456789abcdefghij"
-"""What only looks like a credential."""
+"""A text that only looks like a credential."""
 
 
 def answered(status: int, body: str, *headers: str) -> list[Step]:
@@ -34,7 +34,7 @@ def moved(location: str) -> list[Step]:
 
 
 async def failure(*answers: list[Step], user_info: str = USER_INFO) -> EndpointError:
-    """What asking an endpoint that answers so comes to."""
+    """The error from an endpoint with this answer."""
 
     async def no_wait(_: float) -> None:
         return
@@ -49,7 +49,7 @@ async def failure(*answers: list[Step], user_info: str = USER_INFO) -> EndpointE
 
 
 def told(error: EndpointError) -> str:
-    """All that is shown or written of an error."""
+    """All text of an error that is shown or recorded."""
     return "\n".join((str(error), error.message, str(error.hint), *(attempt.error for attempt in error.attempts)))
 
 
@@ -64,13 +64,13 @@ ECHOES = [OTHERS, *dict.fromkeys(form for secret in SECRETS for form in forms(se
 
 
 def is_kept(text: str) -> bool:
-    """Whether the text holds no secret, in no form, and no beginning of one that was cut off."""
+    """True if the text has no secret in any form, also not the beginning of one."""
     return not any(form[:8] in text for form in ECHOES) and "passw0rd" not in text
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 429, 500])
 @pytest.mark.parametrize("location", ["/x/v1/chat/completions", "/x?token=abcdef#abcdef", "{home}/y", "?{user_info}"])
-async def test_a_redirect_brings_no_credentials_of_the_url_into_words(location: str, status: int) -> None:
+async def test_a_redirect_shows_no_credentials_of_the_url(location: str, status: int) -> None:
     location = location.format(home=f"//{USER_INFO}@{{host}}", user_info=f"key={KEY}")
     if "{host}" in location:
         async with raw_endpoint([]) as other:
@@ -83,7 +83,7 @@ async def test_a_redirect_brings_no_credentials_of_the_url_into_words(location: 
 
 @pytest.mark.parametrize("echo", ECHOES)
 @pytest.mark.parametrize("before", ["", "x" * 190 + " ", "y" * 290 + " ", " " * 7_990])
-async def test_what_an_endpoint_repeats_of_the_secrets_is_not_told(echo: str, before: str) -> None:
+async def test_secrets_that_an_endpoint_repeats_are_not_shown(echo: str, before: str) -> None:
     for body in (f"got {before}{echo}", json.dumps({"error": {"message": f"got {before}{echo}"}})):
         streamed: list[Step] = [HEAD + event({"error": {"message": before + echo}})]
         for answer in (answered(400, body), answered(500, body), streamed):
@@ -92,7 +92,7 @@ async def test_what_an_endpoint_repeats_of_the_secrets_is_not_told(echo: str, be
 
 
 @pytest.mark.parametrize("mark", ["\x1b[31m", "\x1b]0;x\x07", "<b>", "\u200b", "\x00"])
-async def test_a_secret_that_is_split_by_what_is_not_shown_is_not_told(mark: str) -> None:
+async def test_a_secret_that_is_split_by_invisible_characters_is_not_shown(mark: str) -> None:
     error = await failure(answered(400, f"got {KEY[:9]}{mark}{KEY[9:]} !"))
     assert KEY not in told(error)
     assert "\x1b" not in told(error)
@@ -101,7 +101,7 @@ async def test_a_secret_that_is_split_by_what_is_not_shown_is_not_told(mark: str
 @pytest.mark.parametrize(
     "url", ["htp://{}@h/v1", "http://{}@h:99999/v1", "{}@h/v1", "http://{}@", "http:{}@h", "x://h?key={}"]
 )
-def test_a_url_that_is_none_is_told_without_its_credentials(url: str) -> None:
+def test_an_invalid_url_is_shown_without_its_credentials(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         choose_model(model="m", base_url=url.format(USER_INFO), api_key=None, environ={})
     assert is_kept(str(caught.value)), str(caught.value)
@@ -111,7 +111,7 @@ SHELL = ["$(touch pwned);id", "`id`", "'\"$(id)", "a&&id|id>x", "~/*[a]"]
 
 
 @pytest.mark.parametrize("code", SHELL)
-async def test_a_path_that_a_server_names_is_one_word_of_the_command_that_is_suggested(code: str) -> None:
+async def test_a_path_that_a_server_names_is_one_word_of_the_suggested_command(code: str) -> None:
     error = await failure(moved(f"/f/v1/{code}/chat/completions"), answered(401, "no"))
     url = shlex.split(str(error.hint))[3]
     assert str(error.hint) == f"cellblock run --base-url {shlex.quote(url)} ..."
@@ -133,14 +133,14 @@ def test_a_url_and_a_model_of_a_record_are_one_word_each(code: str) -> None:
 
 
 @pytest.mark.parametrize("origin", ["", "http://other.test"])
-async def test_of_a_long_address_only_a_part_is_told_and_it_is_not_suggested(origin: str) -> None:
+async def test_only_a_part_of_a_long_address_is_shown_and_it_is_not_suggested(origin: str) -> None:
     error = await failure(moved(f"{origin}/" + "x" * 60_000), answered(404, "no"))
     assert len(str(error)) < 600
     assert error.hint == "cellblock doctor"
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ws://x.test/", "ftp://x.test/v1"])
-async def test_what_is_no_http_address_is_not_suggested(url: str) -> None:
+async def test_an_address_other_than_http_is_not_suggested(url: str) -> None:
     error = await failure(moved(url))
     assert "redirects to another origin" in error.message
     assert error.hint == "cellblock doctor"
@@ -155,15 +155,15 @@ async def test_a_redirect_loop_is_final_and_says_so(location: str) -> None:
     assert len(error.attempts) == 1
 
 
-async def test_content_that_is_nested_too_deeply_is_told_as_such() -> None:
+async def test_content_that_is_nested_too_deeply_is_reported_as_such() -> None:
     content = "[" * 900 + "]" * 900
     answer = HEAD + b'data: {"choices":[{"delta":{"content":' + content.encode() + b"}}]}\n\n"
     error = await failure([answer])
-    assert "answered with something that is nested too deeply to be read" in error.message
+    assert "answered with JSON that is nested too deeply" in error.message
     assert "RecursionError" not in str(error)
 
 
-def test_nothing_that_shows_an_agent_shows_the_credentials_of_its_url(clean_environ: pytest.MonkeyPatch) -> None:
+def test_no_view_of_an_agent_shows_the_credentials_of_its_url(clean_environ: pytest.MonkeyPatch) -> None:
     agent = Agent(model="m", base_url=f"http://{USER_INFO}@h/v1?key={KEY}", api_key=KEY)
     for shown in (
         repr(agent),

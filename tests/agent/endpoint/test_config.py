@@ -41,7 +41,7 @@ def test_without_an_endpoint_the_model_is_built_in() -> None:
     assert choose_model(model=None, base_url=None, api_key=None, environ={}) == LocalModel(name="qwen2.5-coder-1.5b")
 
 
-def test_a_built_in_name_runs_locally_whatever_the_environment_names() -> None:
+def test_a_built_in_name_runs_locally_in_any_environment() -> None:
     environ = {"DASHSCOPE_API_KEY": "d"}
     chosen = choose_model(model="qwen2.5-coder-0.5b", base_url=None, api_key=None, environ=environ)
     assert chosen == LocalModel(name="qwen2.5-coder-0.5b")
@@ -58,7 +58,7 @@ def test_a_built_in_name_runs_locally_whatever_the_environment_names() -> None:
          "for it. Try: cellblock run --model m --base-url URL ..."),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_one_line_with_its_hint(model: str | None, url: str | None, words: str) -> None:
+def test_an_incomplete_choice_is_one_line_with_its_hint(model: str | None, url: str | None, words: str) -> None:
     with pytest.raises(UsageError) as caught:
         choose_model(model=model, base_url=url, api_key=None, environ={})
     assert str(caught.value) == words
@@ -80,14 +80,14 @@ PROVIDER_CASES: dict[str, tuple[str, str | None, dict[str, str], ProviderName]] 
 
 
 @pytest.mark.parametrize("case", PROVIDER_CASES)
-def test_the_provider_is_what_was_said_or_what_the_host_tells(case: str) -> None:
+def test_the_provider_is_the_given_one_or_follows_from_the_host(case: str) -> None:
     url, flag, environ, name = PROVIDER_CASES[case]
     chosen = choose_model(model="m", base_url=url, api_key=None, provider=flag, environ=environ)
     assert isinstance(chosen, Endpoint)
     assert chosen.switches.name == name
 
 
-def test_the_built_in_model_is_served_by_llama_cpp_whatever_the_environment_says() -> None:
+def test_the_built_in_model_is_served_by_llama_cpp_in_any_environment() -> None:
     environ = {"CELLBLOCK_PROVIDER": "vllm"}
     chosen = choose_model(model=None, base_url=None, api_key=None, environ=environ)
     assert isinstance(chosen, LocalModel)
@@ -96,7 +96,7 @@ def test_the_built_in_model_is_served_by_llama_cpp_whatever_the_environment_says
         choose_model(model=None, base_url=None, api_key=None, provider="vllm", environ={})
 
 
-def test_the_users_own_file_goes_by_its_own_name() -> None:
+def test_the_users_model_file_has_the_name_of_the_file() -> None:
     environ = {"CELLBLOCK_MODEL_FILE": "/models/Qwen3-8B-Q4_K_M.gguf"}
     chosen = choose_model(model=None, base_url=None, api_key=None, environ=environ)
     assert isinstance(chosen, LocalModel)
@@ -147,7 +147,7 @@ CONTRADICTIONS: dict[str, tuple[str, ProviderName, dict[str, object], str]] = {
 
 
 @pytest.mark.parametrize("case", CONTRADICTIONS)
-def test_thinking_that_cannot_be_had_is_one_line(case: str) -> None:
+def test_thinking_that_is_not_supported_is_one_line(case: str) -> None:
     model, provider, asked, line = CONTRADICTIONS[case]
     with pytest.raises(UsageError) as caught:
         Sampling.model_validate(asked).for_endpoint(endpoint(model, provider))
@@ -166,18 +166,18 @@ def test_thinking_that_cannot_be_had_is_one_line(case: str) -> None:
         ("m", "vllm", {"thinking": True}),
     ],
 )
-def test_thinking_that_can_be_had_is_taken(model: str, provider: ProviderName, asked: dict[str, object]) -> None:
+def test_thinking_that_is_supported_is_accepted(model: str, provider: ProviderName, asked: dict[str, object]) -> None:
     settled = Sampling.model_validate(asked).for_endpoint(endpoint(model, provider))
     assert {name: getattr(settled, name) for name in asked} == asked
 
 
-def test_what_is_asked_for_goes_before_the_preset_and_the_rest_is_the_presets() -> None:
+def test_given_values_take_precedence_over_the_preset() -> None:
     settled = Sampling(temperature=1, seed=7).for_endpoint(endpoint("qwen2.5-coder-1.5b", "llama_cpp"))
     assert settled == Sampling(temperature=1, seed=7, max_output_tokens=1024)
     assert settled.for_endpoint(endpoint("qwen2.5-coder-1.5b", "llama_cpp")) == settled
 
 
-def test_one_seed_is_that_of_sandbox_and_sampling_unless_the_sampling_has_its_own(
+def test_one_seed_is_used_for_sandbox_and_sampling_unless_the_sampling_has_one(
     clean_environ: pytest.MonkeyPatch,
 ) -> None:
     assert Agent(policy=Policy(seed=7)).runtime.settings.seed == 7
@@ -186,7 +186,7 @@ def test_one_seed_is_that_of_sandbox_and_sampling_unless_the_sampling_has_its_ow
     assert (alone.runtime.settings.seed, alone.runtime.policy.seed) == (8, None)
 
 
-def test_a_run_records_what_its_requests_follow_from(clean_environ: pytest.MonkeyPatch) -> None:
+def test_a_run_records_the_settings_of_its_requests(clean_environ: pytest.MonkeyPatch) -> None:
     agent = Agent(
         model="Qwen/Qwen3-8B", base_url="http://u:secret@h/v1", provider="vllm", sampling=Sampling(thinking=True)
     )
@@ -215,7 +215,7 @@ NOT_URLS = [
 
 
 @pytest.mark.parametrize("url", NOT_URLS)
-def test_a_url_that_is_none_is_one_line(url: str) -> None:
+def test_an_invalid_url_is_one_line(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         choose_model(model="m", base_url=url, api_key=None, environ={})
     assert str(caught.value) == (
@@ -223,7 +223,7 @@ def test_a_url_that_is_none_is_one_line(url: str) -> None:
     )
 
 
-def test_white_space_around_url_and_key_is_not_meant() -> None:
+def test_white_space_around_url_and_key_is_removed() -> None:
     found = choose_model(model="m", base_url=" http://h/v1\n", api_key="a-key\r\n", environ={})
     assert isinstance(found, Endpoint)
     assert (found.base_url, found.api_key.get_secret_value()) == ("http://h/v1", "a-key")
@@ -235,5 +235,5 @@ def test_a_key_that_no_header_can_hold_is_one_line_without_the_key(key: str) -> 
         choose_model(model="m", base_url="http://h/v1", api_key=key, environ={})
     place = next(place for place, char in enumerate(key, 1) if char in "ü \n")
     assert str(caught.value) == (
-        f"The API key cannot be sent: its character {place} is no printable ASCII. Try: export CELLBLOCK_API_KEY=KEY"
+        f"The API key cannot be sent: its character {place} is not printable ASCII. Try: export CELLBLOCK_API_KEY=KEY"
     )

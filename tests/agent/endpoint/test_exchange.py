@@ -1,4 +1,4 @@
-"""Answers as they come over a socket: each is the right reply or one clear line, within bounds of time and size."""
+"""Answers over a socket: each is the right reply or one clear line, within bounds on time and size."""
 
 import asyncio
 import gzip
@@ -55,7 +55,7 @@ def status(status: int, body: Any, *headers: str, kind: str = "application/json"
 
 
 def drip(piece: bytes) -> list[Step]:
-    """The piece again and again, for 20 seconds."""
+    """The piece repeated for 20 seconds."""
     return [piece, 0.05] * 400
 
 
@@ -106,7 +106,7 @@ RIGHT: dict[str, list[Step]] = {
 
 
 @pytest.mark.parametrize("case", RIGHT)
-async def test_it_is_read_at_the_first_try(case: str) -> None:
+async def test_it_is_read_in_the_first_attempt(case: str) -> None:
     generation = await ask(RIGHT[case])
     assert (generation.reply.content, generation.attempts) == ("It is 42.", [])
 
@@ -116,7 +116,7 @@ async def test_characters_may_be_cut_between_their_bytes() -> None:
     assert generation.reply.content == "é你🎉"
 
 
-async def test_bytes_that_are_no_text_cost_no_more_than_themselves() -> None:
+async def test_bytes_that_are_not_text_lose_nothing_else() -> None:
     assert (await ask([HEAD + said("It is 42.").replace(b"42", b"4\xff2")])).reply.content == "It is 4\ufffd2."
 
 
@@ -141,7 +141,7 @@ CALLS: dict[str, list[dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("case", CALLS)
-async def test_a_call_is_read_whatever_its_labels(case: str) -> None:
+async def test_a_call_is_read_with_any_labels(case: str) -> None:
     reply = (await ask(events(*CALLS[case], CALLED))).reply
     assert reply.tool_calls == [ToolCall(id="a", name="f", arguments="{}")]
 
@@ -151,7 +151,7 @@ async def test_ids_may_be_numbers() -> None:
     assert [call.id for call in reply.tool_calls] == ["7", "8"]
 
 
-async def test_usage_that_is_no_count_counts_as_nothing() -> None:
+async def test_usage_that_is_not_a_count_is_zero() -> None:
     odd = {
         "prompt_tokens": -3,
         "completion_tokens": True,
@@ -201,14 +201,14 @@ SILENT: dict[str, list[Step]] = {
 
 
 @pytest.mark.parametrize("case", SILENT)
-async def test_who_says_nothing_is_asked_again(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_endpoint_is_asked_again(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange, "SILENCE_TIMEOUT_S", 1.0)
     generation = await ask(SILENT[case], [HEAD + said("It is 42.")])
     assert generation.reply.content == "It is 42."
     assert generation.attempts[0].error == "SilentAnswerError: nothing was heard for 1 s"
 
 
-async def test_who_never_says_that_an_answer_has_ended_is_believed_the_second_time() -> None:
+async def test_an_answer_without_a_mark_of_its_end_is_accepted_the_second_time() -> None:
     terse: list[Step] = [HEAD + event(TEXT)]
     async with raw_endpoint(terse, terse, terse) as endpoint, model_at(endpoint.base_url) as model:
         first = await model.generate(MESSAGES, [], lambda kind, text: None)
@@ -243,7 +243,7 @@ LINES: dict[str, tuple[list[Step], str]] = {
     ),
     "a model that is not there": (
         status(404, {"error": "model 'm' not found, try pulling it first"}),
-        "knows no model 'm', or its path is wrong (model 'm' not found, try pulling it first). " + DOCTOR,
+        "does not know the model 'm', or its path is wrong (model 'm' not found, try pulling it first). " + DOCTOR,
     ),
     "an error in the stream": (
         events(TEXT, {"object": "error", "message": "bad thing", "code": 400}),
@@ -254,12 +254,12 @@ LINES: dict[str, tuple[list[Step], str]] = {
     ),
     "a page": (
         status(200, b"<html><title>Sign in</title></html>", kind="text/html"),
-        "answered with a page for people: 'Sign in' " + AFTER_4,
+        "answered with an HTML page: 'Sign in' " + AFTER_4,
     ),
     "nothing": ([b""], "broke the connection: Server disconnected without sending a response " + AFTER_4),
     "half an event": (
         [HEAD + b"data: {half\n\n"],
-        "answered with something that is not JSON: an event that ends in '{half' " + AFTER_4,
+        "answered with text that is not JSON: an event that ends in '{half' " + AFTER_4,
     ),
 }  # fmt: skip
 
@@ -276,7 +276,7 @@ async def test_silence_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert line == "did not answer in time: nothing was heard for 1 s " + AFTER_4
 
 
-async def test_a_stream_that_drips_on_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stream_that_drips_without_end_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange, "ANSWER_TIMEOUT_S", 3.0)
     line = await complaint([HEAD, *drip(event(TEXT))])
     assert line == (
@@ -290,22 +290,22 @@ async def test_every_attempt_of_a_failure_is_kept() -> None:
     assert [attempt.status for attempt in caught.value.attempts] == [503] * MAX_ATTEMPTS
 
 
-async def test_a_filter_that_ends_the_answer_is_told_apart() -> None:
+async def test_a_filter_that_ends_the_answer_is_recognised() -> None:
     with pytest.raises(ContentFilterError, match=r"by its content filter: finish_reason 'content_filter'\."):
         await ask(events(TEXT, chunk(reason="content_filter")))
 
 
-async def test_a_request_that_is_sent_on_with_its_method_is_answered() -> None:
+async def test_a_request_that_is_redirected_with_its_method_is_answered() -> None:
     moved = status(307, b"", "Location: /v1/elsewhere/chat/completions")
     assert (await ask(moved, [HEAD + said("It is 42.")])).reply.content == "It is 42."
 
 
-async def test_redirects_without_end_are_one_line() -> None:
+async def test_endless_redirects_are_one_line() -> None:
     line = await complaint(status(307, b"", "Location: /v1/chat/completions"))
     assert line == "redirects in a loop: Exceeded maximum allowed redirects. Try: cellblock doctor"
 
 
-async def test_a_request_that_loses_its_method_on_the_way_names_the_right_address() -> None:
+async def test_a_redirect_that_drops_the_method_names_the_right_address() -> None:
     moved = status(301, b"", "Location: /v2/chat/completions")
     line = await complaint(moved, status(405, {"detail": "Not Allowed"}))
     assert "/v2', which answered 405: Not Allowed. Try: cellblock run --base-url http://127.0.0.1:" in line
@@ -336,7 +336,7 @@ TOO_MUCH: dict[str, tuple[list[Step], bytes, str]] = {
 
 
 @pytest.mark.parametrize("case", TOO_MUCH)
-async def test_what_has_no_end_is_not_read_for_ever(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_endless_answer_is_not_read_for_ever(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.endpoint.wire.MAX_ANSWER_BYTES", 4 << 20)
     monkeypatch.setattr("agent.endpoint.sse.MAX_EVENT_BYTES", 1 << 20)
     answer, endless, words = TOO_MUCH[case]
@@ -344,7 +344,7 @@ async def test_what_has_no_end_is_not_read_for_ever(case: str, monkeypatch: pyte
     assert line == f"did not come to the end of its answer: {words}. Try: cellblock run --max-output-tokens 8192 ..."
 
 
-async def test_an_endless_error_is_read_no_further_than_its_beginning() -> None:
+async def test_only_the_beginning_of_an_endless_error_is_read() -> None:
     line = await complaint([b"HTTP/1.1 500 Status\r\n\r\n"], endless=b"x" * 65536)
     assert line.startswith("answered 500: xxx")
 
@@ -363,7 +363,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-async def test_what_an_endpoint_refuses_and_nobody_asked_for_is_left_out_from_then_on(case: str) -> None:
+async def test_a_refused_field_that_the_user_did_not_set_is_left_out_from_then_on(case: str) -> None:
     answer: list[Step] = [HEAD + said("It is 42.")]
     async with (
         raw_endpoint(status(400, REFUSALS[case]), answer, answer) as endpoint,
@@ -377,18 +377,18 @@ async def test_what_an_endpoint_refuses_and_nobody_asked_for_is_left_out_from_th
     assert [field in json.loads(request) for request in endpoint.requests] == [True, False, False]
 
 
-async def test_what_the_user_asked_for_is_not_left_out_in_silence() -> None:
+async def test_a_field_that_the_user_set_is_not_left_out_silently() -> None:
     refusal = status(400, {"error": {"message": "Unknown parameter: 'seed'."}})
     line = await complaint(refusal, sampling=Sampling(seed=3))
     assert line == "answered 400: Unknown parameter: 'seed'. Try: cellblock run ..., without --seed"
 
 
-async def test_a_tool_that_is_wrong_is_no_reason_to_go_without_any() -> None:
+async def test_a_wrong_tool_does_not_remove_all_tools() -> None:
     refusal = status(400, {"error": {"message": "Invalid 'tools[0].function.name': not supported"}})
     assert (await complaint(refusal)).startswith("answered 400: Invalid 'tools[0]")
 
 
-async def test_a_caller_who_leaves_is_not_held_up() -> None:
+async def test_a_caller_who_cancels_does_not_wait() -> None:
     begun = time.monotonic()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):

@@ -1,4 +1,4 @@
-"""What the failures of an endpoint mean."""
+"""The meaning of the failures of an endpoint."""
 
 from datetime import UTC, datetime
 
@@ -34,13 +34,13 @@ WAITS: dict[str, tuple[dict[str, str], float | None]] = {
 
 
 @pytest.mark.parametrize("case", WAITS)
-def test_how_long_a_server_asks_to_wait(case: str) -> None:
+def test_the_wait_that_a_server_asks_for_is_read(case: str) -> None:
     headers, wait_s = WAITS[case]
     assert retry_after_s(headers, NOW) == wait_s
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
-def test_fuzz_no_header_however_wrong_asks_for_more_than_the_longest_wait(milliseconds: str, after: str) -> None:
+def test_fuzz_no_header_asks_for_more_than_the_longest_wait(milliseconds: str, after: str) -> None:
     wait_s = retry_after_s({"retry-after-ms": milliseconds, "retry-after": after}, NOW)
     assert wait_s is None or 0 <= wait_s <= MAX_RETRY_AFTER_S
 
@@ -58,7 +58,7 @@ values = st.recursive(
 
 
 @given(st.text(max_size=400), st.integers(300, 599), values)
-def test_fuzz_whatever_a_server_says_is_one_line(message: str, status: int, body: object) -> None:
+def test_fuzz_any_error_of_a_server_is_one_line(message: str, status: int, body: object) -> None:
     response = httpx2.Response(status, request=REQUEST)
     for error in (
         openai.APIStatusError(message, response=response, body=body),

@@ -1,4 +1,4 @@
-"""One limit for all who share it, on a clock of its own."""
+"""One limit for all its users, on a fake clock."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from agent.endpoint.limiter import SMALLEST_SHARE, WINDOW_S
 
 
 class Clock:
-    """Time that passes only while someone sleeps."""
+    """Time that only passes during a sleep."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -35,7 +35,7 @@ def limiter_on(clock: Clock, requests: int | None = None, tokens: int | None = N
     return Limiter(RateLimit(requests_per_minute=requests, tokens_per_minute=tokens), clock=clock, sleep=clock.sleep)
 
 
-async def test_without_a_limit_nobody_waits(clock: Clock) -> None:
+async def test_without_a_limit_no_request_waits(clock: Clock) -> None:
     limiter = limiter_on(clock)
     for _ in range(100):
         await limiter.admit(10**9)
@@ -59,7 +59,7 @@ async def test_tokens_are_limited_too(clock: Clock) -> None:
     assert clock.slept == [60.0]
 
 
-async def test_what_was_really_used_counts_and_not_what_was_thought(clock: Clock) -> None:
+async def test_the_tokens_really_used_count_and_not_the_estimate(clock: Clock) -> None:
     limiter = limiter_on(clock, tokens=100)
     limiter.answered(await limiter.admit(90), 10)
     await limiter.admit(90)
@@ -76,7 +76,7 @@ async def test_an_endpoint_that_does_not_count_leaves_the_estimate(clock: Clock)
     assert clock.slept == [60.0]
 
 
-async def test_a_request_that_is_larger_than_the_limit_goes_alone(clock: Clock) -> None:
+async def test_a_request_that_is_larger_than_the_limit_runs_alone(clock: Clock) -> None:
     limiter = limiter_on(clock, tokens=100)
     await limiter.admit(1000)
     assert clock.slept == []
@@ -84,7 +84,7 @@ async def test_a_request_that_is_larger_than_the_limit_goes_alone(clock: Clock) 
     assert clock.slept == [60.0]
 
 
-async def test_who_comes_first_is_served_first(clock: Clock) -> None:
+async def test_requests_are_admitted_in_order(clock: Clock) -> None:
     limiter = limiter_on(clock, requests=1)
     order: list[int] = []
 
@@ -96,7 +96,7 @@ async def test_who_comes_first_is_served_first(clock: Clock) -> None:
     assert order == [0, 1, 2, 3]
 
 
-async def test_who_gives_up_while_waiting_holds_nobody_up(clock: Clock) -> None:
+async def test_a_cancelled_request_does_not_delay_the_others(clock: Clock) -> None:
     limiter = limiter_on(clock, requests=1)
     await limiter.admit(1)
     waiting = asyncio.create_task(limiter.admit(1))
@@ -106,7 +106,7 @@ async def test_who_gives_up_while_waiting_holds_nobody_up(clock: Clock) -> None:
     assert clock.now_s == 1060.0
 
 
-async def test_a_refusal_makes_everyone_wait_as_long_as_asked_and_halves_the_limit(clock: Clock) -> None:
+async def test_a_refusal_makes_all_requests_wait_as_long_as_asked_and_halves_the_limit(clock: Clock) -> None:
     limiter = limiter_on(clock, requests=4)
     limiter.throttled(await limiter.admit(1), 7)
     await limiter.admit(1)
@@ -125,7 +125,7 @@ async def test_requests_that_are_refused_together_halve_the_limit_once(clock: Cl
     assert clock.slept == [2.0]
 
 
-async def test_the_limit_shrinks_only_so_far_and_comes_back_with_the_answers(clock: Clock) -> None:
+async def test_the_limit_has_a_smallest_share_and_answers_restore_it(clock: Clock) -> None:
     limiter = limiter_on(clock)
     for _ in range(10):
         limiter.throttled(await limiter.admit(1), 0)
@@ -140,7 +140,7 @@ steps = st.lists(st.tuples(st.floats(0, 40), st.integers(0, 60), st.integers(0, 
 
 
 @given(steps, st.integers(1, 5), st.integers(1, 100))
-def test_no_minute_holds_more_than_the_limit(steps: list[tuple[float, int, int]], requests: int, tokens: int) -> None:
+def test_no_minute_has_more_than_the_limit(steps: list[tuple[float, int, int]], requests: int, tokens: int) -> None:
     clock = Clock()
     limiter = limiter_on(clock, requests, tokens)
     sent: list[tuple[float, int]] = []
@@ -159,22 +159,22 @@ def test_no_minute_holds_more_than_the_limit(steps: list[tuple[float, int, int]]
         assert sum(minute) <= tokens or len([used for used in minute if used]) == 1
 
 
-async def test_no_more_requests_are_under_way_than_may_be_at_once(clock: Clock) -> None:
+async def test_no_more_requests_run_at_once_than_allowed(clock: Clock) -> None:
     limiter = Limiter(RateLimit(requests_at_once=2), clock=clock, sleep=clock.sleep)
     for _ in range(2):
         await limiter.admit(1)
     third = asyncio.create_task(limiter.admit(1))
     await asyncio.sleep(0)
     assert not third.done()
-    limiter.over()
+    limiter.release()
     await third
     assert clock.slept == []
 
 
-async def test_a_refusal_halves_how_many_may_be_at_once_until_answers_give_it_back(clock: Clock) -> None:
+async def test_a_refusal_halves_the_requests_at_once_until_answers_restore_them(clock: Clock) -> None:
     limiter = Limiter(RateLimit(requests_at_once=4), clock=clock, sleep=clock.sleep)
     limiter.throttled(await limiter.admit(1), 0)
-    limiter.over()
+    limiter.release()
     together = [await limiter.admit(1) for _ in range(2)]
     third = asyncio.create_task(limiter.admit(1))
     for _ in range(3):
@@ -182,12 +182,12 @@ async def test_a_refusal_halves_how_many_may_be_at_once_until_answers_give_it_ba
     assert not third.done()
     for _ in range(16):
         limiter.answered(together[0], 1)
-    limiter.over()
+    limiter.release()
     await third
     assert limiter.share == 1
 
 
-async def test_on_a_real_clock_too_nobody_waits_without_a_limit() -> None:
+async def test_without_a_limit_no_request_waits_on_a_real_clock() -> None:
     limiter = Limiter(RateLimit(requests_at_once=100))
     async with asyncio.timeout(10):
         for _ in range(100):

@@ -1,4 +1,4 @@
-"""The endpoint over real HTTP: what is tried again, how long is waited, and what is said in the end."""
+"""A model over real HTTP: retries, waits and final errors."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ Heard = list[tuple[str, str]]
 
 
 class Slept(list[float]):
-    """A sleep that only notes how long."""
+    """A sleep that only records its length."""
 
     async def __call__(self, seconds: float) -> None:
         self.append(seconds)
@@ -81,7 +81,7 @@ PASSING: dict[str, tuple[Reply, int | None]] = {
 
 
 @pytest.mark.parametrize("case", PASSING)
-async def test_what_may_pass_is_tried_again_and_recorded(case: str) -> None:
+async def test_a_passing_failure_is_retried_and_recorded(case: str) -> None:
     failure, status = PASSING[case]
     slept = Slept()
     generation = await ask(failure, says("It is 42."), slept=slept)
@@ -98,14 +98,14 @@ async def test_a_silent_server_is_asked_again(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 410, 413, 415, 422])
-async def test_a_lasting_refusal_is_not_tried_again(status: int) -> None:
+async def test_a_lasting_refusal_is_not_retried(status: int) -> None:
     slept = Slept()
     with pytest.raises(EndpointError):
         await ask(Refusal(status), slept=slept)
     assert slept == []
 
 
-async def test_retries_end() -> None:
+async def test_retries_are_bounded() -> None:
     slept = Slept()
     with pytest.raises(EndpointError, match=r"answered 503: .* \(attempt 4\)\. Try: "):
         await ask(*[Refusal(503)] * MAX_ATTEMPTS, slept=slept)
@@ -113,13 +113,13 @@ async def test_retries_end() -> None:
     assert all(wait_s > 0 for wait_s in slept)
 
 
-async def test_the_server_says_how_long_to_wait_and_not_too_long() -> None:
+async def test_the_server_decides_the_wait_within_a_bound() -> None:
     slept = Slept()
     await ask(Refusal(429, retry_after_s=7), Refusal(503, retry_after_s=3600), says("x"), slept=slept)
     assert slept == [7.0, 60.0]
 
 
-async def test_the_watcher_is_told_to_forget_what_is_void() -> None:
+async def test_the_listener_is_told_that_earlier_pieces_are_void() -> None:
     heard: Heard = []
     await ask(Cut(says("Wrong"), after=1), says("Right"), heard=heard)
     assert [kind for kind, _ in heard] == ["text", "restart", "text"]
@@ -151,7 +151,7 @@ OVERFLOWS: dict[str, Reply] = {
 
 
 @pytest.mark.parametrize("case", OVERFLOWS)
-async def test_messages_that_are_too_long_are_told_apart(case: str) -> None:
+async def test_messages_that_are_too_long_are_recognised(case: str) -> None:
     slept = Slept()
     with pytest.raises(ContextLengthError, match=r"too long for model 'm': .*\. Try: ") as caught:
         await ask(OVERFLOWS[case], slept=slept)
@@ -169,7 +169,7 @@ FILTERED: dict[str, Reply] = {
 
 
 @pytest.mark.parametrize("case", FILTERED)
-async def test_a_filter_is_told_apart(case: str) -> None:
+async def test_a_filter_is_recognised(case: str) -> None:
     slept = Slept()
     with pytest.raises(ContentFilterError, match="by its content filter: "):
         await ask(FILTERED[case], slept=slept)
@@ -184,8 +184,8 @@ LASTING: dict[str, tuple[Refusal, str]] = {
     "a key that may not": (
         Refusal(403, error("Access denied.")), r"refused the API key \(403\): .*Access denied.*\. Try: export",
     ),
-    "no such model": (Refusal(404, error("The model `m` does not exist.")), r"knows no model 'm', or its path is "),
-    "no such model, elsewhere": (Refusal(400, error("Model not exist.")), r"knows no model 'm', or its path is wrong"),
+    "no such model": (Refusal(404, error("The model `m` does not exist.")), r"does not know the model 'm', or"),
+    "no such model, elsewhere": (Refusal(400, error("Model not exist.")), r"does not know the model 'm', or"),
     "too many output tokens": (
         Refusal(400, error("Range of max_tokens should be [1, 8192]")), r"answered 400: .*max_tokens",
     ),
@@ -193,7 +193,7 @@ LASTING: dict[str, tuple[Refusal, str]] = {
 
 
 @pytest.mark.parametrize("case", LASTING)
-async def test_a_refusal_is_one_line_that_says_what_fixes_it(case: str) -> None:
+async def test_a_refusal_is_one_line_with_the_command_that_fixes_it(case: str) -> None:
     refusal, words = LASTING[case]
     with pytest.raises(EndpointError, match=words) as caught:
         await ask(refusal)
@@ -201,7 +201,7 @@ async def test_a_refusal_is_one_line_that_says_what_fixes_it(case: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-async def test_a_shared_limiter_hears_of_answers_and_of_refusals() -> None:
+async def test_a_shared_limiter_counts_answers_and_refusals() -> None:
     now_s, slept = 0.0, Slept()
 
     async def sleep(seconds: float) -> None:
@@ -231,7 +231,7 @@ async def test_models_that_share_a_limiter_keep_it_together() -> None:
     assert now_s == 120.0
 
 
-async def test_thinking_is_heard_kept_and_counted_only_by_the_endpoint() -> None:
+async def test_thinking_is_streamed_and_kept_and_only_the_endpoint_counts_it() -> None:
     heard: Heard = []
     generation = await ask(thinks("Six times seven.", says("42")), heard=heard)
     assert "".join(text for kind, text in heard if kind == "reasoning") == "Six times seven."
@@ -239,14 +239,14 @@ async def test_thinking_is_heard_kept_and_counted_only_by_the_endpoint() -> None
     assert generation.reply.usage == Usage(input_tokens=10, output_tokens=5, reasoning_tokens=0)
 
 
-async def test_a_reply_that_was_cut_off_is_gone_on_with() -> None:
+async def test_a_reply_that_was_cut_off_is_continued() -> None:
     partial = {"messages": [{"role": "assistant", "content": "def f(", "partial": True}]}
     generation = await ask(when(partial, says("x): ...")), prefix="def f(", endpoint={"provider": "model_studio"})
     assert generation.reply.content == "def f(x): ..."
 
 
-async def test_where_nothing_can_be_gone_on_with_a_prefix_is_a_mistake() -> None:
-    with pytest.raises(ValueError, match="cannot go on from a prefix"):
+async def test_a_prefix_is_an_error_if_replies_cannot_be_continued() -> None:
+    with pytest.raises(ValueError, match="cannot continue a prefix"):
         await ask(prefix="def f(")
 
 
@@ -254,7 +254,7 @@ async def test_an_attempt_of_an_older_transcript_has_no_status() -> None:
     assert Attempt.model_validate({"error": "x", "waited_s": 1}).status is None
 
 
-async def test_usage_tells_an_explicit_cache_from_an_implicit_one() -> None:
+async def test_usage_distinguishes_an_explicit_cache_from_an_implicit_one() -> None:
     details = {"cached_tokens": 6, "cache_creation_input_tokens": 2, "cache_type": "ephemeral"}
     usage = {"prompt_tokens": 9, "completion_tokens": 1, "prompt_tokens_details": details}
     chunk = {"choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}], "usage": usage}

@@ -1,4 +1,4 @@
-"""What is known of models by their names."""
+"""The presets of models, by their names."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def test_a_model_is_known_by_its_name(model: str, thinking: str | None, context_
 
 
 @pytest.mark.parametrize("name", [*MODELS, *(model.file_name.removesuffix(".gguf") for model in MODELS.values())])
-def test_the_built_in_models_answer_alike_and_end(name: str) -> None:
+def test_the_built_in_models_give_the_same_answer_and_end(name: str) -> None:
     preset = preset_of(name)
     assert (preset.seed, preset.max_output_tokens, preset.context_tokens) == (1, 1024, CONTEXT_TOKENS)
     assert (preset.thinking, preset.native_calls) == ("none", False)
@@ -46,12 +46,12 @@ def test_an_unknown_model_works_with_the_defaults() -> None:
     assert preset_of("x") == Preset(temperature=0.2)
 
 
-def test_code_is_sampled_low_and_thinking_as_its_maker_says() -> None:
+def test_code_is_sampled_at_a_low_temperature_and_thinking_as_its_maker_advises() -> None:
     assert 0.1 <= preset_of("qwen3-coder-plus").temperature <= 0.3
     assert (preset_of("qwq-32b").temperature, preset_of("qwq-32b").top_p) == (0.6, 0.95)
 
 
-def test_no_pattern_stands_behind_one_that_takes_all_its_names() -> None:
+def test_no_pattern_is_hidden_by_an_earlier_one() -> None:
     for place, row in enumerate(_table()):
         for pattern in row.names:
             name = pattern.replace("*", "")

@@ -1,4 +1,4 @@
-"""The switches of the servers: chosen by host or by name, and what each makes of thinking."""
+"""The switches of the servers: chosen by host or by name, and their fields for thinking."""
 
 from typing import Any
 
@@ -22,15 +22,15 @@ HOSTS = {
 
 
 @pytest.mark.parametrize("url", HOSTS)
-def test_the_host_tells_the_provider(url: str) -> None:
+def test_the_host_determines_the_provider(url: str) -> None:
     assert provider_at(url).name == HOSTS[url]
 
 
-def test_a_name_tells_the_provider_whatever_the_host() -> None:
+def test_a_given_provider_takes_precedence_over_the_host() -> None:
     assert [provider_name(name) for name in PROVIDERS] == list(PROVIDERS)
 
 
-def test_a_name_that_is_none_is_one_line_with_those_there_are() -> None:
+def test_an_unknown_provider_is_one_line_with_the_known_ones() -> None:
     with pytest.raises(UsageError) as caught:
         provider_name("VLLM")
     assert str(caught.value) == (
@@ -54,7 +54,7 @@ THINKING: dict[ProviderName, tuple[dict[str, Any], dict[str, Any], dict[str, Any
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_thinking_is_switched_in_the_words_of_the_provider(name: ProviderName) -> None:
+def test_thinking_is_switched_by_the_field_of_the_provider(name: ProviderName) -> None:
     provider = PROVIDERS[name]
     on, off, bounded = THINKING[name]
     assert provider.thinking_fields(None, None) == {}

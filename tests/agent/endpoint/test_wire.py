@@ -1,4 +1,4 @@
-"""What leaves for an endpoint, where it goes, and how much of what comes back is read."""
+"""The headers that are sent, the origin that receives them, and the bounds on answers."""
 
 import asyncio
 import gzip
@@ -26,13 +26,13 @@ ALLOWED = {b"host", b"accept", b"accept-encoding", b"user-agent", b"authorizatio
 SECRETS = ("org-secret-1", "proj_secret-2", "custom-secret-3", "admin-secret-4", "netrc-secret-5", "hook-secret-6")
 MIB = 1 << 20
 MAX_TAKEN_BYTES = 200 * MIB
-"""Beyond what the program itself takes. The bombs below hold gigabytes."""
+"""The most memory in addition to the program's. The bombs below hold gigabytes."""
 ANSWER = [HEAD + said("It is 42.")]
 
 
 @pytest.fixture
 def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """All that clients of HTTP and the OpenAI client read of their own accord."""
+    """All variables that HTTP clients and the OpenAI client read by themselves."""
     netrc = tmp_path / ".netrc"
     netrc.write_text("default login someone password netrc-secret-5\n")
     netrc.chmod(0o600)
@@ -61,13 +61,13 @@ async def ask(base_url: str) -> str:
 
 
 def sent(endpoint: RawEndpoint) -> list[dict[bytes, bytes]]:
-    """The headers of each request that came."""
+    """The headers of each received request."""
     heads = [head.split(b"\r\n")[1:-2] for head in endpoint.heads]
     return [{line.partition(b": ")[0].lower(): line.partition(b": ")[2] for line in lines} for lines in heads]
 
 
 @pytest.mark.usefixtures("surroundings")
-async def test_only_our_own_headers_leave_whatever_the_environment_says() -> None:
+async def test_only_our_headers_are_sent_in_any_environment() -> None:
     async with raw_endpoint(ANSWER) as endpoint:
         await ask(endpoint.base_url)
         async with model_at(endpoint.base_url) as model:
@@ -81,16 +81,14 @@ async def test_only_our_own_headers_leave_whatever_the_environment_says() -> Non
 
 
 @pytest.mark.parametrize("name", ["OPENAI_CUSTOM_HEADERS", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"])
-async def test_what_no_header_can_hold_is_no_matter_in_the_environment(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_invalid_header_in_the_environment_does_no_harm(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "X-é: ü\nX: \x7f\r\nContent-Length: 5")
     async with raw_endpoint(ANSWER) as endpoint:
         assert await ask(endpoint.base_url) == "It is 42."
 
 
 @pytest.mark.usefixtures("surroundings")
-async def test_the_same_headers_leave_along_a_redirect_within_the_origin_and_no_cookie() -> None:
+async def test_a_redirect_within_the_origin_gets_the_same_headers_and_no_cookie() -> None:
     moved: list[Step] = [
         b"HTTP/1.1 307 Moved\r\nLocation: /v2/x\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     ]
@@ -121,7 +119,7 @@ async def test_a_redirect_to_another_origin_is_refused_and_nothing_is_sent_there
 @pytest.mark.parametrize(
     "target", ["https://{host}/v1/x", "http://user:pw@evil.test/v1", "file:///etc/passwd", "ws://x"]
 )
-async def test_no_other_kind_of_place_is_another_way_out(target: str) -> None:
+async def test_no_other_kind_of_address_is_reached(target: str) -> None:
     async with raw_endpoint([]) as endpoint:
         host = endpoint.base_url.removeprefix("http://").removesuffix("/v1")
         location = target.format(host=host).encode()
@@ -132,14 +130,14 @@ async def test_no_other_kind_of_place_is_another_way_out(target: str) -> None:
     assert "pw" not in str(caught.value)
 
 
-async def test_the_credentials_in_a_url_go_in_place_of_the_key() -> None:
+async def test_the_credentials_in_a_url_are_sent_instead_of_the_key() -> None:
     async with raw_endpoint(ANSWER) as endpoint:
         await ask(endpoint.base_url.replace("http://", "http://us%20er:p%40ss@"))
     assert sent(endpoint)[0][b"authorization"] == b"Basic dXMgZXI6cEBzcw=="
 
 
 def zeros(size_mib: int, rounds: int = 1) -> bytes:
-    """So many MiB of spaces as gzip, packed `rounds` times."""
+    """Spaces as gzip, packed `rounds` times."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     data = b"".join([*(packer.compress(b" " * MIB) for _ in range(size_mib)), packer.flush()])
     for _ in range(rounds - 1):
@@ -158,7 +156,7 @@ STREAM = HEAD.decode().split("\r\n")[1]
 
 
 def chunked(body: bytes) -> list[Step]:
-    """In pieces of two bytes."""
+    """The bytes in pieces of two."""
     pieces = b"".join(b"2\r\n" + body[place : place + 2] + b"\r\n" for place in range(0, len(body), 2))
     return [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + pieces + b"0\r\n\r\n"]
 
@@ -239,7 +237,7 @@ async def measured(what: str, answer: Iterable[Step], endless: bytes) -> dict[st
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_what_an_endpoint_sends_is_bounded_after_unpacking(case: str) -> None:
+async def test_an_answer_is_bounded_after_unpacking(case: str) -> None:
     what, answer, endless, words = CASES[case]
     result = await measured(what, answer, endless)
     assert words in result["line"]
@@ -249,13 +247,13 @@ async def test_what_an_endpoint_sends_is_bounded_after_unpacking(case: str) -> N
 
 @pytest.mark.parametrize("packed", [gzip.compress(said("It is 42.")), zlib.compress(said("It is 42."))])
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip", "deflate"])
-async def test_one_encoding_that_was_not_asked_for_is_read_all_the_same(packed: bytes, encoding: str) -> None:
+async def test_one_unrequested_encoding_is_read(packed: bytes, encoding: str) -> None:
     async with raw_endpoint(answered("200 OK", packed + b"trailing", f"Content-Encoding: {encoding}")) as endpoint:
         assert await ask(endpoint.base_url) == "It is 42."
 
 
 @pytest.mark.usefixtures("surroundings")
-def test_what_the_environment_would_send_is_a_secret_of_the_record() -> None:
+def test_headers_of_the_environment_are_secrets_of_the_record() -> None:
     expected = {"custom-secret-3", "Bearer custom-secret-3", "org-secret-1", "proj_secret-2", "admin-secret-4"}
     expected |= {"hook-secret-6"}
     assert secrets_for_clients(os.environ) >= expected
@@ -263,7 +261,7 @@ def test_what_the_environment_would_send_is_a_secret_of_the_record() -> None:
 
 
 async def ask_all_of(answer: list[Step]) -> None:
-    """Ask for a reply and for the list of models; what goes wrong is an EndpointError."""
+    """Ask for a reply and for the list of models; each failure is an EndpointError."""
 
     async def no_wait(_: float) -> None:
         return
@@ -281,12 +279,12 @@ CODECS = ["rot13", "zlib_codec", "hex", "uu", "quopri", "bz2", "base64", "undefi
 
 @pytest.mark.parametrize("status", ["200 OK", "400 Bad", "401 Unauthorized", "500 Broken"])
 @pytest.mark.parametrize("charset", CODECS)
-async def test_no_charset_that_an_endpoint_names_is_taken_up(charset: str, status: str) -> None:
+async def test_no_charset_of_an_endpoint_is_used(charset: str, status: str) -> None:
     named = f"Content-Type: application/json; charset={charset}"
     await ask_all_of(answered(status, '{"error": {"message": "nö"}}'.encode(), named))
 
 
-async def test_words_are_read_as_utf_8_whatever_charset_is_named() -> None:
+async def test_text_is_read_as_utf_8_with_any_charset() -> None:
     answer = answered("400 Bad", "nö".encode(), "Content-Type: text/plain; charset=latin-1")
     async with raw_endpoint(answer) as endpoint:
         with pytest.raises(EndpointError, match="answered 400: nö"):

@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty $CELLBLOCK_HOME, and sources that answer nothing: no pull here leaves the machine."""
+    """An empty $CELLBLOCK_HOME, and sources that do not answer: no pull here leaves the machine."""
     for name in ("CELLBLOCK_MODEL_FILE", "PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CELLBLOCK_HOME", str(tmp_path / "home"))
@@ -19,5 +19,5 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def wheels(home: Path) -> Path:
-    """Where pip looks for wheels; empty."""
+    """The directory in which pip searches for wheels; empty."""
     return home.parent / "wheels"

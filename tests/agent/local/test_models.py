@@ -23,7 +23,7 @@ def test_parts_of_each_built_in_model_add_up_to_its_size() -> None:
         assert 0 < last_bytes <= model.parts.part_bytes
 
 
-def test_default_model_is_named_like_it_is_typed() -> None:
+def test_default_model_is_found_by_its_name() -> None:
     assert model_named("qwen2.5-coder-1.5b") is DEFAULT_MODEL
 
 
@@ -35,7 +35,7 @@ def test_unknown_name_lists_the_known_ones() -> None:
     )
 
 
-def test_models_lie_in_cellblock_home_then_xdg_cache_then_home(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_are_stored_in_cellblock_home_then_xdg_cache_then_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CELLBLOCK_HOME", "/somewhere")
     monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
     monkeypatch.setenv("HOME", "/home/me")
@@ -46,7 +46,7 @@ def test_models_lie_in_cellblock_home_then_xdg_cache_then_home(monkeypatch: pyte
     assert models_dir() == Path("/home/me/.cache/cellblock/models")
 
 
-def test_find_says_none_where_there_is_no_file(home: Path) -> None:
+def test_find_returns_none_if_there_is_no_file(home: Path) -> None:
     assert find(TINY) is None
 
 
@@ -79,7 +79,7 @@ def test_verified_file_is_not_read_again_until_it_changes(home: Path) -> None:
         find(TINY)
 
 
-def test_own_file_is_the_argument_before_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_file_is_the_argument_or_else_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = tmp_path / "first.gguf", tmp_path / "second.gguf"
     first.write_bytes(CONTENT)
     second.write_bytes(CONTENT)
@@ -100,6 +100,6 @@ def test_own_file_must_exist(tmp_path: Path) -> None:
 def test_own_file_must_be_gguf(tmp_path: Path) -> None:
     path = tmp_path / "page.gguf"
     path.write_bytes(b"<!DOCTYPE html>")
-    expected = f"{str(path)!r} is no GGUF file: it starts with b'<!DO', not b'GGUF'."
+    expected = f"{str(path)!r} is not a GGUF file: it starts with b'<!DO', not b'GGUF'."
     with pytest.raises(UsageError, match=f"^{re.escape(expected)}$"):
         own_file(path)

@@ -223,10 +223,10 @@ async def test_passing_failures_are_tried_again_and_recorded(tmp_path: Path) -> 
 
 FAILURES: dict[str, tuple[Refusal, str]] = {
     "key": (Refusal(401), r"refused the API key \(401\): scripted. Try: export CELLBLOCK_API_KEY=KEY"),
-    "model": (Refusal(404), r"knows no model 'm', or its path is wrong .*Try: cellblock doctor"),
+    "model": (Refusal(404), r"does not know the model 'm', or its path is wrong .*Try: cellblock doctor"),
     "request": (Refusal(400, '{"error": {"message": "too\\nlong"}}'), r"answered 400: .*too.*long.*\. Try:"),
     "html": (Refusal(200, "<html>hello</html>", "text/html"), r"answered .*Try: cellblock doctor"),
-    "event": (Refusal(200, "data: {nonsense\n\n", "text/event-stream"), r"something that is not JSON: .*Try:"),
+    "event": (Refusal(200, "data: {nonsense\n\n", "text/event-stream"), r"text that is not JSON: .*Try:"),
 }
 
 

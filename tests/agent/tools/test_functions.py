@@ -41,7 +41,7 @@ def call(arguments: str, name: str = "weather") -> ToolCall:
     return ToolCall(id="a", name=name, arguments=arguments)
 
 
-def test_the_schema_is_told_by_hints_and_docstring() -> None:
+def test_the_schema_follows_from_hints_and_docstring() -> None:
     assert FunctionTool(weather).schema == {
         "type": "function",
         "function": {
@@ -91,7 +91,7 @@ WRAPPED = {
 
 
 @pytest.mark.parametrize("kind", WRAPPED)
-async def test_json_within_json_is_unwrapped_where_no_text_is_wanted(kind: str) -> None:
+async def test_json_within_json_is_unwrapped_if_no_text_is_expected(kind: str) -> None:
     near = 7 if kind == "an object in a text" else None
     assert await FunctionTool(tagged).call(call(json.dumps(WRAPPED[kind]))) == f"2 [1] {near}"
     assert await FunctionTool(tagged).call(call(json.dumps(json.dumps(WRAPPED[kind])))) == f"2 [1] {near}"
@@ -105,7 +105,7 @@ def handed_on(function: Callable[..., Any]) -> Callable[..., Any]:
     return handing_on
 
 
-async def test_a_coroutine_behind_a_decorator_is_awaited() -> None:
+async def test_a_decorated_coroutine_is_awaited() -> None:
     @handed_on
     async def double(number: int) -> int:
         return 2 * number
@@ -113,7 +113,7 @@ async def test_a_coroutine_behind_a_decorator_is_awaited() -> None:
     assert await FunctionTool(double).call(call('{"number": 4}')) == "8"
 
 
-async def test_numbers_that_json_has_not_are_told_as_they_are() -> None:
+async def test_numbers_that_json_does_not_have_are_returned_as_constants() -> None:
     def strange() -> list[float]:
         return [math.nan, -math.inf]
 
@@ -139,20 +139,20 @@ BAD = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-async def test_arguments_that_do_not_fit_are_told_in_one_line(kind: str) -> None:
+async def test_invalid_arguments_are_reported_in_one_line(kind: str) -> None:
     arguments, words = BAD[kind]
     with pytest.raises(BadCallError) as caught:
         await FunctionTool(weather).call(call(arguments))
     assert str(caught.value) == words
 
 
-async def test_arguments_that_do_not_fit_in_a_thousand_ways_are_told_shortly() -> None:
+async def test_a_thousand_errors_in_the_arguments_are_reported_briefly() -> None:
     with pytest.raises(BadCallError) as caught:
         await FunctionTool(weather).call(call(json.dumps(dict.fromkeys(map(str, range(5000))))))
     assert len(str(caught.value)) < 8_200
 
 
-async def test_an_exception_is_what_the_model_reads() -> None:
+async def test_the_model_reads_an_exception() -> None:
     def divide(a: int, b: int) -> float:
         return a / b
 
@@ -175,7 +175,7 @@ RAISED: dict[str, tuple[BaseException, str]] = {
 
 
 @pytest.mark.parametrize("kind", RAISED)
-async def test_whatever_is_raised_is_what_the_model_reads(kind: str) -> None:
+async def test_the_model_reads_any_exception(kind: str) -> None:
     error, words = RAISED[kind]
 
     def fail() -> None:
@@ -184,7 +184,7 @@ async def test_whatever_is_raised_is_what_the_model_reads(kind: str) -> None:
     assert await asyncio.wait_for(FunctionTool(fail).call(call("")), 5) == f"fail failed: {words}"
 
 
-async def test_a_validator_that_fails_is_what_the_model_reads() -> None:
+async def test_the_model_reads_the_error_of_a_validator() -> None:
     def refuse(value: int) -> int:
         raise TypeError("not today")
 
@@ -209,7 +209,7 @@ def test_a_function_that_does_not_end_is_not_waited_for() -> None:
     assert time.monotonic() - begun < 30
 
 
-async def test_a_caller_who_leaves_a_coroutine_is_let_go() -> None:
+async def test_a_caller_can_cancel_a_coroutine() -> None:
     async def wait() -> None:
         await asyncio.sleep(60)
 
@@ -217,7 +217,7 @@ async def test_a_caller_who_leaves_a_coroutine_is_let_go() -> None:
         await asyncio.wait_for(FunctionTool(wait).call(call("")), 0.1)
 
 
-async def test_a_function_that_leaves_its_program_does_not_take_us_along() -> None:
+async def test_a_function_that_exits_does_not_end_the_program() -> None:
     def leave(code: int) -> None:
         sys.exit(code)
 
@@ -246,26 +246,26 @@ def many(*values: int) -> None:
 
 
 def strange(value: threading.Thread) -> None:
-    """Takes what no model can give."""
+    """Takes a type without a schema."""
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
-    "the sandbox's name": (run_python, "A tool cannot be called 'run_python': that is the sandbox's own."),
+    "the name of the built-in tool": (run_python, "A tool cannot be called 'run_python': that is the built-in tool."),
     "no hint": (unhinted, "The parameter 'a' of tool 'unhinted' has no type hint."),
     "any number": (many, "The parameter 'values' of tool 'many' cannot be passed by name."),
 }
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_a_function_that_makes_no_tool_is_refused(kind: str) -> None:
+def test_a_function_that_cannot_be_a_tool_is_refused(kind: str) -> None:
     function, words = REFUSED[kind]
     with pytest.raises(UsageError) as caught:
         FunctionTool(function)
     assert str(caught.value) == words
 
 
-def test_a_type_that_no_model_can_give_is_refused() -> None:
-    with pytest.raises(UsageError, match="The type hints of tool 'strange' cannot be told to a model: "):
+def test_a_type_without_a_schema_is_refused() -> None:
+    with pytest.raises(UsageError, match="The type hints of tool 'strange' cannot be described to a model: "):
         FunctionTool(strange)
 
 
@@ -274,6 +274,6 @@ def test_a_lambda_has_no_name() -> None:
         FunctionTool(lambda: 1)
 
 
-def test_two_tools_of_one_name_are_refused() -> None:
+def test_two_tools_with_the_same_name_are_refused() -> None:
     with pytest.raises(UsageError, match="Two tools are called 'weather'"):
         function_tools([weather, weather])

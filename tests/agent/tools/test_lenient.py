@@ -1,4 +1,4 @@
-"""JSON as models write it is read; what is no object is not."""
+"""JSON as models write it is read, and other text is not."""
 
 import json
 import re
@@ -53,22 +53,22 @@ OPEN: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("text", OPEN)
-def test_an_object_without_its_end_is_read_and_said_to_be_open(text: str) -> None:
+def test_an_object_without_its_end_is_read_and_not_closed(text: str) -> None:
     assert parse(text) == Parsed(OPEN[text], len(text), closed=False)
 
 
 @pytest.mark.parametrize("text", ["", "a", '"a"', "{1, 2}", "{a b}", '{"a": ?}', "{" * 50, '{"a": 1 "b"}'])
-def test_what_is_no_object_is_not_read(text: str) -> None:
+def test_text_that_is_not_an_object_is_not_read(text: str) -> None:
     found = parse(text)
     assert found is None or not found.closed
 
 
-def test_nothing_beyond_the_limit_is_read() -> None:
+def test_nothing_after_the_limit_is_read() -> None:
     text = "{'code': 'a = 1\nb'}"
     assert parse(text, 0, text.index("\n")) == Parsed({"code": "a = 1"}, text.index("\n"), closed=False)
 
 
-def test_a_string_ends_where_the_text_goes_on_as_it_should() -> None:
+def test_a_string_ends_where_the_text_continues_as_an_object() -> None:
     assert parse_string('f("a("b")")', 2, 11, re.compile(r"\)\Z")) == Parsed('a("b")', 10, closed=True)
 
 
@@ -79,7 +79,7 @@ values = st.recursive(
 
 
 @given(st.dictionaries(st.text(), values))
-def test_whatever_is_json_is_read_as_json(value: dict[str, Any]) -> None:
+def test_valid_json_is_read_as_json(value: dict[str, Any]) -> None:
     text = json.dumps(value)
     found = parse(text)
     assert found is not None

@@ -1,4 +1,4 @@
-"""A native call gives its code, or the model is told what to do instead."""
+"""A native call gives its code, or a message for the model."""
 
 import json
 
@@ -37,12 +37,12 @@ TAKEN = {
 
 
 @pytest.mark.parametrize("kind", TAKEN)
-def test_code_is_taken_from_where_models_put_it(kind: str) -> None:
+def test_code_is_found_where_models_put_it(kind: str) -> None:
     assert code_of(native(TAKEN[kind])).removesuffix("#?") == CODE
 
 
 @pytest.mark.parametrize("name", ["run_python", "functions.run_python", " run_python\n", ""])
-def test_a_name_that_means_the_tool_is_taken(name: str) -> None:
+def test_a_name_that_means_the_tool_is_accepted(name: str) -> None:
     assert code_of(native('{"code": "1"}', name)) == "1"
 
 
@@ -89,7 +89,7 @@ def test_the_history_never_repeats_arguments_that_are_not_json(kind: str) -> Non
     assert json.loads(canonical(BAD[kind][0]).arguments) == {}
 
 
-def test_the_history_repeats_what_was_run() -> None:
+def test_the_history_repeats_the_executed_code() -> None:
     call = native(f"{{'script': {CODE!r}}}")
     assert canonical(call) == native(json.dumps({"code": CODE}))
     assert canonical(native("{}", "search")).name == "search"
@@ -106,13 +106,13 @@ def test_a_long_name_is_cut() -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-def test_any_code_comes_through(code: str) -> None:
+def test_any_code_is_returned_unchanged(code: str) -> None:
     if tidy(code).strip():
         assert code_of(native(json.dumps({"code": code}))) == tidy(code)
 
 
 @given(st.text() | st.lists(st.sampled_from('{}[]"\\,:') | st.sampled_from(["code", "x", "\n"])).map("".join))
-def test_fuzz_no_arguments_make_it_raise_anything_else(arguments: str) -> None:
+def test_fuzz_arguments_raise_no_other_error(arguments: str) -> None:
     repeated = canonical(native(arguments)).arguments
     try:
         assert json.loads(repeated) == {"code": code_of(native(arguments))}
