@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox import frames, guest
+from sandbox import frames
 from sandbox.errors import ProtocolError
+from sandbox.guest import main as guest
 
 DONE = {
     "type": "done",

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sandbox import Policy, frames, guest
+from sandbox import Policy, frames
+from sandbox.guest import main as guest
 from sandbox.recording import Recording
 
 MARK = b"0123456789abcdef"

@@ -1,25 +1,8 @@
-"""The program inside the container: it drives one Jupyter kernel and speaks frames with the host.
-
-This file is sent to the container at every start and executed there by the image's own Python; it
-therefore imports only the standard library, pyzmq, jupyter-client and ipykernel. Three processes
-come out of it:
-
-    guest    frames on stdin/stdout, kernel messages on ipc sockets, one poll loop
-    zygote   a fork of the guest; forks a kernel whenever the guest asks, and reports its wait status
-    kernel   ipykernel; its stdout and stderr are pipes that the guest reads
-
-All three have the same user. The guest is safe from the code in the kernel because it is the container's
-init, whom no signal from inside reaches (pid_namespaces(7)), and because it is not dumpable: its
-descriptors, which are the stream to the host, and its memory are closed to everyone inside.
-
-A frame is two big-endian 32-bit lengths, a JSON object of the first length and a payload of the
-second. `sandbox.frames` describes every frame; `tests/sandbox/test_frames.py` holds the two together.
-"""
+"""The guest, the zygote and the kernel."""
 
 import array
 import asyncio
 import builtins
-import ctypes
 import errno
 import faulthandler
 import fcntl
@@ -42,7 +25,6 @@ import tempfile
 import threading
 import time
 import types
-import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -50,13 +32,14 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
+from sandbox.guest.start import forget_package, set_dumpable
+
 LENGTHS = struct.Struct(">II")
 MAX_HEADER_BYTES = 1 << 16
 MAX_PAYLOAD_BYTES = 1 << 24
 CHUNK_BYTES = 1 << 16
 WORKSPACE = "/workspace"
 SPOOL_DIR = f"{WORKSPACE}/.cellblock"
-PR_SET_DUMPABLE = 4
 INTERVAL_TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 KILL_ROUNDS = 20
 MAX_UNBORN = 3
@@ -96,11 +79,6 @@ OOM_COUNTERS = (
     "/sys/fs/cgroup/memory.events",  # cgroup v2
     "/sys/fs/cgroup/memory/memory.oom_control",  # cgroup v1
 )
-
-
-def set_dumpable(dumpable: bool) -> None:
-    """Open or close this process to ptrace, /proc/PID/mem and /proc/PID/fd of its own user (prctl(2))."""
-    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, int(dumpable), 0, 0, 0)
 
 
 # --- frames -----------------------------------------------------------------------------------------
@@ -734,6 +712,7 @@ class Zygote:
             os.closerange(4, os.sysconf("SC_OPEN_MAX"))  # the stream to the host is among them
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(2, 1)
+            forget_package()
             run_zygote(socket.socket(fileno=control_fd))
         theirs.close()
 
@@ -1948,10 +1927,6 @@ def pipe_bytes(fd: int) -> int:
 
 
 def main() -> NoReturn:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an init's default is to ignore what comes from inside
-    sys.path[:] = [path for path in sys.path if path]  # nothing in the workspace is ever imported here
-    warnings.simplefilter("ignore")  # its threads, at which a later fork warns, are libzmq's and hold no lock of ours
-    set_dumpable(False)
     import ipykernel.kernelapp  # noqa: F401 - once, for the guest, the zygote and every kernel
 
     gc.freeze()
@@ -1960,7 +1935,3 @@ def main() -> NoReturn:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     Guest(host, zygote).run()
-
-
-if __name__ == "__main__":
-    main()
