@@ -26,7 +26,7 @@ BOOTSTRAP = (
 
 def guest_source() -> bytes:
     """The guest's modules, source by name, behind their length as the bootstrap reads them."""
-    modules = Path(__file__).with_name("guest").glob("*.py")
+    modules = Path(__file__).with_name("guest").glob("[!_]*.py")
     sources = json.dumps({f"sandbox.guest.{path.stem}": path.read_text("utf-8") for path in modules}).encode()
     return len(sources).to_bytes(4, "big") + sources
 

@@ -27,7 +27,7 @@ class Cell:
         self.begun_ticks = now_in_boot_ticks()
         self.ooms_before = count_ooms()
 
-    def owns(self, request_id: object) -> bool:
+    def owns(self, request_id: str) -> bool:
         """True if a request is the cell's or one of its fences."""
         return bool(request_id) and request_id in {self.message_id, *self.fences}
 
@@ -68,7 +68,7 @@ class Cell:
 
     def on_mark(self, kind: bytes, carried: bytes) -> None:
         """The kernel begins a request of the cell, or has checked after it whether the next will work."""
-        if carried.decode(errors="replace") in {self.message_id, *self.fences}:
+        if self.owns(carried.decode(errors="replace")):
             self.begun = True
             if kind != MARK_BEGUN:
                 self.next_works = kind == MARK_WELL
