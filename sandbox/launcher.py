@@ -1,5 +1,6 @@
 """The interface between a session and its backend: a process that exchanges frames on stdin and stdout."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -7,21 +8,27 @@ from typing import Protocol
 from sandbox.policy import Policy
 
 BOOTSTRAP = (
-    "import os\n"
+    "import json, os, sys, types\n"
     "def take(n):\n"
     "    data = b''\n"
     "    while len(data) < n:\n"
     "        data += os.read(0, n - len(data)) or os._exit(0)\n"
     "    return data\n"
-    "exec(compile(take(int.from_bytes(take(4), 'big')), 'guest.py', 'exec'))\n"
+    "sources = json.loads(take(int.from_bytes(take(4), 'big')))\n"
+    "start = sys.modules['sandbox.guest.start'] = types.ModuleType('sandbox.guest.start')\n"
+    "exec(compile(sources[start.__name__], '<sandbox.guest.start>', 'exec'), vars(start))\n"
+    "start.prepare(sources)\n"
+    "from sandbox.guest.main import main\n"
+    "main()\n"
 )
-"""The program of `python -c` in the sandbox: it reads the guest's source from stdin and runs it."""
+"""The program of `python -c` in the sandbox: it reads the guest's modules from stdin and runs one before the others."""
 
 
 def guest_source() -> bytes:
-    """The guest's source, prefixed with its length, as the bootstrap reads it."""
-    source = Path(__file__).with_name("guest.py").read_bytes()
-    return len(source).to_bytes(4, "big") + source
+    """The guest's modules as JSON, source by name, prefixed with their length as the bootstrap reads them."""
+    modules = Path(__file__).with_name("guest").glob("[!_]*.py")
+    sources = json.dumps({f"sandbox.guest.{path.stem}": path.read_text("utf-8") for path in modules}).encode()
+    return len(sources).to_bytes(4, "big") + sources
 
 
 @dataclass(frozen=True)

@@ -164,8 +164,16 @@ def test_nothing_is_printed_but_by_the_clean_console_and_streams(path: Path) -> 
         assert printed_by(path) == MAY_PRINT.get(dotted(path), set())
 
 
-def test_the_guest_imports_nothing_of_ours() -> None:
-    assert not {name for name in imports_of(ROOT / "sandbox" / "guest.py") if name.split(".")[0] == "sandbox"}
+@pytest.mark.parametrize("path", modules("sandbox/guest"), ids=dotted)
+def test_the_guest_imports_nothing_of_ours_but_itself(path: Path) -> None:
+    assert {name.rpartition(".")[0] for name in modules_of(path)} <= {"sandbox.guest"}
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in modules("agent", "sandbox") if path.parent.name != "guest"], ids=dotted
+)
+def test_the_guest_is_never_imported_on_the_host(path: Path) -> None:
+    assert not {name for name in imports_of(path) if name.startswith("sandbox.guest")}
 
 
 @pytest.mark.parametrize("package", [agent, sandbox], ids=["agent", "sandbox"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import logging
 import tarfile
 import threading
@@ -150,7 +151,7 @@ async def test_a_session_cancelled_while_it_starts_leaves_nothing(fresh: DockerL
 
 
 def as_guest(source: str) -> Callable[[], bytes]:
-    encoded = source.encode()
+    encoded = json.dumps({"sandbox.guest.start": source}).encode()
     return lambda: len(encoded).to_bytes(4, "big") + encoded
 
 

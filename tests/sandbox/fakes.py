@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sandbox import Policy
-from sandbox.guest import pack_frame
+from sandbox.guest.wire import pack_frame
 from sandbox.launcher import SandboxInfo
 
 INFO = SandboxInfo("fake", "fake 1", "host", "runc", "image", "sha256:0", "id")

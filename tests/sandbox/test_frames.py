@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox import frames, guest
+from sandbox import frames
 from sandbox.errors import ProtocolError
+from sandbox.guest.wire import Host, pack_frame
 
 DONE = {
     "type": "done",
@@ -38,12 +39,12 @@ def decode(data: bytes, cuts: list[int] | None = None) -> list[frames.Frame]:
 @given(st.lists(st.binary(max_size=200), max_size=5), st.lists(st.integers(min_value=0), max_size=8))
 def test_any_cut_of_the_stream_gives_the_same_frames(payloads: list[bytes], cuts: list[int]) -> None:
     header = {"type": "stream", "id": 1, "name": "stdout"}
-    data = b"".join(guest.pack_frame(header, payload) for payload in payloads)
+    data = b"".join(pack_frame(header, payload) for payload in payloads)
     assert [frame.payload for frame in decode(data, cuts)] == payloads
 
 
 def test_the_host_reads_the_frames_of_the_guest() -> None:
-    [frame] = decode(guest.pack_frame(DONE, b"\x00\xff"))
+    [frame] = decode(pack_frame(DONE, b"\x00\xff"))
     assert frame == (frames.Done.model_validate(DONE), b"\x00\xff")
 
 
@@ -52,7 +53,7 @@ def test_the_host_reads_the_frames_of_the_guest() -> None:
     st.binary(max_size=99),
 )
 def test_the_guest_reads_the_frames_of_the_host(header: dict[str, Any], payload: bytes) -> None:
-    host = guest.Host(0, 1)
+    host = Host(0, 1)
     host._buffer += frames.encode(header, payload)
     assert host._next_frame() == (header, payload)
 

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from sandbox import EngineError, Policy, SessionClosedError
-from sandbox.guest import pack_frame
+from sandbox.guest.wire import pack_frame
 from sandbox.pool import Pool
 from tests.sandbox.fakes import FakeLauncher, FakeProcess, done
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox import FileTransferError, Policy, ProtocolError, Session, SessionClosedError, StartError
-from sandbox.guest import pack_frame
+from sandbox.guest.wire import pack_frame
 from sandbox.session import Change
 from tests.sandbox.fakes import QUICK, READY, FakeLauncher, FakeProcess, done, started, stream
 
