@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import json
-import time
 from typing import Any
 
 import pytest
@@ -389,8 +388,6 @@ async def test_a_tool_that_is_wrong_is_no_reason_to_go_without_any() -> None:
 
 
 async def test_a_caller_who_leaves_is_not_held_up() -> None:
-    begun = time.monotonic()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
-            await ask([HEAD, 60.0])
-    assert time.monotonic() - begun < 5
+            await ask([HEAD, 3600.0])

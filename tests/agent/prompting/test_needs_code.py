@@ -145,8 +145,8 @@ def test_a_question_for_more_digits_than_a_float_holds_is_known(task: str, expec
 
 
 @pytest.mark.parametrize("unit", [": ", "what does ", "1+", "let me ", "≈ "])
-def test_a_long_task_and_a_long_answer_are_judged_in_no_time(unit: str) -> None:
+def test_a_long_task_and_a_long_answer_take_little_processor_time_to_judge(unit: str) -> None:
     text = unit * (200_000 // len(unit))
-    begun = time.perf_counter()
+    begun = time.process_time()
     needs_check(text, text, has_files=False)
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5
