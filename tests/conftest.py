@@ -1,6 +1,7 @@
 """What all tests share: no network for unit tests, and real Docker or the real model only where asked for."""
 
 import os
+import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
@@ -23,6 +24,12 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 settings.register_profile("patient", deadline=None)
 if settings.get_current_profile_name() == "default":
     settings.load_profile("patient")
+
+
+def pytest_configure() -> None:
+    """Answer Ctrl-C. A shell starts its background jobs so that they ignore it, and all that they start does then."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @cache

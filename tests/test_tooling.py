@@ -73,3 +73,11 @@ def test_contributing_names_folders_that_exist() -> None:
     assert [
         folder for folder in folders if not any((ROOT / top / folder).is_dir() for top in ("", "agent", "sandbox"))
     ] == []
+
+
+def test_tests_in_the_background_of_a_shell_answer_ctrl_c() -> None:
+    """Their programs do then, too: a program that is started ignores what its parent ignores."""
+    look = "from tests import conftest; conftest.pytest_configure(); import signal; print(signal.getsignal(2).__name__)"
+    shell = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", sys.executable, "-c", look]
+    done = subprocess.run(shell, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("default_int_handler\n", "")

@@ -17,7 +17,7 @@ from sandbox.docker import connect
 from sandbox.docker.orphans import LABEL, OWNER, own_label
 
 OPTIONS = ("--memory", "256m", "--cell-timeout", "2", "--interrupt-grace", "1", "--max-seconds", "120")
-ORPHAN_LIMIT_S = 10.0
+ORPHAN_LIMIT_S = 120.0
 SAMPLE_EVERY_S = 0.25
 
 

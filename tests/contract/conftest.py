@@ -6,8 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import Launcher
+from sandbox import Launcher, Policy
 from sandbox.docker import DockerLauncher
+from tests.chaos.harness import PATIENCE_S
+
+PATIENT = Policy(
+    start_timeout_s=PATIENCE_S, cell_timeout_s=PATIENCE_S, interrupt_grace_s=PATIENCE_S, restart_grace_s=PATIENCE_S
+)
+"""No limit on time is met on a machine that is only slow."""
 
 LAUNCHERS: dict[str, Callable[[], AbstractAsyncContextManager[Launcher]]] = {"docker": DockerLauncher}
 

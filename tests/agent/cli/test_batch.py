@@ -14,7 +14,7 @@ import pytest
 from agent import read_results
 from agent.record import transcript
 from agent.testing import Refusal, Reply, ScriptedEndpoint, calls, says
-from tests.chaos.harness import containers_of, wait_for
+from tests.chaos.harness import PATIENCE_S, containers_of, wait_for
 from tests.test_cli import NO_ENGINE, cellblock
 
 pytestmark = pytest.mark.usefixtures("clean_environ")
@@ -148,12 +148,12 @@ class Running:
             stderr=subprocess.PIPE,
             text=True,
         )
-        wait_for(lambda: len(list((path.parent / "out" / "tasks").glob("*/transcript.jsonl"))) >= 2, 60, "two tasks")
+        wait_for(lambda: len(list((path.parent / "out" / "tasks").glob("*/transcript.jsonl"))) >= 2, "two tasks")
 
     def end(self) -> tuple[int, str]:
         """Wait for the exit code and the last line on stderr, and check that no container is left."""
-        _, stderr = self.process.communicate(timeout=60)
-        wait_for(lambda: not containers_of(self.process.pid), 15, "the end of every container")
+        _, stderr = self.process.communicate(timeout=PATIENCE_S)
+        wait_for(lambda: not containers_of(self.process.pid), "the end of every container")
         assert "Traceback (most" not in stderr
         told = json.loads((self.path.parent / "out" / "summary.json").read_text())
         assert told["end"] == "interrupted"
@@ -181,9 +181,9 @@ def test_under_nohup_the_batch_outlives_its_terminal(tmp_path: Path) -> None:
     with ScriptedEndpoint(answer) as endpoint:
         line = ["nohup", sys.executable, "-m", "agent", *command(path, endpoint, "-j", "2")]
         with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-            wait_for(lambda: list((tmp_path / "out" / "tasks").glob("*/transcript.jsonl")), 60, "a task")
+            wait_for(lambda: list((tmp_path / "out" / "tasks").glob("*/transcript.jsonl")), "a task")
             process.send_signal(signal.SIGHUP)
-            assert process.wait(60) == 0
+            assert process.wait(PATIENCE_S) == 0
     assert in_results(path) == {"t0": "answered", "t1": "answered"}
 
 

@@ -17,9 +17,9 @@ from agent.cli.chat import with_files
 from agent.record import transcript
 from agent.record.events import Asked, RunStarted
 from agent.testing import Hang, Refusal, ScriptedEndpoint, calls, says
+from tests.chaos.harness import PATIENCE_S, wait_for
 
 pytestmark = pytest.mark.usefixtures("clean_environ")
-WAIT_S = 30
 
 
 class Terminal:
@@ -40,7 +40,7 @@ class Terminal:
 
     def expect(self, text: str) -> None:
         """Wait until `text` is shown, after the text that was expected before."""
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + PATIENCE_S
         while (place := self._shown.find(text, self._seen)) < 0:
             if not self._read(deadline - time.monotonic()):
                 raise AssertionError(f"{text!r} is not shown after {self._shown[self._seen :]!r}")
@@ -53,14 +53,17 @@ class Terminal:
         self.type("\x03")
 
     def exit_code(self) -> int:
-        while self._read(WAIT_S):
+        while self._read(PATIENCE_S):
             pass
-        pid, status = os.waitpid(self._pid, os.WNOHANG)
-        if not pid:
-            time.sleep(1)  # the terminal is closed a moment before the process ends
+        ended: list[int] = []
+
+        def look() -> bool:
             pid, status = os.waitpid(self._pid, os.WNOHANG)
-        assert pid, f"the chat goes on after {self._shown[self._seen :]!r}"
-        return os.waitstatus_to_exitcode(status)
+            ended.extend([status] if pid else [])
+            return bool(pid)
+
+        wait_for(look, f"the end of the chat after {self._shown[self._seen :]!r}")
+        return os.waitstatus_to_exitcode(ended[0])
 
     def close(self) -> None:
         os.close(self._fd)
@@ -87,7 +90,7 @@ def endpoint() -> Iterator[ScriptedEndpoint]:
         [
             calls("x = 6\nprint(x * 7)"),
             says("It is 42."),
-            calls("import time\nprint('begun', flush=True)\ntime.sleep(60)", call_id="b"),
+            calls("import time\nprint('begun', flush=True)\ntime.sleep(3600)", call_id="b"),
             calls("print(x, open('n.txt').read())", call_id="c"),
             says("They are 6 and 7."),
         ]

@@ -73,7 +73,7 @@ def test_a_reader_who_has_read_enough_is_no_error() -> None:
     exporting.stdout.close()
     assert exporting.stderr.read() == b""
     exporting.stderr.close()
-    assert exporting.wait(30) == 0
+    assert exporting.wait() == 0
 
 
 def test_a_full_disk_behind_stdout_is_one_line() -> None:

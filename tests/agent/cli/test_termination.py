@@ -12,10 +12,10 @@ import pytest
 from agent.record import transcript
 from agent.testing import Hang, ScriptedEndpoint, calls
 from tests.agent.cli.test_chat import Terminal
-from tests.chaos.harness import containers_of, wait_for
+from tests.chaos.harness import PATIENCE_S, containers_of, wait_for
 
 pytestmark = pytest.mark.usefixtures("clean_environ")
-SLEEPER = "import time; time.sleep(60)"
+SLEEPER = "import time; time.sleep(3600)"
 FOLLOWER = """
 import signal, sys, time
 if sys.argv[1] == "ignored":
@@ -25,7 +25,7 @@ from agent.cli import main
 def command_line(arguments):
     print("ready", flush=True)
     try:
-        time.sleep(60)
+        time.sleep(3600)
     except KeyboardInterrupt as error:
         from agent.errors import InterruptedRunError
         return main._print_error("interrupted", InterruptedRunError.exit_code)
@@ -50,19 +50,19 @@ def test_sigterm_is_one_line_and_exit_code_143_even_if_ctrl_c_is_ignored(interru
 @pytest.mark.parametrize("command", ["run", "chat"])
 def test_a_terminated_run_is_recorded_whole_and_leaves_no_sandbox(tmp_path: Path, command: str, doing: str) -> None:
     run, words = tmp_path / "run", {"run": ["Wait."], "chat": []}[command]
-    with ScriptedEndpoint([calls(SLEEPER) if doing == "a cell" else Hang(60)]) as endpoint:
+    with ScriptedEndpoint([calls(SLEEPER) if doing == "a cell" else Hang(3600)]) as endpoint:
         asked = [sys.executable, "-m", "agent", command, *words, "--model", "m", "--base-url", endpoint.base_url]
         pipe = subprocess.PIPE
         with subprocess.Popen([*asked, "-o", str(run)], stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
             assert process.stdin is not None
             process.stdin.write("Wait.\n" if command == "chat" else "")
             process.stdin.flush()
-            wait_for(lambda: bool(endpoint.requests), 60, "the request")
+            wait_for(lambda: bool(endpoint.requests), "the request")
             if doing == "a cell":
-                wait_for(lambda: "model" in (run / "transcript.jsonl").read_text(), 60, "the cell")
+                wait_for(lambda: "model" in (run / "transcript.jsonl").read_text(), "the cell")
             time.sleep(0.5)
             process.send_signal(signal.SIGTERM)
-            _, said = process.communicate(timeout=60)
+            _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 143, said
     assert said.splitlines()[-1] == "cellblock: interrupted"
     assert "Traceback (most recent call last):" not in said

@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import json
-import time
 from typing import Any
 
 import pytest
@@ -389,8 +388,6 @@ async def test_a_wrong_tool_does_not_remove_all_tools() -> None:
 
 
 async def test_a_caller_who_cancels_does_not_wait() -> None:
-    begun = time.monotonic()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
-            await ask([HEAD, 60.0])
-    assert time.monotonic() - begun < 5
+            await ask([HEAD, 3600.0])

@@ -13,6 +13,7 @@ from openai import AsyncOpenAI
 from agent.errors import LocalModelError
 from agent.local import LocalServer, find, serve
 from agent.local.server import physical_cores
+from tests.chaos.harness import wait_for
 
 needs_xllamacpp = pytest.mark.skipif(importlib.util.find_spec("xllamacpp") is None, reason="xllamacpp is not installed")
 
@@ -71,21 +72,8 @@ def servers_of(pid: int) -> list[int]:
 
 
 def only_server_of(pid: int) -> int:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        if servers := servers_of(pid):
-            return servers[0]
-        time.sleep(0.01)
-    raise AssertionError("no server was started")
-
-
-def gone_within(pid: int, limit_s: float) -> bool:
-    deadline = time.monotonic() + limit_s
-    while time.monotonic() < deadline:
-        if not is_running(pid):
-            return True
-        time.sleep(0.02)
-    return False
+    wait_for(lambda: servers_of(pid), "the start of a server")
+    return servers_of(pid)[0]
 
 
 def is_running(pid: int) -> bool:
@@ -184,7 +172,7 @@ def test_server_is_gone_after_its_parent_is_killed_while_generating(parent: subp
     assert parent.stdout.readline() == "generating\n"
     server_pid = only_server_of(parent.pid)
     parent.kill()
-    assert gone_within(server_pid, 2)
+    wait_for(lambda: not is_running(server_pid), "the end of the server")
 
 
 @pytest.mark.model
@@ -194,4 +182,4 @@ def test_server_is_gone_after_its_parent_is_killed_while_loading(parent: subproc
     server_pid = only_server_of(parent.pid)
     time.sleep(after_s)
     parent.kill()
-    assert gone_within(server_pid, 2)
+    wait_for(lambda: not is_running(server_pid), "the end of the server")

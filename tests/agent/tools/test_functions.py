@@ -6,7 +6,6 @@ import json
 import math
 import sys
 import threading
-import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any, Literal
@@ -197,21 +196,19 @@ def test_a_function_that_does_not_end_is_not_waited_for() -> None:
     released = threading.Event()
 
     def wait() -> None:
-        released.wait(60)
+        released.wait()
 
     async def leave() -> None:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(FunctionTool(wait).call(call("")), 0.1)
 
-    begun = time.monotonic()
     asyncio.run(leave())
     released.set()
-    assert time.monotonic() - begun < 30
 
 
 async def test_a_caller_can_cancel_a_coroutine() -> None:
     async def wait() -> None:
-        await asyncio.sleep(60)
+        await asyncio.sleep(3600)
 
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(FunctionTool(wait).call(call("")), 0.1)

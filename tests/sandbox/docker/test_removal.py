@@ -45,7 +45,7 @@ async def held() -> AsyncIterator[tuple[DockerLauncher, Session]]:
     yield launcher, session
     await session.close()
     await launcher.close()
-    await until(lambda: not own_containers(), 3)
+    await until(lambda: not own_containers())
 
 
 @pytest.mark.docker
@@ -58,7 +58,7 @@ async def test_the_next_launch_retries_failed_removals(
     await session.close()
     assert lost in own_containers()
     async with Session(launcher):
-        await until(lambda: lost not in own_containers(), 5)
+        await until(lambda: lost not in own_containers())
 
 
 @pytest.mark.docker
