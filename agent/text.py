@@ -15,6 +15,7 @@ _SEQUENCES = re.compile(
     rf"|(?:\x1b[PX^_]|[\x90\x98\x9e\x9f]){_PAYLOAD}(?:\x1b\\|\x9c)"  # strings
     r"|\x1b[ -/]*[0-~]"
 )
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
 _LINE_BREAKS = re.compile(r"[\v\f\x85\u2028\u2029]")
 _ACTING = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls
@@ -41,7 +42,7 @@ MAX_MARKS = 4
 
 def encodable(text: str) -> str:
     """The text with surrogates joined or replaced by `?`: a JSON escape can produce them, but no file can hold them."""
-    if text.isascii():
+    if text.isascii() or not _SURROGATES.search(text):
         return text
     joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
     return joined.encode("utf-8", "replace").decode()

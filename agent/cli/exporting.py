@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from agent.cli.app import app, stderr_console
 from agent.errors import UsageError
-from agent.export.formats import FORMATS, check_format, exported
+from agent.export.formats import FORMATS, check_format, exported_pieces
 from agent.record import transcript
 
 
@@ -31,21 +32,22 @@ def export(
     recorded = transcript.read(run)
     if recorded.torn:
         _warn(f"The last line of {str(run)!r} is torn: {len(recorded.torn)} bytes were left out.")
-    data = exported(recorded.events, to, normalize=normalize).encode()
+    pieces = exported_pieces(recorded.events, to, normalize=normalize)
     if output is None:
-        _print(data)
+        _print(pieces)
     else:
-        _write(output, data)
+        _write(output, pieces)
 
 
 def _warn(text: str) -> None:
     stderr_console().print(Text(text, style="yellow"), soft_wrap=True)
 
 
-def _print(data: bytes) -> None:
+def _print(pieces: Iterator[str]) -> None:
     """Write to stdout, whatever the locale; a reader who has read enough is no error."""
     try:
-        sys.stdout.buffer.write(data)
+        for piece in pieces:
+            sys.stdout.buffer.write(piece.encode())
         sys.stdout.flush()
     except BrokenPipeError:
         _forget_stdout()
@@ -61,9 +63,11 @@ def _forget_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, pieces: Iterator[str]) -> None:
     try:
-        path.write_bytes(data)
+        with path.open("wb") as file:
+            for piece in pieces:
+                file.write(piece.encode())
     except OSError as error:
         raise UsageError(
             f"Cannot write {str(path)!r}: {error.strerror}.", hint=f"ls -ld {shlex.quote(str(path.parent))}"

@@ -1,13 +1,16 @@
-"""The formats that a run can be exported to. Each is a module here with `export(events) -> str`, loaded when asked for.
+"""The formats that a run can be exported to. Each is a module here, loaded when asked for; its
+`export(events)` gives the text piece by piece, as what is escaped may take many times what the run takes.
 
 An export follows from the transcript alone: the same events give the same bytes on any machine.
 """
 
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
 from agent.errors import UsageError
 from agent.export.comparable import comparable
+from agent.pieces import gathered
 from agent.record import transcript
 from agent.record.events import Event
 from agent.text import encodable, harmless
@@ -36,6 +39,11 @@ def check_format(to: str) -> None:
 
 def exported(events: list[Event], to: str, *, normalize: bool = False) -> str:
     """The events in another format; text that every file can hold and no screen obeys, and that ends with a newline."""
+    return "".join(exported_pieces(events, to, normalize=normalize))
+
+
+def exported_pieces(events: list[Event], to: str, *, normalize: bool = False) -> Iterator[str]:
+    """The same, piece by piece."""
     module = import_module(f"agent.export.{to}")
-    text: str = module.export(comparable(events) if normalize else events)
-    return encodable(harmless(text))
+    for piece in gathered(module.export(comparable(events) if normalize else events)):
+        yield encodable(harmless(piece))

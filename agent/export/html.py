@@ -5,7 +5,7 @@ The page is `page.html`, a template that escapes what it is given, and `page.css
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files as package_files
@@ -15,9 +15,21 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from agent.export import rich_text
-from agent.export.outputs import Image, as_json, image_in, mime_text, one_line, stream_text, text_in
+from agent.export.outputs import (
+    Image,
+    JsonText,
+    Text,
+    image_in,
+    mime_text,
+    one_line,
+    pieces_in,
+    shown_text,
+    stream_text,
+    text_in,
+)
 from agent.export.story import Cell, Question, finished_of, started_of, story
 from agent.export.words import ending_line, facts
+from agent.pieces import gathered, pieces_of
 from agent.record.events import Event, RunStarted
 from agent.text import harmless, plain, visible
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Output, StreamOutput
@@ -28,16 +40,18 @@ class Shown:
     """One output of a cell, as the page has it."""
 
     kind: Literal["text", "bad", "rich", "image"]
-    text: str | Markup = ""
+    text: Text = ""
+    rich: Iterable[str] = ()
+    """To be escaped where it is no Markup."""
     image: Image | None = None
 
 
-def export(events: list[Event]) -> str:
+def export(events: list[Event]) -> Iterator[str]:
     """The run as a page."""
     started = started_of(events)
     pieces = list(story(events))
     style = _package_text("page.css")
-    page = _page().render(
+    page = _page().generate(
         title=one_line(plain(started.task)) if started else "A Cellblock run",
         style=Markup(style),
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
@@ -49,7 +63,7 @@ def export(events: list[Event]) -> str:
         policy=_policy(started) if started else "",
         badge=_badge,
     )
-    return harmless(page, named="&lt;U+{:04X}&gt;")
+    yield from (harmless(part, named="&lt;U+{:04X}&gt;") for part in gathered(page))
 
 
 @cache
@@ -61,6 +75,7 @@ def _page() -> Template:
         "code": rich_text.code,
         "ending_line": ending_line,
         "markdown": rich_text.markdown,
+        "pieces": pieces_in,
         "plain": plain,
         "shown": _shown,
         "visible": visible,
@@ -72,8 +87,8 @@ def _package_text(name: str) -> str:
     return package_files("agent.export").joinpath(name).read_text("utf-8")
 
 
-def _policy(started: RunStarted) -> str:
-    return as_json(started.environment.policy.model_dump(mode="json"))
+def _policy(started: RunStarted) -> Text:
+    return JsonText(started.environment.policy.model_dump(mode="json"))
 
 
 def _badge(cell: Cell) -> str:
@@ -91,7 +106,7 @@ def _shown(cell: Cell) -> Iterator[Shown]:
 def _show(output: Output) -> Shown:
     match output:
         case StreamOutput():
-            return Shown("bad" if output.name == "stderr" else "text", plain(stream_text(output)).rstrip("\n"))
+            return Shown("bad" if output.name == "stderr" else "text", shown_text(stream_text(output)))
         case ErrorOutput():
             return Shown("bad", plain("\n".join(output.traceback)))
         case DisplayData() | ExecuteResult():
@@ -102,8 +117,8 @@ def _show_bundle(output: DisplayData | ExecuteResult) -> Shown:
     data = output.data
     if image := image_in(data):
         return Shown("image", image=image)
-    if "text/html" in data and (cleaned := rich_text.clean(mime_text(data["text/html"]))) and cleaned.strip():
-        return Shown("rich", cleaned)
+    if "text/html" in data and (cleaned := rich_text.clean(mime_text(data["text/html"]))) and not cleaned.isspace():
+        return Shown("rich", rich=map(Markup, pieces_of(cleaned)))
     if "text/markdown" in data:
-        return Shown("rich", rich_text.markdown(mime_text(data["text/markdown"])))
-    return Shown("text", plain(text_in(data)).rstrip("\n"))
+        return Shown("rich", rich=rich_text.markdown(mime_text(data["text/markdown"])))
+    return Shown("text", shown_text(text_in(data)))

@@ -6,12 +6,14 @@ See https://nbformat.readthedocs.io/en/latest/format_description.html.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from agent.export.markdown import contained, escaped, fenced, in_code, quoted
-from agent.export.outputs import as_json, mime_text, stream_text
+from agent.export.outputs import mime_text, pieces_in, stream_text
 from agent.export.story import Answer, Called, Cell, Ending, Piece, Question, Remark, Said, Thinking, started_of, story
 from agent.export.words import ending_line, facts, file_table
+from agent.json_pieces import INDENTED, Joined, json_pieces
 from agent.record.events import Event, RunStarted
 from agent.text import hides, is_cut, plain, visible
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Output, StreamOutput
@@ -20,12 +22,12 @@ _UNSEEN = "The next cell holds characters that are not seen, named here:"
 _LEFT_OUT = "# This cell is left out: too much of it is not seen. The record of the run has it."
 
 
-def export(events: list[Event]) -> str:
+def export(events: list[Event]) -> Iterator[str]:
     """The run as the text of a notebook."""
     started = started_of(events)
-    cells = [cell for piece in story(events) for cell in _cells(piece)]
+    cells = (cell for piece in story(events) for cell in _cells(piece))
     notebook = {
-        "cells": [{"id": f"cell-{place}", **cell} for place, cell in enumerate(cells, start=1)],
+        "cells": ({"id": f"cell-{place}", **cell} for place, cell in enumerate(cells, start=1)),
         "metadata": {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
             "language_info": {"name": "python", **({"version": started.environment.python} if started else {})},
@@ -34,7 +36,8 @@ def export(events: list[Event]) -> str:
         "nbformat": 4,
         "nbformat_minor": 5,
     }
-    return as_json(notebook) + "\n"
+    yield from json_pieces(notebook, INDENTED)
+    yield "\n"
 
 
 def _provenance(started: RunStarted) -> dict[str, Any]:
@@ -49,36 +52,38 @@ def _provenance(started: RunStarted) -> dict[str, Any]:
 def _cells(piece: Piece) -> Iterator[dict[str, Any]]:
     match piece:
         case Question():
-            yield _markdown(f"## Question\n\n{contained(plain(piece.text).strip())}")
+            yield _markdown(["## Question\n\n"], contained(plain(piece.text).strip()))
             if piece.files:
                 needs = "Running this again takes these files, in the folder of the notebook and in `/workspace`:"
-                yield _markdown(f"{needs}\n\n{file_table(piece.files)}")
+                yield _markdown([f"{needs}\n\n"], file_table(piece.files))
         case Thinking():
-            yield _markdown(f"<details><summary>Thinking</summary>\n\n{fenced(plain(piece.text))}\n\n</details>")
+            summary, end = "<details><summary>Thinking</summary>\n\n", "\n\n</details>"
+            yield _markdown([summary], fenced(plain(piece.text)), [end])
         case Said():
             yield _markdown(contained(plain(piece.text)))
         case Cell():
             shown = visible(piece.code)
             if hides(piece.code):
-                yield _markdown(f"{_UNSEEN}\n\n{fenced(shown, 'python')}")
+                yield _markdown([f"{_UNSEEN}\n\n"], fenced(shown, "python"))
             yield _code(piece, _LEFT_OUT if is_cut(shown) else piece.code)
             if piece.notes:
                 yield _markdown(quoted(escaped("\n".join(piece.notes))))
         case Called():
-            call = f"The model called {in_code(piece.tool)}, a function of the user's:"
-            yield _markdown(f"{call}\n\n{fenced(visible(piece.arguments), 'json')}\n\n{fenced(plain(piece.returned))}")
+            call = f"The model called {in_code(piece.tool)}, a function of the user's:\n\n"
+            arguments, returned = fenced(visible(piece.arguments), "json"), fenced(plain(piece.returned))
+            yield _markdown([call], arguments, ["\n\n"], returned)
         case Remark():
             yield _markdown(quoted(escaped(piece.text)))
         case Answer():
-            yield _markdown(f"## Answer\n\n{contained(plain(piece.text).strip())}")
+            yield _markdown(["## Answer\n\n"], contained(plain(piece.text).strip()))
         case Ending():
             yield _markdown(escaped(ending_line(piece.finished)))
             if piece.finished and piece.finished.artifacts:
-                yield _markdown(f"The run left these files:\n\n{file_table(piece.finished.artifacts)}")
+                yield _markdown(["The run left these files:\n\n"], file_table(piece.finished.artifacts))
 
 
-def _markdown(text: str) -> dict[str, Any]:
-    return {"cell_type": "markdown", "metadata": {}, "source": text}
+def _markdown(*parts: Iterable[str]) -> dict[str, Any]:
+    return {"cell_type": "markdown", "metadata": {}, "source": Joined(chain.from_iterable(parts))}
 
 
 def _code(cell: Cell, source: str) -> dict[str, Any]:
@@ -118,7 +123,9 @@ def _output(output: Output) -> dict[str, Any]:
 
 def _bundle(output: DisplayData | ExecuteResult) -> dict[str, Any]:
     """The representations as nbformat has them: JSON may be any value, all others are text."""
-    return {mime: value if _is_json(mime) else mime_text(value) for mime, value in output.data.items()}
+    return {
+        mime: value if _is_json(mime) else Joined(pieces_in(mime_text(value))) for mime, value in output.data.items()
+    }
 
 
 def _is_json(mime: str) -> bool:

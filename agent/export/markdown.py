@@ -1,55 +1,90 @@
 """Text of others in Markdown: nothing in it is obeyed, or nothing of it goes beyond its place."""
 
 import re
+from collections.abc import Iterable, Iterator
 
 from markdown_it import MarkdownIt
 
+from agent.export.outputs import Text, pieces_in
+from agent.pieces import gathered, lines_of, pieces_of
 from agent.text import acts, plain
 
 MAX_MARKDOWN_CHARS = 10_000
 """Longer text is shown as it is: reading Markdown can take time that grows with its square."""
 
 _BACKTICKS = re.compile(r"`{3,}")
-_SPECIAL = re.compile(r"[\\`*_\[\]<>&#|~$!]|^[-+=]|(?<=\d)[.)](?=\s)")
+_SPECIAL = re.compile(r"[\\`*_\[\]<>&#|~$!]|(?<=\d)[.)](?=\s)")
+_STRETCH = re.compile(r".{1,4096}(?!(?<=\d)[.)]|(?<=[.)])\s)", re.DOTALL)
+"""It ends neither before nor behind what is special for what stands beside it."""
+_BLANK_END = re.compile(r"(?<![^\S\n])[^\S\n]++(?=\n)")
 _SENTINEL = "the text before is whole"
 
 
 def in_code(text: str) -> str:
     """Text in one cell of a table or one line, with nothing in it that Markdown would obey."""
     line = plain(text).replace("\n", " ").replace("|", "\\|")
-    ticks = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
+    ticks = "`" * (1 + max((len(run[0]) for run in re.finditer("`+", line)), default=0))
     pad = " " if "`" in line or line.strip() != line else ""
     return f"{ticks}{pad}{line}{pad}{ticks}"
 
 
-def fenced(text: str, language: str = "text") -> str:
+def fenced(text: Text, language: str = "text") -> Iterator[str]:
     """Text in a fence that nothing in it can close."""
-    fence = "`" * max(3, 1 + max((len(run) for run in _BACKTICKS.findall(text)), default=0))
-    return f"{fence}{language}\n{text}{'' if text.endswith(chr(10)) else chr(10)}{fence}"
+    fence = "`" * max(3, 1 + _most_backticks(pieces_in(text)))
+    yield from pieces_of(fence)
+    yield f"{language}\n"
+    yield from pieces_in(text)
+    if not (isinstance(text, str) and text.endswith("\n")):
+        yield "\n"
+    yield from pieces_of(fence)
 
 
-def quoted(text: str) -> str:
+def _most_backticks(pieces: Iterable[str]) -> int:
+    most, run = 0, ""
+    for piece in pieces:
+        text = run + piece
+        most = max(most, *map(len, _BACKTICKS.findall(text)), 0)
+        run = text[len(text.rstrip("`")) :]
+    return most
+
+
+def prefixed(pieces: Iterable[str], prefix: str) -> Iterator[str]:
+    """The lines of a text, each behind a prefix and without the blanks at its end."""
+    held = prefix
+    for piece in gathered(pieces):
+        text = held + piece.replace("\n", f"\n{prefix}")
+        shown = text.rstrip()
+        held = text[len(shown) :]
+        yield _BLANK_END.sub("", shown)
+
+
+def quoted(pieces: Iterable[str]) -> Iterator[str]:
     """Markdown as a quotation."""
-    return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
+    return prefixed(pieces, "> ")
 
 
-def escaped(text: str) -> str:
+def escaped(text: str) -> Iterator[str]:
     """Text that reads in Markdown as it stands, line by line."""
-    lines = (_SPECIAL.sub(r"\\\g<0>", line.strip()) for line in plain(text).strip().split("\n"))
-    return "\\\n".join(line for line in lines if line)
+    begin = ""
+    for line in filter(None, map(str.strip, lines_of(plain(text).strip()))):
+        yield f"{begin}\\" if line[0] in "-+=" else begin
+        yield from (_SPECIAL.sub(r"\\\g<0>", stretch[0]) for stretch in _STRETCH.finditer(line))
+        begin = "\\\n"
 
 
-def contained(text: str) -> str:
+def contained(text: Text) -> Iterator[str]:
     """A model's Markdown where it keeps to itself; else in a fence.
 
     HTML in it could hide what follows, and so could a fence or a list that it does not end; a character reference
     could turn the direction of what is read.
     """
-    if len(text) > MAX_MARKDOWN_CHARS:
-        return fenced(text)
+    head = text if isinstance(text, str) else text.head(MAX_MARKDOWN_CHARS + 1)
+    return iter([head]) if len(head) <= MAX_MARKDOWN_CHARS and _is_tame(head) else fenced(text)
+
+
+def _is_tame(text: str) -> bool:
     tokens = MarkdownIt("commonmark").enable("table").parse(f"{text}\n\n{_SENTINEL}")
     parts = [part for token in tokens for part in (token, *(token.children or ()))]
     kinds = {part.type for part in parts}
     is_whole = len(tokens) > 1 and tokens[-1].level == 0 and tokens[-2].content == _SENTINEL
-    is_tame = not kinds & {"html_block", "html_inline"} and not any(acts(part.content) for part in parts)
-    return text if is_whole and is_tame else fenced(text)
+    return is_whole and not kinds & {"html_block", "html_inline"} and not any(acts(part.content) for part in parts)

@@ -3,20 +3,20 @@
 The messages are those that the model saw and wrote, without the markers of a provider's cache.
 """
 
-import json
+from collections.abc import Iterator
 
+from agent.json_pieces import SPACED, json_pieces
 from agent.messages import Message
 from agent.record.events import Event, RunStarted
 from agent.record.history import messages_of
-from agent.text import harmless_json
 
 
-def export(events: list[Event]) -> str:
+def export(events: list[Event]) -> Iterator[str]:
     """The run as one line of a JSONL file."""
     tools = [tool for event in events if isinstance(event, RunStarted) for tool in event.tools]
     messages = _answered(messages_of(events, with_prefix=False, with_marks=False))
-    line = {"messages": messages, "tools": tools}
-    return harmless_json(json.dumps(line, ensure_ascii=False, sort_keys=True)) + "\n"
+    yield from json_pieces({"messages": messages, "tools": tools}, SPACED)
+    yield "\n"
 
 
 def _answered(messages: list[Message]) -> list[Message]:

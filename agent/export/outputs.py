@@ -2,13 +2,14 @@
 
 import base64
 import binascii
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.text import encodable, harmless_json
+from agent.json_pieces import INDENTED, json_pieces
+from agent.pieces import PIECE_CHARS, held_in, pieces_of
+from agent.text import encodable, plain
 from sandbox import StreamOutput
 
 _SIGNATURES = {
@@ -18,9 +19,34 @@ _SIGNATURES = {
     "image/webp": b"RIFF",
 }
 _SVG = "image/svg+xml"
+_WHITE = b" \t\n\v\f\r\x1c\x1d\x1e\x1f"
 _TEXTS = ("text/plain", "text/latex", "text/markdown", "text/html", "application/json")
 _TYPE_ALONE = re.compile(r"<IPython\.core\.display\.\w+ object>")
 """What IPython gives as the plain text of its own display objects."""
+_FIRST_LINE = re.compile(r"\s*([^\n]*)")
+
+
+@dataclass(frozen=True)
+class JsonText:
+    """The text of a value as JSON, which is made anew each time that one goes through it."""
+
+    value: Any
+
+    def __iter__(self) -> Iterator[str]:
+        return json_pieces(self.value, INDENTED)
+
+    def head(self, chars: int) -> str:
+        """How it begins: at least so many characters, where it has them."""
+        head = ""
+        for piece in self:
+            head += piece
+            if len(head) >= chars:
+                break
+        return head
+
+
+Text = str | JsonText
+"""What only a JSON escape could make longer than it is stays in its own form."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +54,20 @@ class Image:
     """A picture that a browser shows as one, and that can do nothing else."""
 
     mime: str
-    base64: str
+    content: Iterable[bytes]
     alternative: str
     """What to read where it cannot be seen."""
 
-    @property
-    def url(self) -> str:
+    def url(self) -> Iterator[str]:
         """The picture itself, as a URL."""
-        return f"data:{self.mime};base64,{self.base64}"
+        yield f"data:{self.mime};base64,"
+        held = b""
+        for data in self.content:
+            held += data
+            whole = len(held) - len(held) % 3
+            yield base64.b64encode(held[:whole]).decode()
+            held = held[whole:]
+        yield base64.b64encode(held).decode()
 
 
 def image_in(data: Mapping[str, Any]) -> Image | None:
@@ -44,53 +76,54 @@ def image_in(data: Mapping[str, Any]) -> Image | None:
     for mime, signature in _SIGNATURES.items():
         content = _decoded(data.get(mime))
         if content is not None and content.startswith(signature):
-            return Image(mime, base64.b64encode(content).decode(), alternative)
+            return Image(mime, _cut(content), alternative)
     svg = mime_text(data.get(_SVG, ""))
-    if "<svg" in svg:
-        return Image(_SVG, base64.b64encode(encodable(svg).encode()).decode(), alternative)
+    if held_in(pieces_in(svg), ["<svg"]):
+        return Image(_SVG, (encodable(piece).encode() for piece in pieces_in(svg)), alternative)
     return None
+
+
+def _cut(content: bytes) -> Iterator[bytes]:
+    return (content[begin : begin + PIECE_CHARS] for begin in range(0, len(content), PIECE_CHARS))
 
 
 def _decoded(value: Any) -> bytes | None:
     if not isinstance(value, str) or not value.isascii():
         return None
     try:
-        return base64.b64decode("".join(value.split()), validate=True)
+        return base64.b64decode(value.encode().translate(None, _WHITE), validate=True)
     except binascii.Error:
         return None
 
 
-def mime_text(value: Any) -> str:
+def mime_text(value: Any) -> Text:
     """A representation as text: nbformat allows a string or a list of its lines, and code may put anything there."""
     if isinstance(value, str):
         return value
     if isinstance(value, list) and all(isinstance(line, str) for line in value):
         return "".join(value)
-    return as_json(value)
+    return JsonText(value)
 
 
-def text_in(data: Mapping[str, Any]) -> str:
+def text_in(data: Mapping[str, Any]) -> Text:
     """A bundle as text, in the plainest representation that says something."""
     kinds = [mime for mime in _TEXTS if mime in data]
-    if len(kinds) > 1 and _TYPE_ALONE.fullmatch(mime_text(data[kinds[0]])):
+    if len(kinds) > 1 and isinstance(first := mime_text(data[kinds[0]]), str) and _TYPE_ALONE.fullmatch(first):
         kinds = kinds[1:]
     if not kinds:
-        return as_json(dict(data))
+        return JsonText(dict(data))
     value = data[kinds[0]]
-    return as_json(value) if kinds[0] == "application/json" else mime_text(value)
+    return JsonText(value) if kinds[0] == "application/json" else mime_text(value)
 
 
-def as_json(value: Any) -> str:
-    """JSON that is the same on every machine, that every parser takes and no terminal obeys: no NaN, no surrogates."""
-    try:
-        text = _dumped(value)
-    except ValueError:
-        text = _dumped(json.loads(json.dumps(value), parse_constant=lambda _: None))
-    return harmless_json(encodable(text))
+def pieces_in(text: Text) -> Iterator[str]:
+    """A text piece by piece."""
+    return pieces_of(text) if isinstance(text, str) else iter(text)
 
 
-def _dumped(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, indent=1, allow_nan=False)
+def shown_text(text: Text) -> Text:
+    """Plain text without the ends of its last line; JSON is plain as it is."""
+    return plain(text).rstrip("\n") if isinstance(text, str) else text
 
 
 def stream_text(output: StreamOutput) -> str:
@@ -99,7 +132,8 @@ def stream_text(output: StreamOutput) -> str:
     return left_out + output.text
 
 
-def one_line(text: str, limit: int = 80) -> str:
+def one_line(text: Text, limit: int = 80) -> str:
     """The first line of a text, shortened."""
-    line = text.strip().partition("\n")[0].strip()
+    found = _FIRST_LINE.match(text if isinstance(text, str) else text.head(2 * limit))
+    line = found[1].strip() if found else ""
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"

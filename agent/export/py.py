@@ -6,12 +6,15 @@ that exports, or with characters that an editor hides or obeys, stand as text th
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
 
 from agent.export.magics import as_python
+from agent.export.markdown import prefixed
 from agent.export.outputs import one_line
 from agent.export.story import Answer, Cell, Ending, Piece, Question, started_of, story
 from agent.export.words import ending_line
+from agent.pieces import held_in, lines_of, pieces_of
 from agent.pycode import MAX_PARSED_CHARS
 from agent.record.events import Event
 from agent.text import encodable, hides, plain, visible
@@ -41,17 +44,26 @@ try:
 except ImportError:
     display = print
 """
-_SUBPROCESS = "import subprocess\n"
+_HEADS = {"run_cell(": _RUN_CELL, "subprocess.run(": "import subprocess\n", "display(": _DISPLAY}
+"""What stands before the cells, by what stands for its use in them."""
 
 
-def export(events: list[Event]) -> str:
+def export(events: list[Event]) -> Iterator[str]:
     """The run as a script."""
     pieces = list(story(events))
-    if sum(len(piece.code) for piece in pieces if isinstance(piece, Cell)) <= MAX_COMPILED_CHARS:
-        script = _script(events, pieces)
-        if is_valid(script):
-            return script
-    return _script(events, pieces, as_text=True)
+    as_text = not _is_valid_together([piece.code for piece in pieces if isinstance(piece, Cell) and piece.succeeded])
+    used = held_in(_body(pieces, as_text=as_text), _HEADS)
+    yield from _head(events)
+    yield from (f"\n{head}" for mark, head in _HEADS.items() if mark in used)
+    yield "\n"
+    yield from _body(pieces, as_text=as_text)
+
+
+def _is_valid_together(codes: list[str]) -> bool:
+    """Cells that are valid each by itself need not be so together, as after `global x`."""
+    if sum(map(len, codes)) > MAX_COMPILED_CHARS:
+        return False
+    return is_valid("\n".join("".join(_code(code, as_text=False)) for code in codes))
 
 
 def is_valid(source: str) -> bool:
@@ -65,20 +77,14 @@ def is_valid(source: str) -> bool:
     return True
 
 
-def _script(events: list[Event], pieces: list[Piece], *, as_text: bool = False) -> str:
-    """`as_text`: cells that are valid each by itself need not be so together, as after `global x`."""
-    body = "\n".join(block for piece in pieces for block in _blocks(piece, as_text=as_text))
-    parts = [_head(events)]
-    if "run_cell(" in body:
-        parts.append(_RUN_CELL)
-    if "subprocess.run(" in body:
-        parts.append(_SUBPROCESS)
-    if "display(" in body:
-        parts.append(_DISPLAY)
-    return "\n".join([*parts, body])
+def _body(pieces: list[Piece], *, as_text: bool) -> Iterator[str]:
+    blocks = (block for piece in pieces for block in _blocks(piece, as_text=as_text))
+    for place, block in enumerate(blocks):
+        yield "\n" if place else ""
+        yield from block
 
 
-def _head(events: list[Event]) -> str:
+def _head(events: list[Event]) -> Iterator[str]:
     """The first two lines are ours alone: there, a comment could name another encoding."""
     started = started_of(events)
     python = f"Python {started.environment.python}" if started else "Python"
@@ -86,7 +92,7 @@ def _head(events: list[Event]) -> str:
     return _comment("\n".join(lines))
 
 
-def _blocks(piece: Piece, *, as_text: bool) -> Iterator[str]:
+def _blocks(piece: Piece, *, as_text: bool) -> Iterator[Iterator[str]]:
     match piece:
         case Question():
             yield _comment(f"── Question\n{piece.text.strip()}")
@@ -94,30 +100,41 @@ def _blocks(piece: Piece, *, as_text: bool) -> Iterator[str]:
                 files = (f"{file.name} ({file.size_bytes} bytes, SHA-256 {file.sha256})" for file in piece.files)
                 yield _comment("It takes these files:\n" + "\n".join(files))
         case Cell() if piece.succeeded:
-            yield _comment(f"── Cell {piece.number}") + _code(piece.code, as_text=as_text)
+            yield chain(_comment(f"── Cell {piece.number}"), _code(piece.code, as_text=as_text))
         case Cell():
-            yield _comment(f"── Cell {piece.number}, {_failure(piece)}") + _commented(piece.code)
+            yield chain(_comment(f"── Cell {piece.number}, {_failure(piece)}"), _commented(piece.code))
         case Answer():
             yield _comment(f"── Answer\n{piece.text.strip()}")
         case Ending():
             yield _comment(f"── {ending_line(piece.finished)}")
 
 
-def _code(code: str, *, as_text: bool) -> str:
+def _code(code: str, *, as_text: bool) -> Iterator[str]:
     code = code.replace("\r\n", "\n")  # as Python reads it
     if not as_text and len(code) <= MAX_PARSED_CHARS:
         code = code if is_valid(code) else as_python(code)
         if is_valid(code) and not hides(code):
-            return f"{code.rstrip()}\n"
-    return f"run_cell({_literal(code)})\n"
+            yield f"{code.rstrip()}\n"
+            return
+    yield "run_cell("
+    yield from _literal(code)
+    yield ")\n"
 
 
-def _literal(code: str) -> str:
+def _literal(code: str) -> Iterator[str]:
     """The code as a string that is read as it is where that is possible."""
     text = encodable(code).strip("\n") + "\n"
     if hides(text):
-        return ascii(text)
-    return repr(text) if "'''" in text else f"r'''\n{text}'''"
+        return _in_quotes(text, ascii)
+    return _in_quotes(text, repr) if "'''" in text else chain(["r'''\n"], pieces_of(text), ["'''"])
+
+
+def _in_quotes(text: str, written: Callable[[str], str]) -> Iterator[str]:
+    """What `ascii` or `repr` makes of a text. The other quote, put behind each piece, makes them choose this one."""
+    quote, other = ('"', "'") if "'" in text and '"' not in text else ("'", '"')
+    yield quote
+    yield from (written(piece + other)[1:-2] for piece in pieces_of(text))
+    yield quote
 
 
 def _failure(cell: Cell) -> str:
@@ -130,10 +147,14 @@ def _failure(cell: Cell) -> str:
     return execution.cause or execution.status
 
 
-def _comment(text: str) -> str:
-    return "".join(f"# {line}".rstrip() + "\n" for line in plain(text).splitlines())
+def _comment(text: str) -> Iterator[str]:
+    if shown := plain(text):
+        yield from prefixed(pieces_of(shown.removesuffix("\n")), "# ")
+        yield "\n"
 
 
-def _commented(code: str) -> str:
-    lines = visible(code).removesuffix("\n").split("\n")
-    return "".join(f"# {line}\n" if line else "#\n" for line in lines)
+def _commented(code: str) -> Iterator[str]:
+    for line in lines_of(visible(code).removesuffix("\n")):
+        yield "# " if line else "#"
+        yield from pieces_of(line)
+        yield "\n"

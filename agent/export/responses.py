@@ -6,9 +6,11 @@ See https://platform.openai.com/docs/api-reference/responses/list.
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Literal
 
-from agent.export.outputs import as_json, image_in, stream_text, text_in
+from agent.export.outputs import Text, image_in, pieces_in, stream_text, text_in
+from agent.json_pieces import INDENTED, Joined, json_pieces
 from agent.messages import RUN_PYTHON
 from agent.record.events import Asked, Event, Instructed, ModelReplied, RunStarted, SandboxChanged, ToolRan
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
@@ -18,9 +20,13 @@ CallStatus = Literal["completed", "failed", "incomplete"]
 _STATUS: dict[str, CallStatus] = {"ok": "completed", "error": "failed", "died": "failed", "timeout": "incomplete"}
 
 
-def export(events: list[Event]) -> str:
+def export(events: list[Event]) -> Iterator[str]:
     """The run as a JSON array of items."""
-    items: list[Item] = []
+    yield from json_pieces(_all_items(events), INDENTED)
+    yield "\n"
+
+
+def _all_items(events: list[Event]) -> Iterator[Item]:
     container_id = "cntr_0"
     calls: dict[str, Item] = {}
     for event in events:
@@ -28,8 +34,7 @@ def export(events: list[Event]) -> str:
             calls |= {call["id"]: call["function"] for call in event.message.get("tool_calls", [])}
         if isinstance(event, SandboxChanged) and event.kind == "started":
             container_id = f"cntr_{event.reason}" if event.reason else f"cntr_{event.seq}"
-        items.extend(_items(event, container_id, calls))
-    return as_json(items) + "\n"
+        yield from _items(event, container_id, calls)
 
 
 def _items(event: Event, container_id: str, calls: dict[str, Item]) -> Iterator[Item]:
@@ -71,40 +76,40 @@ def _code_call(event: ToolRan, container_id: str) -> Item:
         "type": "code_interpreter_call",
         "code": event.code,
         "container_id": container_id,
-        "outputs": list(_outputs(execution, event.notes)) if execution else [_logs(event.observation)],
+        "outputs": _outputs(execution, event.notes) if execution else [_logs([event.observation])],
         "status": _STATUS[execution.status] if execution else "incomplete",
     }
 
 
 def _outputs(execution: Execution, notes: list[str]) -> Iterator[Item]:
     """Pictures each by itself; the text between them as one log."""
-    logs = ""
+    logs: list[Text] = []
     for output in execution.outputs:
         image = image_in(output.data) if isinstance(output, DisplayData | ExecuteResult) else None
         if image is None:
-            logs += _text(output)
+            logs += _texts(output)
             continue
-        if logs:
+        if any(logs):
             yield _logs(logs)
-        logs = ""
-        yield {"type": "image", "url": image.url}
-    logs += "".join(f"{note}\n" for note in notes)
-    if logs:
+        logs = []
+        yield {"type": "image", "url": Joined(image.url())}
+    logs += [f"{note}\n" for note in notes]
+    if any(logs):
         yield _logs(logs)
 
 
-def _logs(text: str) -> Item:
-    return {"type": "logs", "logs": text}
+def _logs(texts: list[Text]) -> Item:
+    return {"type": "logs", "logs": Joined(chain.from_iterable(map(pieces_in, texts)))}
 
 
-def _text(output: Output) -> str:
+def _texts(output: Output) -> list[Text]:
     match output:
         case StreamOutput():
-            return stream_text(output)
+            return [stream_text(output)]
         case ErrorOutput():
-            return "\n".join(output.traceback) + "\n"
+            return ["\n".join(output.traceback), "\n"]
         case DisplayData() | ExecuteResult():
-            return text_in(output.data) + "\n"
+            return [text_in(output.data), "\n"]
 
 
 def _function_call(event: ToolRan, sent: Item) -> Iterator[Item]:

@@ -4,7 +4,7 @@ What comes out has no script, no style, no address but of links that one may fol
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -18,12 +18,18 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from agent.export.markdown import MAX_MARKDOWN_CHARS
+from agent.export.outputs import Text, pieces_in
+from agent.pieces import pieces_of
 from agent.pycode import MAX_PARSED_CHARS
 from agent.text import encodable, plain, visible
 
 MAX_TAGS = 10_000
 MAX_CLONED_TAGS = 200_000
 """Formatting tags times all tags: HTML repeats an open one in each block that follows, as a browser would."""
+MAX_COPIED_CHARS = 20_000_000_000
+"""Ampersands times all characters: nh3 copies the text before each. It does so with 100 characters in a nanosecond."""
+MAX_JSON_CHARS = 1 << 20
+"""Of what calls itself HTML and is another value."""
 
 _TAGS = {
     *("table", "caption", "colgroup", "col", "thead", "tbody", "tfoot", "tr", "th", "td"),
@@ -38,30 +44,38 @@ _FORMATTING = re.compile(r"<(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong
 _LINK = re.compile(r"(?:https?|mailto):", re.IGNORECASE)
 
 
-def clean(html: str) -> Markup | None:
+def clean(text: Text) -> str | None:
     """HTML with what is harmless of it; None where it is too much to be looked through."""
+    html = text if isinstance(text, str) else text.head(MAX_JSON_CHARS + 1)
+    if html is not text and len(html) > MAX_JSON_CHARS:
+        return None
     tags = html.count("<")
     if tags > MAX_TAGS or tags * len(_FORMATTING.findall(html)) > MAX_CLONED_TAGS:
         return None
-    cleaned = nh3.clean(
+    if html.count("&") * len(html) > MAX_COPIED_CHARS:
+        return None
+    return nh3.clean(
         encodable(html), tags=_TAGS, attributes=_ATTRIBUTES, url_schemes=_SCHEMES, link_rel=_REL, strip_comments=True
     )
-    return Markup(cleaned)
 
 
-def code(source: str) -> Markup:
-    """Python as it ran, coloured by classes; escaped alone where it is too long."""
+def code(source: str) -> Iterator[str]:
+    """Python as it ran, coloured by classes; not where it is too long. What is no Markup is to be escaped."""
     text = visible(source).rstrip("\n")
     if len(text) > MAX_PARSED_CHARS:
-        return Markup.escape(text)
-    return Markup(highlight(text, _lexer(), _formatter()).rstrip("\n"))
+        return pieces_of(text)
+    return iter([Markup(highlight(text, _lexer(), _formatter()).rstrip("\n"))])
 
 
-def markdown(text: str) -> Markup:
-    """A model's Markdown. HTML in it is text, pictures are links."""
-    if len(text) > MAX_MARKDOWN_CHARS:
-        return Markup("<pre>{}</pre>").format(plain(text))
-    return Markup(_markdown().render(plain(text)))
+def markdown(text: Text) -> Iterator[str]:
+    """A model's Markdown: HTML in it is text, pictures are links. What is no Markup is to be escaped."""
+    head = text if isinstance(text, str) else text.head(MAX_MARKDOWN_CHARS + 1)
+    if len(head) <= MAX_MARKDOWN_CHARS:
+        yield Markup(_markdown().render(plain(head)))
+        return
+    yield Markup("<pre>")
+    yield from pieces_in(plain(text) if isinstance(text, str) else text)
+    yield Markup("</pre>")
 
 
 @cache
@@ -86,7 +100,7 @@ def _markdown() -> MarkdownIt:
 
 def _fence(text: str, language: str, _attributes: str) -> str:
     is_python = language.lower() in ("python", "py", "python3")
-    return str(code(text) if is_python else Markup.escape(text))
+    return "".join(map(Markup.escape, code(text) if is_python else [text]))
 
 
 def _link(self: RendererHTML, tokens: Sequence[Token], place: int, options: Any, environment: Any) -> str:

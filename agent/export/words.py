@@ -1,6 +1,6 @@
 """What exports say of a run as a whole, in words and in a table."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from agent.export.markdown import in_code
 from agent.record.events import FileRecord, RunFinished, RunStarted
@@ -39,7 +39,8 @@ def ending_line(finished: RunFinished | None) -> str:
     return ", ".join(parts)
 
 
-def file_table(files: Iterable[FileRecord]) -> str:
+def file_table(files: Iterable[FileRecord]) -> Iterator[str]:
     """Files with their sizes and hashes, as a table of Markdown."""
-    rows = (f"| {in_code(file.name)} | {file.size_bytes} | {in_code(file.sha256)} |" for file in files)
-    return "\n".join(["| File | Bytes | SHA-256 |", "|---|---:|---|", *rows])
+    yield "| File | Bytes | SHA-256 |\n|---|---:|---|"
+    for file in files:
+        yield f"\n| {in_code(file.name)} | {file.size_bytes} | {in_code(file.sha256)} |"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.export.outputs import as_json, image_in, mime_text, one_line, text_in
+from agent.export.outputs import JsonText, Text, image_in, mime_text, one_line, pieces_in, text_in
 from tests.golden.scenarios import SVG, sine_png
 
 PNG = sine_png()
@@ -17,7 +17,7 @@ JPEG = base64.b64encode(b"\xff\xd8\xff\xe0 and so on").decode()
 def test_a_picture_is_what_its_first_bytes_say() -> None:
     image = image_in({"image/jpeg": JPEG, "text/plain": "<Figure size 1x1>\nmore"})
     assert image is not None
-    assert (image.mime, image.alternative, image.url) == (
+    assert (image.mime, image.alternative, "".join(image.url())) == (
         "image/jpeg", "<Figure size 1x1>", f"data:image/jpeg;base64,{JPEG}",
     )  # fmt: skip
 
@@ -26,14 +26,14 @@ def test_base64_in_lines_is_one_picture() -> None:
     lines = "\n".join(PNG[place : place + 76] for place in range(0, len(PNG), 76)) + "\n"
     image = image_in({"image/png": lines})
     assert image is not None
-    assert image.base64 == PNG
+    assert "".join(image.url()) == f"data:image/png;base64,{PNG}"
 
 
 def test_an_svg_is_a_picture_whether_it_is_text_or_lines() -> None:
     for svg in (SVG, [SVG[:20], SVG[20:]]):
         image = image_in({"image/svg+xml": svg})
         assert image is not None
-        assert base64.b64decode(image.base64).decode() == SVG
+        assert "".join(image.url()) == f"data:image/svg+xml;base64,{base64.b64encode(SVG.encode()).decode()}"
 
 
 NO_PICTURES: list[dict[str, Any]] = [
@@ -59,13 +59,17 @@ def test_what_is_no_picture_is_not_shown_as_one(data: dict[str, Any]) -> None:
     ("value", "text"), [("a", "a"), (["a\n", "b"], "a\nb"), (5, "5"), (["a", 1], '[\n "a",\n 1\n]'), (None, "null")]
 )
 def test_a_representation_of_any_type_is_text(value: Any, text: str) -> None:
-    assert mime_text(value) == text
+    assert whole(mime_text(value)) == text
+
+
+def whole(text: Text) -> str:
+    return "".join(pieces_in(text))
 
 
 def test_a_bundle_as_text_is_its_plainest_representation() -> None:
-    assert text_in({"text/html": "<b>", "text/plain": "b"}) == "b"
-    assert text_in({"application/json": {"a": 1}, "image/tiff": "x"}) == '{\n "a": 1\n}'
-    assert text_in({"image/tiff": "x"}) == '{\n "image/tiff": "x"\n}'
+    assert whole(text_in({"text/html": "<b>", "text/plain": "b"})) == "b"
+    assert whole(text_in({"application/json": {"a": 1}, "image/tiff": "x"})) == '{\n "a": 1\n}'
+    assert whole(text_in({"image/tiff": "x"})) == '{\n "image/tiff": "x"\n}'
 
 
 @pytest.mark.parametrize(
@@ -79,15 +83,15 @@ def test_a_bundle_as_text_is_its_plainest_representation() -> None:
 )
 def test_a_type_alone_gives_way_to_what_the_object_holds(kind: str, value: Any, text: str) -> None:
     plain = "<IPython.core.display.Math object>"
-    assert text_in({"text/plain": plain, kind: value}) == text
-    assert text_in({"text/plain": plain, "image/tiff": "x"}) == plain
-    assert text_in({"text/plain": f"{plain}!", kind: value}) == f"{plain}!"
+    assert whole(text_in({"text/plain": plain, kind: value})) == text
+    assert whole(text_in({"text/plain": plain, "image/tiff": "x"})) == plain
+    assert whole(text_in({"text/plain": f"{plain}!", kind: value})) == f"{plain}!"
 
 
 def test_json_has_one_form_that_every_parser_takes() -> None:
-    value = {"b": math.nan, "a": [math.inf, "\ud800", "é"]}
-    assert as_json(value) == '{\n "a": [\n  null,\n  "?",\n  "é"\n ],\n "b": null\n}'
-    assert json.loads(as_json(value)) == {"a": [None, "?", "é"], "b": None}
+    text = whole(JsonText({"b": math.nan, "a": [math.inf, "\ud800", "é"]}))
+    assert text == '{\n "a": [\n  null,\n  "?",\n  "é"\n ],\n "b": null\n}'
+    assert json.loads(text) == {"a": [None, "?", "é"], "b": None}
 
 
 @pytest.mark.parametrize(("text", "line"), [("a", "a"), (" a \nb", "a"), ("", ""), ("abcdef", "abc…")])
