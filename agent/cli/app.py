@@ -98,6 +98,7 @@ def agent_for(asked: ModelOptions, policy: Policy, limits: Limits | None = None)
         provider=asked.provider,
         sampling=asked.sampling,
         prices=asked.prices,
+        review=asked.review,
         policy=policy,
         limits=limits,
     )

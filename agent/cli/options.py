@@ -43,6 +43,7 @@ class ModelOptions:
     provider: str | None
     sampling: Sampling
     prices: Path | None
+    review: str
 
 
 def _model_option(kind: Any, flag: str, metavar: str | None, help_text: str) -> Any:
@@ -68,6 +69,12 @@ MODEL_OPTIONS: dict[str, Any] = {
     "thinking": _model_option(bool | None, "--thinking/--no-thinking", None, "Let the model think first, or not."),
     "thinking_budget": _model_option(int | None, "--thinking-budget", "NUMBER", "Tokens that one turn may think."),
     "prices": _model_option(Path | None, "--prices", "FILE", "Price table, for the cost of a run (TOML)."),
+    "review": _model_option(
+        str | None,
+        "--review",
+        "NAMES",
+        "Checks of an answer: none, default, strict, or names with commas between them.",
+    ),
 }
 
 
@@ -104,7 +111,7 @@ def read_model_options(given: Mapping[str, Any]) -> ModelOptions:
     with flag_errors(given):
         sampling = Sampling(**{name: given[name] for name in Sampling.model_fields if name in given})
     others = {name: given[name] for name in ("model", "base_url", "provider", "prices")}
-    return ModelOptions(sampling=sampling, **others)
+    return ModelOptions(sampling=sampling, review="default" if given["review"] is None else given["review"], **others)
 
 
 @dataclass(frozen=True)

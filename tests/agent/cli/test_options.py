@@ -108,7 +108,7 @@ def test_every_field_of_the_sampling_is_an_option() -> None:
 
 
 def test_without_options_the_model_options_are_empty() -> None:
-    nothing = ModelOptions(model=None, base_url=None, provider=None, sampling=Sampling(), prices=None)
+    nothing = ModelOptions(model=None, base_url=None, provider=None, sampling=Sampling(), prices=None, review="default")
     assert read_model_options(dict.fromkeys(MODEL_OPTIONS)) == nothing
 
 
@@ -121,7 +121,14 @@ def test_a_command_is_called_with_model_options_and_policy() -> None:
         seen.update(task=task, asked=asked, policy=policy)
 
     assert list(inspect.signature(command).parameters) == ["task", *MODEL_OPTIONS, *Policy.model_fields]
-    given = {"model": "m", "top_p": 0.5, "thinking": False, "prices": Path("p.toml"), "pids": "64"}
+    given = {
+        "model": "m",
+        "top_p": 0.5,
+        "thinking": False,
+        "prices": Path("p.toml"),
+        "review": "failed,cut",
+        "pids": "64",
+    }
     command(task="x", **(dict.fromkeys([*MODEL_OPTIONS, *Policy.model_fields]) | given))
     assert seen == {
         "task": "x",
@@ -132,6 +139,7 @@ def test_a_command_is_called_with_model_options_and_policy() -> None:
             provider=None,
             sampling=Sampling(top_p=0.5, thinking=False),
             prices=Path("p.toml"),
+            review="failed,cut",
         ),
     }
 
