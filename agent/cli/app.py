@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -75,8 +76,14 @@ def ask_to_confirm(question: str) -> bool:
 
 def result(text: str) -> None:
     """Write a line of the result to stdout, at once. Raises OutputError, but BrokenPipeError for a reader who left."""
+    result_pieces([text])
+
+
+def result_pieces(pieces: Iterable[str]) -> None:
+    """Write a line that is made piece by piece, likewise."""
     try:
-        sys.stdout.write(text + "\n")
+        sys.stdout.writelines(pieces)
+        sys.stdout.write("\n")
         sys.stdout.flush()
     except BrokenPipeError:
         raise

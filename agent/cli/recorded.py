@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.app import app, page, result, result_json
+from agent.cli.app import app, page, result, result_json, result_pieces
 from agent.cli.showing import Shower, show_state, turn_of
 from agent.errors import UsageError
+from agent.json_pieces import COMPACT, json_pieces
 from agent.record import reading, verification
 from agent.record.events import Event
 from agent.text import plain
@@ -53,6 +54,6 @@ def show(
         first, *_ = events = list(events)
         events, shower = turn_of(events, turn), Shower(console, first, in_full=True)
     for event in events:
-        result_json(event.model_dump_json()) if as_json else shower(event)
+        result_pieces(json_pieces(event.model_dump(mode="json"), COMPACT)) if as_json else shower(event)
     if not as_json and turn is None:
         show_state(reading.read(run), console)
