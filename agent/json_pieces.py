@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from pydantic_core import to_json
+
 from agent.pieces import PIECE_CHARS, gathered, pieces_of
 from agent.text import encodable, harmless_json
 
@@ -44,6 +46,8 @@ class Layout:
 
 SPACED = Layout()
 INDENTED = Layout(item=",", is_indented=True)
+COMPACT = Layout(",", ":", is_sorted=False, scalar=lambda value: to_json(value, inf_nan_mode="null").decode())
+"""As pydantic writes it."""
 
 
 def json_pieces(value: Any, layout: Layout) -> Iterator[str]:

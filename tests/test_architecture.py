@@ -27,7 +27,7 @@ ROOMS = {  # room: those that it may use beside the basics and the sandbox
     "export": {"record", "replay"},
     "review": {"prompting", "record"},  # checks an answer
     "loop": {"calls", "endpoint", "prompting", "record", "replay", "review", "tools"},
-    "runtime": {"endpoint", "local", "loop", "record", "replay", "tools"},  # opens engine, model and sandboxes
+    "runtime": {"endpoint", "local", "loop", "record", "replay", "review", "tools"},  # opens engine, model and sandboxes
     "face": {"endpoint", "loop", "record", "replay", "runtime", "tools"},
     "batch": {"endpoint", "face", "loop", "record", "runtime"},  # asks many questions over one runtime
     "testing": set(),  # an endpoint for tests, which uses nothing of what is tested

@@ -13,7 +13,7 @@ COMMAND = re.compile(
     r"(?:the same command with |Try: |\()?(?:cellblock (?:run|chat|batch|resume|replay|show|export|verify|doctor|model)"
     r"|docker|sudo|sed|ls|df|export|pip|ray|mv|fetch|--[a-z])\b"
 )
-OWN = {"BUILD", "BASE", "REPOSITORY", "number", "turn", "budget_tokens", "able"}
+OWN = {"','.join(known)", "BUILD", "BASE", "REPOSITORY", "number", "turn", "budget_tokens", "able"}
 """Constants of ours, and whole numbers."""
 NO_SUGGESTION = {
     "agent/replay/resuming.py": {"name"},

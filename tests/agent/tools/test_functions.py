@@ -132,7 +132,7 @@ BAD = {
     ),
     "half of them": (
         '{"city": "Par',
-        "The arguments of weather are wrong, so it was not called: they are cut off, or no JSON.",
+        "The arguments of weather are wrong, so it was not called: they are cut off or not valid JSON.",
     ),
 }
 
