@@ -27,7 +27,8 @@ ROOMS = {  # room: those that it may use beside the basics and the sandbox
     "export": {"record", "replay"},
     "review": {"prompting", "record"},  # checks an answer
     "loop": {"calls", "endpoint", "prompting", "record", "replay", "review", "tools"},
-    "runtime": {"endpoint", "local", "loop", "record", "replay", "review", "tools"},  # opens engine, model and sandboxes
+    # opens engine, model and sandboxes
+    "runtime": {"endpoint", "local", "loop", "record", "replay", "review", "tools"},
     "face": {"endpoint", "loop", "record", "replay", "runtime", "tools"},
     "batch": {"endpoint", "face", "loop", "record", "runtime"},  # asks many questions over one runtime
     "testing": set(),  # an endpoint for tests, which uses nothing of what is tested
@@ -201,7 +202,7 @@ OPENS_OTHER_FILES = {
         "_parts": "an archive",
     },
     "agent/batch/tasks.py": {"fingerprint": "files of the user's"},
-    "agent/cli/app.py": {"print_result": "/dev/null"},
+    "agent/cli/app.py": {"print_pieces": "/dev/null"},
     "agent/cli/batch.py": {"batch": "/dev/null"},
     "agent/cli/chat.py": {"name": "files of the user's", "with_files": "files of the user's"},
     "agent/cli/exporting.py": {"_forget_stdout": "/dev/null", "_write": "the file that the user names"},

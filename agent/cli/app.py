@@ -74,18 +74,13 @@ def ask_to_confirm(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-<<<<<<< HEAD
 def print_result(text: str) -> None:
     """Write a line of the result to stdout and flush it. Raises OutputError, or BrokenPipeError if the reader left."""
-=======
-def result(text: str) -> None:
-    """Write a line of the result to stdout, at once. Raises OutputError, but BrokenPipeError for a reader who left."""
-    result_pieces([text])
+    print_pieces([text])
 
 
-def result_pieces(pieces: Iterable[str]) -> None:
+def print_pieces(pieces: Iterable[str]) -> None:
     """Write a line that is made piece by piece, likewise."""
->>>>>>> b_exports
     try:
         sys.stdout.writelines(pieces)
         sys.stdout.write("\n")

@@ -9,13 +9,8 @@ from typing import Annotated
 
 import typer
 
-<<<<<<< HEAD
-from agent.cli.app import app, print_json, print_result, stdout_console
+from agent.cli.app import app, print_json, print_pieces, print_result, stdout_console
 from agent.cli.showing import RunPrinter, show_state, turn_of
-=======
-from agent.cli.app import app, page, result, result_json, result_pieces
-from agent.cli.showing import Shower, show_state, turn_of
->>>>>>> b_exports
 from agent.errors import UsageError
 from agent.json_pieces import COMPACT, json_pieces
 from agent.record import reading, verification
@@ -59,10 +54,6 @@ def show(
         first, *_ = events = list(events)
         events, print_event = turn_of(events, turn), RunPrinter(console, first, in_full=True)
     for event in events:
-<<<<<<< HEAD
-        print_json(event.model_dump_json()) if as_json else print_event(event)
-=======
-        result_pieces(json_pieces(event.model_dump(mode="json"), COMPACT)) if as_json else shower(event)
->>>>>>> b_exports
+        print_pieces(json_pieces(event.model_dump(mode="json"), COMPACT)) if as_json else print_event(event)
     if not as_json and turn is None:
         show_state(reading.read(run), console)
