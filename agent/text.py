@@ -8,6 +8,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 
+from agent.pieces import gathered
+
 _PAYLOAD = r"[^\x07\x1b\n\x80-\x9f]*"  # one without an end stops at the end of its line
 _SEQUENCES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # control sequences: colours, cursor
@@ -16,7 +18,8 @@ _SEQUENCES = re.compile(
     r"|\x1b[ -/]*[0-~]"
 )
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
-_LINE_BREAKS = re.compile(r"[\v\f\x85\u2028\u2029]")
+_LINE_BREAKS = str.maketrans(dict.fromkeys("\v\f\x85\u2028\u2029", "\n"))
+_REWRITTEN = re.compile(r"^.*\r(?=[^\r\n])", re.MULTILINE)
 _ACTING = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls
     r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # text direction
@@ -50,8 +53,23 @@ def encodable(text: str) -> str:
 
 def plain(text: str) -> str:
     """The text as a terminal shows it: no control sequences, and a line rewritten by `\\r` in its last state."""
-    lines = _LINE_BREAKS.sub("\n", _SEQUENCES.sub("", text).replace("\r\n", "\n")).split("\n")
-    return "\n".join(_replaced(line.rstrip("\r").rpartition("\r")[2], lambda _: "") for line in lines)
+    lines = _without(_SEQUENCES, text).replace("\r\n", "\n")
+    if acts(lines):
+        lines = _without(_REWRITTEN, lines.translate(_LINE_BREAKS))
+    return _replaced(lines, lambda _: "")
+
+
+def _without(pattern: re.Pattern[str], text: str) -> str:
+    """The text between the matches. `re.sub` would hold all of it as a list, which takes many times its length."""
+    return "".join(gathered(_between(pattern, text)))
+
+
+def _between(pattern: re.Pattern[str], text: str) -> Iterator[str]:
+    begin = 0
+    for match in pattern.finditer(text):
+        yield text[begin : match.start()]
+        begin = match.end()
+    yield text[begin:]
 
 
 def visible(code: str) -> str:
