@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from pydantic_core import to_json
 
 from agent.pieces import PIECE_CHARS, gathered, pieces_of
-from agent.text import encodable, harmless_json
+from agent.text import encodable, escaped_json
 
 Part: TypeAlias = "str | Iterator[Part]"
 
@@ -109,4 +109,4 @@ def _quoted(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def _escaped(piece: str) -> str:
-    return harmless_json(json.dumps(encodable(piece), ensure_ascii=False)[1:-1])
+    return escaped_json(json.dumps(encodable(piece), ensure_ascii=False)[1:-1])

@@ -60,7 +60,7 @@ class Meter:
         self._costs.append(cost)
         self.usage += usage
 
-    def count_try(self, *, failed: bool) -> None:
+    def count_attempt(self, *, failed: bool) -> None:
         """Count an attempt of the model: it `failed`, or it ends the row of failures."""
         self._failures = self._failures + 1 if failed else 0
 

@@ -31,7 +31,7 @@ from sandbox import Policy, Pool, Session
 from sandbox.docker import DockerLauncher, connect, default_image, require_image
 
 CHECK_S = 15.0
-"""An endpoint that listens and says nothing for so long is there."""
+"""An endpoint that accepts a request and is silent for this long is taken to be there."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ class Runtime:
     sampling: Sampling = field(default_factory=Sampling)
     """With the seed of the policy and what the preset of the model adds."""
     limits: Limits = field(default_factory=Limits)
-    """Of each question."""
+    """The limits of each question."""
     prices: Prices | None = None
     limiter: Limiter | None = None
-    """Of requests to the endpoint; shared with others who ask it."""
+    """The rate limit of requests, shared by all who ask the same endpoint."""
     tools: Sequence[FunctionTool] = ()
     context_tokens: int | None = None
-    """What the model can read and write at once, if its preset or server does not say."""
+    """How many tokens the model can read and write together, if neither its preset nor its server says so."""
     review: str = "default"
     """The checks of an answer: none, default, strict, or names with commas between them."""
 

@@ -54,7 +54,7 @@ def encodable(text: str) -> str:
 def plain(text: str) -> str:
     """The text as a terminal shows it: no control sequences, and a line rewritten by `\\r` in its last state."""
     lines = _without(_SEQUENCES, text).replace("\r\n", "\n")
-    if acts(lines):
+    if has_control_characters(lines):
         lines = _without(_REWRITTEN, lines.translate(_LINE_BREAKS))
     return _replaced(lines, lambda _: "")
 
@@ -87,7 +87,7 @@ def is_cut(shown: str) -> bool:
     return _CUT_BEGIN in shown
 
 
-def hides(code: str) -> bool:
+def has_hidden_characters(code: str) -> bool:
     """True if code has invisible or misleading characters, apart from the line ends of Windows."""
     return any(seen != piece and piece not in ("\r\n", "<U+") for piece, seen in _seen_pieces(code))
 
@@ -143,7 +143,7 @@ def _named(character: str) -> str:
     return NAMED.format(ord(character))
 
 
-def acts(text: str) -> bool:
+def has_control_characters(text: str) -> bool:
     """True if the text has control or invisible characters."""
     return _ACTING.search(text) is not None
 
@@ -153,14 +153,14 @@ def harmless(text: str, named: str = NAMED) -> str:
     return _replaced(text, lambda match: named.format(ord(match[0])))
 
 
-def harmless_json(text: str) -> str:
+def escaped_json(text: str) -> str:
     """JSON of the same value, with each of these characters as a JSON escape."""
     return _replaced(text, lambda match: "".join(f"\\u{unit:04x}" for unit in _utf16(match[0])))
 
 
 def _replaced(text: str, name: Callable[[re.Match[str]], str]) -> str:
     """The text with each such character replaced, block by block: separate names take many times their length."""
-    if not acts(text):
+    if not has_control_characters(text):
         return text
     blocks = (text[begin : begin + BLOCK_CHARS] for begin in range(0, len(text), BLOCK_CHARS))
     return "".join(_ACTING.sub(name, block) for block in blocks)

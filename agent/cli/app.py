@@ -15,7 +15,7 @@ from agent.cli.console import CleanConsole
 from agent.cli.options import ModelOptions
 from agent.errors import InterruptedRunError, OutputError
 from agent.limits import Limits
-from agent.text import harmless_json
+from agent.text import escaped_json
 from sandbox import Policy
 
 
@@ -68,7 +68,7 @@ def print_note(note: str) -> None:
     stderr_console().print(Text(note, style="yellow"), soft_wrap=True)
 
 
-def ask_to_confirm(question: str) -> bool:
+def confirm(question: str) -> bool:
     """Ask the user. Any answer except yes means no, and so does the end of the input."""
     stderr_console().print(Text(f"{question} [y/N] "), end="", soft_wrap=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
@@ -94,7 +94,7 @@ def print_pieces(pieces: Iterable[str]) -> None:
 
 def print_json(text: str) -> None:
     """Write a line of JSON to stdout: the same value, but without characters that a terminal obeys."""
-    print_result(harmless_json(text))
+    print_result(escaped_json(text))
 
 
 def agent_for(asked: ModelOptions, policy: Policy, limits: Limits | None = None) -> Agent:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agent.agent import Agent
-from agent.cli.app import agent_for, app, ask_to_confirm, print_json, print_result, stderr_console
+from agent.cli.app import agent_for, app, confirm, print_json, print_result, stderr_console
 from agent.cli.chat import Chat
 from agent.cli.limit_options import with_limits
 from agent.cli.options import ModelOptions, SectionedCommand, with_model, with_policy
@@ -123,7 +123,7 @@ def _trusted_url(settings: ModelSettings) -> str | None:
     try:
         endpoint_of_record(endpoint, None, os.environ)
     except UsageError as error:
-        if not sys.stdin.isatty() or not ask_to_confirm(f"{error.message} Send it?"):
+        if not sys.stdin.isatty() or not confirm(f"{error.message} Send it?"):
             raise
         return endpoint.public_url
     return None

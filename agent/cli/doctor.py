@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from agent.endpoint.config import Endpoint, LocalModel, Sampling
-from agent.endpoint.failures import fit_to_show
+from agent.endpoint.failures import one_safe_line
 from agent.endpoint.model import Model
 from agent.local import MODELS, file_to_serve
 from agent.record.reading import Recorded
@@ -40,7 +40,7 @@ async def _model(model: Endpoint | LocalModel | Recorded, sampling: Sampling) ->
             names = await endpoint.names()
         where = f"{model.model} at {model.public_url}, provider {model.switches.name}"
         if names and model.model not in names:
-            first = fit_to_show(names[0], model, MAX_LISTED_CHARS)
+            first = one_safe_line(names[0], model, MAX_LISTED_CHARS)
             listed = cut_middle(model.redacted(plain(", ".join(names))), MAX_LISTED_CHARS, " ... ")
             return Check(
                 "model",

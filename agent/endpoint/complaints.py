@@ -16,11 +16,11 @@ from agent.endpoint.failures import (
     SilentAnswerError,
     UnfinishedAnswerError,
     describe,
-    fit_to_show,
     is_filtered,
     is_redirect_loop,
     is_too_long,
     message_in,
+    one_safe_line,
     refused_field,
     server_text,
 )
@@ -137,7 +137,7 @@ def _right_url(endpoint: Endpoint) -> str:
 
 
 def _words_of(error: Exception, endpoint: Endpoint) -> str:
-    """The words of an error, as `fit_to_show` returns them."""
+    """The words of an error, as `one_safe_line` returns them."""
     if isinstance(error, openai.APIConnectionError):
         cause = error.__cause__ or error
         words = str(cause) or type(cause).__name__
@@ -147,4 +147,4 @@ def _words_of(error: Exception, endpoint: Endpoint) -> str:
         words = message_in(error.body) or str(error.message)
     else:
         words = message_in(str(error))
-    return fit_to_show(words, endpoint, MAX_WORDS_CHARS).rstrip(".")
+    return one_safe_line(words, endpoint, MAX_WORDS_CHARS).rstrip(".")

@@ -166,10 +166,10 @@ def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 def describe(error: BaseException | None, endpoint: Endpoint) -> str:
-    """The kind and the message of a failure, as `fit_to_show` returns them."""
+    """The kind and the message of a failure, as `one_safe_line` returns them."""
     cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else None
     words = f"{type(error).__name__}: {error}"
-    return fit_to_show(f"{words} {type(cause).__name__}: {cause}" if cause else words, endpoint, MAX_DESCRIBED_CHARS)
+    return one_safe_line(f"{words} {type(cause).__name__}: {cause}" if cause else words, endpoint, MAX_DESCRIBED_CHARS)
 
 
 def server_text(error: BaseException) -> str:
@@ -198,7 +198,7 @@ def _head(text: str) -> str:
     return text if len(text) <= MAX_SAID_CHARS else _LAST_WORD.sub("", text[:MAX_SAID_CHARS])
 
 
-def fit_to_show(text: str, endpoint: Endpoint, max_chars: int) -> str:
+def one_safe_line(text: str, endpoint: Endpoint, max_chars: int) -> str:
     """The text on one line, without secrets and control characters, and not too long.
 
     Secrets are removed before and after the cleaning, and before the cut, so that no part of one remains.

@@ -15,7 +15,7 @@ from agent.export.story import Answer, Called, Cell, Ending, Piece, Question, Re
 from agent.export.words import ending_line, facts, file_table
 from agent.json_pieces import INDENTED, Joined, json_pieces
 from agent.record.events import Event, RunStarted
-from agent.text import hides, is_cut, plain, visible
+from agent.text import has_hidden_characters, is_cut, plain, visible
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Output, StreamOutput
 
 _UNSEEN = "The next cell holds characters that are not seen, named here:"
@@ -63,7 +63,7 @@ def _cells(piece: Piece) -> Iterator[dict[str, Any]]:
             yield _markdown(contained(plain(piece.text)))
         case Cell():
             shown = visible(piece.code)
-            if hides(piece.code):
+            if has_hidden_characters(piece.code):
                 yield _markdown([f"{_UNSEEN}\n\n"], fenced(shown, "python"))
             yield _code(piece, _LEFT_OUT if is_cut(shown) else piece.code)
             if piece.notes:

@@ -7,7 +7,7 @@ from markdown_it import MarkdownIt
 
 from agent.export.outputs import Text, pieces_in
 from agent.pieces import gathered, lines_of, pieces_of
-from agent.text import acts, plain
+from agent.text import has_control_characters, plain
 
 MAX_MARKDOWN_CHARS = 10_000
 """Longer text is shown as it is: reading Markdown can take time that grows with its square."""
@@ -87,4 +87,8 @@ def _is_tame(text: str) -> bool:
     parts = [part for token in tokens for part in (token, *(token.children or ()))]
     kinds = {part.type for part in parts}
     is_whole = len(tokens) > 1 and tokens[-1].level == 0 and tokens[-2].content == _SENTINEL
-    return is_whole and not kinds & {"html_block", "html_inline"} and not any(acts(part.content) for part in parts)
+    return (
+        is_whole
+        and not kinds & {"html_block", "html_inline"}
+        and not any(has_control_characters(part.content) for part in parts)
+    )

@@ -17,7 +17,7 @@ from agent.export.words import ending_line
 from agent.pieces import held_in, lines_of, pieces_of
 from agent.pycode import MAX_PARSED_CHARS
 from agent.record.events import Event
-from agent.text import encodable, hides, plain, visible
+from agent.text import encodable, has_hidden_characters, plain, visible
 from sandbox import ErrorOutput
 
 MAX_COMPILED_CHARS = 1 << 20
@@ -113,7 +113,7 @@ def _code(code: str, *, as_text: bool) -> Iterator[str]:
     code = code.replace("\r\n", "\n")  # as Python reads it
     if not as_text and len(code) <= MAX_PARSED_CHARS:
         code = code if is_valid(code) else as_python(code)
-        if is_valid(code) and not hides(code):
+        if is_valid(code) and not has_hidden_characters(code):
             yield f"{code.rstrip()}\n"
             return
     yield "run_cell("
@@ -124,7 +124,7 @@ def _code(code: str, *, as_text: bool) -> Iterator[str]:
 def _literal(code: str) -> Iterator[str]:
     """The code as a string that is read as it is where that is possible."""
     text = encodable(code).strip("\n") + "\n"
-    if hides(text):
+    if has_hidden_characters(text):
         return _in_quotes(text, ascii)
     return _in_quotes(text, repr) if "'''" in text else chain(["r'''\n"], pieces_of(text), ["'''"])
 

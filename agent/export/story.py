@@ -164,6 +164,6 @@ def _pieces(event: Event, cells: int, *, is_answer: bool) -> Iterable[Piece]:
             yield Remark(f"{len(event.observations)} old outputs were shortened for the model.")
         case Resumed():
             differ = f"; cells {', '.join(event.different)} gave something else" if event.different else ""
-            yield Remark(f"The run was gone on with: its cells were run again in a new sandbox{differ}.")
+            yield Remark(f"The run was resumed: its cells were run again in a new sandbox{differ}.")
         case _:  # what happens to the sandbox is in the notes of the cell that it happened to
             pass

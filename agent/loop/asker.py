@@ -1,7 +1,7 @@
 """One turn of the model: the request that follows from the record, and the reply as an event.
 
 A reply that is cut off at the limit on output tokens is continued where the server can do so. Calls that a model wrote
-into its text are recovered. Every request is on record, also one that failed.
+into its text are recovered. Every request is recorded, also one that failed.
 """
 
 from collections.abc import Callable
@@ -21,17 +21,17 @@ from agent.loop.rendering import reply_message
 from agent.messages import Reply, ToolCall
 from agent.progress import Progress
 from agent.record.events import Event, Instructed, ModelFailed, ModelReplied, ReplyCut, RunStarted, SandboxChanged
-from agent.record.question import Question, went_well
+from agent.record.question import Question, succeeded
 from agent.record.requests import Requests
 from agent.record.transcript import Transcript
 
 Tools = list[dict[str, Any]]
 MAX_CONTINUATIONS = 2
-"""Of one reply."""
+"""How often one reply is continued."""
 LOOP_CHARS = 80
-"""A reply that ends in so many characters three times over repeats itself, and would for ever."""
+"""If the last 80 characters occur three times in a reply, the model is looping."""
 ASKS_FOR_CODE = ("no_code", "failed", "no_install", "no_file", "unseen")
-"""The reasons of instructions that ask for a ```python block."""
+"""Instructions with these reasons ask for a ```python block."""
 
 
 class _ListenerError(Exception):
@@ -54,7 +54,7 @@ class Asker:
         others: Parameters = MappingProxyType({}),
         context_tokens: int | None = None,
     ) -> None:
-        """`others` are the tools beside run_python; `context_tokens` is None where it is not known."""
+        """`others` are the tools beside run_python; `context_tokens` is None if unknown."""
         self._model = model
         self._transcript = transcript
         self._on_progress = on_progress
@@ -66,7 +66,7 @@ class Asker:
         self._settings = next(event.settings for event in transcript.events if isinstance(event, RunStarted))
 
     async def ask(self, tools: Tools, *, may_call: bool = True) -> ModelReplied:
-        """Ask for a turn and record it; where it may not call, a call in its text stays text. Raises EndpointError."""
+        """Ask for a turn and record it. Without `may_call`, a call in its text stays text. Raises EndpointError."""
         turn = 1 + sum(isinstance(event, ModelReplied) for event in self._transcript.events)
         try:
             generation, sha256 = await self._whole_reply(turn, tools)
@@ -82,7 +82,7 @@ class Asker:
         return self._transcript.append(event, lambda clean: reply_message(clean, self._settings))
 
     async def _whole_reply(self, turn: int, tools: Tools) -> tuple[Generation, str]:
-        """What answers the events so far, continued where it was cut off, and the hash of the last request."""
+        """The reply to the events so far, continued if it was cut off, and the hash of the last request."""
         self._context.make_room(self._transcript, self._requests.estimated_tokens())
         while True:
             prefix, sha256 = self._requests.prefix, self._requests.sha256(tools)
@@ -102,12 +102,12 @@ class Asker:
             self._record_cut(turn, generation, sha256, tools)
 
     def _is_to_continue(self, reply: Reply, cuts: int) -> bool:
-        """Whether there is a text that the rest can be asked for. Calls that came as calls are not continued."""
+        """True if the reply has a text to continue. A native call is not continued."""
         is_cut = reply.finish_reason == "length" and bool(reply.content.strip()) and not reply.tool_calls
         return is_cut and self._can_continue and cuts < MAX_CONTINUATIONS and not _repeats_itself(reply.content)
 
     def _cuts(self) -> list[ReplyCut]:
-        """The beginnings of this reply that are on record: the last one holds all the text so far."""
+        """The recorded beginnings of this reply: the last one holds all the text so far."""
         own = takewhile(
             lambda event: isinstance(event, ReplyCut | ModelFailed | SandboxChanged), reversed(self._transcript.events)
         )
@@ -121,8 +121,8 @@ class Asker:
             reply,
             turn=turn,
             accept_fences=was_asked or not self._calls_natively,
-            has_succeeded=bool(ran) and went_well(ran[-1]) and not was_asked,
-            executed_code=[event.code for event in ran if event.code and went_well(event)],
+            has_succeeded=bool(ran) and succeeded(ran[-1]) and not was_asked,
+            executed_code=[event.code for event in ran if event.code and succeeded(event)],
             tool_params=self._others,
         )
 
@@ -155,7 +155,7 @@ class Asker:
         )
 
     def _with_own_ids(self, calls: list[ToolCall], turn: int) -> list[ToolCall]:
-        """The calls with ids that no earlier call has: some servers begin to count anew with each turn."""
+        """The calls with ids that no earlier call has: some servers count from the start in each turn."""
         replies = (event for event in self._transcript.events if isinstance(event, ModelReplied))
         taken = {call.id for reply in replies for call in reply.tool_calls}
         return [call.model_copy(update={"id": f"{call.id}_{turn}"}) if call.id in taken else call for call in calls]
@@ -194,7 +194,7 @@ class Asker:
 
 
 def _asks_for_code(events: list[Event]) -> bool:
-    """Whether a ```python block is what we asked for last."""
+    """True if the last thing we asked for is a ```python block."""
     passing = (ReplyCut, ModelFailed, SandboxChanged)
     last = next(event for event in reversed(events) if not isinstance(event, passing))
     return isinstance(last, Instructed) and last.reason in ASKS_FOR_CODE
@@ -209,12 +209,12 @@ def _repeats_itself(text: str) -> bool:
 
 
 def _cut_reply(cuts: list[ReplyCut]) -> Reply:
-    """What there is if the rest cannot be asked for. Its tokens are on record."""
+    """The reply so far, if it cannot be continued. Its tokens are recorded already."""
     return Reply(content=cuts[-1].content, reasoning=_reasoning(cuts), finish_reason="length")
 
 
 def _joined(generation: Generation, cuts: list[ReplyCut]) -> Generation:
-    """The reply with what came before it. A server that finds a call in the whole sends it as a call."""
+    """The reply with its beginnings. If the server parsed a tool call, its text is dropped."""
     reply = generation.reply
     if not cuts:
         return generation

@@ -14,7 +14,7 @@ from sandbox import ErrorOutput, Execution, FileInfo, Output, SandboxError, Sess
 
 
 class CodeRunner(Protocol):
-    """What is needed of a sandbox session."""
+    """The part of a sandbox session that runs cells."""
 
     async def execute(self, code: str, *, on_output: Callable[[Output], None]) -> Execution: ...
 
@@ -30,9 +30,9 @@ class Cell:
     execution: Execution | None
     observation: str
     fails_as_before: bool = False
-    """Whether the same code gave the same error before."""
+    """True if the same code gave the same error before."""
     is_cancelled: bool = False
-    """Whether our caller was cancelled meanwhile, and is to be told so once the cell is on record."""
+    """True if the caller was cancelled meanwhile, which is raised after the cell is recorded."""
 
 
 class Cells:
@@ -45,15 +45,15 @@ class Cells:
         *,
         scene: Scene,
     ) -> None:
-        """`scene` is what lies around all cells; the workspace is looked at where it matters."""
+        """`scene` is the context for hints, except the files: they are listed only if a hint needs them."""
         self._sandbox = sandbox
         self._on_output = on_output
         self._scene = scene
         self.is_over = False
-        """Whether the session's time is over, so that no more code can be run."""
+        """True if the session's time is over, so that no more code can run."""
 
     async def run(self, code: str, earlier: Iterable[ToolRan]) -> Cell:
-        """Run one cell. A caller who is cancelled interrupts it, and hears of it when the cell has ended."""
+        """Run one cell. If the caller is cancelled, the cell is interrupted, and the result says so."""
         running = asyncio.ensure_future(self._sandbox.execute(code, on_output=self._on_output))
         is_cancelled = False
         try:
@@ -72,13 +72,13 @@ class Cells:
         found: list[str] = []
         try:
             found = await self._hints(code, execution)
-        except asyncio.CancelledError:  # what was run is on record all the same
+        except asyncio.CancelledError:  # the cell is recorded all the same
             is_cancelled = True
         observation = observe(execution, [*found, repeated(execution) if again else ""], unprinted=unprinted(code))
         return Cell(execution, observation, again, is_cancelled)
 
     async def _interrupted(self, running: asyncio.Future[Execution]) -> Execution | None:
-        """The cell's end after an interrupt; None where it cannot be interrupted, or not be waited for."""
+        """The interrupted cell's execution; None if it cannot be interrupted or takes too long."""
         if not self._sandbox.interrupt():
             running.cancel()
         try:
@@ -96,7 +96,7 @@ class Cells:
         return hints(code, execution, scene)
 
     async def file_names(self) -> list[str] | None:
-        """What lies in the workspace; None where that cannot be known."""
+        """The names of the files in the workspace; None if the sandbox cannot list them."""
         try:
             return [file.name for file in await self._sandbox.list_files()]
         except SandboxError:

@@ -9,11 +9,11 @@ from agent.record.transcript import Transcript
 from agent.text import cut_middle
 
 RESERVE_TOKENS = 2_048
-"""Kept free for the reply if its length is not limited."""
+"""These tokens are kept free for the reply if its length is not limited."""
 OLD_CHARS = 400
-"""What is left of an old observation."""
+"""An old observation is cut to this length."""
 LAST_CHARS = 2_000
-"""What is left of the newest, which the model has yet to read; it is cut only if nothing else helps."""
+"""The newest observation, which the model has not read yet, is cut to this length, and only if nothing else helps."""
 SLACK_CHARS = 100
 """An observation that would lose no more than this is left alone."""
 

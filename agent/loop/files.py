@@ -20,11 +20,11 @@ from sandbox import FileInfo, FileTransferError, Session
 
 MAX_ARTIFACTS = 100
 MAX_PREVIEWS = 10
-"""Of how many files that come with a question the first lines are shown."""
+"""The first lines are shown for at most this many files of a question."""
 
 
 def check_files(files: Iterable[Path]) -> list[Path]:
-    """The files as given, each readable and with a name of its own. Raises UsageError."""
+    """The given files, if each is readable and no two have the same name. Raises UsageError."""
     checked: dict[str, Path] = {}
     for file in files:
         if not file.is_file():
@@ -63,7 +63,7 @@ def keep_files(transcript: Transcript, files: list[Path], records: list[GivenFil
             raise UsageError(f"{str(file)!r} holds a key or password of this run, and a run keeps its files.")
     for file, record in zip(files, records, strict=True):
         if transcript.keep_file(file).sha256 != record.sha256:
-            transcript.blobs.take_back()
+            transcript.blobs.roll_back()
             raise UsageError(f"{str(file)!r} has changed while it was read.")
 
 
@@ -72,10 +72,10 @@ class Artifacts:
     """What a run left in the workspace, new or changed."""
 
     records: list[FileRecord] = field(default_factory=list)
-    """Those that were copied."""
+    """The copied files."""
     omitted: int = 0
-    """How many were not: too many or too large, no time left, a name that no host file can have, gone since they were
-    listed, or with a secret."""
+    """How many files were not copied: they are too many or too large, the time is over, the host cannot have their
+    name, they were removed meanwhile, or they contain a secret."""
 
 
 async def collect_artifacts(

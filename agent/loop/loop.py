@@ -1,4 +1,4 @@
-"""think → execute → integrate: the model is asked, its calls are run, and it reads what came out."""
+"""think → execute → integrate: the model is asked, its calls are run, and it reads the output."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,9 +26,9 @@ from agent.tools.functions import FunctionTool
 from sandbox import Execution
 
 MAX_SAID_CHARS = 32 << 20
-"""Of all replies to one question. Those of a run to its limits have a hundredth of it."""
+"""The limit for all replies to one question together. A usual run needs a hundredth of it."""
 CostOf = Callable[[ModelReplied | ReplyCut], Cost | None]
-"""What one request cost; None where the model has no price."""
+"""The cost of one request; None if the model has no price."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Loop:
         cost_of: CostOf | None = None,
         context_tokens: int | None = None,
     ) -> None:
-        """`context_tokens` is what the model can read and write at once; None where that is not known."""
+        """`context_tokens` is what the model can read and write together; None if unknown."""
         self._transcript = transcript
         self._on_progress = on_progress
         self._limits = limits or Limits()
@@ -84,7 +84,7 @@ class Loop:
         return Question.last_of(self._transcript.events)
 
     async def answer(self) -> Finish:
-        """Answer the question that the transcript holds last; what then runs at the limit on time is stopped."""
+        """Answer the last question of the transcript. At the limit on time, the running cell is stopped."""
         self.meter = Meter(self._limits)
         return await self._in_time(self._take_turns())
 
@@ -94,7 +94,7 @@ class Loop:
         return await self._in_time(self._catch_up())
 
     def give_up_calls(self) -> None:
-        """Put on record that what the last reply asked for is not run any more: the history is to be well-formed."""
+        """Record that the calls of the last reply are not run: each call needs an answer in the history."""
         for call in self._question.unanswered:
             self._record(call, OBSERVATION["not_run"].format(why=OBSERVATION["turn_over"]))
 
@@ -108,7 +108,7 @@ class Loop:
             return Finish("limit", self._question.best_text, limit="seconds")
 
     async def _take_turns(self) -> Finish:
-        """Turn after turn until the model answers without a call, or one last turn without tools."""
+        """Take turns until the model answers without a call. At a limit, it has one last turn without tools."""
         while (limit := self._limit()) is None:
             replied = await self._think(self._started.tools)
             if replied.tool_calls:
@@ -122,12 +122,12 @@ class Loop:
         return Finish("limit", last.content.strip() or self._question.best_text, limit=limit)
 
     async def _catch_up(self) -> Finish:
-        """Do what the last reply still asks for, then take turns."""
+        """Run the calls of the last reply that have no answer, then take turns."""
         question = self._question
         if [reason for reason in question.instructed if reason in ("limit", "resumed")][-1:] == ["limit"]:
             self._instruct("resumed")
         elif question.replies:
-            is_judged = any(isinstance(event, ToolRan | Instructed) for event in question.behind_reply)
+            is_judged = any(isinstance(event, ToolRan | Instructed) for event in question.after_reply)
             if calls := question.unanswered:
                 await self._execute_all(calls)
             elif not is_judged and (finish := await self._answered(question.replies[-1])):
@@ -139,7 +139,7 @@ class Loop:
         objection = await self._reviewer.objection(replied, self._question, is_last_turn=self.meter.is_last_turn())
         if objection is not None:
             if objection.reason in ("empty", "cut"):
-                self.meter.count_try(failed=True)
+                self.meter.count_attempt(failed=True)
             self._transcript.append(objection)
             return None
         return Finish("answered", replied.content.strip())
@@ -157,7 +157,7 @@ class Loop:
         return replied
 
     def _check_said(self) -> None:
-        """Each reply stays in memory, and goes out again with each request. Raises EndpointError for too much."""
+        """Bound the replies: each is kept in memory and sent with each request. Raises EndpointError."""
         if sum(map(_said_chars, self._question.since)) > MAX_SAID_CHARS:
             raise EndpointError(
                 f"The replies to this question have more than {MAX_SAID_CHARS:,} characters together.",
@@ -171,7 +171,7 @@ class Loop:
         self._transcript.append(Instructed(reason=reason, text=INSTRUCTION[reason]))
 
     async def _execute_all(self, calls: list[ToolCall]) -> None:
-        """Run the calls of one turn in order; each has its answer on record, whatever happens."""
+        """Run the calls of one turn in order. Each gets a recorded answer, whatever happens."""
         done = 0
         try:
             for call in calls:
@@ -184,7 +184,7 @@ class Loop:
                 self._record(call, OBSERVATION["not_run"].format(why=OBSERVATION["turn_over"]))
 
     async def _execute(self, call: ToolCall) -> bool:
-        """Run one call and record what the model is told about it; True where we were cancelled meanwhile."""
+        """Run one call and record what the model reads about it. True if we were cancelled meanwhile."""
         if not self.meter.count_call():
             self._record(call, OBSERVATION["not_run"].format(why=OBSERVATION["no_calls_left"]))
             return False
@@ -197,7 +197,7 @@ class Loop:
             run_python.check_length(code)
             return await self._run(call, code)
         except run_python.BadCallError as error:
-            self.meter.count_try(failed=True)
+            self.meter.count_attempt(failed=True)
             self._record(call, str(error))
             told = str(error)
             self._on_progress(progress.ToolEnded(tool.name, told) if tool else progress.CodeEnded(None, told))
@@ -207,7 +207,7 @@ class Loop:
         self._on_progress(progress.CodeStarted(code))
         earlier = [event for event in self._transcript.events if isinstance(event, ToolRan)]
         cell = await self._cells.run(code, earlier)
-        self.meter.count_try(failed=cell.fails_as_before)
+        self.meter.count_attempt(failed=cell.fails_as_before)
         self._record(call, cell.observation, code=code, execution=cell.execution)
         self._on_progress(progress.CodeEnded(cell.execution, cell.observation))
         return cell.is_cancelled
@@ -215,7 +215,7 @@ class Loop:
     async def _call(self, tool: FunctionTool, call: ToolCall) -> None:
         self._on_progress(progress.ToolStarted(tool.name, call.arguments))
         observation = await tool.call(call)
-        self.meter.count_try(failed=False)
+        self.meter.count_attempt(failed=False)
         self._record(call, observation, tool=tool.name)
         self._on_progress(progress.ToolEnded(tool.name, observation))
 
@@ -243,7 +243,7 @@ class Loop:
 
 
 def _said_chars(event: Event) -> int:
-    """How much of a reply is in an event."""
+    """The length of the reply in an event; 0 for other events."""
     if not isinstance(event, ModelReplied | ReplyCut):
         return 0
     calls = event.tool_calls if isinstance(event, ModelReplied) else []

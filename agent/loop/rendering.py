@@ -42,7 +42,7 @@ def reply_message(replied: ModelReplied, settings: ModelSettings) -> Message:
 
 
 def observation_message(ran: ToolRan, settings: ModelSettings) -> Message:
-    """What the model is told about one of its calls."""
+    """What the model reads about one of its calls."""
     if settings.calls == "fenced":
         return {"role": "user", "content": OBSERVATION["output"].format(text=ran.observation)}
     return {"role": "tool", "tool_call_id": ran.call_id, "content": ran.observation}

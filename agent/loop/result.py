@@ -1,4 +1,4 @@
-"""What the answer to one question came to."""
+"""The result of one question."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from agent.record.events import FileRecord, Outcome
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run came to, or one question of a session."""
+    """The result of a run, or of one question of a session."""
 
     outcome: Outcome
     answer: str | None
@@ -20,6 +20,6 @@ class RunResult:
     artifacts: list[FileRecord]
     """Files that the answer left in the workspace, new or changed."""
     limit: LimitName | None = None
-    """Which limit was reached, where the outcome is "limit"."""
+    """The limit that was reached, if the outcome is "limit"."""
     cost: Cost | None = None
-    """Of all turns; None where the model has no price."""
+    """The cost of all turns; None if the model has no price."""

@@ -20,9 +20,9 @@ class Setup:
     limits: Limits
     tools: Sequence[FunctionTool]
     prices: Prices | None
-    """Of the model; None if it has none."""
+    """The prices of the model; None if it has none."""
     cost_of: CostOf
     context_tokens: int | None
-    """What the model can read and write at once; None if unknown."""
+    """How many tokens the model can read and write together; None if unknown."""
     secrets: Collection[str]
     """What must not be recorded."""

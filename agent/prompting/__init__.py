@@ -1,1 +1,1 @@
-"""All that the model reads from us: the prompt, what a cell gave, and what helps it on."""
+"""All that the model reads from us: the prompt, the output of a cell, and hints."""

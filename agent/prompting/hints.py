@@ -1,4 +1,4 @@
-"""What helps to mend a cell: sentences for the model that follow from its code, its error and what lies around it."""
+"""Hints for fixing a cell: sentences for the model that follow from its code, its error and its environment."""
 
 import ast
 import re
@@ -16,14 +16,14 @@ USEFUL = {
     "matplotlib": "matplotlib", "seaborn": "seaborn", "scikit-learn": "sklearn", "openpyxl": "openpyxl",
     "pillow": "PIL", "networkx": "networkx", "requests": "requests", "torch": "torch",
 }  # fmt: skip
-"""Packages that a model should think of where they are installed, and the names they are imported by."""
+"""Packages that a model should know of if they are installed, and the names to import them by."""
 
 STAND_INS = {
     "pytz": "zoneinfo", "tzlocal": "zoneinfo", "arrow": "datetime", "pendulum": "datetime", "dateparser": "datetime",
     "simplejson": "json", "ujson": "json", "orjson": "json", "unicodecsv": "csv", "gmpy2": "math",
     "toml": "tomllib", "tomli": "tomllib", "mock": "unittest",
 }  # fmt: skip
-"""Modules that models think of, and which of Python's own does the same where they are not installed."""
+"""Modules that models often import, and the standard module that replaces each if it is not installed."""
 
 _CLASS_NOT_MODULE = re.compile(r"type object '(\w+)\.\1' has no attribute '(\w+)'")
 _MODULE = re.compile(r"No module named '([\w.]+)'")
@@ -38,7 +38,7 @@ _NEAR_OVERFLOW = re.compile(r"(?<![\w.])-?\d{18,19}(?![\w.])")
 
 @dataclass(frozen=True)
 class Scene:
-    """What lies around a cell."""
+    """The environment of a cell, as far as hints need it."""
 
     packages: Mapping[str, str] = field(default_factory=dict)
     """Installed packages and their versions."""
@@ -50,7 +50,7 @@ class Scene:
 
 
 def needs_files(execution: Execution) -> bool:
-    """Whether the hints depend on what lies in the workspace."""
+    """True if the hints depend on the files in the workspace."""
     error = _error(execution)
     return error is not None and error.ename == "FileNotFoundError"
 
@@ -101,7 +101,7 @@ def _name_of(function: ast.expr) -> str:
 
 
 def unprinted(code: str) -> str | None:
-    """What the last statement makes and nobody sees, a value or a function that is yet to be called; else None."""
+    """The value that the last statement assigns without showing it, or the function that nothing calls; else None."""
     tree = parsed(code)
     match tree.body[-1:] if tree else []:
         case [ast.Assign(targets=[ast.Name(id=name)])] | [ast.AugAssign(target=ast.Name(id=name))]:

@@ -8,11 +8,11 @@ from agent.text import cut_middle, plain
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
 
 MAX_CHARS = 8_000
-"""Of one observation; the full output lies in the transcript."""
+"""The limit for one observation; the full output is in the transcript."""
 
 
 def observe(execution: Execution, hints: Iterable[str] = (), *, unprinted: str | None = None) -> str:
-    """What the model is told about a cell: its output, how it ended where it did not end well, and what may help.
+    """What the model reads about a cell: its output, how it ended if it failed, and hints.
 
     `unprinted` names a value that the cell's last line made and that nobody sees.
     """
@@ -24,7 +24,7 @@ def observe(execution: Execution, hints: Iterable[str] = (), *, unprinted: str |
 
 
 def _body(outputs: Iterable[Output]) -> str:
-    """The outputs in order; what is no text of a stream begins a line of its own."""
+    """The outputs in order. An output that is not stream text starts on a new line."""
     body = ""
     for output in outputs:
         if body and not body.endswith("\n") and not isinstance(output, StreamOutput):
@@ -52,7 +52,7 @@ def _render_bundle(output: ExecuteResult | DisplayData) -> str:
 
 
 def endings(execution: Execution) -> list[str]:
-    """What a cell's output does not say itself: how it ended, what was lost, what was left out."""
+    """What the output of a cell does not show: how it ended, what was lost, what was left out."""
     notes = [
         WORDS["full_text"].format(size=output.full_text_bytes, path=output.full_text_path)
         for output in execution.outputs

@@ -5,18 +5,18 @@ import re
 from agent.text import cut_middle, plain
 
 HEAD_BYTES = 4_096
-"""How much of a file is looked at."""
+"""How much of a file is read."""
 MAX_LINES = 3
-"""Of a table or a log, where one line tells of the others."""
+"""For a table or a log, where all lines look alike."""
 MAX_NESTED_LINES = 20
-"""Of JSON that is spread over lines, where the first ones tell nothing."""
+"""For JSON that is spread over lines, where the first ones say little."""
 MAX_LINE_CHARS = 200
 
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
 def preview(head: bytes) -> str:
-    """The first lines of what begins with these bytes, long ones cut; empty where that is no text in UTF-8."""
+    """The first lines of what begins with these bytes, long ones cut; empty if this is not text in UTF-8."""
     if len(head) >= HEAD_BYTES:
         head = head[: max(head.rfind(b"\n"), 0)] or _whole_characters(head)
     try:

@@ -27,9 +27,9 @@ class _Part:
     """One exception of a chain."""
 
     link: str = ""
-    """The sentence that ties it to the one before."""
+    """The sentence that links it to the exception before."""
     frames: list[str] = field(default_factory=list)
-    """The code's own."""
+    """The frames of the code itself."""
     message: list[str] = field(default_factory=list)
 
 

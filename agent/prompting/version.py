@@ -7,6 +7,6 @@ SOURCES = ("fenced.md", "native.md", "words.py")
 
 
 def prompts_sha256() -> str:
-    """One hash over everything that Cellblock says to a model by itself."""
+    """The hash of all fixed texts that a model reads from Cellblock."""
     folder = package_files("agent.prompting")
     return hashlib.sha256(b"\0".join(folder.joinpath(name).read_bytes() for name in SOURCES)).hexdigest()

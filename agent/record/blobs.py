@@ -95,7 +95,7 @@ class Blobs:
         """Keep the written blobs: the event that refers to them is written."""
         self._pending.clear()
 
-    def take_back(self) -> None:
+    def roll_back(self) -> None:
         """Remove the blobs of an event that could not be written."""
         for sha256 in self._pending:
             self._directory.remove(_name(sha256))

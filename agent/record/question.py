@@ -45,13 +45,13 @@ class Question:
     @property
     def unanswered(self) -> list[ToolCall]:
         """The calls of the last reply that have no result yet."""
-        behind = self.behind_reply
+        behind = self.after_reply
         return (
             self.replies[-1].tool_calls[sum(isinstance(event, ToolRan) for event in behind) :] if self.replies else []
         )
 
     @property
-    def behind_reply(self) -> list[Event]:
+    def after_reply(self) -> list[Event]:
         """The events since the last reply."""
         places = [place for place, event in enumerate(self.since) if isinstance(event, ModelReplied)]
         return self.since[places[-1] + 1 :] if places else self.since
@@ -66,6 +66,6 @@ class Question:
         return [event for event in self.since if isinstance(event, kind)]
 
 
-def went_well(ran: ToolRan) -> bool:
+def succeeded(ran: ToolRan) -> bool:
     """True if a call succeeded. A call of a caller's function counts as a success, because its result is unknown."""
     return ran.tool != RUN_PYTHON or (ran.execution is not None and ran.execution.status == "ok")

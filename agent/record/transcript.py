@@ -170,7 +170,7 @@ class Transcript:
         """Remove a run directory in which no event was written."""
         self._file.close()
         with suppress(OSError):
-            self.blobs.take_back()
+            self.blobs.roll_back()
             self.folder.remove(FILE_NAME)
         for folder in (BLOBS, ""):  # a folder with other files is not ours
             self.folder.remove_empty(folder)
@@ -215,7 +215,7 @@ class Transcript:
             yield
         except OSError as error:
             with suppress(OSError):
-                self.blobs.take_back()
+                self.blobs.roll_back()
             raise TranscriptError.unwritable(WHAT, self.directory, error) from error
 
 

@@ -27,11 +27,11 @@ class Past:
     """How it ended; None if it crashed."""
     torn_bytes: int
     different: list[str]
-    """Numbers of the cells that gave something else than recorded."""
+    """The numbers of the cells that no longer produce the recorded output."""
     before: list[FileInfo]
     """The files at the first question whose artifacts are not recorded, or else at the last question."""
     sandbox_started: Change
-    """The last start of a sandbox for it."""
+    """The last start of its sandbox."""
 
 
 @asynccontextmanager
@@ -70,7 +70,7 @@ async def reopened(
 async def _run_again(
     recorded: Recorded, rerun: Rerun, on_progress: Callable[[Progress], None], *, force: bool
 ) -> list[str]:
-    """The numbers of the cells that gave something else. Without `force`, the first one raises ResumeError."""
+    """The numbers of the cells whose output has changed. Without `force`, the first one raises ResumeError."""
     different = []
     day = utc_now().date().isoformat()
     for step in steps_of(recorded.events):

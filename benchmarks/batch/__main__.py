@@ -21,7 +21,7 @@ def main() -> None:
         table = asyncio.run(speed.measure())
     else:
         with tempfile.TemporaryDirectory() as directory:
-            table = chaos.table(chaos.endure(made(given.tasks), Path(directory), jobs=given.jobs, kills=3))
+            table = chaos.table(chaos.run_with_kills(made(given.tasks), Path(directory), jobs=given.jobs, kills=3))
     sys.stdout.write(table + "\n")
 
 

@@ -46,7 +46,7 @@ class Outcome:
     stderr: str
 
 
-def endure(tasks: list[Asked], directory: Path, *, jobs: int, kills: int) -> Outcome:
+def run_with_kills(tasks: list[Asked], directory: Path, *, jobs: int, kills: int) -> Outcome:
     """Run the tasks; kill the batch each time that an equal share of them is finished."""
     output = directory / "batch"
     source = write(tasks, directory / "tasks.jsonl")

@@ -106,14 +106,14 @@ def find_orphans(client: docker.DockerClient) -> list[Orphan]:
 
 
 def _orphan(found: Mapping[str, Any], now_s: float) -> Orphan | None:
-    pid = gone_owner(found["Labels"].get(OWNER, ""))
+    pid = dead_owner_pid(found["Labels"].get(OWNER, ""))
     if pid is None and not _is_overdue(found, now_s):
         return None
     created = datetime.fromtimestamp(found["Created"], UTC)
     return Orphan(found["Id"], found["Image"], found["State"], created, pid)
 
 
-def gone_owner(label: str) -> int | None:
+def dead_owner_pid(label: str) -> int | None:
     """The pid of the owner if it is known to be dead; None for one on another machine or an invalid label."""
     owner = _Owner.parse(label)
     return owner.pid if owner and owner.is_gone() else None

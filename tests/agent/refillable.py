@@ -7,7 +7,7 @@ from agent.testing.script import Reply
 
 
 class RefillableEndpoint(ScriptedEndpoint):
-    """Keeps its address when a run stops and is gone on with."""
+    """Keeps its address when a run stops and is resumed."""
 
     def __init__(self) -> None:
         super().__init__([])

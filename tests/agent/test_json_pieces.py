@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agent.json_pieces import INDENTED, SPACED, Joined, json_pieces
 from agent.pieces import PIECE_CHARS
-from agent.text import encodable, harmless_json
+from agent.text import encodable, escaped_json
 
 text = st.text(alphabet=st.characters()) | st.sampled_from(["\0" * PIECE_CHARS * 2, "\ud83d\ude00", '\u202e"\\'])
 values = st.recursive(
@@ -22,7 +22,7 @@ values = st.recursive(
 def test_the_pieces_make_the_json_of_the_whole(value: Any) -> None:
     for layout, indent in ((SPACED, None), (INDENTED, 1)):
         whole = json.dumps(value, ensure_ascii=False, sort_keys=True, indent=indent)
-        assert "".join(json_pieces(value, layout)) == harmless_json(encodable(whole))
+        assert "".join(json_pieces(value, layout)) == escaped_json(encodable(whole))
 
 
 def test_an_iterator_is_a_list_and_joined_pieces_are_one_text() -> None:

@@ -20,7 +20,7 @@ def spent(limits: Limits, *, turns: int = 1, tokens: int = 10, calls: int = 0, f
     for _ in range(calls):
         meter.count_call()
     for _ in range(failures):
-        meter.count_try(failed=True)
+        meter.count_attempt(failed=True)
     return meter.reached()
 
 
@@ -47,7 +47,7 @@ def test_a_limit_is_reached_when_that_much_is_used(limits: Limits, below: dict[s
 def test_a_success_ends_the_row_of_failures() -> None:
     meter = Meter(Limits(max_consecutive_failures=2))
     for failed in (True, False, True):
-        meter.count_try(failed=failed)
+        meter.count_attempt(failed=failed)
     assert meter.reached() is None
 
 

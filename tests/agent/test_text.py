@@ -10,7 +10,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agent.text import MAX_MARKS, MAX_NAMES_CHARS, acts, harmless, harmless_json, hides, is_cut, plain, visible
+from agent.text import (
+    MAX_MARKS,
+    MAX_NAMES_CHARS,
+    escaped_json,
+    harmless,
+    has_control_characters,
+    has_hidden_characters,
+    is_cut,
+    plain,
+    visible,
+)
 
 PLAIN = {
     "colours": ("\x1b[31ma\x1b[0m", "a"),
@@ -66,7 +76,7 @@ def test_honest_text_is_not_changed(case: str) -> None:
 
 @given(st.text())
 def test_plain_text_neither_acts_nor_hides(text: str) -> None:
-    assert not acts(plain(text))
+    assert not has_control_characters(plain(text))
     assert not [char for char in plain(text) if unicodedata.category(char) == "Cc" and char not in "\n\t"]
 
 
@@ -141,22 +151,22 @@ def test_shown_code_has_only_visible_characters(code: str) -> None:
 
 @given(HOSTILE)
 def test_harmless_text_does_not_act_and_stays_so(text: str) -> None:
-    assert not acts(harmless(text))
+    assert not has_control_characters(harmless(text))
     assert harmless(harmless(text)) == harmless(text)
 
 
 @given(HOSTILE)
 def test_harmless_json_is_the_same_value_and_does_not_act(text: str) -> None:
     for value in ({text: [text]}, text):
-        written = harmless_json(json.dumps(value, ensure_ascii=False))
+        written = escaped_json(json.dumps(value, ensure_ascii=False))
         assert json.loads(written) == value
-        assert not acts(written)
+        assert not has_control_characters(written)
 
 
 @given(HOSTILE)
 def test_code_hides_something_if_more_than_an_end_of_line_is_named(code: str) -> None:
     named = visible(code.replace("\r\n", "\n").replace("<U+", "..."))
-    assert hides(code) == (named != code.replace("\r\n", "\n").replace("<U+", "..."))
+    assert has_hidden_characters(code) == (named != code.replace("\r\n", "\n").replace("<U+", "..."))
 
 
 @pytest.mark.parametrize("length", [4_095, 4_096, 4_097, 8_192])
@@ -204,7 +214,7 @@ def test_visible_text_of_any_length_is_shown_whole(text: str) -> None:
 
 
 @pytest.mark.parametrize("flood", [*FLOODS, "a", "\u4e2da", "\x1b[0m"])
-@pytest.mark.parametrize("shown", [visible, hides, plain, harmless])
+@pytest.mark.parametrize("shown", [visible, has_hidden_characters, plain, harmless])
 def test_a_flood_takes_memory_in_proportion(shown: Callable[[str], object], flood: str) -> None:
     text = flood * (1_000_000 // len(flood))
     written = 8 * len(text.encode("utf-8", "replace"))

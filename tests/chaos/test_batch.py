@@ -8,7 +8,7 @@ import pytest
 from agent import read_results
 from agent.batch.results import SUMMARY
 from agent.batch.summary import Summary
-from benchmarks.batch.chaos import endure
+from benchmarks.batch.chaos import run_with_kills
 from benchmarks.batch.tasks import FAULTS, made
 
 pytestmark = pytest.mark.docker
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.docker
 def test_forty_tasks_with_every_fault_and_three_kills(tmp_path: Path) -> None:
     tasks = made(40)
     assert {task.fault for task in tasks} == {"none", *FAULTS}
-    left = endure(tasks, tmp_path, jobs=4, kills=3)
+    left = run_with_kills(tasks, tmp_path, jobs=4, kills=3)
     assert [start.code for start in left.starts] == [-signal.SIGKILL] * 3 + [0], left.stderr
     results = list(read_results(left.directory))
     assert sorted(result.id for result in results) == sorted(task.id for task in tasks)

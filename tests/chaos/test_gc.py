@@ -12,7 +12,7 @@ import pytest
 
 from sandbox import Session
 from sandbox.docker import DockerLauncher, connect, default_image
-from sandbox.docker.orphans import LABEL, OWNER, gone_owner, own_label
+from sandbox.docker.orphans import LABEL, OWNER, dead_owner_pid, own_label
 from tests.chaos.harness import PrivateEngine, remove_all
 from tests.sandbox.docker.hidden import as_stranger, missing_for_hidden_proc
 
@@ -110,7 +110,7 @@ def test_an_owner_that_nobody_has_waited_for_is_gone() -> None:
         label = owner.stdout.readline().strip()
         owner.kill()
         os.waitid(os.P_PID, owner.pid, os.WEXITED | os.WNOWAIT)
-        assert gone_owner(label) == owner.pid
+        assert dead_owner_pid(label) == owner.pid
 
 
 @pytest.mark.engine

@@ -1,4 +1,4 @@
-"""A run that was killed at any moment is gone on with, to the same answer."""
+"""A run that was killed at any moment is resumed, to the same answer."""
 
 import asyncio
 import random

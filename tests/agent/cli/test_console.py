@@ -14,7 +14,7 @@ from rich.text import Text
 
 from agent.cli.console import CleanConsole
 from agent.streams import CleanStream
-from agent.text import acts
+from agent.text import has_control_characters
 
 BAD = "a\x1b]0;owned\x05\x9b2J\u202e\x1b[31mb"
 NAMED = "a<U+001B>]0;owned<U+0005><U+009B>2J<U+202E><U+001B>[31mb"
@@ -41,7 +41,7 @@ def test_control_characters_of_a_text_are_named_and_its_colour_is_kept() -> None
 @given(st.text(st.characters(categories=["Cc", "Cf", "Zl", "L"])))
 def test_no_renderable_lets_its_text_act(text: str) -> None:
     for renderable in (text, Text(text), Panel(text, title=text), table(text), Group(text, Text(text))):
-        assert not acts(OWN.sub("", written(renderable)))
+        assert not has_control_characters(OWN.sub("", written(renderable)))
 
 
 def test_text_is_not_read_as_markup_and_makes_no_link() -> None:
@@ -56,7 +56,7 @@ def test_a_live_region_moves_the_cursor_and_its_text_does_not() -> None:
     with Live(Text(BAD), console=CleanConsole(file=out, force_terminal=True, width=200), transient=True):
         pass
     assert NAMED in out.getvalue()
-    assert not acts(OWN.sub("", out.getvalue()))
+    assert not has_control_characters(OWN.sub("", out.getvalue()))
 
 
 def test_the_console_writes_beneath_the_cleaning_of_its_stream() -> None:

@@ -14,7 +14,7 @@ from agent.export.formats import FORMATS
 from agent.messages import Attempt, ToolCall
 from agent.record.events import Event, Instructed, ModelFailed, Resumed, RunFinished, SandboxChanged, ToolRan
 from agent.record.transcript import Transcript
-from agent.text import acts
+from agent.text import has_control_characters
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, StreamOutput
 from tests.agent.record.test_transcript import REPLIED
 from tests.agent.record.test_verification import started
@@ -118,7 +118,7 @@ def test_no_command_lets_a_run_drive_the_terminal(command: str, run: Path) -> No
     typed = b"no\n" if command == "a resume" else b""
     written = at_terminal(*COMMANDS[command], *([str(run)] if "name" not in command else []), typed=typed)
     assert written
-    assert not acts(COLOUR.sub("", written))
+    assert not has_control_characters(COLOUR.sub("", written))
     assert "Traceback" not in written
 
 

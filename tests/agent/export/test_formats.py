@@ -195,8 +195,6 @@ def test_a_run_that_was_gone_on_with_says_so_and_has_its_last_end() -> None:
     )  # fmt: skip
     first: RunFinished = finished(None).model_copy(update={"outcome": "limit", "limit": "turns"})
     text = exported(placed([started(), first, resumed, replied("That."), finished("That.")]), "md")
-    assert (
-        "> The run was gone on with: its cells were run again in a new sandbox; cells 2 gave something else.\n" in text
-    )
+    assert "> The run was resumed: its cells were run again in a new sandbox; cells 2 gave something else.\n" in text
     assert text.endswith("## Answer\n\nThat.\n\n---\n\nOutcome: answered, 0 + 0 tokens, 2.2 s\n")
     assert "limit" not in text

@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 from agent.export.formats import FORMATS, exported
 from agent.messages import ToolCall
 from agent.record.events import Event, ToolRan
-from agent.text import acts, hides, visible
+from agent.text import has_control_characters, has_hidden_characters, visible
 from sandbox import DisplayData, ErrorOutput, Execution, StreamOutput
 from tests.agent.cli.test_view import ARGUMENTS, CODES
 from tests.agent.export.runs import cell, replied, run
@@ -141,8 +141,8 @@ def test_an_export_drives_no_terminal_and_turns_no_text(to: str) -> None:
     turns = [cell(f"# {BAD}", Execution(status=status, outputs=outputs, cause=BAD)) for status in ("ok", "died")]
     thought: list[Event] = [replied(f"{BAD} &#x202e; &rlm;", reasoning=BAD)]
     text = exported(run(*turns, thought, *[called(BAD, BAD, BAD)[1:3]], task=BAD, answer=f"{BAD} &rlm;"), to)
-    assert not acts(text)
-    assert not acts(html.unescape(text)) or to != "html"
+    assert not has_control_characters(text)
+    assert not has_control_characters(html.unescape(text)) or to != "html"
 
 
 def test_markdown_whose_references_would_turn_the_text_is_shown_as_it_is() -> None:
@@ -174,7 +174,7 @@ def test_what_is_not_seen_stands_raw_in_no_script_and_is_named_beside_a_notebook
     code = UNSEEN[case]
     events = run(cell(code, Execution(status="ok", outputs=[])))
     script = exported(events, "py")
-    assert not hides(script)
+    assert not has_hidden_characters(script)
     (call,) = re.findall(r"^run_cell\((.*)\)$", script, re.MULTILINE)
     assert ast.literal_eval(call) == code + "\n"
     named, source = [
@@ -189,7 +189,7 @@ def test_what_is_not_seen_stands_raw_in_no_script_and_is_named_beside_a_notebook
 
 @given(HOSTILE)
 def test_no_script_hides_anything(code: str) -> None:
-    assert not hides(exported(run(cell(code, Execution(status="ok", outputs=[]))), "py"))
+    assert not has_hidden_characters(exported(run(cell(code, Execution(status="ok", outputs=[]))), "py"))
 
 
 @pytest.mark.parametrize("code", ["print(1)\r\nprint('<U+001B>')", "print('\u4e2d\u6587 \u05e9 e\u0301')"])

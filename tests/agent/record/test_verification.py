@@ -99,7 +99,7 @@ def run(tmp_path: Path) -> Path:
         made = directory / "files" / "in" / "made.txt"
         made.write_text("made")
         blob = transcript.keep_file(made)
-        transcript.blobs.take_back()
+        transcript.blobs.roll_back()
         transcript.append(
             RunFinished(
                 outcome="answered",

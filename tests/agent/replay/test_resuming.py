@@ -1,4 +1,4 @@
-"""A run that has stopped is gone on with: in real sandboxes, over a scripted endpoint."""
+"""A run that has stopped is resumed: in real sandboxes, over a scripted endpoint."""
 
 import json
 import shutil

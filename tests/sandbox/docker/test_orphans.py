@@ -13,7 +13,7 @@ import pytest
 
 from sandbox import EngineError
 from sandbox.docker import find_orphans
-from sandbox.docker.orphans import LABEL, OWNER, START_LIMIT, UNKNOWN_START_LIMIT_S, gone_owner, own_label
+from sandbox.docker.orphans import LABEL, OWNER, START_LIMIT, UNKNOWN_START_LIMIT_S, dead_owner_pid, own_label
 from tests.sandbox.docker.hidden import STRANGER, as_stranger, missing_for_hidden_proc
 
 PRINT_LABEL = "from sandbox.docker.orphans import own_label; print(own_label())"
@@ -28,31 +28,31 @@ def label_of_another() -> str:
 
 
 def test_a_living_owner_is_not_gone() -> None:
-    assert gone_owner(own_label()) is None
+    assert dead_owner_pid(own_label()) is None
 
 
 def test_a_dead_owner_is_gone() -> None:
     label = label_of_another()
-    assert gone_owner(label) == int(label.split("/")[-2])
+    assert dead_owner_pid(label) == int(label.split("/")[-2])
 
 
 def test_a_label_without_a_uid_is_valid_too() -> None:
     label = label_of_another()
-    assert gone_owner(label.partition("@")[2]) == int(label.split("/")[-2])
-    assert gone_owner(own_label().partition("@")[2]) is None
+    assert dead_owner_pid(label.partition("@")[2]) == int(label.split("/")[-2])
+    assert dead_owner_pid(own_label().partition("@")[2]) is None
 
 
 def test_a_process_that_took_over_the_number_is_not_the_owner() -> None:
     machine, pid, ticks = own_label().rsplit("/", 2)
     assert int(pid) == os.getpid()
-    assert gone_owner(f"{machine}/{pid}/{int(ticks) - 1}") == os.getpid()
+    assert dead_owner_pid(f"{machine}/{pid}/{int(ticks) - 1}") == os.getpid()
 
 
 @pytest.mark.parametrize(
     "owner", ["", "elsewhere/1/1", "0@elsewhere/1/1", f"{'9' * 5000}@x/1/1", "x/" + "9" * 10 + "/1"]
 )
 def test_an_owner_on_another_machine_is_left_alone(owner: str) -> None:
-    assert gone_owner(owner) is None
+    assert dead_owner_pid(owner) is None
 
 
 class Answer:
@@ -135,7 +135,10 @@ def test_a_refusal_of_the_engine_is_raised() -> None:
         find_orphans(cast(docker.DockerClient, Client(Refusing({}, None))))
 
 
-ASK = "import sys; from sandbox.docker.orphans import gone_owner; print([gone_owner(label) for label in sys.argv[1:]])"
+ASK = (
+    "import sys; from sandbox.docker.orphans import dead_owner_pid; "
+    "print([dead_owner_pid(label) for label in sys.argv[1:]])"
+)
 
 
 @pytest.mark.skipif(missing_for_hidden_proc(), reason="needs root, unshare and setpriv")
