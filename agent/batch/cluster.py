@@ -26,7 +26,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from agent.batch.node import PART_BYTES, Archived, Node
 from agent.batch.tasks import BatchTask
-from agent.batch.worker import Ran, at_once, check_model, default_jobs
+from agent.batch.worker import Ran, check_model, default_jobs, limited_to_jobs
 from agent.endpoint.limiter import RateLimit
 from agent.errors import AgentError, ClusterError, TranscriptError, UsageError
 from agent.loop.files import check_files
@@ -39,16 +39,16 @@ from sandbox import CellblockError, EngineError, ImageError, StartError
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CONNECT_S = 5.0
 STOP_S = 30.0
-LOOK_EVERY_S = 5.0
-AGAIN_AFTER_S = 60.0
+WATCH_EVERY_S = 5.0
+RETRY_AFTER_S = 60.0
 """When a machine that could not work is asked again."""
-MAX_LOST = 3
+MAX_MACHINES_LOST = 3
 """Machines that one task may lose."""
 CONCURRENT_CALLS = 10_000
 """Of one node: what it does at once is bounded by the batch."""
 
 
-class _LostError(Exception):
+class _MachineLostError(Exception):
     """The machine is gone, or cannot be spoken to."""
 
 
@@ -105,7 +105,7 @@ class RayWorker:
                 await self._connect()
             alive = await self._alive()
             self.jobs = self._given_jobs or default_jobs(self._runtime) * len(alive)
-            await self._gather(alive)
+            await self._add_machines(alive)
             if not self._machines:
                 raise self._failure or ClusterError(f"The Ray cluster {self._address!r} has no machine.")
             self._watching = asyncio.create_task(self._watch())
@@ -131,12 +131,12 @@ class RayWorker:
         failure: CellblockError
         try:
             files = await asyncio.to_thread(_stored, task.files)
-            for _ in range(MAX_LOST):
+            for _ in range(MAX_MACHINES_LOST):
                 ran = await self._run_once(task, files, directory, on_progress)
                 if ran is not None:
                     return ran
                 on_progress(Waiting("begins anew: its machine was lost"))
-            raise ClusterError(f"Task {task.id!r} has lost {MAX_LOST} machines.")
+            raise ClusterError(f"Task {task.id!r} has lost {MAX_MACHINES_LOST} machines.")
         except CellblockError as error:
             failure = error
         except OSError as error:
@@ -145,19 +145,19 @@ class RayWorker:
 
     async def check(self) -> None:
         """As the protocol says: some machine must find its engine and the endpoint."""
-        asked = await asyncio.gather(*(_complaint(machine) for machine in self._machines))
+        asked = await asyncio.gather(*(_check_failure(machine) for machine in self._machines))
         if not asked:
-            raise self._failure or self._none_left()
+            raise self._failure or self._no_machine_left()
         if all(asked):
             raise next(error for error in asked if error)
 
     async def tidy(self, pid: int) -> None:
         """Nothing: sandboxes are owned by processes on the machines, which end with their job."""
 
-    def foresee(self, tasks: int) -> None:
+    def set_remaining(self, tasks: int) -> None:
         """As the protocol says."""
         self._tasks_left = tasks
-        self._grant()
+        self._share_out()
 
     async def _connect(self) -> None:
         """Join the cluster. Raises ClusterError."""
@@ -181,11 +181,11 @@ class RayWorker:
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(WATCH_EVERY_S)
             with suppress(RayError, OSError):
-                await self._gather(await self._alive())
+                await self._add_machines(await self._alive())
 
-    async def _gather(self, alive: dict[str, str]) -> None:
+    async def _add_machines(self, alive: dict[str, str]) -> None:
         """Let machines work that do not yet."""
         working, now_s = {machine.id for machine in self._machines}, time.monotonic()
         new = [found for found in alive if found not in working and now_s >= self._not_before_s.get(found, 0)]
@@ -193,7 +193,7 @@ class RayWorker:
         joined = await asyncio.gather(*(self._join(found, alive[found], share, len(alive)) for found in new))
         self._machines += [machine for machine in joined if machine]
         if any(joined):
-            self._grant()
+            self._share_out()
 
     async def _join(self, found: str, address: str, share: RateLimit, count: int) -> _Machine | None:
         """A node on that machine; None where it cannot work."""
@@ -215,19 +215,19 @@ class RayWorker:
             raise
         if failure is None:
             return machine
-        await self._give_up(machine, failure)
+        await self._drop(machine, failure)
         return None
 
-    async def _give_up(self, machine: _Machine, failure: CellblockError) -> None:
+    async def _drop(self, machine: _Machine, failure: CellblockError) -> None:
         """Leave a machine out for a while."""
         if machine in self._machines:
             self._machines.remove(machine)
-        self._not_before_s[machine.id] = time.monotonic() + AGAIN_AFTER_S
+        self._not_before_s[machine.id] = time.monotonic() + RETRY_AFTER_S
         if str(failure) != str(self._failure):
             self._note(f"Machine {machine.address} is left out: {failure}")
         self._failure = failure
         await self._close(machine)
-        self._grant()
+        self._share_out()
 
     async def _close(self, machine: _Machine) -> None:
         with suppress(RayError, TimeoutError):
@@ -242,15 +242,15 @@ class RayWorker:
         each = [limit and max(1, limit // count) for limit in (rate.requests_per_minute, rate.tokens_per_minute)]
         jobs = math.ceil(self.jobs / count)
         together = rate.requests_at_once and max(1, rate.requests_at_once // count)
-        return at_once(RateLimit(each[0], each[1], together), jobs)
+        return limited_to_jobs(RateLimit(each[0], each[1], together), jobs)
 
-    def _grant(self) -> None:
+    def _share_out(self) -> None:
         """Tell every machine its share, of the limits and of what is still to come."""
         count = len(self._machines)
         for machine in self._machines:
             machine.node.grant.remote(self._share(count), math.ceil(self._tasks_left / count))
 
-    def _none_left(self) -> ClusterError:
+    def _no_machine_left(self) -> ClusterError:
         return ClusterError(f"No machine of the Ray cluster {self._address!r} is left.", hint="ray status")
 
     async def _run_once(
@@ -258,18 +258,18 @@ class RayWorker:
     ) -> Ran | None:
         """Run a task on the machine that has least to do; None where that is lost meanwhile."""
         if not self._machines:
-            raise self._none_left()
+            raise self._no_machine_left()
         machine = min(self._machines, key=lambda each: each.tasks)
         machine.tasks += 1
         try:
             ran = await self._received(machine, task, files, directory, on_progress)
-        except _LostError as error:
-            await self._give_up(machine, ClusterError(f"It is lost: {_first_line(error)}"))
+        except _MachineLostError as error:
+            await self._drop(machine, ClusterError(f"It is lost: {_first_line(error)}"))
             return None
         finally:
             machine.tasks -= 1
-        if isinstance(ran.failure, EngineError | StartError | ImageError) and (why := await _complaint(machine)):
-            await self._give_up(machine, why)
+        if isinstance(ran.failure, EngineError | StartError | ImageError) and (why := await _check_failure(machine)):
+            await self._drop(machine, why)
             return None
         return ran
 
@@ -288,7 +288,7 @@ class RayWorker:
         try:
             ran = await asyncio.shield(receiving)
         except asyncio.CancelledError:
-            with suppress(RayError, _LostError, CellblockError, TimeoutError):
+            with suppress(RayError, _MachineLostError, CellblockError, TimeoutError):
                 async with asyncio.timeout(STOP_S):
                     await machine.node.stop.remote(key)
                     await receiving
@@ -332,7 +332,7 @@ def _stored(paths: Iterable[Path]) -> list[Any]:
     return [ray.put(path.read_bytes()) for path in check_files(paths)]
 
 
-async def _complaint(machine: _Machine) -> CellblockError | None:
+async def _check_failure(machine: _Machine) -> CellblockError | None:
     """Why the machine cannot work now."""
     try:
         failure: CellblockError | None = await machine.node.check.remote()
@@ -342,7 +342,7 @@ async def _complaint(machine: _Machine) -> CellblockError | None:
 
 
 async def _receive(stream: Any, directory: Path, on_progress: Callable[[Progress], None]) -> Ran | None:
-    """Pass on what a node says of a task, and put its run directory in place. Raises _LostError."""
+    """Pass on what a node says of a task, and put its run directory in place. Raises _MachineLostError."""
     ran: Ran | None = None
     with tempfile.TemporaryFile() as archive:
         try:
@@ -358,7 +358,7 @@ async def _receive(stream: Any, directory: Path, on_progress: Callable[[Progress
         except RayTaskError as error:
             raise AgentError(_first_line(error.cause)) from error
         except RayError as error:
-            raise _LostError(str(error)) from error
+            raise _MachineLostError(str(error)) from error
         if archive.tell():
             await asyncio.to_thread(_unpacked, archive, directory)
     return ran

@@ -55,7 +55,7 @@ class Complaints:
         """Note what is wrong with a line; the first word counts."""
         self._said.setdefault(number, cut_middle(" ".join(what.split()), 300, " … "))
 
-    def settle(self) -> None:
+    def raise_if_any(self) -> None:
         """Raises UsageError where there is anything."""
         if not self._said:
             return
@@ -112,7 +112,7 @@ def check_tasks(entries: Iterable[Entry], complaints: Complaints, folder: Path) 
                 number, f"id {task.id!r} is taken by {complaints.place} {first}; upper and lower case are one"
             )
         tasks.append(task)
-    complaints.settle()
+    complaints.raise_if_any()
     return tasks
 
 

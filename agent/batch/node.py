@@ -68,7 +68,7 @@ class Node:
     async def grant(self, rate: RateLimit, tasks: int) -> None:
         """Keep to this share of the requests, and be ready for so many more tasks."""
         self._limiter.grant(rate)
-        self._worker.foresee(tasks)
+        self._worker.set_remaining(tasks)
 
     async def run(self, key: str, task: BatchTask, *files: bytes) -> AsyncIterator[Piece]:
         """Run a task over the contents of its files; `key` is what `stop` knows it by.
@@ -79,7 +79,7 @@ class Node:
         said: asyncio.Queue[Progress | None] = asyncio.Queue()
         try:
             given = await asyncio.to_thread(_unpacked, task, files, place)
-            work = self._worker.run(given, place / "run", Telling(said).note)
+            work = self._worker.run(given, place / "run", ProgressFilter(said).note)
             running = self._running[key] = asyncio.create_task(work)
             running.add_done_callback(lambda _: said.put_nowait(None))
             while (item := await said.get()) is not None:
@@ -108,7 +108,7 @@ class Node:
         shutil.rmtree(self._home, ignore_errors=True)
 
 
-class Telling:
+class ProgressFilter:
     """Passes on what tells how far a task is: of what is written and put out, that it is."""
 
     def __init__(self, said: asyncio.Queue[Progress | None]) -> None:

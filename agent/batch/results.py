@@ -85,25 +85,25 @@ def read_results(directory: Path | str) -> Iterator[TaskResult]:
             number = 0
             while (line := file.readline(MAX_LINE_BYTES)).endswith(b"\n"):
                 number += 1
-                yield _result(line, number, path)
+                yield _parsed(line, number, path)
     except FileNotFoundError:
         return
     except OSError as error:
         raise TranscriptError(f"Cannot read {str(path)!r}: {error.strerror}.") from error
     if len(line) == MAX_LINE_BYTES:
-        raise _no_result(number + 1, path)
+        raise _unreadable_line(number + 1, path)
 
 
-def _result(line: bytes, number: int, path: Path) -> TaskResult:
+def _parsed(line: bytes, number: int, path: Path) -> TaskResult:
     if not holds_at_most(line, MAX_LINE_VALUES):
-        raise _no_result(number, path)
+        raise _unreadable_line(number, path)
     try:
         return TaskResult.model_validate_json(line)
     except ValidationError as error:
-        raise _no_result(number, path) from error
+        raise _unreadable_line(number, path) from error
 
 
-def _no_result(number: int, path: Path) -> TranscriptError:
+def _unreadable_line(number: int, path: Path) -> TranscriptError:
     return TranscriptError(
         f"{str(path)!r}, line {number}, is no result of a task.", hint=f"sed -i.bak {number}d {shlex.quote(str(path))}"
     )

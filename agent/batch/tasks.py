@@ -22,12 +22,12 @@ from sandbox import Policy
 MAX_ID_CHARS = 100
 _ID = re.compile(r"\w(?:[\w.+=@-]*[\w+=@-])?")
 _NUMERAL = re.compile(r"[-+]?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d{1,3})?", re.ASCII)
-FORMS = "a number, a text, a list of either, or one of number, exact, text, regex, date, any as a key"
+EXPECT_FORMS = "a number, a text, a list of either, or one of number, exact, text, regex, date, any as a key"
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-def _numbered(name: Any) -> Any:
+def _id_as_text(name: Any) -> Any:
     return str(name) if isinstance(name, int) and not isinstance(name, bool) else name
 
 
@@ -61,7 +61,7 @@ def expected_of(value: Any) -> Any:
             return _in_full({"any": value})
         case dict():
             return _in_full(value)
-    raise ValueError(f"it must be {FORMS}")
+    raise ValueError(f"it must be {EXPECT_FORMS}")
 
 
 def _in_full(value: dict[str, Any]) -> dict[str, Any]:
@@ -69,8 +69,8 @@ def _in_full(value: dict[str, Any]) -> dict[str, Any]:
         case {"number": int() | float() | str() as number, **rest} if not rest.keys() - {"tolerance"}:
             return {"kind": "number", "value": str(number), **rest}
         case {"text": text, **rest} if not rest.keys() - {"not", "case"}:
-            others = {"none_of": _several(rest.pop("not"))} if "not" in rest else {}
-            return {"kind": "text", "any_of": _several(text), **others, **rest}
+            others = {"none_of": _as_list(rest.pop("not"))} if "not" in rest else {}
+            return {"kind": "text", "any_of": _as_list(text), **others, **rest}
         case {"exact": exact, **rest} if not rest:
             return {"kind": "exact", "value": exact}
         case {"regex": pattern, **rest} if not rest:
@@ -79,10 +79,10 @@ def _in_full(value: dict[str, Any]) -> dict[str, Any]:
             return {"kind": "date", "value": day}
         case {"any": list() as choices, **rest} if not rest:
             return {"kind": "any", "choices": [expected_of(choice) for choice in choices]}
-    raise ValueError(f"it must be {FORMS}")
+    raise ValueError(f"it must be {EXPECT_FORMS}")
 
 
-def _several(value: Any) -> Any:
+def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
@@ -91,7 +91,7 @@ class BatchTask(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: Annotated[str, BeforeValidator(_numbered), AfterValidator(_check_id)]
+    id: Annotated[str, BeforeValidator(_id_as_text), AfterValidator(_check_id)]
     task: Annotated[str, AfterValidator(_check_question)]
     files: tuple[Path, ...] = ()
     """Host files, copied into the sandbox's /workspace."""
@@ -119,9 +119,9 @@ class BatchTask(BaseModel):
             return runtime
         return replace(
             runtime,
-            sampling=_over(runtime.sampling, self.sampling),
-            limits=_over(runtime.limits, self.limits),
-            policy=_over(runtime.policy, self.policy),
+            sampling=_merged(runtime.sampling, self.sampling),
+            limits=_merged(runtime.limits, self.limits),
+            policy=_merged(runtime.policy, self.policy),
         )
 
     def fingerprint(self, known: dict[Path, str]) -> str:
@@ -145,5 +145,5 @@ def settings_fingerprint(runtime: Runtime) -> str:
     return hashlib.sha256(said.encode()).hexdigest()
 
 
-def _over(base: ModelT, given: ModelT) -> ModelT:
+def _merged(base: ModelT, given: ModelT) -> ModelT:
     return base.model_copy(update={name: getattr(given, name) for name in given.model_fields_set})

@@ -74,7 +74,7 @@ class Worker(Protocol):
     async def tidy(self, pid: int) -> None:
         """Remove the sandboxes that a batch in that process has left, if it is over. Raises EngineError."""
 
-    def foresee(self, tasks: int) -> None:
+    def set_remaining(self, tasks: int) -> None:
         """So many tasks are still to come: no more sandboxes are to be kept warm."""
 
 
@@ -94,7 +94,7 @@ def default_starting() -> int:
     return max(2, os.cpu_count() or 1)
 
 
-def at_once(rate: RateLimit, jobs: int) -> RateLimit:
+def limited_to_jobs(rate: RateLimit, jobs: int) -> RateLimit:
     """The rate where so many tasks run: each has one request under way."""
     return replace(rate, requests_at_once=min(rate.requests_at_once or jobs, jobs))
 
@@ -119,7 +119,7 @@ class LocalWorker:
         check_model(runtime)
         self.jobs = jobs or default_jobs(runtime)
         if runtime.limiter is None or rate is not None:
-            runtime = replace(runtime, limiter=Limiter(at_once(rate or RateLimit(), self.jobs)))
+            runtime = replace(runtime, limiter=Limiter(limited_to_jobs(rate or RateLimit(), self.jobs)))
         self._runtime = runtime
         self._max_starting = max_starting or default_starting()
         self._note = note
@@ -172,17 +172,17 @@ class LocalWorker:
 
     async def _answered(self, task: BatchTask, directory: Path, on_progress: Callable[[Progress], None]) -> RunResult:
         runtime = task.runtime(self._runtime)
-        most_s = _most_s(runtime.limits, runtime.policy)
+        deadline_s = _deadline_s(runtime.limits, runtime.policy)
         try:
             async with (
-                asyncio.timeout(most_s) as deadline,
+                asyncio.timeout(deadline_s) as deadline,
                 self._opened.conversation(directory, on_progress, runtime=runtime) as conversation,
             ):
                 return await conversation.ask(task.task, files=check_files(task.files))
         except TimeoutError:
             if not deadline.expired():
                 raise
-            raise AgentError(f"The task did not end by itself, and was ended after {most_s:g} s.") from None
+            raise AgentError(f"The task did not end by itself, and was ended after {deadline_s:g} s.") from None
 
     async def check(self) -> None:
         """As the protocol says."""
@@ -192,12 +192,12 @@ class LocalWorker:
         """As the protocol says: killed between making a container and starting it, a process leaves it."""
         await asyncio.to_thread(_remove_orphans, pid)
 
-    def foresee(self, tasks: int) -> None:
+    def set_remaining(self, tasks: int) -> None:
         """As the protocol says."""
         self._opened.keep_warm(min(tasks, self.jobs))
 
 
-def _most_s(limits: Limits, policy: Policy) -> float | None:
+def _deadline_s(limits: Limits, policy: Policy) -> float | None:
     """When a task is ended that its own limit has not ended; None where it has none."""
     if limits.max_seconds is None:
         return None

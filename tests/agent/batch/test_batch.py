@@ -69,7 +69,7 @@ class FakeWorker:
     async def tidy(self, pid: int) -> None:
         self.tidied.append(pid)
 
-    def foresee(self, tasks: int) -> None:
+    def set_remaining(self, tasks: int) -> None:
         pass
 
 
@@ -150,8 +150,8 @@ async def test_a_task_whose_text_has_changed_is_run_again_and_told_of(tmp_path: 
     async with aclosing(started.results()) as results:
         assert [result.id async for result in results] == ["b"]
     assert notes == [
-        "Finished before, and not run again but with --redo: 1",
-        "Changed since they were finished, and run again: 1 (b)",
+        "Already finished; use --redo to run again: 1",
+        "Changed since they were finished; run again: 1 (b)",
     ]
 
 
@@ -173,7 +173,7 @@ async def test_results_of_other_settings_stand_and_are_told_of(tmp_path: Path) -
     started.on_notes = notes.extend
     async with aclosing(started.results()) as results:
         assert [result async for result in results] == []
-    assert notes[1] == "Finished with other settings, and not run again but with --redo: 1 (a)"
+    assert notes[1] == "Finished with other settings; use --redo to run again: 1 (a)"
 
 
 async def test_another_expectation_matches_the_old_answer_anew(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ async def test_a_task_is_seen_while_it_is_looked_what_is_wrong(tmp_path: Path) -
     worker.check = look  # type: ignore[method-assign]
     async with aclosing(started.results()) as results:
         assert [result.id async for result in results] == ["a", "b"]
-    assert seen == ["looks what is wrong: Nobody there."]
+    assert seen == ["checking engine and endpoint: Nobody there."]
 
 
 async def test_failures_that_may_be_the_endpoints_are_written_once_another_task_is_answered(tmp_path: Path) -> None:

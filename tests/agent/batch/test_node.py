@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent import Agent, BatchTask, RateLimit, Usage, read_run
-from agent.batch.node import Archived, Node, Piece, Telling
+from agent.batch.node import Archived, Node, Piece, ProgressFilter
 from agent.batch.worker import Ran
 from agent.progress import CodeEnded, CodeStarted, OutputPiece, Progress, TextDelta, TurnEnded
 from agent.testing import ScriptedEndpoint, calls, says
@@ -82,11 +82,11 @@ async def test_a_node_without_an_engine_says_so_and_raises_nothing(monkeypatch: 
 
 async def test_what_is_written_and_put_out_is_told_as_going_on_and_not_in_full() -> None:
     said: asyncio.Queue[Progress | None] = asyncio.Queue()
-    telling = Telling(said)
+    progress_filter = ProgressFilter(said)
     output = StreamOutput(name="stdout", text="x" * 1000)
     ended = CodeEnded(Execution(status="ok", outputs=[output], duration_s=0), "x")
     for item in (TextDelta("a"), TextDelta("b"), TurnEnded("", "ab", True, Usage()), OutputPiece(output), ended):
-        telling.note(item)
+        progress_filter.note(item)
     assert [said.get_nowait() for _ in range(said.qsize())] == [
         TextDelta("a"),
         TurnEnded("", "ab", True, Usage()),
