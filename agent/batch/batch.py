@@ -134,7 +134,7 @@ class Batch:
         self.on_notes(found.notes())
 
     async def _work(self, say: Callable[[TaskResult], None]) -> None:
-        """Let as many hands as the worker has jobs go through the tasks, up to the end of them or of the budget."""
+        """Run the tasks with one runner per job of the worker, until all are done or the time budget is spent."""
         async with self._worker as worker:
             await worker.check()
             if self._directory.predecessor is not None:

@@ -96,7 +96,7 @@ class FailureTriage:
         self._deferred.append(result)
 
     async def _may_rerun(self, failure: CellblockError, reruns: int) -> bool:
-        """Wait for an engine or endpoint that was away, or for room for a sandbox; True if the task may be run again."""
+        """Wait for an engine or endpoint that was away, or for room for a sandbox; True if a rerun may help."""
         was_away = await self._was_away()
         if reruns >= MAX_RERUNS:
             return False

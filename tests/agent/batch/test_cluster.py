@@ -146,10 +146,10 @@ async def test_the_task_of_a_lost_machine_is_run_again_on_another(
     worker, notes = working(monkeypatch, lost, other)
     ran, heard = await run(worker, tmp_path)
     assert ran == RAN
-    assert heard == [Waiting("x"), Waiting("begins anew: its machine was lost")]
+    assert heard == [Waiting("x"), Waiting("starting again: its machine was lost")]
     assert (lost.tasks, other.tasks) == (["a"], ["a"])
     assert (tmp_path / "a" / "transcript").read_text() == "new"
-    assert [note.startswith("Machine 10.0.0.0 is left out: It is lost: ") for note in notes] == [True]
+    assert [note.startswith("Machine 10.0.0.0 dropped: Connection lost (") for note in notes] == [True]
 
 
 async def test_a_machine_whose_engine_is_away_is_left_out_and_its_task_run_elsewhere(
@@ -160,7 +160,7 @@ async def test_a_machine_whose_engine_is_away_is_left_out_and_its_task_run_elsew
     worker, notes = working(monkeypatch, broken, FakeNode(RAN))
     assert (await run(worker, tmp_path))[0] == RAN
     assert broken.closed
-    assert notes == ["Machine 10.0.0.0 is left out: No engine."]
+    assert notes == ["Machine 10.0.0.0 dropped: No engine."]
 
 
 async def test_a_failure_of_a_task_whose_machine_is_well_is_its_own(
@@ -180,5 +180,5 @@ async def test_where_no_machine_is_left_the_failure_says_so(tmp_path: Path, monk
 async def test_a_task_that_costs_each_machine_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = [FakeNode(Waiting("x")) for _ in range(5)]
     ran, _ = await run(working(monkeypatch, *nodes)[0], tmp_path)
-    assert str(ran.failure) == "Task 'a' has lost 3 machines."
+    assert str(ran.failure) == "Task 'a' failed: 3 machines died while running it."
     assert [len(node.tasks) for node in nodes] == [1, 1, 1, 0, 0]

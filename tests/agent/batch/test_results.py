@@ -81,7 +81,7 @@ def test_a_line_that_is_no_result_is_told_of(tmp_path: Path) -> None:
     with pytest.raises(TranscriptError) as caught:
         ids(tmp_path)
     path = tmp_path / RESULTS
-    assert str(caught.value) == f"{str(path)!r}, line 1, is no result of a task. Try: sed -i.bak 1d {path}"
+    assert str(caught.value) == f"{str(path)!r}, line 1, is not the result of a task. Try: sed -i.bak 1d {path}"
 
 
 def test_replaced_results_are_kept_apart(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_second_batch_is_refused_while_one_is_at_work(tmp_path: Path) -> None:
     with BatchDirectory(tmp_path), pytest.raises(UsageError) as caught, BatchDirectory(tmp_path):
         pass
     assert str(caught.value) == (
-        f"Another batch is at work in {str(tmp_path)!r}: process {os.getpid()}. Try: -o DIR, with another one"
+        f"Another batch is running in {str(tmp_path)!r}: process {os.getpid()}. Try: -o DIR, with another one"
     )
     with BatchDirectory(tmp_path):
         pass
@@ -193,7 +193,7 @@ def test_no_line_takes_more_memory_than_its_length(tmp_path: Path, case: str) ->
     (tmp_path / RESULTS).write_text(f"{GOOD}}}\n{FLOODED[case]}\n")
     tracemalloc.start()
     try:
-        with pytest.raises(TranscriptError, match="line 2, is no result of a task"):
+        with pytest.raises(TranscriptError, match="line 2, is not the result of a task"):
             ids(tmp_path)
         assert tracemalloc.get_traced_memory()[1] < 3 * len(FLOODED[case]) + (1 << 20)
     finally:
