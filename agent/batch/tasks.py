@@ -1,4 +1,4 @@
-"""A task of a batch: what is asked, over which files, in which other way than the rest, and what is expected."""
+"""A task of a batch: the question, its files, its own settings and the expected answer."""
 
 import hashlib
 import json
@@ -48,7 +48,7 @@ def _check_question(text: str) -> str:
 
 
 def expected_of(value: Any) -> Any:
-    """What a tasks file says in short, as `Expected` takes it. Raises ValueError where it says nothing."""
+    """Expand the short form of an expectation for `Expected`. Raises ValueError for any other value."""
     match value:
         case None | BaseModel():
             return value
@@ -87,14 +87,14 @@ def _as_list(value: Any) -> Any:
 
 
 class BatchTask(BaseModel):
-    """One task. `sampling`, `limits` and `policy` name only what is to be otherwise than for the whole batch."""
+    """One task. `sampling`, `limits` and `policy` hold only what differs from the rest of the batch."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: Annotated[str, BeforeValidator(_id_as_text), AfterValidator(_check_id)]
     task: Annotated[str, AfterValidator(_check_question)]
     files: tuple[Path, ...] = ()
-    """Host files, copied into the sandbox's /workspace."""
+    """Host files that are copied into the sandbox's /workspace."""
     expect: Annotated[Expected | None, BeforeValidator(expected_of)] = None
     sampling: Sampling = Sampling()
     limits: Limits = Limits()
@@ -108,13 +108,13 @@ class BatchTask(BaseModel):
         return entry
 
     def matches(self, answer: str | None) -> bool | None:
-        """Whether the answer is what was expected; None where nothing was."""
+        """True if the answer is the expected one; None without an expectation."""
         if self.expect is None:
             return None
         return answer is not None and self.expect.is_answered(answer, self.task)
 
     def runtime(self, runtime: Runtime) -> Runtime:
-        """How this task is answered in a batch of that runtime. Raises UsageError if its own settings do not fit."""
+        """Return the batch's runtime with this task's settings. Raises UsageError if they do not fit."""
         if not (self.sampling.model_fields_set or self.limits.model_fields_set or self.policy.model_fields_set):
             return runtime
         return replace(
@@ -125,9 +125,9 @@ class BatchTask(BaseModel):
         )
 
     def fingerprint(self, known: dict[Path, str]) -> str:
-        """SHA-256 of what is asked and over which files. Raises OSError where a file cannot be read.
+        """Return the SHA-256 of the question and its files. Raises OSError if a file cannot be read.
 
-        `known` are the SHA-256 of files; it gets those of this task.
+        `known` caches the SHA-256 of files and is updated with those of this task.
         """
         digest = hashlib.sha256(self.task.encode())
         for path in self.files:
@@ -139,7 +139,7 @@ class BatchTask(BaseModel):
 
 
 def settings_fingerprint(runtime: Runtime) -> str:
-    """SHA-256 of how tasks are answered: model, sampling, limits and sandbox."""
+    """Return the SHA-256 of model, sampling, limits and sandbox."""
     parts = (runtime.settings, runtime.limits, runtime.policy)
     said = json.dumps([part.model_dump(mode="json") for part in parts], sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()

@@ -49,14 +49,14 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "no id": ('{"task": "x"}', "it has no 'id'"),
     "no task": ('{"id": "a"}', "it has no 'task'"),
     "an empty task": ('{"id": "a", "task": " "}', "task: the task is empty, not ' '"),
-    "a taken id": ('{"id": "GOOD", "task": "x"}', "id 'GOOD' is taken by line 1; upper and lower case are one"),
-    "an unknown key": ('{"id": "a", "task": "x", "expext": 1}', "there is no key 'expext'"),
+    "a taken id": ('{"id": "GOOD", "task": "x"}', "id 'GOOD' is already used by line 1; ids ignore case"),
+    "an unknown key": ('{"id": "a", "task": "x", "expext": 1}', "unknown key 'expext'"),
     "no such file": ('{"id": "a", "task": "x", "files": ["/nowhere/a.csv"]}', "'/nowhere/a.csv' is not a file."),
     "one file": ('{"id": "a", "task": "x", "files": "a.csv"}', "files: it must be a list, not 'a.csv'"),
     "a limit alone": ('{"id": "a", "task": "x", "limits": 3}', "limits: it must be an object, not 3"),
     "a limit": ('{"id": "a", "task": "x", "limits": {"max_turns": 0}}',
         "limits.max_turns: input should be greater than or equal to 1, not 0"),
-    "no such limit": ('{"id": "a", "task": "x", "limits": {"turns": 1}}', "there is no key 'limits.turns'"),
+    "no such limit": ('{"id": "a", "task": "x", "limits": {"turns": 1}}', "unknown key 'limits.turns'"),
     "a policy": ('{"id": "a", "task": "x", "policy": {"network": "host"}}',
         "policy.network: a sandbox shares no network namespace with the host or a container, not 'host'"),
     "a sampling": ('{"id": "a", "task": "x", "sampling": {"temperature": 9}}',
@@ -134,7 +134,7 @@ def test_utf_16_is_told_of() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"\xef\xbb\xbf"])
 def test_an_input_without_tasks_is_refused(data: bytes) -> None:
-    with pytest.raises(UsageError, match=r"^stdin holds no task\."):
+    with pytest.raises(UsageError, match=r"^stdin contains no task\."):
         read_tasks("-", data)
 
 
@@ -192,11 +192,11 @@ def test_blank_lines_are_kept_in_the_text_of_a_csv_and_skipped_between_its_rows(
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("question\nx\n", "line 1: there is no column 'question'; there are id, task, files, expect, tolerance and"),
-        ("task,task\nx,y\n", "line 1: a column named task is needed, and each only once; there are id, task"),
-        ("id,task\na,x\nb\n", "line 3: it has 1 cells, and the head has 2"),
+        ("question\nx\n", "line 1: unknown column 'question'; columns are id, task, files, expect, tolerance and"),
+        ("task,task\nx,y\n", "line 1: it needs a column task, and each column only once; columns are id"),
+        ("id,task\na,x\nb\n", "line 3: it has 1 cells, but the header has 2"),
         ('id,task\na,x\n\nb,"x\n', "line 4: it is not CSV: unexpected end of data"),
-        ("id,task\na,x\na,y\n", "line 3: id 'a' is taken by line 2"),
+        ("id,task\na,x\na,y\n", "line 3: id 'a' is already used by line 2"),
     ],
 )
 def test_a_bad_csv_is_told_of_by_line(tmp_path: Path, text: str, why: str) -> None:
@@ -254,15 +254,15 @@ def test_no_depth_of_an_expectation_is_more_than_a_complaint(depth: int, form: s
 
 @pytest.mark.parametrize("path", ["/dev/null", "/dev/zero", "/dev/urandom", "/"])
 def test_tasks_that_may_have_no_end_are_refused(path: str) -> None:
-    with pytest.raises(UsageError, match="are neither in a file nor in a pipe") as caught:
+    with pytest.raises(UsageError, match="are neither a file nor a pipe") as caught:
         read_tasks(path)
-    assert str(caught.value) == f"The tasks {path!r} are neither in a file nor in a pipe. Try: ls -l {path}"
+    assert str(caught.value) == f"The tasks {path!r} are neither a file nor a pipe. Try: ls -l {path}"
 
 
 def test_tasks_in_a_socket_are_refused(tmp_path: Path) -> None:
     with closing(socket.socket(socket.AF_UNIX)) as listening:
         listening.bind(str(tmp_path / "tasks"))
-        with pytest.raises(UsageError, match="are neither in a file nor in a pipe"):
+        with pytest.raises(UsageError, match="are neither a file nor a pipe"):
             read_tasks(str(tmp_path / "tasks"))
 
 
