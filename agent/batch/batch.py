@@ -96,13 +96,13 @@ class Batch:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
-    async def _run(self, say: Callable[[TaskResult], None]) -> None:
+    async def _run(self, on_result: Callable[[TaskResult], None]) -> None:
         with self._directory:
             self._resume()
             try:
                 self._check_budget()
                 if self._todo and not self.is_draining:
-                    await self._work(say)
+                    await self._work(on_result)
                 if self.end == "running" or not self.missing:
                     self.end = "done"
             except asyncio.CancelledError:
@@ -133,7 +133,7 @@ class Batch:
         self._todo.extend(found.todo)
         self.on_notes(found.notes())
 
-    async def _work(self, say: Callable[[TaskResult], None]) -> None:
+    async def _work(self, on_result: Callable[[TaskResult], None]) -> None:
         """Run the tasks with one runner per job of the worker, until all are done or the time budget is spent."""
         async with self._worker as worker:
             await worker.check()
@@ -141,7 +141,7 @@ class Batch:
                 await worker.tidy(self._directory.predecessor)
             triage = FailureTriage(worker.check)
             count = min(worker.jobs, len(self._todo))
-            self._runners = [asyncio.create_task(self._runner(worker, triage, say)) for _ in range(count)]
+            self._runners = [asyncio.create_task(self._runner(worker, triage, on_result)) for _ in range(count)]
             try:
                 done, late = await asyncio.wait(
                     self._runners, timeout=self.spending.budget.seconds, return_when=asyncio.FIRST_EXCEPTION
@@ -156,26 +156,26 @@ class Batch:
                 if not runner.cancelled():
                     runner.result()
             for result in triage.release():
-                self._record(result, say)
+                self._record(result, on_result)
 
-    async def _runner(self, worker: Worker, triage: FailureTriage, say: Callable[[TaskResult], None]) -> None:
+    async def _runner(self, worker: Worker, triage: FailureTriage, on_result: Callable[[TaskResult], None]) -> None:
         """Run one task after the other."""
         while self._todo and not self.is_draining:
             task = self._todo.popleft()
             worker.set_remaining(len(self._todo))
             for result in await self._finish(task, worker, triage):
-                self._record(result, say)
+                self._record(result, on_result)
 
     async def _finish(self, task: BatchTask, worker: Worker, triage: FailureTriage) -> list[TaskResult]:
         """Run a task until it has a result. Returns the results that can be written now."""
         reruns = 0
         while True:
-            ran = await self._ran(task, worker)
+            ran = await self._run_task(task, worker)
             if ran.failure is None:
                 return [*triage.release(), self._result(task, ran)]
             if isinstance(ran.failure, ImageError) and "image" in task.policy.model_fields_set:
                 return [self._result(task, ran)]  # the other tasks use another image
-            with self._shown(task, f"checking engine and endpoint: {ran.failure.message}"):
+            with self._show_activity(task, f"checking engine and endpoint: {ran.failure.message}"):
                 verdict = await triage.judge(ran.failure, reruns=reruns)
             if verdict == "record":
                 return [self._result(task, ran)]
@@ -184,7 +184,7 @@ class Batch:
                 return []
             reruns += 1
 
-    async def _ran(self, task: BatchTask, worker: Worker) -> Ran:
+    async def _run_task(self, task: BatchTask, worker: Worker) -> Ran:
         activity = self.spending.at_work[task.id] = Activity(task.id, self._runtime.cost)
         ran: Ran | None = None
 
@@ -202,7 +202,7 @@ class Batch:
             self._unfinished_runs += ran is None
 
     @contextmanager
-    def _shown(self, task: BatchTask, doing: str) -> Iterator[None]:
+    def _show_activity(self, task: BatchTask, doing: str) -> Iterator[None]:
         """Show the task as active: the block may take half a minute."""
         self.spending.at_work[task.id] = Activity(task.id, self._runtime.cost, doing)
         try:
@@ -230,11 +230,11 @@ class Batch:
             settings_sha256=fingerprints.settings,
         )
 
-    def _record(self, result: TaskResult, say: Callable[[TaskResult], None]) -> None:
+    def _record(self, result: TaskResult, on_result: Callable[[TaskResult], None]) -> None:
         self._directory.add(result)
         self.tally.add(result)
         self.run_here += 1
-        say(result)
+        on_result(result)
 
     def _check_budget(self) -> None:
         if end := self.spending.exceeded():

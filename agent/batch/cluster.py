@@ -87,7 +87,7 @@ class RayWorker:
         self.jobs = jobs or 1
         self._given_jobs = jobs
         self._runtime = runtime
-        self._address = _checked(address)
+        self._address = _checked_address(address)
         self._rate = rate or RateLimit()
         self._max_starting = max_starting
         self._note = note
@@ -262,7 +262,7 @@ class RayWorker:
         machine = min(self._machines, key=lambda each: each.tasks)
         machine.tasks += 1
         try:
-            ran = await self._received(machine, task, files, directory, on_progress)
+            ran = await self._run_on(machine, task, files, directory, on_progress)
         except _MachineLostError as error:
             await self._drop(machine, _connection_lost(error))
             return None
@@ -273,7 +273,7 @@ class RayWorker:
             return None
         return ran
 
-    async def _received(
+    async def _run_on(
         self,
         machine: _Machine,
         task: BatchTask,
@@ -297,7 +297,7 @@ class RayWorker:
         return ran
 
 
-def _checked(address: str) -> str:
+def _checked_address(address: str) -> str:
     host, colon, port = address.rpartition(":")
     is_port = port.isdecimal() and 0 < int(port) < 1 << 16
     if address == "auto" or (colon and host and "/" not in host and is_port):

@@ -76,13 +76,13 @@ class Node:
         A stopped task returns its run directory, but no outcome.
         """
         place = self._home / key
-        said: asyncio.Queue[Progress | None] = asyncio.Queue()
+        items: asyncio.Queue[Progress | None] = asyncio.Queue()
         try:
             given = await asyncio.to_thread(_unpacked, task, files, place)
-            work = self._worker.run(given, place / "run", ProgressFilter(said).note)
+            work = self._worker.run(given, place / "run", ProgressFilter(items).note)
             running = self._running[key] = asyncio.create_task(work)
-            running.add_done_callback(lambda _: said.put_nowait(None))
-            while (item := await said.get()) is not None:
+            running.add_done_callback(lambda _: items.put_nowait(None))
+            while (item := await items.get()) is not None:
                 yield item
             archive = await asyncio.to_thread(_archived, place / "run")
             for part in _parts(archive):
@@ -111,8 +111,8 @@ class Node:
 class ProgressFilter:
     """Passes on the progress of a task without its bulk: no output, and one delta for each text of the model."""
 
-    def __init__(self, said: asyncio.Queue[Progress | None]) -> None:
-        self._said = said
+    def __init__(self, items: asyncio.Queue[Progress | None]) -> None:
+        self._said = items
         self._is_writing = False
 
     def note(self, item: Progress) -> None:

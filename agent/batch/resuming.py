@@ -43,11 +43,11 @@ class Plan:
         notes = [
             ("Already finished; use --redo to run again", self.kept, ""),
             ("Scored again because the expectation has changed", range(self.rescored), ""),
-            ("Changed since they were finished; run again", self.changed, _some(self.changed)),
+            ("Changed since they were finished; run again", self.changed, _examples(self.changed)),
             (
                 "Finished with other settings; use --redo to run again",
                 self.other_settings,
-                _some(self.other_settings),
+                _examples(self.other_settings),
             ),
             ("Results of tasks that are not in the input; left unchanged", self.unlisted, ""),
         ]
@@ -98,5 +98,5 @@ def _decide(plan: Plan, task: BatchTask, result: TaskResult | None, *, again: bo
     plan.kept.append(result.model_copy(update={"match": match}))
 
 
-def _some(ids: list[str]) -> str:
+def _examples(ids: list[str]) -> str:
     return f" ({', '.join(ids[:3])}{', …' if len(ids) > 3 else ''})"

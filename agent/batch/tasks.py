@@ -111,7 +111,7 @@ class BatchTask(BaseModel):
         """True if the answer is the expected one; None without an expectation."""
         if self.expect is None:
             return None
-        return answer is not None and self.expect.is_answered(answer, self.task)
+        return answer is not None and self.expect.matches(answer, self.task)
 
     def runtime(self, runtime: Runtime) -> Runtime:
         """Return the batch's runtime with this task's settings. Raises UsageError if they do not fit."""

@@ -76,16 +76,16 @@ def _check_pattern(text: str) -> str:
 class _Expected(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def is_answered(self, answer: str, question: str) -> bool:
+    def matches(self, answer: str, question: str) -> bool:
         """True if the answer states the expected value."""
-        return self.claimed_in(without_code(answer), question)
+        return self.is_stated_in(without_code(answer), question)
 
     @abstractmethod
-    def claimed_in(self, text: str, question: str) -> bool:
+    def is_stated_in(self, text: str, question: str) -> bool:
         """True if a text without code states the expected value."""
 
     @abstractmethod
-    def is_shown(self, output: str) -> bool:
+    def is_in_output(self, output: str) -> bool:
         """True if an output contains the expected value anywhere."""
 
 
@@ -97,17 +97,17 @@ class Number(_Expected):
     tolerance: float = Field(0.0, ge=0, allow_inf_nan=False)
     """The largest accepted difference."""
 
-    def claimed_in(self, text: str, question: str) -> bool:
+    def is_stated_in(self, text: str, question: str) -> bool:
         asked = set(numbers(question))
         if any(map(self._is_right, asked)):  # the question contains the right number, so no number is ignored
             asked = set()
         for reading in (text, _SPACED.sub(lambda match: match[0].replace(" ", ""), text)):
-            said = _ends(number for number in _numbers_or_words(reading) if number not in asked)
+            said = _first_and_last(number for number in _numbers_or_words(reading) if number not in asked)
             if any(map(self._is_right, said)):
                 return True
-        return any(self._is_right(number / 100) for number in _ends(percentages(text))[-1:] if self.tolerance)
+        return any(self._is_right(number / 100) for number in _first_and_last(percentages(text))[-1:] if self.tolerance)
 
-    def is_shown(self, output: str) -> bool:
+    def is_in_output(self, output: str) -> bool:
         return any(map(self._is_right, _each_number(output)))
 
     @cached_property
@@ -133,17 +133,17 @@ class Text(_Expected):
     case: bool = False
     """True if upper and lower case differ."""
 
-    def claimed_in(self, text: str, question: str) -> bool:
-        return any(self._is_claimed(reading) for reading in (text, readable(text)))
+    def is_stated_in(self, text: str, question: str) -> bool:
+        return any(self._is_stated(reading) for reading in (text, readable(text)))
 
-    def _is_claimed(self, text: str) -> bool:
+    def _is_stated(self, text: str) -> bool:
         right, wrong = self._first(text, self.any_of), self._first(text, self.none_of)
         if right is None or wrong is None or right < wrong:
             return right is not None
         last = [sentence for sentence in _SENTENCE.split(text) if sentence.strip()][-1]
         return self._first(last, self.any_of) is not None and self._first(last, self.none_of) is None
 
-    def is_shown(self, output: str) -> bool:
+    def is_in_output(self, output: str) -> bool:
         return any(self._first(reading, self.any_of) is not None for reading in (output, readable(output)))
 
     def _first(self, text: str, choices: list[str]) -> int | None:
@@ -160,10 +160,10 @@ class Date(_Expected):
     kind: Literal["date"] = "date"
     value: date
 
-    def claimed_in(self, text: str, question: str) -> bool:
-        return self.is_shown(text)
+    def is_stated_in(self, text: str, question: str) -> bool:
+        return self.is_in_output(text)
 
-    def is_shown(self, output: str) -> bool:
+    def is_in_output(self, output: str) -> bool:
         day, year = self.value.day, self.value.year
         month = rf"{self.value:%B}|{self.value:%b}\.?"
         spellings = (
@@ -185,14 +185,14 @@ class Pattern(_Expected):
     case: bool = False
     """True if upper and lower case differ."""
 
-    def is_answered(self, answer: str, question: str) -> bool:
+    def matches(self, answer: str, question: str) -> bool:
         outside = without_code(answer)
-        return self.claimed_in(outside if outside.strip() else answer, question)
+        return self.is_stated_in(outside if outside.strip() else answer, question)
 
-    def claimed_in(self, text: str, question: str) -> bool:
-        return self.is_shown(text)
+    def is_stated_in(self, text: str, question: str) -> bool:
+        return self.is_in_output(text)
 
-    def is_shown(self, output: str) -> bool:
+    def is_in_output(self, output: str) -> bool:
         flags = re.NOFLAG if self.case else re.IGNORECASE
         return any(is_found(self.value, text, flags) for text in {output, readable(output)})
 
@@ -203,13 +203,13 @@ class Exact(_Expected):
     kind: Literal["exact"] = "exact"
     value: str
 
-    def is_answered(self, answer: str, question: str) -> bool:
-        return self.claimed_in(answer, question)
+    def matches(self, answer: str, question: str) -> bool:
+        return self.is_stated_in(answer, question)
 
-    def claimed_in(self, text: str, question: str) -> bool:
-        return _bare(text) == _bare(self.value)
+    def is_stated_in(self, text: str, question: str) -> bool:
+        return _without_marks(text) == _without_marks(self.value)
 
-    def is_shown(self, output: str) -> bool:
+    def is_in_output(self, output: str) -> bool:
         return self.value in output
 
 
@@ -219,14 +219,14 @@ class AnyOf(_Expected):
     kind: Literal["any"] = "any"
     choices: list["Expected"] = Field(min_length=1)
 
-    def is_answered(self, answer: str, question: str) -> bool:
-        return any(choice.is_answered(answer, question) for choice in self.choices)
+    def matches(self, answer: str, question: str) -> bool:
+        return any(choice.matches(answer, question) for choice in self.choices)
 
-    def claimed_in(self, text: str, question: str) -> bool:
-        return any(choice.claimed_in(text, question) for choice in self.choices)
+    def is_stated_in(self, text: str, question: str) -> bool:
+        return any(choice.is_stated_in(text, question) for choice in self.choices)
 
-    def is_shown(self, output: str) -> bool:
-        return any(choice.is_shown(output) for choice in self.choices)
+    def is_in_output(self, output: str) -> bool:
+        return any(choice.is_in_output(output) for choice in self.choices)
 
 
 Expected = Annotated[Number | Text | Date | Pattern | Exact | AnyOf, Field(discriminator="kind")]
@@ -237,7 +237,7 @@ def _as_words(pattern: str) -> str:
     return rf"(?<!{_LETTER})(?:{pattern})(?!{_LETTER})"
 
 
-def _bare(text: str) -> str:
+def _without_marks(text: str) -> str:
     return text.strip().strip("*_`\"' \n").removesuffix(".").strip("*_`\"' \n")
 
 
@@ -276,7 +276,7 @@ def _number(match: re.Match[str]) -> Fraction | None:
     return Fraction(-value if match["sign"] == "-" else value)
 
 
-def _ends(found: Iterable[Fraction]) -> list[Fraction]:
+def _first_and_last(found: Iterable[Fraction]) -> list[Fraction]:
     """Return the first and the last number."""
     ends: list[Fraction] = []
     for number in found:
