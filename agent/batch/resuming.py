@@ -42,7 +42,7 @@ class Plan:
         """Notes for the user, one line each."""
         notes = [
             ("Already finished; use --redo to run again", self.kept, ""),
-            ("Scored again because the expectation has changed", range(self.rescored), ""),
+            ("Match changed when scored again", range(self.rescored), ""),
             ("Changed since they were finished; run again", self.changed, _examples(self.changed)),
             (
                 "Finished with other settings; use --redo to run again",

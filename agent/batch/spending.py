@@ -45,7 +45,7 @@ class Spending:
         return usage, total_cost([*self._costs, *(activity.cost for activity in at_work if activity.turns)])
 
     def exceeded(self) -> Literal["tokens", "cost"] | None:
-        """Return the budget that is spent; None if both have something left."""
+        """Return the budget that is spent, if any."""
         budget = self.budget
         if budget.tokens is None and budget.cost is None:
             return None
