@@ -122,7 +122,7 @@ def closed(redirection: str, *arguments: str) -> subprocess.CompletedProcess[str
 
 def test_a_closed_stream_is_treated_as_empty(tmp_path: Path) -> None:
     assert closed("<&-", "run", "-").stderr.startswith("cellblock: The task is empty.")
-    assert closed("<&-", "batch", "-", "-o", str(tmp_path)).stderr.startswith("cellblock: stdin holds no task.")
+    assert closed("<&-", "batch", "-", "-o", str(tmp_path)).stderr.startswith("cellblock: stdin contains no task.")
     assert closed(">&-", "model", "ls").returncode == 0
     assert closed("2>&-", "model", "ls").stdout
 

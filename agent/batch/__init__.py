@@ -1,1 +1,1 @@
-"""Many tasks, each in a fresh sandbox with a run directory of its own, and nothing lost when it is interrupted."""
+"""Runs many tasks, each in a fresh sandbox with its own run directory; an interrupted batch can be resumed."""

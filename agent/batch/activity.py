@@ -1,4 +1,4 @@
-"""What a task is doing and what it has taken so far, told by its progress."""
+"""What a running task is doing and what it has used so far, derived from its progress."""
 
 import time
 from collections.abc import Callable
@@ -14,12 +14,12 @@ MAX_CODE_CHARS = 80
 
 @dataclass
 class Activity:
-    """One task at work; `note` is the listener of its progress."""
+    """One running task; `note` is the callback for its progress."""
 
     id: str
     price: Callable[[TurnEnded], Cost | None]
-    """Of one turn; None where it has no price."""
-    doing: str = "waits for a sandbox"
+    """Returns the cost of one turn; None if it has no price."""
+    doing: str = "waiting for a sandbox"
     turns: int = 0
     retries: int = 0
     usage: Usage = field(default_factory=Usage)
@@ -28,34 +28,34 @@ class Activity:
 
     @property
     def cost(self) -> Cost | None:
-        """So far; None where a turn has no price."""
+        """The cost so far; None if a turn has no price."""
         return total_cost(self.costs)
 
     def note(self, item: Progress) -> None:
-        """Take a piece of progress in."""
+        """Update the activity from a piece of progress."""
         match item:
             case progress.Waiting(what):
                 self.doing = what
             case progress.ReasoningDelta() | progress.TextDelta():
-                self.doing = f"turn {self.turns + 1}: the model writes"
+                self.doing = f"turn {self.turns + 1}: the model is writing"
             case progress.TurnRestarted(error):
                 self.retries += 1
-                self.doing = f"turn {self.turns + 1}: tries again after {error}"
+                self.doing = f"turn {self.turns + 1}: retrying after {error}"
             case progress.TurnEnded():
                 self.turns += 1
                 self.usage += item.usage
                 self.costs.append(self.price(item))
-                self.doing = "collects its files" if item.is_answer else f"turn {self.turns}: reads its calls"
+                self.doing = "collecting files" if item.is_answer else f"turn {self.turns}: parsing tool calls"
             case progress.CodeStarted(code):
-                self.doing = f"runs {first_line(code)}"
+                self.doing = f"running {first_line(code)}"
             case progress.CodeEnded() | progress.ToolEnded():
-                self.doing = f"turn {self.turns + 1}: asks the model"
+                self.doing = f"turn {self.turns + 1}: waiting for the model"
             case progress.ToolStarted(name):
-                self.doing = f"calls {name}"
+                self.doing = f"calling {name}"
 
 
 def first_line(code: str) -> str:
-    """The first line of a cell that says something."""
+    """Return the first line of a cell that is neither blank nor a comment."""
     lines = (line.strip() for line in code.splitlines())
     line = next((line for line in lines if line and not line.startswith("#")), "")
     return line if len(line) <= MAX_CODE_CHARS else f"{line[:MAX_CODE_CHARS]}…"

@@ -1,9 +1,9 @@
 """The batch: hands tasks to a worker, writes each result once, and keeps to its budget.
 
-    tasks ─▶ plan ─▶ hands, one task each at a time ─▶ worker.run ─▶ doubts ─▶ results.jsonl ─▶ whoever listens
+    tasks ─▶ plan ─▶ runners, one task each at a time ─▶ worker.run ─▶ triage ─▶ results.jsonl ─▶ consumer
 
-It ends when all is done, when it is drained or its consumer leaves, when a budget is spent, or when a failure shows
-that no other task would fare better. What runs then is stopped, has no result, and is run again at the next start.
+The batch ends when all tasks are done, when it is drained, when its consumer leaves, when a budget is spent, or when a
+failure would hit every other task too. Tasks that are stopped have no result and are run again at the next start.
 """
 
 import asyncio
@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agent.batch.activity import Activity
-from agent.batch.doubts import Doubts
 from agent.batch.results import TASKS, BatchDirectory, TaskResult, read_results, turns_of
-from agent.batch.resuming import Prints, plan
+from agent.batch.resuming import Fingerprints, plan
 from agent.batch.spending import Budget, Spending
 from agent.batch.summary import End, Summary, Tally, seconds_of
 from agent.batch.tasks import BatchTask
+from agent.batch.triage import FailureTriage
 from agent.batch.worker import Ran, Worker
 from agent.credentials import secrets_among
 from agent.progress import Progress, TurnEnded, ignore
@@ -29,7 +29,7 @@ from sandbox import ImageError
 
 
 class Batch:
-    """One start of a batch. `results` runs it; the rest can be looked at meanwhile."""
+    """One start of a batch. `results` runs it; the other attributes can be read meanwhile."""
 
     def __init__(
         self,
@@ -42,11 +42,11 @@ class Batch:
         retry_failed: bool = False,
         redo: bool = False,
     ) -> None:
-        """Raises UsageError for a budget that cannot be kept."""
+        """Raises UsageError for a cost budget without a price."""
         self.on_notes: Callable[[list[str]], None] = ignore
-        """Told what an earlier start means for this one."""
+        """Called with notes on what earlier starts mean for this one."""
         self.tally = Tally()
-        """Of all finished tasks, those of earlier starts among them."""
+        """Counts of all finished tasks, including those of earlier starts."""
         self.spending = Spending(budget or Budget())
         self.total = len(tasks)
         self.run_here = 0
@@ -57,33 +57,33 @@ class Batch:
         self._worker = worker
         self._retry_failed, self._redo = retry_failed, redo
         self._directory = BatchDirectory(directory)
-        self._prints: dict[str, Prints] = {}
+        self._fingerprints: dict[str, Fingerprints] = {}
         self._todo: deque[BatchTask] = deque()
-        self._hands: list[asyncio.Task[None]] = []
+        self._runners: list[asyncio.Task[None]] = []
         if self.spending.budget.cost is not None:
             runtime.check_price()
         self._unfinished_runs = 0
 
     @property
     def is_draining(self) -> bool:
-        """Whether nothing new is started."""
+        """True if no new task is started."""
         return self.end != "running"
 
     @property
     def missing(self) -> int:
-        """Tasks without a result."""
+        """The number of tasks without a result."""
         return self.total - self.tally.all.tasks
 
     def drain(self) -> None:
-        """Start nothing new; what runs goes on to its end."""
+        """Start no new task; running tasks finish."""
         if self.end == "running":
             self.end = "interrupted"
 
     async def results(self) -> AsyncGenerator[TaskResult, None]:
-        """Run the tasks, and give each result as it is written. A consumer who leaves early stops them.
+        """Run the tasks and yield each result once it is written. A consumer that leaves early stops them.
 
-        Raises UsageError for tasks that cannot be had so, or where another batch holds the directory, and the
-        failure of the engine, the endpoint or the disk that ended the batch.
+        Raises UsageError for tasks that cannot be run, or if another batch holds the directory; and the failure of
+        the engine, the endpoint or the disk that ended the batch.
         """
         queue: asyncio.Queue[TaskResult | None] = asyncio.Queue()
         running = asyncio.create_task(self._run(queue.put_nowait))
@@ -96,13 +96,13 @@ class Batch:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
-    async def _run(self, say: Callable[[TaskResult], None]) -> None:
+    async def _run(self, on_result: Callable[[TaskResult], None]) -> None:
         with self._directory:
             self._resume()
             try:
                 self._check_budget()
                 if self._todo and not self.is_draining:
-                    await self._work(say)
+                    await self._work(on_result)
                 if self.end == "running" or not self.missing:
                     self.end = "done"
             except asyncio.CancelledError:
@@ -115,76 +115,76 @@ class Batch:
                 self._directory.write_summary(self.summary())
 
     def _resume(self) -> None:
-        """Take up what an earlier start has left."""
+        """Load the results and the spending of earlier starts."""
         results = read_results(self._directory.path)
         found = plan(self._tasks, results, self._runtime, retry_failed=self._retry_failed, redo=self._redo)
         if found.replaced or found.rescored:
-            self._directory.keep([*found.foreign, *found.standing], found.replaced)
-        for result in found.standing:
+            self._directory.keep([*found.unlisted, *found.kept], found.replaced)
+        for result in found.kept:
             self.tally.add(result)
-        for result in (*found.standing, *found.replaced):
+        for result in (*found.kept, *found.replaced):
             self.spending.add(result.usage, result.cost, result.turns)
-        finished = (result.id for result in (*found.standing, *found.foreign, *found.replaced))
+        finished = (result.id for result in (*found.kept, *found.unlisted, *found.replaced))
         for run in self._directory.unfinished_runs(finished):
             self._unfinished_runs += 1
             for turn in turns_of(run):
                 self.spending.add(turn.usage, self._runtime.cost(turn), 1)
-        self._prints = found.prints
+        self._fingerprints = found.fingerprints
         self._todo.extend(found.todo)
         self.on_notes(found.notes())
 
-    async def _work(self, say: Callable[[TaskResult], None]) -> None:
-        """Let as many hands as the worker has jobs go through the tasks, up to the end of them or of the budget."""
+    async def _work(self, on_result: Callable[[TaskResult], None]) -> None:
+        """Run the tasks with one runner per job of the worker, until all are done or the time budget is spent."""
         async with self._worker as worker:
             await worker.check()
             if self._directory.predecessor is not None:
                 await worker.tidy(self._directory.predecessor)
-            doubts = Doubts(worker.check)
+            triage = FailureTriage(worker.check)
             count = min(worker.jobs, len(self._todo))
-            self._hands = [asyncio.create_task(self._hand(worker, doubts, say)) for _ in range(count)]
+            self._runners = [asyncio.create_task(self._runner(worker, triage, on_result)) for _ in range(count)]
             try:
                 done, late = await asyncio.wait(
-                    self._hands, timeout=self.spending.budget.seconds, return_when=asyncio.FIRST_EXCEPTION
+                    self._runners, timeout=self.spending.budget.seconds, return_when=asyncio.FIRST_EXCEPTION
                 )
-                if late and all(hand.cancelled() or hand.exception() is None for hand in done):
+                if late and all(runner.cancelled() or runner.exception() is None for runner in done):
                     self._stop("seconds")
             finally:
-                for hand in self._hands:
-                    hand.cancel()
-                await asyncio.gather(*self._hands, return_exceptions=True)
-            for hand in self._hands:
-                if not hand.cancelled():
-                    hand.result()
-            for result in doubts.settle():
-                self._record(result, say)
+                for runner in self._runners:
+                    runner.cancel()
+                await asyncio.gather(*self._runners, return_exceptions=True)
+            for runner in self._runners:
+                if not runner.cancelled():
+                    runner.result()
+            for result in triage.release():
+                self._record(result, on_result)
 
-    async def _hand(self, worker: Worker, doubts: Doubts, say: Callable[[TaskResult], None]) -> None:
-        """Take one task after the other."""
+    async def _runner(self, worker: Worker, triage: FailureTriage, on_result: Callable[[TaskResult], None]) -> None:
+        """Run one task after the other."""
         while self._todo and not self.is_draining:
             task = self._todo.popleft()
-            worker.foresee(len(self._todo))
-            for result in await self._finish(task, worker, doubts):
-                self._record(result, say)
+            worker.set_remaining(len(self._todo))
+            for result in await self._finish(task, worker, triage):
+                self._record(result, on_result)
 
-    async def _finish(self, task: BatchTask, worker: Worker, doubts: Doubts) -> list[TaskResult]:
-        """Run a task until it has a result. Returns those that can be written now."""
+    async def _finish(self, task: BatchTask, worker: Worker, triage: FailureTriage) -> list[TaskResult]:
+        """Run a task until it has a result. Returns the results that can be written now."""
         reruns = 0
         while True:
-            ran = await self._ran(task, worker)
+            ran = await self._run_task(task, worker)
             if ran.failure is None:
-                return [*doubts.settle(), self._result(task, ran)]
+                return [*triage.release(), self._result(task, ran)]
             if isinstance(ran.failure, ImageError) and "image" in task.policy.model_fields_set:
-                return [self._result(task, ran)]  # the others have another image
-            with self._shown(task, f"looks what is wrong: {ran.failure.message}"):
-                verdict = await doubts.judge(ran.failure, reruns=reruns)
+                return [self._result(task, ran)]  # the other tasks use another image
+            with self._show_activity(task, f"checking engine and endpoint: {ran.failure.message}"):
+                verdict = await triage.judge(ran.failure, reruns=reruns)
             if verdict == "record":
                 return [self._result(task, ran)]
-            if verdict == "hold":
-                doubts.hold(self._result(task, ran))
+            if verdict == "defer":
+                triage.defer(self._result(task, ran))
                 return []
             reruns += 1
 
-    async def _ran(self, task: BatchTask, worker: Worker) -> Ran:
+    async def _run_task(self, task: BatchTask, worker: Worker) -> Ran:
         activity = self.spending.at_work[task.id] = Activity(task.id, self._runtime.cost)
         ran: Ran | None = None
 
@@ -202,8 +202,8 @@ class Batch:
             self._unfinished_runs += ran is None
 
     @contextmanager
-    def _shown(self, task: BatchTask, doing: str) -> Iterator[None]:
-        """Let the task be seen meanwhile: it may take half a minute."""
+    def _show_activity(self, task: BatchTask, doing: str) -> Iterator[None]:
+        """Show the task as active: the block may take half a minute."""
         self.spending.at_work[task.id] = Activity(task.id, self._runtime.cost, doing)
         try:
             yield
@@ -211,7 +211,7 @@ class Batch:
             del self.spending.at_work[task.id]
 
     def _result(self, task: BatchTask, ran: Ran) -> TaskResult:
-        prints = self._prints[task.id]
+        fingerprints = self._fingerprints[task.id]
         redactor = Redactor({*self._runtime.secrets, *secrets_among(task.policy.environment)})
         return TaskResult(
             id=task.id,
@@ -226,15 +226,15 @@ class Batch:
             turns=ran.turns,
             retries=ran.retries,
             run_directory=f"{TASKS}/{task.id}",
-            task_sha256=prints.task,
-            settings_sha256=prints.settings,
+            task_sha256=fingerprints.task,
+            settings_sha256=fingerprints.settings,
         )
 
-    def _record(self, result: TaskResult, say: Callable[[TaskResult], None]) -> None:
+    def _record(self, result: TaskResult, on_result: Callable[[TaskResult], None]) -> None:
         self._directory.add(result)
         self.tally.add(result)
         self.run_here += 1
-        say(result)
+        on_result(result)
 
     def _check_budget(self) -> None:
         if end := self.spending.exceeded():
@@ -242,11 +242,11 @@ class Batch:
 
     def _stop(self, end: End) -> None:
         self.end = end
-        for hand in self._hands:
-            hand.cancel()
+        for runner in self._runners:
+            runner.cancel()
 
     def summary(self) -> Summary:
-        """As of now."""
+        """Return the summary as of now."""
         tally, (usage, cost) = self.tally.all, self.spending.total()
         wall_s = time.monotonic() - self.begun_s
         return Summary(

@@ -1,8 +1,8 @@
-"""Runs the tasks of a batch on the machines of a Ray cluster: a `Node` on each, and the results here alone.
+"""Runs the tasks of a batch on the machines of a Ray cluster: a `Node` on each; only this process writes results.
 
-Each machine uses an engine, a pool and, where no endpoint is named, a model of its own. Limits on requests are shared
-out evenly. A machine that is lost, or whose engine is, is left out, and its tasks are run again on the others; one that
-joins, or comes back, takes its share.
+Each machine uses its own engine and pool and, without an endpoint, its own model. Limits on requests are split evenly.
+If a machine or its engine is lost, the machine is dropped and its tasks are run again on the others. A machine that
+joins or comes back gets its share.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from agent.batch.node import PART_BYTES, Archived, Node
 from agent.batch.tasks import BatchTask
-from agent.batch.worker import Ran, at_once, check_model, default_jobs
+from agent.batch.worker import Ran, check_model, default_jobs, limited_to_jobs
 from agent.endpoint.limiter import RateLimit
 from agent.errors import AgentError, ClusterError, TranscriptError, UsageError
 from agent.loop.files import check_files
@@ -39,22 +39,22 @@ from sandbox import CellblockError, EngineError, ImageError, StartError
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CONNECT_S = 5.0
 STOP_S = 30.0
-LOOK_EVERY_S = 5.0
-AGAIN_AFTER_S = 60.0
-"""When a machine that could not work is asked again."""
-MAX_LOST = 3
-"""Machines that one task may lose."""
+WATCH_EVERY_S = 5.0
+RETRY_AFTER_S = 60.0
+"""The time until a dropped machine is tried again."""
+MAX_MACHINES_LOST = 3
+"""A task fails after this many machines died while running it."""
 CONCURRENT_CALLS = 10_000
-"""Of one node: what it does at once is bounded by the batch."""
+"""Ray's limit for one node, set high because the batch bounds the concurrency itself."""
 
 
-class _LostError(Exception):
-    """The machine is gone, or cannot be spoken to."""
+class _MachineLostError(Exception):
+    """The machine is gone or unreachable."""
 
 
 @dataclass(eq=False)
 class _Machine:
-    """A machine that works for us."""
+    """A machine that runs tasks of the batch."""
 
     id: str
     address: str
@@ -64,7 +64,7 @@ class _Machine:
 
 
 class RayWorker:
-    """A worker over all machines of a cluster. The process must run on one of them: Ray asks for that."""
+    """A worker over all machines of a cluster. Ray requires that this process runs on one of them."""
 
     def __init__(
         self,
@@ -76,10 +76,10 @@ class RayWorker:
         max_starting: int | None = None,
         note: Callable[[str], None] = ignore,
     ) -> None:
-        """`address` is HOST:PORT of the head, or "auto" for the one of this machine; a Ray that is connected is used.
+        """`address` is HOST:PORT of the head, or "auto" for this machine's cluster; an existing connection is used.
 
-        `jobs` and `rate` are of all machines together, `max_starting` of each; `note` is told of those that come and
-        go. Raises UsageError for a runtime that cannot work elsewhere, and for an address that is none.
+        `jobs` and `rate` are for all machines together, `max_starting` for each; `note` is called with a line for each
+        dropped machine. Raises UsageError for a runtime that cannot be sent to other machines and for a bad address.
         """
         check_model(runtime)
         if runtime.limiter is not None:
@@ -87,14 +87,14 @@ class RayWorker:
         self.jobs = jobs or 1
         self._given_jobs = jobs
         self._runtime = runtime
-        self._address = _checked(address)
+        self._address = _checked_address(address)
         self._rate = rate or RateLimit()
         self._max_starting = max_starting
         self._note = note
         self._machines: list[_Machine] = []
         self._not_before_s: dict[str, float] = {}
         self._failure: CellblockError | None = None
-        """Why a machine could not work, last."""
+        """Why the last machine was dropped."""
         self._tasks_left = 0
         self._is_ours = False
         self._watching: asyncio.Task[None] | None = None
@@ -105,7 +105,7 @@ class RayWorker:
                 await self._connect()
             alive = await self._alive()
             self.jobs = self._given_jobs or default_jobs(self._runtime) * len(alive)
-            await self._gather(alive)
+            await self._add_machines(alive)
             if not self._machines:
                 raise self._failure or ClusterError(f"The Ray cluster {self._address!r} has no machine.")
             self._watching = asyncio.create_task(self._watch())
@@ -126,17 +126,17 @@ class RayWorker:
             await asyncio.to_thread(ray.shutdown)
 
     async def run(self, task: BatchTask, directory: Path, on_progress: Callable[[Progress], None]) -> Ran:
-        """As the protocol says; on another machine where one is lost."""
+        """See `Worker`; if the machine is lost, the task is run again on another."""
         begun_s = time.monotonic()
         failure: CellblockError
         try:
             files = await asyncio.to_thread(_stored, task.files)
-            for _ in range(MAX_LOST):
+            for _ in range(MAX_MACHINES_LOST):
                 ran = await self._run_once(task, files, directory, on_progress)
                 if ran is not None:
                     return ran
-                on_progress(Waiting("begins anew: its machine was lost"))
-            raise ClusterError(f"Task {task.id!r} has lost {MAX_LOST} machines.")
+                on_progress(Waiting("starting again: its machine was lost"))
+            raise ClusterError(f"Task {task.id!r} failed: {MAX_MACHINES_LOST} machines died while running it.")
         except CellblockError as error:
             failure = error
         except OSError as error:
@@ -144,20 +144,20 @@ class RayWorker:
         return Ran("error", round(time.monotonic() - begun_s, 3), failure=failure)
 
     async def check(self) -> None:
-        """As the protocol says: some machine must find its engine and the endpoint."""
-        asked = await asyncio.gather(*(_complaint(machine) for machine in self._machines))
+        """See `Worker`; at least one machine must reach its engine and the endpoint."""
+        asked = await asyncio.gather(*(_check_failure(machine) for machine in self._machines))
         if not asked:
-            raise self._failure or self._none_left()
+            raise self._failure or self._no_machine_left()
         if all(asked):
             raise next(error for error in asked if error)
 
     async def tidy(self, pid: int) -> None:
-        """Nothing: sandboxes are owned by processes on the machines, which end with their job."""
+        """Do nothing: sandboxes are owned by processes on the machines, which end with their job."""
 
-    def foresee(self, tasks: int) -> None:
-        """As the protocol says."""
+    def set_remaining(self, tasks: int) -> None:
+        """See `Worker`."""
         self._tasks_left = tasks
-        self._grant()
+        self._share_out()
 
     async def _connect(self) -> None:
         """Join the cluster. Raises ClusterError."""
@@ -171,7 +171,7 @@ class RayWorker:
         self._is_ours = True
 
     async def _alive(self) -> dict[str, str]:
-        """Addresses of the machines by their ids, no more than each can have a share of the limits."""
+        """Return the machines' addresses by id, at most as many as can each have a share of the limits."""
         nodes = await asyncio.to_thread(ray.nodes)
         alive = {node["NodeID"]: node["NodeManagerAddress"] for node in nodes if node["Alive"]}
         rate = self._rate
@@ -181,22 +181,22 @@ class RayWorker:
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(WATCH_EVERY_S)
             with suppress(RayError, OSError):
-                await self._gather(await self._alive())
+                await self._add_machines(await self._alive())
 
-    async def _gather(self, alive: dict[str, str]) -> None:
-        """Let machines work that do not yet."""
+    async def _add_machines(self, alive: dict[str, str]) -> None:
+        """Start a node on each machine that has none."""
         working, now_s = {machine.id for machine in self._machines}, time.monotonic()
         new = [found for found in alive if found not in working and now_s >= self._not_before_s.get(found, 0)]
         share = self._share(len(alive))
         joined = await asyncio.gather(*(self._join(found, alive[found], share, len(alive)) for found in new))
         self._machines += [machine for machine in joined if machine]
         if any(joined):
-            self._grant()
+            self._share_out()
 
     async def _join(self, found: str, address: str, share: RateLimit, count: int) -> _Machine | None:
-        """A node on that machine; None where it cannot work."""
+        """Start a node on that machine; None if it cannot work."""
         here = NodeAffinitySchedulingStrategy(found, soft=False)
         made = ray.remote(Node).options(num_cpus=0, max_concurrency=CONCURRENT_CALLS, scheduling_strategy=here)
         node: Any = made.remote(
@@ -215,19 +215,19 @@ class RayWorker:
             raise
         if failure is None:
             return machine
-        await self._give_up(machine, failure)
+        await self._drop(machine, failure)
         return None
 
-    async def _give_up(self, machine: _Machine, failure: CellblockError) -> None:
-        """Leave a machine out for a while."""
+    async def _drop(self, machine: _Machine, failure: CellblockError) -> None:
+        """Drop a machine; it is tried again after RETRY_AFTER_S."""
         if machine in self._machines:
             self._machines.remove(machine)
-        self._not_before_s[machine.id] = time.monotonic() + AGAIN_AFTER_S
+        self._not_before_s[machine.id] = time.monotonic() + RETRY_AFTER_S
         if str(failure) != str(self._failure):
-            self._note(f"Machine {machine.address} is left out: {failure}")
+            self._note(f"Machine {machine.address} dropped: {failure}")
         self._failure = failure
         await self._close(machine)
-        self._grant()
+        self._share_out()
 
     async def _close(self, machine: _Machine) -> None:
         with suppress(RayError, TimeoutError):
@@ -237,43 +237,43 @@ class RayWorker:
             ray.kill(machine.node)
 
     def _share(self, count: int) -> RateLimit:
-        """What each of so many machines may ask of the endpoint."""
+        """Return the rate limit of each machine if there are `count`."""
         rate = self._rate
         each = [limit and max(1, limit // count) for limit in (rate.requests_per_minute, rate.tokens_per_minute)]
         jobs = math.ceil(self.jobs / count)
         together = rate.requests_at_once and max(1, rate.requests_at_once // count)
-        return at_once(RateLimit(each[0], each[1], together), jobs)
+        return limited_to_jobs(RateLimit(each[0], each[1], together), jobs)
 
-    def _grant(self) -> None:
-        """Tell every machine its share, of the limits and of what is still to come."""
+    def _share_out(self) -> None:
+        """Send every machine its share of the limits and of the remaining tasks."""
         count = len(self._machines)
         for machine in self._machines:
             machine.node.grant.remote(self._share(count), math.ceil(self._tasks_left / count))
 
-    def _none_left(self) -> ClusterError:
+    def _no_machine_left(self) -> ClusterError:
         return ClusterError(f"No machine of the Ray cluster {self._address!r} is left.", hint="ray status")
 
     async def _run_once(
         self, task: BatchTask, files: list[Any], directory: Path, on_progress: Callable[[Progress], None]
     ) -> Ran | None:
-        """Run a task on the machine that has least to do; None where that is lost meanwhile."""
+        """Run a task on the machine with the fewest tasks; None if that machine is lost meanwhile."""
         if not self._machines:
-            raise self._none_left()
+            raise self._no_machine_left()
         machine = min(self._machines, key=lambda each: each.tasks)
         machine.tasks += 1
         try:
-            ran = await self._received(machine, task, files, directory, on_progress)
-        except _LostError as error:
-            await self._give_up(machine, ClusterError(f"It is lost: {_first_line(error)}"))
+            ran = await self._run_on(machine, task, files, directory, on_progress)
+        except _MachineLostError as error:
+            await self._drop(machine, _connection_lost(error))
             return None
         finally:
             machine.tasks -= 1
-        if isinstance(ran.failure, EngineError | StartError | ImageError) and (why := await _complaint(machine)):
-            await self._give_up(machine, why)
+        if isinstance(ran.failure, EngineError | StartError | ImageError) and (why := await _check_failure(machine)):
+            await self._drop(machine, why)
             return None
         return ran
 
-    async def _received(
+    async def _run_on(
         self,
         machine: _Machine,
         task: BatchTask,
@@ -281,23 +281,23 @@ class RayWorker:
         directory: Path,
         on_progress: Callable[[Progress], None],
     ) -> Ran:
-        """What the machine makes of the task. Cancelled, it stops it there, and takes what it has recorded."""
+        """Run a task on a machine. If cancelled, stop it there and fetch what it has recorded."""
         key = uuid.uuid4().hex
         stream = machine.node.run.options(num_returns="streaming").remote(key, task, *files)
         receiving = asyncio.create_task(_receive(stream, directory, on_progress))
         try:
             ran = await asyncio.shield(receiving)
         except asyncio.CancelledError:
-            with suppress(RayError, _LostError, CellblockError, TimeoutError):
+            with suppress(RayError, _MachineLostError, CellblockError, TimeoutError):
                 async with asyncio.timeout(STOP_S):
                     await machine.node.stop.remote(key)
                     await receiving
             raise
-        assert ran is not None, "only what was stopped comes to nothing"
+        assert ran is not None, "only a stopped task has no outcome"
         return ran
 
 
-def _checked(address: str) -> str:
+def _checked_address(address: str) -> str:
     host, colon, port = address.rpartition(":")
     is_port = port.isdecimal() and 0 < int(port) < 1 << 16
     if address == "auto" or (colon and host and "/" not in host and is_port):
@@ -306,7 +306,7 @@ def _checked(address: str) -> str:
 
 
 async def _reachable(address: str) -> str:
-    """The address as Ray takes it, for which a local one is that of this machine. Raises ClusterError."""
+    """Return the address for Ray, with a loopback host replaced by this machine's address. Raises ClusterError."""
     host, _, port = address.rpartition(":")
     if host in LOOPBACK:
         host = str(get_node_ip_address())  # type: ignore[no-untyped-call]
@@ -323,26 +323,30 @@ def _unreachable(address: str, why: str) -> ClusterError:
     return ClusterError(f"No Ray cluster answers at {address!r}: {_first_line(why)}", hint="ray start --head")
 
 
+def _connection_lost(error: Exception) -> ClusterError:
+    return ClusterError(f"Connection lost ({_first_line(error)}).")
+
+
 def _first_line(said: object) -> str:
     return (str(said).strip().splitlines() or [type(said).__name__])[0]
 
 
 def _stored(paths: Iterable[Path]) -> list[Any]:
-    """The contents of files in Ray's store. Raises UsageError where one cannot be read."""
+    """Put the contents of files into Ray's store. Raises UsageError if one cannot be read."""
     return [ray.put(path.read_bytes()) for path in check_files(paths)]
 
 
-async def _complaint(machine: _Machine) -> CellblockError | None:
-    """Why the machine cannot work now."""
+async def _check_failure(machine: _Machine) -> CellblockError | None:
+    """Return why the machine cannot work now; None if it can."""
     try:
         failure: CellblockError | None = await machine.node.check.remote()
     except RayError as error:
-        return ClusterError(f"It is lost: {_first_line(error)}")
+        return _connection_lost(error)
     return failure
 
 
 async def _receive(stream: Any, directory: Path, on_progress: Callable[[Progress], None]) -> Ran | None:
-    """Pass on what a node says of a task, and put its run directory in place. Raises _LostError."""
+    """Pass on the progress of a task and unpack its run directory. Raises _MachineLostError."""
     ran: Ran | None = None
     with tempfile.TemporaryFile() as archive:
         try:
@@ -358,23 +362,25 @@ async def _receive(stream: Any, directory: Path, on_progress: Callable[[Progress
         except RayTaskError as error:
             raise AgentError(_first_line(error.cause)) from error
         except RayError as error:
-            raise _LostError(str(error)) from error
+            raise _MachineLostError(str(error)) from error
         if archive.tell():
             await asyncio.to_thread(_unpacked, archive, directory)
     return ran
 
 
 def _unpacked(archive: IO[bytes], directory: Path) -> None:
-    """Put the files of an archive into a run directory; its names are not trusted. Raises TranscriptError, OSError."""
+    """Unpack an archive into a run directory; its names are not trusted. Raises TranscriptError, OSError."""
     folder = Directory(directory)
     folder.create()
     try:
         with zipfile.ZipFile(archive) as packed:
             for entry in packed.infolist():
-                if entry.compress_type != zipfile.ZIP_STORED:  # what is packed may unpack to any size
-                    raise zipfile.BadZipFile("its files are packed")
+                if entry.compress_type != zipfile.ZIP_STORED:  # a compressed file may unpack to any size
+                    raise zipfile.BadZipFile("its files are compressed")
                 with packed.open(entry) as file, folder.new(entry.filename) as copy:
                     while data := file.read(PART_BYTES):
                         write_all(copy, data)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise TranscriptError(f"The run {str(directory)!r} did not come whole from its machine: {error}.") from error
+        raise TranscriptError(
+            f"The run {str(directory)!r} did not arrive complete from its machine: {error}."
+        ) from error

@@ -1,7 +1,7 @@
-"""The tasks of a batch, from a file or stdin, checked whole before anything starts.
+"""Reads the tasks of a batch from a file or stdin, and checks all of them before anything starts.
 
-A `.csv` has a head with the names of its columns; a `.txt` has a task a line; everything else has a JSON object a
-line (JSONL), and stdin too where its first line begins with `{`.
+A `.csv` has a header row; a `.txt` has one task per line; any other file has one JSON object per line (JSONL). Stdin is
+JSONL if its first line begins with `{`, else text.
 """
 
 import csv
@@ -25,9 +25,9 @@ from agent.validation import first_complaint
 MAX_SOURCE_BYTES = 256 << 20
 MAX_LINE_BYTES = 4 << 20
 MAX_SHOWN = 20
-"""Bad lines that are told of one by one."""
+"""The most bad lines that are listed."""
 COLUMNS = ("id", "task", "files", "expect", "tolerance")
-"""Of a CSV; beside them `limits.max_turns` and the like."""
+"""The columns of a CSV, apart from fields such as `limits.max_turns`."""
 
 KINDS = {
     "string_type": "it must be a text",
@@ -36,15 +36,15 @@ KINDS = {
     "model_type": "it must be an object",
     "model_attributes_type": "it must be an object",
 }
-"""What is said of a value of another kind."""
+"""Messages for values of the wrong type, by pydantic's error type."""
 
 Row = tuple[int, Mapping[str, Any]]
 Entry = tuple[int, BatchTask | Mapping[str, Any]]
-"""A line's number, and the task that it describes."""
+"""A line number and the task on that line."""
 
 
 class Complaints:
-    """What is wrong with the input, to be told at once."""
+    """Collects the errors of the input, to report all of them at once."""
 
     def __init__(self, source: str, place: str = "line") -> None:
         self.place = place
@@ -52,11 +52,11 @@ class Complaints:
         self._said: dict[int, str] = {}
 
     def add(self, number: int, what: str) -> None:
-        """Note what is wrong with a line; the first word counts."""
+        """Add the error of a line; only the first one is kept."""
         self._said.setdefault(number, cut_middle(" ".join(what.split()), 300, " … "))
 
-    def settle(self) -> None:
-        """Raises UsageError where there is anything."""
+    def raise_if_any(self) -> None:
+        """Raise UsageError if there are errors."""
         if not self._said:
             return
         count = len(self._said)
@@ -69,7 +69,7 @@ class Complaints:
 
 
 def read_tasks(source: str, stdin: bytes = b"") -> list[BatchTask]:
-    """The tasks in a file, or in what came on stdin where `source` is "-". Raises UsageError for all that is wrong.
+    """Read the tasks from a file, or from `stdin` if `source` is "-". Raises one UsageError for all errors.
 
     `files` are relative to the folder of the tasks file.
     """
@@ -81,17 +81,17 @@ def read_tasks(source: str, stdin: bytes = b"") -> list[BatchTask]:
     lines = list(_lines(data, name, complaints))
     filled = [(number, line) for number, line in lines if line.strip()]
     suffix = ".txt" if source == "-" and filled and not filled[0][1].startswith("{") else Path(source).suffix.lower()
-    if suffix != ".csv":  # there, a text between quotes may hold blank lines
+    if suffix != ".csv":  # a quoted text in a CSV may contain blank lines
         lines = filled
     entries = {".csv": _from_csv, ".txt": _from_text}.get(suffix, _from_jsonl)(lines, complaints)
     tasks = check_tasks(entries, complaints, folder)
     if not tasks:
-        raise UsageError(f"{name} holds no task.", hint='echo "What is 2 ** 100?" > tasks.txt')
+        raise UsageError(f"{name} contains no task.", hint='echo "What is 2 ** 100?" > tasks.txt')
     return tasks
 
 
 def check_tasks(entries: Iterable[Entry], complaints: Complaints, folder: Path) -> list[BatchTask]:
-    """The tasks, each with an id of its own and files that are there. Raises UsageError for all that is wrong."""
+    """Check that ids are unique and files exist. Raises one UsageError for all errors."""
     tasks: list[BatchTask] = []
     taken: dict[str, int] = {}
     for number, entry in entries:
@@ -108,21 +108,19 @@ def check_tasks(entries: Iterable[Entry], complaints: Complaints, folder: Path) 
             continue
         first = taken.setdefault(task.id.casefold(), number)
         if first != number:
-            complaints.add(
-                number, f"id {task.id!r} is taken by {complaints.place} {first}; upper and lower case are one"
-            )
+            complaints.add(number, f"id {task.id!r} is already used by {complaints.place} {first}; ids ignore case")
         tasks.append(task)
-    complaints.settle()
+    complaints.raise_if_any()
     return tasks
 
 
 def _content(path: Path) -> bytes:
-    """At most one byte more than a source may have. Raises UsageError, also for what may have no end, like a device."""
+    """Read at most MAX_SOURCE_BYTES + 1 bytes. Raises UsageError, also for endless sources such as devices."""
     try:
         kind = path.stat().st_mode
         if not (stat.S_ISREG(kind) or stat.S_ISFIFO(kind)):
             raise UsageError(
-                f"The tasks {str(path)!r} are neither in a file nor in a pipe.", hint=f"ls -l {shlex.quote(str(path))}"
+                f"The tasks {str(path)!r} are neither a file nor a pipe.", hint=f"ls -l {shlex.quote(str(path))}"
             )
         with path.open("rb") as file:
             return file.read(MAX_SOURCE_BYTES + 1)
@@ -131,7 +129,7 @@ def _content(path: Path) -> bytes:
 
 
 def _lines(data: bytes, name: str, complaints: Complaints) -> Iterator[tuple[int, str]]:
-    """The lines; those that no line can be like are complained about."""
+    """Yield the numbered lines; report lines that are too long or not UTF-8."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UsageError(f"{name} is UTF-16, and must be UTF-8.", hint="iconv -f UTF-16 -t UTF-8 FILE")
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
@@ -170,15 +168,15 @@ def _from_csv(lines: list[tuple[int, str]], complaints: Complaints) -> Iterator[
     unknown = [name for name in columns if name not in COLUMNS and not name.startswith(("sampling.", "limits."))]
     unknown = [name for name in unknown if not name.startswith("policy.")]
     if unknown or "task" not in columns or len(set(columns)) < len(columns):
-        what = f"there is no column {unknown[0]!r}" if unknown else "a column named task is needed, and each only once"
-        complaints.add(1, f"{what}; there are {', '.join(COLUMNS)} and fields like limits.max_turns")
+        what = f"unknown column {unknown[0]!r}" if unknown else "it needs a column task, and each column only once"
+        complaints.add(1, f"{what}; columns are {', '.join(COLUMNS)} and fields such as limits.max_turns")
         return iter(())
     entries = list(_cells(columns, rows, complaints))
     return iter(entries) if "id" in columns else _with_ids(entries)
 
 
 def _rows(lines: list[tuple[int, str]], complaints: Complaints) -> Iterator[tuple[int, list[str]]]:
-    """Each row with the number of its first line."""
+    """Yield each row with the number of its first line."""
     reader = csv.reader((f"{line}\n" for _, line in lines), strict=True)
     while True:
         place = reader.line_num
@@ -196,7 +194,7 @@ def _rows(lines: list[tuple[int, str]], complaints: Complaints) -> Iterator[tupl
 def _cells(columns: list[str], rows: Iterator[tuple[int, list[str]]], complaints: Complaints) -> Iterator[Row]:
     for number, row in rows:
         if len(row) != len(columns):
-            complaints.add(number, f"it has {len(row)} cells, and the head has {len(columns)}")
+            complaints.add(number, f"it has {len(row)} cells, but the header has {len(columns)}")
             continue
         entry: dict[str, Any] = {}
         for column, cell in zip(columns, row, strict=True):
@@ -207,7 +205,7 @@ def _cells(columns: list[str], rows: Iterator[tuple[int, list[str]]], complaints
 
 
 def _set(entry: dict[str, Any], column: str, cell: str) -> None:
-    """An empty cell says nothing; several files stand between semicolons."""
+    """Set the field of a column. An empty cell is skipped; files are separated by semicolons."""
     if not cell.strip():
         return
     part, _, field = column.partition(".")
@@ -218,7 +216,7 @@ def _set(entry: dict[str, Any], column: str, cell: str) -> None:
 
 
 def _with_ids(entries: Iterable[Row]) -> Iterator[Row]:
-    """An id for each, from its text, so that it stays the same whatever comes before; equal ones are counted."""
+    """Add ids that are made from the text alone, so that new lines do not change them; repeated texts are numbered."""
     seen: dict[str, int] = {}
     for number, entry in entries:
         text = str(entry.get("task", ""))
@@ -229,7 +227,7 @@ def _with_ids(entries: Iterable[Row]) -> Iterator[Row]:
 
 
 def _reason(error: ValidationError) -> str:
-    """The first thing that is wrong with a task, after the key that it is about."""
+    """Return the first error of a task, with the key that it is about."""
     detail = first_complaint(error)
     where = ".".join(str(part) for part in detail["loc"])
     reason = detail["msg"].removeprefix("Value error, ")
@@ -237,7 +235,7 @@ def _reason(error: ValidationError) -> str:
     if detail["type"] == "missing":
         return f"it has no {where!r}"
     if detail["type"] == "extra_forbidden":
-        return f"there is no key {where!r}"
+        return f"unknown key {where!r}"
     if detail["type"] in ("too_much", "too_many"):
         return reason
     reason = KINDS.get(detail["type"], reason)

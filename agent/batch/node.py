@@ -1,6 +1,6 @@
-"""One machine of a cluster at work for a batch: its own engine, pool and model, and files only while a task runs.
+"""One machine of a cluster that runs tasks of a batch: its own engine, pool and model; files only while a task runs.
 
-A node knows nothing of what carries it: tasks and files come as values, and what it says goes back as pieces.
+A node does not depend on Ray: tasks and files arrive as values, and its reports are returned as pieces.
 """
 
 import asyncio
@@ -26,31 +26,31 @@ PART_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class Archived:
-    """A part of a run directory as a ZIP archive; the parts follow each other."""
+    """A part of a run directory as a ZIP archive; the parts arrive in order."""
 
     data: bytes
 
 
 Piece = Progress | Archived | Ran
-"""What a node says of a task: how it goes on, then its run directory, and what it came to as the last."""
+"""What a node reports for a task: its progress, then its run directory, and its outcome last."""
 
 
 class Node:
-    """Runs tasks where it is. Errors are returned and not raised: they are to cross machines as what they are."""
+    """Runs tasks on its machine. Errors are returned, not raised, so that their type survives the transfer."""
 
     def __init__(self, runtime: Runtime, *, jobs: int, rate: RateLimit, max_starting: int | None) -> None:
-        """`jobs` is this node's share of the tasks, `rate` of the requests."""
+        """`jobs` and `rate` are this node's share of the tasks and of the requests."""
         self._limiter = Limiter(rate)
         self._worker = LocalWorker(replace(runtime, limiter=self._limiter), jobs=jobs, max_starting=max_starting)
         self._home = Path(tempfile.mkdtemp(prefix="cellblock-node-"))
         self._running: dict[str, asyncio.Task[Ran]] = {}
 
     def version(self) -> str:
-        """Hash of the Cellblock that this node runs."""
+        """Return the hash of the Cellblock source on this machine."""
         return source_sha256()
 
     async def open(self) -> CellblockError | None:
-        """Get ready: the engine and the model. Returns why that cannot be."""
+        """Start the engine's pool and the model. Returns the failure, if any."""
         try:
             await self._worker.__aenter__()
         except CellblockError as error:
@@ -58,7 +58,7 @@ class Node:
         return await self.check()
 
     async def check(self) -> CellblockError | None:
-        """Returns why the engine or the endpoint does not answer here."""
+        """Return why the engine or the endpoint does not answer here, if so."""
         try:
             await self._worker.check()
         except CellblockError as error:
@@ -66,23 +66,23 @@ class Node:
         return None
 
     async def grant(self, rate: RateLimit, tasks: int) -> None:
-        """Keep to this share of the requests, and be ready for so many more tasks."""
+        """Set this node's share of the requests and of the remaining tasks."""
         self._limiter.grant(rate)
-        self._worker.foresee(tasks)
+        self._worker.set_remaining(tasks)
 
     async def run(self, key: str, task: BatchTask, *files: bytes) -> AsyncIterator[Piece]:
-        """Run a task over the contents of its files; `key` is what `stop` knows it by.
+        """Run a task with the contents of its files; `key` identifies it for `stop`.
 
-        What was stopped says what it has recorded, and nothing that it came to.
+        A stopped task returns its run directory, but no outcome.
         """
         place = self._home / key
-        said: asyncio.Queue[Progress | None] = asyncio.Queue()
+        items: asyncio.Queue[Progress | None] = asyncio.Queue()
         try:
             given = await asyncio.to_thread(_unpacked, task, files, place)
-            work = self._worker.run(given, place / "run", Telling(said).note)
+            work = self._worker.run(given, place / "run", ProgressFilter(items).note)
             running = self._running[key] = asyncio.create_task(work)
-            running.add_done_callback(lambda _: said.put_nowait(None))
-            while (item := await said.get()) is not None:
+            running.add_done_callback(lambda _: items.put_nowait(None))
+            while (item := await items.get()) is not None:
                 yield item
             archive = await asyncio.to_thread(_archived, place / "run")
             for part in _parts(archive):
@@ -95,28 +95,28 @@ class Node:
             shutil.rmtree(place, ignore_errors=True)
 
     async def stop(self, key: str) -> None:
-        """End a task, and its sandbox with it."""
+        """Stop a task and its sandbox."""
         if running := self._running.get(key):
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
     async def close(self) -> None:
-        """End everything."""
+        """Stop all tasks and remove all files."""
         for key in list(self._running):
             await self.stop(key)
         await self._worker.__aexit__(None, None, None)
         shutil.rmtree(self._home, ignore_errors=True)
 
 
-class Telling:
-    """Passes on what tells how far a task is: of what is written and put out, that it is."""
+class ProgressFilter:
+    """Passes on the progress of a task without its bulk: no output, and one delta for each text of the model."""
 
-    def __init__(self, said: asyncio.Queue[Progress | None]) -> None:
-        self._said = said
+    def __init__(self, items: asyncio.Queue[Progress | None]) -> None:
+        self._said = items
         self._is_writing = False
 
     def note(self, item: Progress) -> None:
-        """The listener of a task's progress."""
+        """The callback for the progress of a task."""
         is_delta = isinstance(item, progress.ReasoningDelta | progress.TextDelta)
         if isinstance(item, progress.OutputPiece) or (is_delta and self._is_writing):
             return
@@ -127,7 +127,7 @@ class Telling:
 
 
 def _unpacked(task: BatchTask, contents: tuple[bytes, ...], place: Path) -> BatchTask:
-    """The task with its files here, under their own names."""
+    """Write the files under their own names, and return the task with these paths."""
     files = []
     for number, (path, data) in enumerate(zip(task.files, contents, strict=True)):
         folder = place / "given" / str(number)
@@ -139,7 +139,7 @@ def _unpacked(task: BatchTask, contents: tuple[bytes, ...], place: Path) -> Batc
 
 
 def _archived(run: Path) -> Path | None:
-    """The run directory as one file beside it; None where the task failed before it had one."""
+    """Pack the run directory into one file beside it; None if the task failed before it had one."""
     folder = Directory(run)
     if not folder.exists():
         return None

@@ -1,8 +1,8 @@
 """The directory of a batch: `results.jsonl`, a line for each finished task, and `tasks/ID/`, its run directory.
 
-A line is written, and forced to the disk, once its task is over; nothing else says that a task is finished. A batch
-that is killed leaves at most a torn last line, which is cut off, and run directories without a result, which are set
-aside under `abandoned/` when their tasks are run again. Nobody but the holder of the lock writes here.
+A task is finished if and only if it has a line here, written and synced to disk after it ended. A killed batch leaves
+at most a torn last line, which is cut off, and run directories without a result, which are moved to `abandoned/` when
+their tasks are run again. Only the holder of the lock writes here.
 """
 
 import errno
@@ -37,47 +37,47 @@ WHAT = "the batch's directory"
 MAX_LINE_BYTES = 16 << 20
 MAX_ANSWER_CHARS = 1_000_000
 MAX_ERROR_CHARS = 10_000
-"""Of a text in a line, so that it can be read back: a character takes at most 6 bytes. The run has the whole."""
+"""The longest texts in a line; a character takes at most 6 bytes. The run directory has the whole text."""
 LEFT_OUT = "\n[{count} characters are left out here; the run directory has them]\n"
 MAX_LINE_VALUES = 1_000
-"""Texts and marks between values, of which a result has some hundred: each that does not fit takes a kilobyte."""
+"""The most JSON tokens in a line. A result has about a hundred; each unexpected value takes a kilobyte of memory."""
 MAX_HOLDER_BYTES = 20
 
 
 class TaskResult(BaseModel):
-    """What a task came to."""
+    """The result of a task."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
     outcome: Outcome
     answer: str | None
-    """Of one that is longer than MAX_ANSWER_CHARS, the file holds the beginning and the end."""
+    """The file holds only the beginning and the end of an answer over MAX_ANSWER_CHARS."""
     match: bool | None = None
-    """Whether the answer is what was expected; None where nothing was."""
+    """True if the answer is the expected one; None without an expectation."""
     usage: BoundedUsage = Usage()
     cost: BoundedCost | None = None
-    """Of all turns; None where the model has no price."""
+    """The cost of all turns; None if the model has no price."""
     duration_s: Seconds
-    """From its turn in the batch to its end."""
+    """The time from its start in the batch to its end."""
     error: str | None = None
-    """One line, where the outcome is "error"."""
+    """One line, if the outcome is "error"."""
     limit: LimitName | None = None
     turns: Count = 0
     retries: Count = 0
     """Requests to the model that failed and were repeated."""
     run_directory: str
-    """Relative to the batch's own."""
+    """Relative to the directory of the batch."""
     task_sha256: str = ""
-    """Of what was asked and over which files."""
+    """Hash of the question and its files."""
     settings_sha256: str = ""
-    """Of how it was answered: model, sampling, limits and sandbox."""
+    """Hash of the model, sampling, limits and sandbox."""
 
 
 def read_results(directory: Path | str) -> Iterator[TaskResult]:
-    """The finished tasks of a batch, in the order in which they ended; a torn last line is left out.
+    """Yield the results of a batch in the order in which the tasks ended; a torn last line is skipped.
 
-    Raises TranscriptError for a line that is no result.
+    Raises TranscriptError for a line that is not a result.
     """
     folder, path = Directory(Path(directory)), Path(directory) / RESULTS
     try:
@@ -85,41 +85,42 @@ def read_results(directory: Path | str) -> Iterator[TaskResult]:
             number = 0
             while (line := file.readline(MAX_LINE_BYTES)).endswith(b"\n"):
                 number += 1
-                yield _result(line, number, path)
+                yield _parsed(line, number, path)
     except FileNotFoundError:
         return
     except OSError as error:
         raise TranscriptError(f"Cannot read {str(path)!r}: {error.strerror}.") from error
     if len(line) == MAX_LINE_BYTES:
-        raise _no_result(number + 1, path)
+        raise _unreadable_line(number + 1, path)
 
 
-def _result(line: bytes, number: int, path: Path) -> TaskResult:
+def _parsed(line: bytes, number: int, path: Path) -> TaskResult:
     if not holds_at_most(line, MAX_LINE_VALUES):
-        raise _no_result(number, path)
+        raise _unreadable_line(number, path)
     try:
         return TaskResult.model_validate_json(line)
     except ValidationError as error:
-        raise _no_result(number, path) from error
+        raise _unreadable_line(number, path) from error
 
 
-def _no_result(number: int, path: Path) -> TranscriptError:
+def _unreadable_line(number: int, path: Path) -> TranscriptError:
     return TranscriptError(
-        f"{str(path)!r}, line {number}, is no result of a task.", hint=f"sed -i.bak {number}d {shlex.quote(str(path))}"
+        f"{str(path)!r}, line {number}, is not the result of a task.",
+        hint=f"sed -i.bak {number}d {shlex.quote(str(path))}",
     )
 
 
 class BatchDirectory:
-    """The directory while a batch holds it; use it as a context manager.
+    """The directory of a running batch, locked; use it as a context manager.
 
-    Raises UsageError where another batch holds it, TranscriptError where it cannot be written.
+    Raises UsageError if another batch holds it, TranscriptError if it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._folder = Directory(path)
         self.predecessor: int | None = None
-        """The process that held it last, and may have left sandboxes; None where that is not known."""
+        """The last process that held it and may have left sandboxes; None if unknown."""
 
     def __enter__(self) -> Self:
         with self._errors():
@@ -137,18 +138,18 @@ class BatchDirectory:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(OSError):  # of what has been told of when it could not be written
+        with suppress(OSError):  # a failed write has already been reported
             self._file.close()
         self._lock.close()
 
     def _hold(self) -> None:
-        """Take the lock, and leave the number of this process in it."""
+        """Take the lock and write the id of this process into it."""
         holder = self._lock.read(MAX_HOLDER_BYTES).decode("ascii", "replace").strip()
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UsageError(
-                f"Another batch is at work in {str(self.path)!r}: process {holder}.", hint="-o DIR, with another one"
+                f"Another batch is running in {str(self.path)!r}: process {holder}.", hint="-o DIR, with another one"
             ) from error
         self.predecessor = int(holder) if holder.isdecimal() else None
         with self._errors():
@@ -157,12 +158,12 @@ class BatchDirectory:
             write_all(self._lock, str(os.getpid()).encode())
 
     def add(self, result: TaskResult) -> None:
-        """Write a result, for good. Raises TranscriptError."""
+        """Append a result and sync it to disk. Raises TranscriptError."""
         with self._errors():
             _write_through(self._file, [result])
 
     def keep(self, kept: Iterable[TaskResult], replaced: list[TaskResult]) -> None:
-        """Leave only `kept` in the results; what they replace goes into `replaced.jsonl`, and is safe there first."""
+        """Append `replaced` to `replaced.jsonl` and sync it, then leave only `kept` in the results."""
         with self._errors():
             with self._appendable(REPLACED) as file:
                 _write_through(file, replaced)
@@ -177,7 +178,7 @@ class BatchDirectory:
             write_all(file, summary.model_dump_json(indent=2).encode() + b"\n")
 
     def run_directory(self, task: str) -> Path:
-        """Where the run of a task goes; what an earlier one has left there is set aside."""
+        """Return the directory for the run of a task; an earlier run there is moved to `abandoned/`."""
         place = f"{TASKS}/{task}"
         with self._errors():
             if self._folder.has(place):
@@ -186,7 +187,7 @@ class BatchDirectory:
         return self.path / place
 
     def unfinished_runs(self, finished: Iterable[str]) -> list[Path]:
-        """Run directories that no result tells of: what was spent there is spent."""
+        """Return the run directories without a result; their spending counts too."""
         with self._errors():
             left, aside = ([*self._run_names(folder)] for folder in (TASKS, ABANDONED))
         known = set(finished)
@@ -200,7 +201,7 @@ class BatchDirectory:
                 yield name
 
     def _appendable(self, name: str) -> FileIO:
-        """A file of results, without a torn last line, to be added to."""
+        """Open a file of results for appending, and cut off a torn last line."""
         file = self._folder.changing(name, make=True)
         try:
             file.truncate(file.seek(_whole_bytes(file)))
@@ -218,14 +219,14 @@ class BatchDirectory:
 
 
 def turns_of(run: Path) -> list[ModelReplied]:
-    """The turns that a run has recorded; none where it cannot be read."""
+    """Return the recorded turns of a run; none if it cannot be read."""
     with suppress(TranscriptError):
         return [event for event in transcript.read(run).events if isinstance(event, ModelReplied)]
     return []
 
 
 def _whole_bytes(file: FileIO) -> int:
-    """The length of a file up to the end of its last whole line. Raises OSError where that is too far back."""
+    """Return the length of a file up to its last complete line. Raises OSError if a line is too long."""
     size_bytes = end = file.seek(0, os.SEEK_END)
     while end:
         if size_bytes - end > MAX_LINE_BYTES:
@@ -245,7 +246,7 @@ def _write_through(file: FileIO, results: Iterable[TaskResult]) -> None:
 
 
 def _line(result: TaskResult) -> bytes:
-    """The line of a result. Raises OSError where it could not be read back."""
+    """Return the line of a result. Raises OSError if it would be too long to read back."""
     fitting = {
         "answer": result.answer and cut_middle(result.answer, MAX_ANSWER_CHARS, LEFT_OUT),
         "error": result.error and cut_middle(result.error, MAX_ERROR_CHARS, " [...] "),

@@ -1,4 +1,4 @@
-"""What is left to do: which results stand, and which tasks are run, or run again."""
+"""The plan of one start: which results are kept, and which tasks are run or run again."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from agent.runtime import Runtime
 
 
 @dataclass(frozen=True)
-class Prints:
-    """What a task is and how it is answered, as hashes."""
+class Fingerprints:
+    """Hashes of a task and of the settings that it is answered with."""
 
     task: str
     settings: str
@@ -20,40 +20,44 @@ class Prints:
 
 @dataclass
 class Plan:
-    """Of all tasks that were asked for."""
+    """The plan for all requested tasks."""
 
     todo: list[BatchTask] = field(default_factory=list)
-    prints: dict[str, Prints] = field(default_factory=dict)
-    """Of every task, by its id."""
-    standing: list[TaskResult] = field(default_factory=list)
-    """Results of tasks that are not run again, each matched with what is expected now."""
-    foreign: list[TaskResult] = field(default_factory=list)
-    """Results of tasks that were not asked for."""
+    fingerprints: dict[str, Fingerprints] = field(default_factory=dict)
+    """The fingerprints of every task, by its id."""
+    kept: list[TaskResult] = field(default_factory=list)
+    """Results of tasks that are not run again, scored against the current expectation."""
+    unlisted: list[TaskResult] = field(default_factory=list)
+    """Results of tasks that are not in the input."""
     replaced: list[TaskResult] = field(default_factory=list)
     """Results of tasks that are run again."""
     rescored: int = 0
-    """Standing results whose match is another than it was."""
+    """The number of kept results whose match has changed."""
     changed: list[str] = field(default_factory=list)
-    """Tasks that are run again because their text or a file is not what it was."""
-    otherwise: list[str] = field(default_factory=list)
-    """Tasks whose result stands, though the model, its limits or the sandbox were others."""
+    """Tasks that are run again because their text or a file has changed."""
+    other_settings: list[str] = field(default_factory=list)
+    """Tasks whose result is kept although the model, the limits or the sandbox differed."""
 
     def notes(self) -> list[str]:
-        """What the user is to know about it, a line each."""
-        told = [
-            ("Finished before, and not run again but with --redo", self.standing, ""),
-            ("Matched anew with what is expected now", range(self.rescored), ""),
-            ("Changed since they were finished, and run again", self.changed, _some(self.changed)),
-            ("Finished with other settings, and not run again but with --redo", self.otherwise, _some(self.otherwise)),
-            ("Results of tasks that were not asked for, left as they are", self.foreign, ""),
+        """Notes for the user, one line each."""
+        notes = [
+            ("Already finished; use --redo to run again", self.kept, ""),
+            ("Match changed when scored again", range(self.rescored), ""),
+            ("Changed since they were finished; run again", self.changed, _examples(self.changed)),
+            (
+                "Finished with other settings; use --redo to run again",
+                self.other_settings,
+                _examples(self.other_settings),
+            ),
+            ("Results of tasks that are not in the input; left unchanged", self.unlisted, ""),
         ]
-        return [f"{words}: {len(found)}{some}" for words, found, some in told if found]
+        return [f"{words}: {len(found)}{some}" for words, found, some in notes if found]
 
 
 def plan(
     tasks: Iterable[BatchTask], results: Iterable[TaskResult], runtime: Runtime, *, retry_failed: bool, redo: bool
 ) -> Plan:
-    """Decide for each task. Raises UsageError for tasks that cannot be had so, all together."""
+    """Decide what to do with each task. Raises one UsageError that lists all tasks that cannot be run."""
     plan, finished = Plan(), {result.id: result for result in results}
     complaints: list[str] = []
     known: dict[Path, str] = {}
@@ -61,16 +65,16 @@ def plan(
     for task in tasks:
         try:
             own = task.runtime(runtime)
-            prints = Prints(task.fingerprint(known), base if own is runtime else settings_fingerprint(own))
+            fingerprints = Fingerprints(task.fingerprint(known), base if own is runtime else settings_fingerprint(own))
         except UsageError as error:
             complaints.append(f"  {task.id}: {error.message}")
             continue
         except OSError as error:
             complaints.append(f"  {task.id}: cannot read {str(error.filename)!r}: {error.strerror}")
             continue
-        plan.prints[task.id] = prints
+        plan.fingerprints[task.id] = fingerprints
         _decide(plan, task, finished.pop(task.id, None), again=retry_failed, redo=redo)
-    plan.foreign = list(finished.values())
+    plan.unlisted = list(finished.values())
     if complaints:
         shown = complaints[:20] + ([f"  and {len(complaints) - 20} more"] if len(complaints) > 20 else [])
         raise UsageError("\n".join([f"{len(complaints)} tasks cannot be run, and nothing was started:", *shown]))
@@ -81,8 +85,8 @@ def _decide(plan: Plan, task: BatchTask, result: TaskResult | None, *, again: bo
     if result is None:
         plan.todo.append(task)
         return
-    prints = plan.prints[task.id]
-    is_changed = result.task_sha256 != prints.task
+    fingerprints = plan.fingerprints[task.id]
+    is_changed = result.task_sha256 != fingerprints.task
     if redo or is_changed or (again and result.outcome != "answered"):
         plan.todo.append(task)
         plan.replaced.append(result)
@@ -90,9 +94,9 @@ def _decide(plan: Plan, task: BatchTask, result: TaskResult | None, *, again: bo
         return
     match = task.matches(result.answer)
     plan.rescored += match != result.match
-    plan.otherwise += [task.id] if result.settings_sha256 != prints.settings else []
-    plan.standing.append(result.model_copy(update={"match": match}))
+    plan.other_settings += [task.id] if result.settings_sha256 != fingerprints.settings else []
+    plan.kept.append(result.model_copy(update={"match": match}))
 
 
-def _some(ids: list[str]) -> str:
+def _examples(ids: list[str]) -> str:
     return f" ({', '.join(ids[:3])}{', …' if len(ids) > 3 else ''})"

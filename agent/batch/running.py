@@ -1,4 +1,4 @@
-"""The library's batch: tasks as values, and results as they are finished."""
+"""The batch of the library: tasks are values, and results are yielded as tasks finish."""
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
@@ -20,11 +20,11 @@ from agent.progress import ignore
 from agent.runtime import Runtime
 
 TASK_SECONDS = 600.0
-"""The limit on time of a task for which none is given: a batch is left alone, and must end."""
+"""The default time limit of a task: a batch runs unattended and must end."""
 
 
-def in_time(runtime: Runtime) -> Runtime:
-    """The runtime with a limit on the time of each task."""
+def with_time_limit(runtime: Runtime) -> Runtime:
+    """Return the runtime with a time limit for each task."""
     if "max_seconds" in runtime.limits.model_fields_set:
         return runtime
     return replace(runtime, limits=runtime.limits.model_copy(update={"max_seconds": TASK_SECONDS}))
@@ -39,7 +39,7 @@ def worker_for(
     ray: str | None,
     note: Callable[[str], None] = ignore,
 ) -> Worker:
-    """Who runs the tasks: this machine, or those of the Ray cluster at an address. Raises UsageError."""
+    """Return the worker for this machine, or for the Ray cluster at an address. Raises UsageError."""
     for name, number in (("jobs", jobs), ("max_starting", max_starting)):
         if number is not None and number < 1:
             raise UsageError(f"{name} must be at least 1, not {number}.")
@@ -68,22 +68,22 @@ async def run_batch(
     redo: bool = False,
     ray: str | None = None,
 ) -> AsyncGenerator[TaskResult, None]:
-    """Answer each task in a sandbox of its own, and yield its result as it is finished and written.
+    """Answer each task in its own sandbox, and yield each result once it is written.
 
-    `tasks` are BatchTasks, or mappings with their fields: `id`, `task`, and where needed `files`, `expect`,
+    `tasks` are BatchTasks, or mappings with their fields: `id`, `task`, and if needed `files`, `expect`,
     `sampling`, `limits`, `policy`. `output` holds `results.jsonl`, `summary.json` and a run directory for each task.
-    What is finished there is not run again, nor yielded (`read_results` reads it), unless its task has changed;
-    `retry_failed` runs again what was not answered, `redo` everything.
+    A task that is finished there is neither run again nor yielded (`read_results` reads it), unless it has changed;
+    `retry_failed` runs unanswered tasks again, `redo` runs all tasks again.
 
-    `jobs` tasks run at once, 4 of them, or 1 with the built-in model; `rate` limits the requests of all together,
-    and `max_starting` the sandboxes that start at once. Where the agent's limits say nothing of time, a task has 600 s.
-    With `ray`, the address of a Ray cluster, its machines share the tasks and the rate.
+    `jobs` is the number of tasks that run at once: by default 4, or 1 with the built-in model. `rate` limits the
+    requests of all tasks together, `max_starting` the sandboxes that start at once. A task has 600 s unless the agent's
+    limits set a time. `ray` is the address of a Ray cluster whose machines share the tasks and the rate.
 
-    To leave early, close it: `async with contextlib.aclosing(run_batch(...)) as results`; what then runs is stopped.
-    Raises UsageError for bad tasks, all together, before anything starts; and SandboxError, EndpointError,
-    LocalModelError or TranscriptError where no task would fare better. One task's failure is never raised.
+    To leave early, close it: `async with contextlib.aclosing(run_batch(...)) as results`; running tasks are stopped.
+    Raises one UsageError for all bad tasks before anything starts; and SandboxError, EndpointError, LocalModelError or
+    TranscriptError if every other task would fail too. The failure of a single task is never raised.
     """
-    runtime = in_time((agent or Agent()).runtime)
+    runtime = with_time_limit((agent or Agent()).runtime)
     batch = Batch(
         check_tasks(enumerate(tasks, start=1), Complaints("The batch", "task"), Path()),
         Path(output),

@@ -1,4 +1,4 @@
-"""What a batch may take, and what it has taken: in runs that are over, finished or not, and in those at work."""
+"""The budget of a batch, and what it has spent: in ended runs, finished or not, and in running tasks."""
 
 from typing import Literal
 
@@ -10,42 +10,42 @@ from agent.pricing import total_cost
 
 
 class Budget(BaseModel):
-    """What a whole batch may take, all its starts together; None is no limit. Time is of one start."""
+    """Limits of a whole batch over all its starts, `seconds` of one start; None is no limit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tokens: int | None = Field(None, ge=1)
     """Input and output tokens of all tasks together."""
     cost: float | None = Field(None, gt=0)
-    """Of all tasks together, in the price's currency."""
+    """Cost of all tasks together, in the currency of the price."""
     seconds: float | None = Field(None, gt=0)
     """Wall clock of this start."""
 
 
 class Spending:
-    """Counts against a budget."""
+    """Counts what is spent of a budget."""
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self.at_work: dict[str, Activity] = {}
-        """The tasks that run, by their ids."""
+        """The running tasks, by their ids."""
         self._usage = Usage()
         self._costs: list[Cost | None] = []
 
     def add(self, usage: Usage, cost: Cost | None, turns: int) -> None:
-        """Count a run that is over; its cost is None where a turn of it has no price."""
+        """Count a run that has ended; its cost is None if one of its turns has no price."""
         self._usage += usage
         if turns:
             self._costs = [total_cost([*self._costs, cost])]
 
     def total(self) -> tuple[Usage, Cost | None]:
-        """Of all runs; the cost is None where a turn has no price."""
+        """Return usage and cost of all runs; the cost is None if a turn has no price."""
         at_work = list(self.at_work.values())
         usage = sum((activity.usage for activity in at_work), self._usage)
         return usage, total_cost([*self._costs, *(activity.cost for activity in at_work if activity.turns)])
 
     def exceeded(self) -> Literal["tokens", "cost"] | None:
-        """Which budget is spent; None where there is more."""
+        """Return the budget that is spent, if any."""
         budget = self.budget
         if budget.tokens is None and budget.cost is None:
             return None

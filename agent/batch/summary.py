@@ -1,4 +1,4 @@
-"""What a batch has come to so far: counted as results come, and told as JSON and as a table."""
+"""The counts of a batch, updated with each result and shown as JSON and as a table."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,22 +16,22 @@ SHOWN_ERRORS = 5
 HEAD = ("", "tasks", "match", "turns", "retries", "tokens in", "tokens out", "seconds", "cost")
 
 End = Literal["running", "done", "interrupted", "tokens", "cost", "seconds", "environment"]
-"""Why a batch ended: all is done, someone stopped it, a budget of its own is spent, or nothing could go on."""
+"""Why a batch ended: all done, stopped by the user, a budget spent, or a failure that hits every task."""
 
 
 @dataclass
 class Group:
-    """Results counted together."""
+    """Counts over a group of results."""
 
     tasks: int = 0
     expected: int = 0
-    """Of which something was expected."""
+    """Results of tasks with an expectation."""
     matched: int = 0
     turns: int = 0
     retries: int = 0
     usage: Usage = field(default_factory=Usage)
     costs: list[Cost | None] = field(default_factory=list)
-    """Their sum, and None beside it where a turn had no price."""
+    """The sum, with a None if a turn had no price."""
     seconds: list[float] = field(default_factory=list)
 
     def add(self, result: TaskResult) -> None:
@@ -48,17 +48,17 @@ class Group:
 
     @property
     def cost(self) -> Cost | None:
-        """Of all turns; None where one has no price."""
+        """The cost of all turns; None if one has no price."""
         return total_cost(self.costs)
 
     @property
     def solve_rate(self) -> float | None:
-        """The share of expectations that were met; None where nothing was expected."""
+        """The share of expectations that were met; None without expectations."""
         return round(self.matched / self.expected, 4) if self.expected else None
 
 
 class Tally:
-    """Counts results, all together and by outcome."""
+    """Counts results in total and by outcome."""
 
     def __init__(self) -> None:
         self.all = Group()
@@ -73,7 +73,7 @@ class Tally:
             self.errors[result.error] += 1
 
     def count(self, outcome: Outcome) -> int:
-        """How many results have that outcome."""
+        """Return the number of results with that outcome."""
         return self.by_outcome[outcome].tasks if outcome in self.by_outcome else 0
 
 
@@ -82,7 +82,7 @@ class _Value(BaseModel):
 
 
 class Seconds(_Value):
-    """How long tasks took."""
+    """Statistics of the tasks' durations."""
 
     mean: float
     median: float
@@ -90,11 +90,11 @@ class Seconds(_Value):
 
 
 class Summary(_Value):
-    """`summary.json`: all tasks of the input, whenever they were run."""
+    """The content of `summary.json`: all tasks of the input, including those of earlier starts."""
 
     end: End
     tasks: int
-    """Of the input, `--filter` applied."""
+    """The number of tasks in the input after `--filter`."""
     outcomes: dict[Outcome, int]
     not_finished: int
     expected: int
@@ -105,24 +105,24 @@ class Summary(_Value):
     turns: int
     retries: int
     usage: Usage
-    """Of the finished tasks."""
+    """Usage of the finished tasks."""
     cost: Cost | None
     task_seconds: Seconds | None
     unfinished_runs: int
-    """Runs that were cut off and left no result; they lie under `abandoned/` or wait to be run again."""
+    """Runs that were cut off without a result, in `abandoned/` or in `tasks/`."""
     spent_usage: Usage
-    """Of all runs, finished or not: what a budget counts."""
+    """Usage of all runs, finished or not: what a budget counts."""
     spent_cost: Cost | None
     run_here: int
     """Tasks that this start of the batch has finished."""
     wall_seconds: float
-    """Of this start."""
+    """The duration of this start."""
     tasks_per_minute: float
     settings: ModelSettings
 
 
 def seconds_of(group: Group) -> Seconds | None:
-    """None where there is no result."""
+    """Return the statistics of durations; None without results."""
     times = group.seconds
     if not times:
         return None
@@ -130,7 +130,7 @@ def seconds_of(group: Group) -> Seconds | None:
 
 
 def table_rows(tally: Tally, missing: int) -> list[tuple[str, ...]]:
-    """The rows of the table at the end, as text, `HEAD` first."""
+    """Return the rows of the final table as text, `HEAD` first."""
     rows = [HEAD, *(_row(outcome, group) for outcome, group in sorted(tally.by_outcome.items()))]
     if missing:
         rows.append(("not finished", str(missing), *[""] * (len(HEAD) - 2)))
@@ -156,7 +156,7 @@ def _row(name: str, group: Group, missing: int = 0) -> tuple[str, ...]:
 
 
 def error_lines(tally: Tally) -> list[str]:
-    """The errors that were most frequent, a line each."""
+    """Return the most frequent errors, one line each."""
     lines = [f"{count} time{'s' * (count > 1)}: {said}" for said, count in tally.errors.most_common(SHOWN_ERRORS)]
     rest = len(tally.errors) - SHOWN_ERRORS
     return [*lines, f"and {rest} others; see the results"] if rest > 0 else lines

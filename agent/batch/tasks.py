@@ -1,4 +1,4 @@
-"""A task of a batch: what is asked, over which files, in which other way than the rest, and what is expected."""
+"""A task of a batch: the question, its files, its own settings and the expected answer."""
 
 import hashlib
 import json
@@ -22,12 +22,12 @@ from sandbox import Policy
 MAX_ID_CHARS = 100
 _ID = re.compile(r"\w(?:[\w.+=@-]*[\w+=@-])?")
 _NUMERAL = re.compile(r"[-+]?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d{1,3})?", re.ASCII)
-FORMS = "a number, a text, a list of either, or one of number, exact, text, regex, date, any as a key"
+EXPECT_FORMS = "a number, a text, a list of either, or one of number, exact, text, regex, date, any as a key"
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-def _numbered(name: Any) -> Any:
+def _id_as_text(name: Any) -> Any:
     return str(name) if isinstance(name, int) and not isinstance(name, bool) else name
 
 
@@ -48,7 +48,7 @@ def _check_question(text: str) -> str:
 
 
 def expected_of(value: Any) -> Any:
-    """What a tasks file says in short, as `Expected` takes it. Raises ValueError where it says nothing."""
+    """Expand the short form of an expectation for `Expected`. Raises ValueError for any other value."""
     match value:
         case None | BaseModel():
             return value
@@ -61,7 +61,7 @@ def expected_of(value: Any) -> Any:
             return _in_full({"any": value})
         case dict():
             return _in_full(value)
-    raise ValueError(f"it must be {FORMS}")
+    raise ValueError(f"it must be {EXPECT_FORMS}")
 
 
 def _in_full(value: dict[str, Any]) -> dict[str, Any]:
@@ -69,8 +69,8 @@ def _in_full(value: dict[str, Any]) -> dict[str, Any]:
         case {"number": int() | float() | str() as number, **rest} if not rest.keys() - {"tolerance"}:
             return {"kind": "number", "value": str(number), **rest}
         case {"text": text, **rest} if not rest.keys() - {"not", "case"}:
-            others = {"none_of": _several(rest.pop("not"))} if "not" in rest else {}
-            return {"kind": "text", "any_of": _several(text), **others, **rest}
+            others = {"none_of": _as_list(rest.pop("not"))} if "not" in rest else {}
+            return {"kind": "text", "any_of": _as_list(text), **others, **rest}
         case {"exact": exact, **rest} if not rest:
             return {"kind": "exact", "value": exact}
         case {"regex": pattern, **rest} if not rest:
@@ -79,22 +79,22 @@ def _in_full(value: dict[str, Any]) -> dict[str, Any]:
             return {"kind": "date", "value": day}
         case {"any": list() as choices, **rest} if not rest:
             return {"kind": "any", "choices": [expected_of(choice) for choice in choices]}
-    raise ValueError(f"it must be {FORMS}")
+    raise ValueError(f"it must be {EXPECT_FORMS}")
 
 
-def _several(value: Any) -> Any:
+def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
 class BatchTask(BaseModel):
-    """One task. `sampling`, `limits` and `policy` name only what is to be otherwise than for the whole batch."""
+    """One task. `sampling`, `limits` and `policy` hold only what differs from the rest of the batch."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: Annotated[str, BeforeValidator(_numbered), AfterValidator(_check_id)]
+    id: Annotated[str, BeforeValidator(_id_as_text), AfterValidator(_check_id)]
     task: Annotated[str, AfterValidator(_check_question)]
     files: tuple[Path, ...] = ()
-    """Host files, copied into the sandbox's /workspace."""
+    """Host files that are copied into the sandbox's /workspace."""
     expect: Annotated[Expected | None, BeforeValidator(expected_of)] = None
     sampling: Sampling = Sampling()
     limits: Limits = Limits()
@@ -108,26 +108,26 @@ class BatchTask(BaseModel):
         return entry
 
     def matches(self, answer: str | None) -> bool | None:
-        """Whether the answer is what was expected; None where nothing was."""
+        """True if the answer is the expected one; None without an expectation."""
         if self.expect is None:
             return None
-        return answer is not None and self.expect.is_answered(answer, self.task)
+        return answer is not None and self.expect.matches(answer, self.task)
 
     def runtime(self, runtime: Runtime) -> Runtime:
-        """How this task is answered in a batch of that runtime. Raises UsageError if its own settings do not fit."""
+        """Return the batch's runtime with this task's settings. Raises UsageError if they do not fit."""
         if not (self.sampling.model_fields_set or self.limits.model_fields_set or self.policy.model_fields_set):
             return runtime
         return replace(
             runtime,
-            sampling=_over(runtime.sampling, self.sampling),
-            limits=_over(runtime.limits, self.limits),
-            policy=_over(runtime.policy, self.policy),
+            sampling=_merged(runtime.sampling, self.sampling),
+            limits=_merged(runtime.limits, self.limits),
+            policy=_merged(runtime.policy, self.policy),
         )
 
     def fingerprint(self, known: dict[Path, str]) -> str:
-        """SHA-256 of what is asked and over which files. Raises OSError where a file cannot be read.
+        """Return the SHA-256 of the question and its files. Raises OSError if a file cannot be read.
 
-        `known` are the SHA-256 of files; it gets those of this task.
+        `known` caches the SHA-256 of files and is updated with those of this task.
         """
         digest = hashlib.sha256(self.task.encode())
         for path in self.files:
@@ -139,11 +139,11 @@ class BatchTask(BaseModel):
 
 
 def settings_fingerprint(runtime: Runtime) -> str:
-    """SHA-256 of how tasks are answered: model, sampling, limits and sandbox."""
+    """Return the SHA-256 of model, sampling, limits and sandbox."""
     parts = (runtime.settings, runtime.limits, runtime.policy)
     said = json.dumps([part.model_dump(mode="json") for part in parts], sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()
 
 
-def _over(base: ModelT, given: ModelT) -> ModelT:
+def _merged(base: ModelT, given: ModelT) -> ModelT:
     return base.model_copy(update={name: getattr(given, name) for name in given.model_fields_set})

@@ -1,6 +1,6 @@
-"""Runs one task and says what came of it. The seam between a batch and the machines that work for it.
+"""Runs one task and returns its outcome: the interface between a batch and the machines that run its tasks.
 
-A batch knows its workers by the protocol alone, and it alone writes results: a worker may be on another machine.
+A batch uses only the protocol `Worker`, and only the batch writes results, so a worker may be on another machine.
 """
 
 import asyncio
@@ -31,19 +31,19 @@ from sandbox.docker import connect, find_orphans, remove_container
 
 JOBS = 4
 MARGIN_S = 30.0
-"""Beyond its limit on time, for what is around a task: its files, a cell that is stopped, its last turn's end."""
+"""Time beyond a task's limit for copying files, stopping a cell and ending the last turn."""
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What a worker made of a task."""
+    """The outcome of a task as the worker returns it."""
 
     outcome: Outcome
     duration_s: float
     answer: str | None = None
     limit: LimitName | None = None
     failure: CellblockError | None = None
-    """Why it could not be answered, where the outcome is "error"."""
+    """Why the task could not be answered, if the outcome is "error"."""
     usage: Usage = field(default_factory=Usage)
     cost: Cost | None = None
     turns: int = 0
@@ -51,10 +51,10 @@ class Ran:
 
 
 class Worker(Protocol):
-    """Whatever runs tasks; used as an async context manager by one batch."""
+    """Runs tasks for one batch, which uses it as an async context manager."""
 
     jobs: int
-    """Tasks that it takes at once."""
+    """The number of tasks that it runs at once."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -63,44 +63,44 @@ class Worker(Protocol):
     ) -> None: ...
 
     async def run(self, task: BatchTask, directory: Path, on_progress: Callable[[Progress], None]) -> Ran:
-        """Run a task, its run directory at `directory`. What goes wrong with it is in the `Ran`.
+        """Run a task with its run directory at `directory`. A failure is returned in the `Ran`, not raised.
 
-        Cancelled, it ends the task and leaves no sandbox.
+        If cancelled, it ends the task and leaves no sandbox.
         """
 
     async def check(self) -> None:
-        """Look whether the engine and the endpoint answer at all. Raises CellblockError."""
+        """Check that the engine and the endpoint answer. Raises CellblockError."""
 
     async def tidy(self, pid: int) -> None:
-        """Remove the sandboxes that a batch in that process has left, if it is over. Raises EngineError."""
+        """Remove the sandboxes that a process which has ended left behind. Raises EngineError."""
 
-    def foresee(self, tasks: int) -> None:
-        """So many tasks are still to come: no more sandboxes are to be kept warm."""
+    def set_remaining(self, tasks: int) -> None:
+        """Set the number of tasks still to run; no more sandboxes than that are kept warm."""
 
 
 def check_model(runtime: Runtime) -> None:
     """Raises UsageError if the model is a recorded run."""
     if isinstance(runtime.model, Recorded):
-        raise UsageError("A recorded run answers its own task, and no batch.", hint="cellblock batch --model NAME ...")
+        raise UsageError("A recorded run answers only its own task.", hint="cellblock batch --model NAME ...")
 
 
 def default_jobs(runtime: Runtime) -> int:
-    """Tasks at once on one machine. A local model has the machine to itself with one."""
+    """Return the default number of tasks at once on one machine; a local model needs the machine for one task."""
     return 1 if isinstance(runtime.model, LocalModel) else JOBS
 
 
 def default_starting() -> int:
-    """Sandboxes that start at once on this machine: each takes a core for a moment."""
+    """Return the default number of sandboxes that start at once: each needs a core for a moment."""
     return max(2, os.cpu_count() or 1)
 
 
-def at_once(rate: RateLimit, jobs: int) -> RateLimit:
-    """The rate where so many tasks run: each has one request under way."""
+def limited_to_jobs(rate: RateLimit, jobs: int) -> RateLimit:
+    """Return the rate with at most one request at once per job."""
     return replace(rate, requests_at_once=min(rate.requests_at_once or jobs, jobs))
 
 
 class LocalWorker:
-    """Runs tasks in this process: one model for all, and a fresh sandbox for each from a warm pool."""
+    """Runs tasks in this process: one model for all, and for each a fresh sandbox from a warm pool."""
 
     def __init__(
         self,
@@ -113,13 +113,13 @@ class LocalWorker:
     ) -> None:
         """At most `max_starting` sandboxes start at a time; a local model answers `jobs` requests at a time.
 
-        `note` is told what takes long before the first task, such as loading the local model.
-        The runtime's own limiter is kept if no `rate` is given. Raises UsageError if its model is a recorded run.
+        `note` is called before slow preparations, such as loading the local model.
+        Without `rate`, the runtime's own limiter is kept. Raises UsageError if its model is a recorded run.
         """
         check_model(runtime)
         self.jobs = jobs or default_jobs(runtime)
         if runtime.limiter is None or rate is not None:
-            runtime = replace(runtime, limiter=Limiter(at_once(rate or RateLimit(), self.jobs)))
+            runtime = replace(runtime, limiter=Limiter(limited_to_jobs(rate or RateLimit(), self.jobs)))
         self._runtime = runtime
         self._max_starting = max_starting or default_starting()
         self._note = note
@@ -143,7 +143,7 @@ class LocalWorker:
         await self._stack.aclose()
 
     async def run(self, task: BatchTask, directory: Path, on_progress: Callable[[Progress], None]) -> Ran:
-        """As the protocol says."""
+        """See `Worker`."""
         activity = Activity(task.id, self._runtime.cost)
 
         def heard(item: Progress) -> None:
@@ -156,7 +156,7 @@ class LocalWorker:
             result = await self._answered(task, directory, heard)
         except CellblockError as error:
             failure = error
-        except Exception as error:  # a fault of ours in one task is not to end the others
+        except Exception as error:  # a bug in one task must not end the others
             failure = AgentError(f"{type(error).__name__}: {error}")
         return Ran(
             outcome=result.outcome if result else "error",
@@ -172,33 +172,33 @@ class LocalWorker:
 
     async def _answered(self, task: BatchTask, directory: Path, on_progress: Callable[[Progress], None]) -> RunResult:
         runtime = task.runtime(self._runtime)
-        most_s = _most_s(runtime.limits, runtime.policy)
+        deadline_s = _deadline_s(runtime.limits, runtime.policy)
         try:
             async with (
-                asyncio.timeout(most_s) as deadline,
+                asyncio.timeout(deadline_s) as deadline,
                 self._opened.conversation(directory, on_progress, runtime=runtime) as conversation,
             ):
                 return await conversation.ask(task.task, files=check_files(task.files))
         except TimeoutError:
             if not deadline.expired():
                 raise
-            raise AgentError(f"The task did not end by itself, and was ended after {most_s:g} s.") from None
+            raise AgentError(f"The task did not end on its own and was stopped after {deadline_s:g} s.") from None
 
     async def check(self) -> None:
-        """As the protocol says."""
+        """See `Worker`."""
         await self._opened.check()
 
     async def tidy(self, pid: int) -> None:
-        """As the protocol says: killed between making a container and starting it, a process leaves it."""
+        """See `Worker`. A process that is killed between creating and starting a container leaves it behind."""
         await asyncio.to_thread(_remove_orphans, pid)
 
-    def foresee(self, tasks: int) -> None:
-        """As the protocol says."""
+    def set_remaining(self, tasks: int) -> None:
+        """See `Worker`."""
         self._opened.keep_warm(min(tasks, self.jobs))
 
 
-def _most_s(limits: Limits, policy: Policy) -> float | None:
-    """When a task is ended that its own limit has not ended; None where it has none."""
+def _deadline_s(limits: Limits, policy: Policy) -> float | None:
+    """Return when a task is stopped that has passed its own time limit; None without such a limit."""
     if limits.max_seconds is None:
         return None
     return limits.max_seconds + policy.start_timeout_s + policy.interrupt_grace_s + policy.restart_grace_s + MARGIN_S

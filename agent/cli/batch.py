@@ -14,7 +14,7 @@ import typer
 
 from agent.batch.batch import Batch
 from agent.batch.input import MAX_SOURCE_BYTES, read_tasks
-from agent.batch.running import in_time, worker_for
+from agent.batch.running import with_time_limit, worker_for
 from agent.batch.spending import Budget
 from agent.batch.tasks import BatchTask
 from agent.cli.app import agent_for, app, print_result, stderr_console
@@ -92,7 +92,7 @@ def batch(
     with flag_errors({}):
         budget = Budget(tokens=budget_tokens, cost=budget_cost, seconds=budget_seconds)
     given = read_tasks(tasks, sys.stdin.buffer.read(MAX_SOURCE_BYTES + 1) if tasks == "-" else b"")
-    runtime = in_time(agent_for(asked, policy, limits).runtime)
+    runtime = with_time_limit(agent_for(asked, policy, limits).runtime)
     console = stderr_console()
     rate = RateLimit(requests_per_minute, tokens_per_minute, requests_at_once)
     worker = worker_for(

@@ -35,14 +35,14 @@ _PYTHON_FENCE = re.compile(r"```python\n(.*?)(?:```|\Z)", re.DOTALL)
 def cause_of(task: Task, trace: Trace) -> Cause:
     """The first that holds; what comes later in a run is asked first."""
     cells = [cell for turn in trace.turns for cell in turn.cells]
-    is_answered = task.expected.is_answered(trace.answer, task.text)
-    is_shown = any(cell.status == "ok" and task.expected.is_shown(cell.output) for cell in cells)
+    matches = task.expected.matches(trace.answer, task.text)
+    is_in_output = any(cell.status == "ok" and task.expected.is_in_output(cell.output) for cell in cells)
     verdicts: tuple[tuple[Cause, bool], ...] = (
         ("error", trace.ending == "error"),
         ("time", trace.ending == "time"),
-        ("no artifact", is_answered and task.artifact not in (None, *trace.artifacts)),
-        ("solved", is_answered),
-        ("right output, wrong answer", is_shown),
+        ("no artifact", matches and task.artifact not in (None, *trace.artifacts)),
+        ("solved", matches),
+        ("right output, wrong answer", is_in_output),
         ("wrong recovery", _ends_in_a_call(trace) or any(misread(turn) for turn in _with_cells(trace)[-1:])),
         ("no call", not cells and task.category != NO_CODE),
         ("code error", bool(cells) and cells[-1].status != "ok"),

@@ -34,7 +34,7 @@ def test_a_batch_on_a_cluster_outlives_its_process_and_a_node(tmp_path: Path) ->
     assert len(killed["owners"]) == 3, "each machine has sandboxes of its own"
     assert (killed["running"], second["running"]) == (0, 0)
     assert second["left"] == 0, "the nodes of the second start remove what those before them never started"
-    assert "is left out: It is lost" in second["stderr"]
+    assert "dropped: Connection lost (" in second["stderr"]
     assert second["stdout"].startswith("|"), "stdout is the table alone"
 
     output = tmp_path / "batch"

@@ -1,1 +1,1 @@
-"""Whether an answer is the one that was expected."""
+"""Compares answers with expectations."""

@@ -1,8 +1,7 @@
-"""Whether an answer in a model's words says what was expected, and whether an output showed it.
+"""Decides if a model's answer states the expected value, and if an output contains it.
 
-An answer is taken at its word: a number counts where it is the first or the last that is claimed, numbers of the
-question and of code aside; in an output it may stand anywhere. A text counts where it stands as words of its own; an
-exact text only where the answer is nothing else.
+A number matches if it is the first or the last number of the answer, not counting those in code or in the question; in
+an output it may be anywhere. A text matches as whole words. An exact text must be the whole answer.
 """
 
 import re
@@ -22,7 +21,7 @@ from pydantic_core import PydanticCustomError
 from agent.batch.scoring.searching import is_found
 
 MAX_DIGITS = 5_000
-"""Of a number, and of its exponent's effect: reading one takes time that grows with the square of its length."""
+"""The most digits of a number, exponent included: parsing time grows with the square of the length."""
 
 _CODE_FENCE = re.compile(r"```[ \t]*(?:python|py|json|tool_call)\b.*?(?:```|\Z)", re.DOTALL | re.IGNORECASE)
 _LIST_MARK = re.compile(r"^[ \t]*\d{1,2}[.)][ \t]+", re.MULTILINE)
@@ -37,9 +36,9 @@ _MARKS = re.compile(r"\*\*|\\[()\[\]]|[`$]")
 _SUPERSCRIPT = re.compile("(?<=10)[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _TYPOGRAPHY = str.maketrans("\u2010\u2011\u2013\u2212\u2019", "----'")
-"""Hyphens, dash and minus, and the apostrophe."""
+"""Maps typographic hyphens, the dash, the minus and the apostrophe to ASCII."""
 _LETTER = r"[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
-"""What goes on with a word. Chinese, Japanese and Korean begin and end a word without a space."""
+"""A character that continues a word. Chinese, Japanese and Korean words need no space around them."""
 _NUMBER = re.compile(
     rf"(?<!{_LETTER})(?<!\.)(?:(?<![)\]])(?P<sign>[-+]))?"
     r"(?P<digits>(?:\d+(?:[,'_]\d{3})*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,4})?)"
@@ -49,7 +48,7 @@ _SPACED = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d])")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _PLAIN_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d{1,3})?", re.ASCII)
 _WORDS = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9}
-"""The numbers that English spells out in a sentence."""
+"""The number words that are recognized in English."""
 
 
 def _check_number(text: str) -> str:
@@ -62,7 +61,7 @@ def _check_number(text: str) -> str:
 
 def _check_words(text: str) -> str:
     if not text.strip():
-        raise PydanticCustomError("words", "it must say something")
+        raise PydanticCustomError("words", "it must not be empty")
     return text
 
 
@@ -77,17 +76,17 @@ def _check_pattern(text: str) -> str:
 class _Expected(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def is_answered(self, answer: str, question: str) -> bool:
-        """Whether the answer claims what was expected."""
-        return self.claimed_in(without_code(answer), question)
+    def matches(self, answer: str, question: str) -> bool:
+        """True if the answer states the expected value."""
+        return self.is_stated_in(without_code(answer), question)
 
     @abstractmethod
-    def claimed_in(self, text: str, question: str) -> bool:
-        """Whether a text without code claims it."""
+    def is_stated_in(self, text: str, question: str) -> bool:
+        """True if a text without code states the expected value."""
 
     @abstractmethod
-    def is_shown(self, output: str) -> bool:
-        """Whether it stands anywhere in an output."""
+    def is_in_output(self, output: str) -> bool:
+        """True if an output contains the expected value anywhere."""
 
 
 class Number(_Expected):
@@ -96,19 +95,19 @@ class Number(_Expected):
     kind: Literal["number"] = "number"
     value: Annotated[str, AfterValidator(_check_number)]
     tolerance: float = Field(0.0, ge=0, allow_inf_nan=False)
-    """The largest difference that is right."""
+    """The largest accepted difference."""
 
-    def claimed_in(self, text: str, question: str) -> bool:
+    def is_stated_in(self, text: str, question: str) -> bool:
         asked = set(numbers(question))
-        if any(map(self._is_right, asked)):  # then it may be said, and the others tell nothing
+        if any(map(self._is_right, asked)):  # the question contains the right number, so no number is ignored
             asked = set()
         for reading in (text, _SPACED.sub(lambda match: match[0].replace(" ", ""), text)):
-            said = _ends(number for number in _numbers_or_words(reading) if number not in asked)
+            said = _first_and_last(number for number in _numbers_or_words(reading) if number not in asked)
             if any(map(self._is_right, said)):
                 return True
-        return any(self._is_right(number / 100) for number in _ends(percentages(text))[-1:] if self.tolerance)
+        return any(self._is_right(number / 100) for number in _first_and_last(percentages(text))[-1:] if self.tolerance)
 
-    def is_shown(self, output: str) -> bool:
+    def is_in_output(self, output: str) -> bool:
         return any(map(self._is_right, _each_number(output)))
 
     @cached_property
@@ -125,26 +124,26 @@ Words = Annotated[str, AfterValidator(_check_words)]
 
 
 class Text(_Expected):
-    """One of several spellings of a word or a text, whatever its case."""
+    """A text in one of several spellings; case is ignored by default."""
 
     kind: Literal["text"] = "text"
     any_of: list[Words] = Field(min_length=1)
     none_of: list[Words] = []
-    """The wrong choices: one of them counts as the answer where it comes first."""
+    """Wrong choices: if one of them comes first, it counts as the answer."""
     case: bool = False
-    """Whether upper and lower case make a difference."""
+    """True if upper and lower case differ."""
 
-    def claimed_in(self, text: str, question: str) -> bool:
-        return any(self._is_claimed(reading) for reading in (text, readable(text)))
+    def is_stated_in(self, text: str, question: str) -> bool:
+        return any(self._is_stated(reading) for reading in (text, readable(text)))
 
-    def _is_claimed(self, text: str) -> bool:
+    def _is_stated(self, text: str) -> bool:
         right, wrong = self._first(text, self.any_of), self._first(text, self.none_of)
         if right is None or wrong is None or right < wrong:
             return right is not None
         last = [sentence for sentence in _SENTENCE.split(text) if sentence.strip()][-1]
         return self._first(last, self.any_of) is not None and self._first(last, self.none_of) is None
 
-    def is_shown(self, output: str) -> bool:
+    def is_in_output(self, output: str) -> bool:
         return any(self._first(reading, self.any_of) is not None for reading in (output, readable(output)))
 
     def _first(self, text: str, choices: list[str]) -> int | None:
@@ -156,15 +155,15 @@ class Text(_Expected):
 
 
 class Date(_Expected):
-    """A day, in any of the ways in which it is written in English."""
+    """A day in any of the usual English spellings."""
 
     kind: Literal["date"] = "date"
     value: date
 
-    def claimed_in(self, text: str, question: str) -> bool:
-        return self.is_shown(text)
+    def is_stated_in(self, text: str, question: str) -> bool:
+        return self.is_in_output(text)
 
-    def is_shown(self, output: str) -> bool:
+    def is_in_output(self, output: str) -> bool:
         day, year = self.value.day, self.value.year
         month = rf"{self.value:%B}|{self.value:%b}\.?"
         spellings = (
@@ -179,55 +178,55 @@ class Date(_Expected):
 
 
 class Pattern(_Expected):
-    """What a sensible answer contains, as a regular expression."""
+    """A regular expression that the answer must contain."""
 
     kind: Literal["pattern"] = "pattern"
     value: Annotated[str, AfterValidator(_check_pattern)]
     case: bool = False
-    """Whether upper and lower case make a difference."""
+    """True if upper and lower case differ."""
 
-    def is_answered(self, answer: str, question: str) -> bool:
+    def matches(self, answer: str, question: str) -> bool:
         outside = without_code(answer)
-        return self.claimed_in(outside if outside.strip() else answer, question)
+        return self.is_stated_in(outside if outside.strip() else answer, question)
 
-    def claimed_in(self, text: str, question: str) -> bool:
-        return self.is_shown(text)
+    def is_stated_in(self, text: str, question: str) -> bool:
+        return self.is_in_output(text)
 
-    def is_shown(self, output: str) -> bool:
+    def is_in_output(self, output: str) -> bool:
         flags = re.NOFLAG if self.case else re.IGNORECASE
         return any(is_found(self.value, text, flags) for text in {output, readable(output)})
 
 
 class Exact(_Expected):
-    """A text that is the whole answer, but for space, marks of Markdown, quotes and a full stop around it."""
+    """A text that must be the whole answer, apart from spaces, Markdown marks, quotes and a full stop around it."""
 
     kind: Literal["exact"] = "exact"
     value: str
 
-    def is_answered(self, answer: str, question: str) -> bool:
-        return self.claimed_in(answer, question)
+    def matches(self, answer: str, question: str) -> bool:
+        return self.is_stated_in(answer, question)
 
-    def claimed_in(self, text: str, question: str) -> bool:
-        return _bare(text) == _bare(self.value)
+    def is_stated_in(self, text: str, question: str) -> bool:
+        return _without_marks(text) == _without_marks(self.value)
 
-    def is_shown(self, output: str) -> bool:
+    def is_in_output(self, output: str) -> bool:
         return self.value in output
 
 
 class AnyOf(_Expected):
-    """Whatever one of several takes for right."""
+    """Matches if one of several expectations does."""
 
     kind: Literal["any"] = "any"
     choices: list["Expected"] = Field(min_length=1)
 
-    def is_answered(self, answer: str, question: str) -> bool:
-        return any(choice.is_answered(answer, question) for choice in self.choices)
+    def matches(self, answer: str, question: str) -> bool:
+        return any(choice.matches(answer, question) for choice in self.choices)
 
-    def claimed_in(self, text: str, question: str) -> bool:
-        return any(choice.claimed_in(text, question) for choice in self.choices)
+    def is_stated_in(self, text: str, question: str) -> bool:
+        return any(choice.is_stated_in(text, question) for choice in self.choices)
 
-    def is_shown(self, output: str) -> bool:
-        return any(choice.is_shown(output) for choice in self.choices)
+    def is_in_output(self, output: str) -> bool:
+        return any(choice.is_in_output(output) for choice in self.choices)
 
 
 Expected = Annotated[Number | Text | Date | Pattern | Exact | AnyOf, Field(discriminator="kind")]
@@ -238,17 +237,17 @@ def _as_words(pattern: str) -> str:
     return rf"(?<!{_LETTER})(?:{pattern})(?!{_LETTER})"
 
 
-def _bare(text: str) -> str:
+def _without_marks(text: str) -> str:
     return text.strip().strip("*_`\"' \n").removesuffix(".").strip("*_`\"' \n")
 
 
 def without_code(text: str) -> str:
-    """The text without its fences of code, which claim nothing."""
+    """Return the text without fenced code, which does not count as an answer."""
     return _CODE_FENCE.sub(" ", text)
 
 
 def readable(text: str) -> str:
-    """The text without the marks of Markdown and LaTeX."""
+    """Return the text without Markdown and LaTeX markup."""
     text = text.translate(_TYPOGRAPHY)
     text = _SUPERSCRIPT.sub(lambda power: "^" + power[0].translate(_SUPERSCRIPTS), text)
     text = _FRACTION.sub(r"\1/\2", _SPACES_IN_NUMBER.sub("", text))
@@ -257,7 +256,7 @@ def readable(text: str) -> str:
 
 
 def numbers(text: str) -> list[Fraction]:
-    """The numbers of a text in their order; marks between thousands are read over."""
+    """Return the numbers of a text in order; thousands separators are ignored."""
     return list(_each_number(text))
 
 
@@ -268,17 +267,17 @@ def _each_number(text: str) -> Iterator[Fraction]:
 
 
 def _number(match: re.Match[str]) -> Fraction | None:
-    """None where it has more digits than MAX_DIGITS, written out."""
-    if len(match["digits"]) > 2 * MAX_DIGITS:  # its marks between thousands are fewer than its digits
+    """Return the number of a match; None if it has more than MAX_DIGITS digits, written out."""
+    if len(match["digits"]) > 2 * MAX_DIGITS:  # there are fewer thousands separators than digits
         return None
-    value = Decimal(re.sub(r"[,'_]", "", match["digits"]))  # unlike an int, of any length
+    value = Decimal(re.sub(r"[,'_]", "", match["digits"]))  # unlike int(), Decimal() accepts any length
     if len(value.as_tuple().digits) > MAX_DIGITS or abs(value.adjusted()) > MAX_DIGITS:
         return None
     return Fraction(-value if match["sign"] == "-" else value)
 
 
-def _ends(found: Iterable[Fraction]) -> list[Fraction]:
-    """The first and the last."""
+def _first_and_last(found: Iterable[Fraction]) -> list[Fraction]:
+    """Return the first and the last number."""
     ends: list[Fraction] = []
     for number in found:
         ends[1:] = [number]
@@ -286,20 +285,20 @@ def _ends(found: Iterable[Fraction]) -> list[Fraction]:
 
 
 def _numbers_or_words(text: str) -> Iterator[Fraction]:
-    """The numbers of a text, or those that it spells out where it has no other."""
+    """Yield the numbers of a text; if it has none, its number words."""
     found = _each_number(text)
     first = next(found, None)
     return number_words(text) if first is None else chain([first], found)
 
 
 def number_words(text: str) -> Iterator[Fraction]:
-    """The numbers that a text spells out."""
+    """Yield the values of the number words of a text."""
     words = (match[0] for match in re.finditer(r"[a-z]+", text.casefold()))
     return (Fraction(_WORDS[word]) for word in words if word in _WORDS)
 
 
 def percentages(text: str) -> Iterator[Fraction]:
-    """The numbers that are followed by a per cent sign."""
+    """Yield the numbers that are followed by a percent sign."""
     text = readable(text)
     for match in _NUMBER.finditer(text):
         if _PERCENT.match(text, match.end()) and (number := _number(match)) is not None:

@@ -1,4 +1,4 @@
-"""Searches a text for a pattern that somebody has written, but not for ever."""
+"""Searches a text for a user's pattern, with a time limit."""
 
 import re
 import signal
@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from types import FrameType
 
 LIMIT_S = 1.0
-"""Of this process's own time."""
+"""CPU time of this process for one search."""
 
 
 class _TooLongError(Exception):
-    """The search has taken its time."""
+    """The search has reached its time limit."""
 
 
 def is_found(pattern: str, text: str, flags: re.RegexFlag) -> bool:
-    """Whether the pattern is found in the text within LIMIT_S; outside of the main thread, however long it takes."""
+    """True if the pattern is found in the text within LIMIT_S; outside the main thread there is no time limit."""
     try:
         with _limited():
             return re.search(pattern, text, flags) is not None
@@ -26,7 +26,7 @@ def is_found(pattern: str, text: str, flags: re.RegexFlag) -> bool:
 
 @contextmanager
 def _limited() -> Iterator[None]:
-    """Raises _TooLongError where the block goes on too long: a signal ends it, and those come to the main thread."""
+    """Raise _TooLongError in a block that takes too long. It uses a signal, so it works only in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

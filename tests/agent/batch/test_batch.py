@@ -1,4 +1,4 @@
-"""The batch over a worker that needs no sandbox: what is run, what is written, and what ends it."""
+"""The batch with a worker without sandboxes: what is run, what is written, and what ends it."""
 
 import asyncio
 import base64
@@ -29,7 +29,7 @@ USAGE = Usage(input_tokens=10, output_tokens=5)
 
 
 class FakeWorker:
-    """Answers each task with its own text, or fails as it is told."""
+    """Answers each task with its own text, or fails as configured."""
 
     def __init__(self, jobs: int = 2) -> None:
         self.jobs = jobs
@@ -69,7 +69,7 @@ class FakeWorker:
     async def tidy(self, pid: int) -> None:
         self.tidied.append(pid)
 
-    def foresee(self, tasks: int) -> None:
+    def set_remaining(self, tasks: int) -> None:
         pass
 
 
@@ -97,7 +97,7 @@ def summary(directory: Path) -> dict[str, Any]:
     return read
 
 
-async def test_each_task_has_one_result_that_says_what_it_came_to(tmp_path: Path) -> None:
+async def test_each_task_has_one_result(tmp_path: Path) -> None:
     assert sorted(await run(tmp_path, tasks("a", "b", "c"), FakeWorker())) == ["a", "b", "c"]
     result = written(tmp_path)["b"]
     assert (result.outcome, result.answer, result.match) == ("answered", "The answer is 42.", True)
@@ -106,7 +106,7 @@ async def test_each_task_has_one_result_that_says_what_it_came_to(tmp_path: Path
     assert (told["end"], told["outcomes"], told["solve_rate"]) == ("done", {"answered": 3}, 1.0)
 
 
-async def test_what_is_finished_is_not_run_again(tmp_path: Path) -> None:
+async def test_a_finished_task_is_not_run_again(tmp_path: Path) -> None:
     worker = FakeWorker()
     await run(tmp_path, tasks("a"), worker)
     assert await run(tmp_path, tasks("a", "b"), worker) == ["b"]
@@ -114,7 +114,7 @@ async def test_what_is_finished_is_not_run_again(tmp_path: Path) -> None:
     assert summary(tmp_path)["outcomes"] == {"answered": 2}
 
 
-async def test_a_task_that_fails_stops_no_other_and_stays_as_it_is(tmp_path: Path) -> None:
+async def test_a_failed_task_stops_no_other_and_keeps_its_result(tmp_path: Path) -> None:
     worker = FakeWorker()
     worker.failures = {"b": AgentError("It broke.")}
     assert sorted(await run(tmp_path, tasks("a", "b", "c"), worker)) == ["a", "b", "c"]
@@ -123,7 +123,7 @@ async def test_a_task_that_fails_stops_no_other_and_stays_as_it_is(tmp_path: Pat
     assert await run(tmp_path, tasks("a", "b", "c"), worker) == []
 
 
-async def test_retry_failed_runs_what_was_not_answered_and_keeps_its_old_result_apart(tmp_path: Path) -> None:
+async def test_retry_failed_runs_unanswered_tasks_and_keeps_their_old_results_apart(tmp_path: Path) -> None:
     worker = FakeWorker()
     worker.failures = {"b": AgentError("It broke.")}
     await run(tmp_path, tasks("a", "b"), worker)
@@ -141,7 +141,7 @@ async def test_redo_runs_everything(tmp_path: Path) -> None:
     assert sorted(written(tmp_path)) == ["a", "b"]
 
 
-async def test_a_task_whose_text_has_changed_is_run_again_and_told_of(tmp_path: Path) -> None:
+async def test_a_task_whose_text_has_changed_is_run_again_with_a_note(tmp_path: Path) -> None:
     worker = FakeWorker()
     await run(tmp_path, tasks("a", "b"), worker)
     notes: list[str] = []
@@ -150,8 +150,8 @@ async def test_a_task_whose_text_has_changed_is_run_again_and_told_of(tmp_path: 
     async with aclosing(started.results()) as results:
         assert [result.id async for result in results] == ["b"]
     assert notes == [
-        "Finished before, and not run again but with --redo: 1",
-        "Changed since they were finished, and run again: 1 (b)",
+        "Already finished; use --redo to run again: 1",
+        "Changed since they were finished; run again: 1 (b)",
     ]
 
 
@@ -165,7 +165,7 @@ async def test_a_file_that_has_changed_is_noticed(tmp_path: Path) -> None:
     assert await run(tmp_path / "out", given, worker) == ["a"]
 
 
-async def test_results_of_other_settings_stand_and_are_told_of(tmp_path: Path) -> None:
+async def test_results_of_other_settings_are_kept_with_a_note(tmp_path: Path) -> None:
     await run(tmp_path, tasks("a"), FakeWorker())
     notes: list[str] = []
     agent = Agent(**AGENT_OPTIONS, limits=Limits(max_turns=3))
@@ -173,10 +173,10 @@ async def test_results_of_other_settings_stand_and_are_told_of(tmp_path: Path) -
     started.on_notes = notes.extend
     async with aclosing(started.results()) as results:
         assert [result async for result in results] == []
-    assert notes[1] == "Finished with other settings, and not run again but with --redo: 1 (a)"
+    assert notes[1] == "Finished with other settings; use --redo to run again: 1 (a)"
 
 
-async def test_another_expectation_matches_the_old_answer_anew(tmp_path: Path) -> None:
+async def test_a_changed_expectation_scores_the_old_answer_again(tmp_path: Path) -> None:
     worker = FakeWorker()
     await run(tmp_path, tasks("a"), worker)
     other = [BatchTask(id="a", task="The answer is 42.", expect=43)]
@@ -184,7 +184,7 @@ async def test_another_expectation_matches_the_old_answer_anew(tmp_path: Path) -
     assert written(tmp_path)["a"].match is False
 
 
-async def test_results_of_tasks_that_were_not_asked_for_stay(tmp_path: Path) -> None:
+async def test_results_of_tasks_that_are_not_in_the_input_are_kept(tmp_path: Path) -> None:
     worker = FakeWorker()
     await run(tmp_path, tasks("a", "b"), worker)
     await run(tmp_path, tasks("b", text="other"), worker)
@@ -204,7 +204,7 @@ async def test_a_refused_key_ends_the_batch_with_one_line_and_no_result(tmp_path
     assert await run(tmp_path, tasks("a", "b", "c"), worker) == ["a", "b", "c"]
 
 
-async def test_an_image_of_a_tasks_own_that_is_missing_ends_that_task_alone(tmp_path: Path) -> None:
+async def test_a_missing_image_of_one_task_ends_only_that_task(tmp_path: Path) -> None:
     worker = FakeWorker(jobs=1)
     worker.failures = {"a": ImageError("Not there.")}
     own = BatchTask(id="a", task="x", policy=Policy(image="nowhere:1"))
@@ -215,7 +215,7 @@ async def test_an_image_of_a_tasks_own_that_is_missing_ends_that_task_alone(tmp_
         await run(tmp_path / "all", tasks("c", "d"), worker)
 
 
-async def test_a_batch_without_its_engine_does_not_begin(tmp_path: Path) -> None:
+async def test_a_batch_without_its_endpoint_starts_no_task(tmp_path: Path) -> None:
     worker = FakeWorker()
     worker.missing = EndpointError("Nobody there.")
     with pytest.raises(EndpointError, match="Nobody there"):
@@ -223,7 +223,7 @@ async def test_a_batch_without_its_engine_does_not_begin(tmp_path: Path) -> None
     assert worker.ran == []
 
 
-async def test_a_task_is_seen_while_it_is_looked_what_is_wrong(tmp_path: Path) -> None:
+async def test_a_task_is_shown_while_engine_and_endpoint_are_checked(tmp_path: Path) -> None:
     worker = FakeWorker(jobs=1)
     worker.failures = {"a": UnreachableError("Nobody there.")}
     started = batch(tmp_path, tasks("a", "b"), worker)
@@ -235,17 +235,17 @@ async def test_a_task_is_seen_while_it_is_looked_what_is_wrong(tmp_path: Path) -
     worker.check = look  # type: ignore[method-assign]
     async with aclosing(started.results()) as results:
         assert [result.id async for result in results] == ["a", "b"]
-    assert seen == ["looks what is wrong: Nobody there."]
+    assert seen == ["checking engine and endpoint: Nobody there."]
 
 
-async def test_failures_that_may_be_the_endpoints_are_written_once_another_task_is_answered(tmp_path: Path) -> None:
+async def test_deferred_failures_are_written_once_another_task_is_answered(tmp_path: Path) -> None:
     worker = FakeWorker(jobs=1)
     worker.failures = {"a": EndpointError("Busy."), "c": EndpointError("Busy.")}
     assert await run(tmp_path, tasks("a", "b", "c"), worker) == ["a", "b", "c"]
     assert [result.outcome for result in read_results(tmp_path)] == ["error", "answered", "error"]
 
 
-async def test_an_endpoint_that_answers_nobody_fails_ten_tasks_and_not_a_thousand(tmp_path: Path) -> None:
+async def test_an_endpoint_that_never_answers_stops_the_batch_after_ten_failures(tmp_path: Path) -> None:
     worker, names = FakeWorker(), [f"t{number}" for number in range(1000)]
     worker.failures = {name: EndpointError("Busy.") for name in names}
     with pytest.raises(EndpointError):
@@ -254,7 +254,7 @@ async def test_an_endpoint_that_answers_nobody_fails_ten_tasks_and_not_a_thousan
     assert written(tmp_path) == {}
 
 
-async def test_a_budget_of_tokens_holds_over_all_starts(tmp_path: Path) -> None:
+async def test_a_token_budget_holds_over_all_starts(tmp_path: Path) -> None:
     worker, given = FakeWorker(jobs=1), tasks("a", "b", "c", "d")
     assert await run(tmp_path, given, worker, budget=Budget(tokens=45)) == ["a", "b"]
     told = summary(tmp_path)
@@ -265,7 +265,7 @@ async def test_a_budget_of_tokens_holds_over_all_starts(tmp_path: Path) -> None:
     assert await run(tmp_path, given, worker) == ["c", "d"]
 
 
-async def test_a_budget_of_time_stops_what_runs(tmp_path: Path) -> None:
+async def test_a_time_budget_stops_running_tasks(tmp_path: Path) -> None:
     worker = FakeWorker()
     worker.slow = {"b"}
     assert await run(tmp_path, tasks("a", "b"), worker, budget=Budget(seconds=0.2)) == ["a"]
@@ -273,12 +273,12 @@ async def test_a_budget_of_time_stops_what_runs(tmp_path: Path) -> None:
     assert summary(tmp_path)["end"] == "seconds"
 
 
-async def test_a_budget_of_money_needs_a_price(tmp_path: Path) -> None:
+async def test_a_cost_budget_needs_a_price(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="A limit on cost needs a price, and none is known for model 'm'"):
         batch(tmp_path, tasks("a"), FakeWorker(), budget=Budget(cost=1))
 
 
-async def test_a_drained_batch_finishes_what_runs_and_begins_nothing(tmp_path: Path) -> None:
+async def test_a_drained_batch_finishes_running_tasks_and_starts_no_other(tmp_path: Path) -> None:
     worker = FakeWorker(jobs=1)
     started = batch(tmp_path, tasks("a", "b", "c"), worker)
     async with aclosing(started.results()) as results:
@@ -290,7 +290,7 @@ async def test_a_drained_batch_finishes_what_runs_and_begins_nothing(tmp_path: P
     assert summary(tmp_path)["end"] == "interrupted"
 
 
-async def test_a_consumer_who_leaves_stops_what_runs(tmp_path: Path) -> None:
+async def test_a_consumer_that_leaves_stops_running_tasks(tmp_path: Path) -> None:
     worker = FakeWorker()
     worker.slow = {"b"}
     async with aclosing(batch(tmp_path, tasks("a", "b"), worker).results()) as results:
@@ -303,7 +303,7 @@ async def test_a_consumer_who_leaves_stops_what_runs(tmp_path: Path) -> None:
     assert (tmp_path / ABANDONED / "b.1").is_dir()
 
 
-async def test_a_fault_of_ours_is_raised_and_not_taken_for_the_end(tmp_path: Path) -> None:
+async def test_a_bug_is_raised_and_not_taken_for_the_end(tmp_path: Path) -> None:
     class Broken(FakeWorker):
         async def run(self, task: BatchTask, directory: Path, on_progress: Callable[[Progress], None]) -> Ran:
             raise ZeroDivisionError
@@ -312,7 +312,7 @@ async def test_a_fault_of_ours_is_raised_and_not_taken_for_the_end(tmp_path: Pat
         await run(tmp_path, tasks("a", "b"), Broken())
 
 
-async def test_a_disk_that_takes_no_result_ends_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_ends_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -323,7 +323,7 @@ async def test_a_disk_that_takes_no_result_ends_the_batch(tmp_path: Path, monkey
     assert len(worker.ran) < 5
 
 
-async def test_tasks_that_no_agent_can_answer_are_told_of_together(tmp_path: Path) -> None:
+async def test_tasks_that_cannot_be_run_are_reported_together(tmp_path: Path) -> None:
     dear = [BatchTask(id=name, task="x", limits=Limits(max_cost=1)) for name in ("a", "b")]
     with pytest.raises(UsageError) as caught:
         await run(tmp_path, [*dear, *tasks("c")], FakeWorker())
@@ -334,7 +334,7 @@ async def test_tasks_that_no_agent_can_answer_are_told_of_together(tmp_path: Pat
     )
 
 
-async def test_what_the_process_before_may_have_left_is_tidied_up(tmp_path: Path) -> None:
+async def test_sandboxes_of_the_previous_process_are_tidied_up(tmp_path: Path) -> None:
     worker = FakeWorker()
     await run(tmp_path, tasks("a"), worker)
     await run(tmp_path, tasks("a", "b"), worker)
@@ -349,7 +349,7 @@ async def test_what_the_process_before_may_have_left_is_tidied_up(tmp_path: Path
         ([3], {}, "The batch has 1 bad task, and nothing was started:\n  task 1: it must be an object, not 3"),
     ],
 )
-async def test_what_no_batch_can_be_made_of_is_a_usage_error(
+async def test_bad_tasks_and_options_are_usage_errors(
     given: list[Any], options: dict[str, Any], said: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError) as caught:

@@ -1,4 +1,4 @@
-"""What can be said of a cluster without one; `tests/chaos/test_ray.py` has a real one."""
+"""The worker of a cluster, without one; `tests/chaos/test_ray.py` uses a real cluster."""
 
 import socket
 import zipfile
@@ -28,7 +28,7 @@ def runtime(limiter: Limiter | None = None) -> Runtime:
 @pytest.mark.parametrize(
     "address", ["", "head", "head:", ":6379", "head:0", "head:99999", "ray://head:10001", "head:x"]
 )
-def test_an_address_that_is_none_is_refused_with_its_value(address: str) -> None:
+def test_an_invalid_address_is_refused_with_its_value(address: str) -> None:
     with pytest.raises(UsageError) as caught:
         RayWorker(runtime(), address)
     assert str(caught.value) == f"A Ray address is HOST:PORT of the head, or auto, not {address!r}. Try: ray status"
@@ -39,7 +39,7 @@ def test_a_limiter_of_this_process_is_refused() -> None:
         RayWorker(runtime(Limiter(RateLimit())), "auto")
 
 
-async def test_an_address_where_nobody_listens_is_one_line_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_address_without_a_cluster_is_a_one_line_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.batch.cluster.get_node_ip_address", lambda: "127.0.0.1")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -49,14 +49,14 @@ async def test_an_address_where_nobody_listens_is_one_line_at_once(monkeypatch: 
                 pass
 
 
-def test_the_limits_are_shared_out_so_that_all_together_keep_to_them() -> None:
+def test_the_shares_of_all_machines_add_up_to_at_most_the_limits() -> None:
     worker = RayWorker(runtime(), "auto", jobs=8, rate=RateLimit(10, 3000, 5))
     assert worker._share(3) == RateLimit(3, 1000, 1)
     assert RayWorker(runtime(), "auto", jobs=8)._share(3) == RateLimit(None, None, 3)
 
 
 class Remote:
-    """A method as Ray offers it."""
+    """A method with Ray's interface."""
 
     def __init__(self, method: Callable[..., Any]) -> None:
         self.remote = method
@@ -66,7 +66,7 @@ class Remote:
 
 
 class FakeNode:
-    """The handle of a node that says these pieces, and is lost after them where it has not come to an end."""
+    """The handle of a node that returns these pieces; it is lost after them unless the last is a `Ran`."""
 
     def __init__(self, *pieces: Piece, complaint: CellblockError | None = None) -> None:
         self.tasks: list[str] = []
@@ -80,9 +80,9 @@ class FakeNode:
 
     def _run(self, key: str, task: BatchTask) -> AsyncIterator[Awaitable[Piece]]:
         self.tasks.append(task.id)
-        return self._said()
+        return self._stream()
 
-    async def _said(self) -> AsyncIterator[Awaitable[Piece]]:
+    async def _stream(self) -> AsyncIterator[Awaitable[Piece]]:
         for piece in self._pieces:
             yield value(piece)
         if not isinstance(self._pieces[-1], Ran):
@@ -146,13 +146,13 @@ async def test_the_task_of_a_lost_machine_is_run_again_on_another(
     worker, notes = working(monkeypatch, lost, other)
     ran, heard = await run(worker, tmp_path)
     assert ran == RAN
-    assert heard == [Waiting("x"), Waiting("begins anew: its machine was lost")]
+    assert heard == [Waiting("x"), Waiting("starting again: its machine was lost")]
     assert (lost.tasks, other.tasks) == (["a"], ["a"])
     assert (tmp_path / "a" / "transcript").read_text() == "new"
-    assert [note.startswith("Machine 10.0.0.0 is left out: It is lost: ") for note in notes] == [True]
+    assert [note.startswith("Machine 10.0.0.0 dropped: Connection lost (") for note in notes] == [True]
 
 
-async def test_a_machine_whose_engine_is_away_is_left_out_and_its_task_run_elsewhere(
+async def test_a_machine_without_its_engine_is_dropped_and_its_task_is_run_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = EngineError("No engine.")
@@ -160,10 +160,10 @@ async def test_a_machine_whose_engine_is_away_is_left_out_and_its_task_run_elsew
     worker, notes = working(monkeypatch, broken, FakeNode(RAN))
     assert (await run(worker, tmp_path))[0] == RAN
     assert broken.closed
-    assert notes == ["Machine 10.0.0.0 is left out: No engine."]
+    assert notes == ["Machine 10.0.0.0 dropped: No engine."]
 
 
-async def test_a_failure_of_a_task_whose_machine_is_well_is_its_own(
+async def test_a_failure_on_a_healthy_machine_belongs_to_the_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed = Ran("error", 0.1, failure=EngineError("It refused the request."))
@@ -171,14 +171,14 @@ async def test_a_failure_of_a_task_whose_machine_is_well_is_its_own(
     assert (await run(worker, tmp_path))[0] == failed
 
 
-async def test_where_no_machine_is_left_the_failure_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_failure_says_that_no_machine_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     worker, _ = working(monkeypatch, FakeNode(Waiting("x")))
     ran, _ = await run(worker, tmp_path)
     assert str(ran.failure) == "No machine of the Ray cluster 'auto' is left. Try: ray status"
 
 
-async def test_a_task_that_costs_each_machine_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_task_that_loses_three_machines_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = [FakeNode(Waiting("x")) for _ in range(5)]
     ran, _ = await run(working(monkeypatch, *nodes)[0], tmp_path)
-    assert str(ran.failure) == "Task 'a' has lost 3 machines."
+    assert str(ran.failure) == "Task 'a' failed: 3 machines died while running it."
     assert [len(node.tasks) for node in nodes] == [1, 1, 1, 0, 0]

@@ -1,4 +1,4 @@
-"""What may come in: every bad line is told of at once, and nothing that is good is refused."""
+"""The input of a batch: all bad lines are reported at once, and no good line is refused."""
 
 import json
 import os
@@ -49,14 +49,14 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "no id": ('{"task": "x"}', "it has no 'id'"),
     "no task": ('{"id": "a"}', "it has no 'task'"),
     "an empty task": ('{"id": "a", "task": " "}', "task: the task is empty, not ' '"),
-    "a taken id": ('{"id": "GOOD", "task": "x"}', "id 'GOOD' is taken by line 1; upper and lower case are one"),
-    "an unknown key": ('{"id": "a", "task": "x", "expext": 1}', "there is no key 'expext'"),
+    "a taken id": ('{"id": "GOOD", "task": "x"}', "id 'GOOD' is already used by line 1; ids ignore case"),
+    "an unknown key": ('{"id": "a", "task": "x", "expext": 1}', "unknown key 'expext'"),
     "no such file": ('{"id": "a", "task": "x", "files": ["/nowhere/a.csv"]}', "'/nowhere/a.csv' is not a file."),
     "one file": ('{"id": "a", "task": "x", "files": "a.csv"}', "files: it must be a list, not 'a.csv'"),
     "a limit alone": ('{"id": "a", "task": "x", "limits": 3}', "limits: it must be an object, not 3"),
     "a limit": ('{"id": "a", "task": "x", "limits": {"max_turns": 0}}',
         "limits.max_turns: input should be greater than or equal to 1, not 0"),
-    "no such limit": ('{"id": "a", "task": "x", "limits": {"turns": 1}}', "there is no key 'limits.turns'"),
+    "no such limit": ('{"id": "a", "task": "x", "limits": {"turns": 1}}', "unknown key 'limits.turns'"),
     "a policy": ('{"id": "a", "task": "x", "policy": {"network": "host"}}',
         "policy.network: a sandbox shares no network namespace with the host or a container, not 'host'"),
     "a sampling": ('{"id": "a", "task": "x", "sampling": {"temperature": 9}}',
@@ -78,12 +78,12 @@ BAD: dict[str, tuple[str | bytes, str]] = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_a_bad_line_is_told_of_with_its_number(case: str) -> None:
+def test_a_bad_line_is_reported_with_its_number(case: str) -> None:
     line, why = BAD[case]
     assert complaint("", line) == f"stdin has 1 bad line, and nothing was started:\n  line 3: {why}"
 
 
-def test_all_bad_lines_are_told_of_at_once() -> None:
+def test_all_bad_lines_are_reported_at_once() -> None:
     said = complaint("nope", '{"id": "ok", "task": "x"}', "{}")
     assert said == (
         "stdin has 2 bad lines, and nothing was started:\n"
@@ -92,7 +92,7 @@ def test_all_bad_lines_are_told_of_at_once() -> None:
     )
 
 
-def test_of_many_bad_lines_the_first_are_shown() -> None:
+def test_only_the_first_of_many_bad_lines_are_shown() -> None:
     lines = complaint(*["nope"] * 500).splitlines()
     assert lines[0] == "stdin has 500 bad lines, and nothing was started:"
     assert lines[-1] == "  and 480 more"
@@ -102,13 +102,13 @@ def test_of_many_bad_lines_the_first_are_shown() -> None:
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "../up", "a/b", "/a", "a\\b", ".hidden", "end.", "a b", "a\n", "x" * 101]
 )
-def test_an_id_that_is_no_name_of_a_directory_is_refused(name: str) -> None:
+def test_an_id_that_cannot_name_a_directory_is_refused(name: str) -> None:
     said = complaint(json.dumps({"id": name, "task": "x"}))
     assert "line 2: id: an id names a directory: at most 100 letters, digits and any of . _ + = @ - between" in said
 
 
 @pytest.mark.parametrize("name", ["a", "7", "geo-01", "v1.2_x", "größe", "a+b=c@d"])
-def test_an_id_that_is_one_is_taken(name: str) -> None:
+def test_an_id_that_can_name_a_directory_is_accepted(name: str) -> None:
     assert from_stdin(json.dumps({"id": name, "task": "x"})) == [name]
 
 
@@ -117,33 +117,33 @@ def test_a_number_is_an_id() -> None:
 
 
 @given(st.lists(st.binary(max_size=60), max_size=6))
-def test_whatever_comes_in_is_tasks_or_a_clear_complaint(lines: list[bytes]) -> None:
+def test_any_input_gives_tasks_or_a_usage_error(lines: list[bytes]) -> None:
     with suppress(UsageError):
         assert from_stdin(*lines)
 
 
-def test_marks_of_other_systems_are_read_over() -> None:
+def test_a_byte_order_mark_and_carriage_returns_are_ignored() -> None:
     lines = ['\ufeff{"id": "a", "task": "x"}\r', "\r", "  ", '{"id": "b", "task": "y"}\r', ""]
     assert from_stdin(*lines) == ["a", "b"]
 
 
-def test_utf_16_is_told_of() -> None:
+def test_utf_16_is_refused_with_a_hint() -> None:
     with pytest.raises(UsageError, match=r"^stdin is UTF-16, and must be UTF-8\. Try: iconv -f UTF-16 -t UTF-8 FILE$"):
         read_tasks("-", "What?".encode("utf-16"))
 
 
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"\xef\xbb\xbf"])
 def test_an_input_without_tasks_is_refused(data: bytes) -> None:
-    with pytest.raises(UsageError, match=r"^stdin holds no task\."):
+    with pytest.raises(UsageError, match=r"^stdin contains no task\."):
         read_tasks("-", data)
 
 
-def test_a_file_that_cannot_be_read_is_told_of() -> None:
+def test_a_file_that_cannot_be_read_is_reported() -> None:
     with pytest.raises(UsageError, match=r"^Cannot read the tasks '/nowhere/t.jsonl': No such file or directory\."):
         read_tasks("/nowhere/t.jsonl")
 
 
-def test_a_text_has_a_task_a_line_with_ids_that_stay_when_others_come_before(tmp_path: Path) -> None:
+def test_a_text_has_one_task_per_line_with_ids_that_new_lines_do_not_change(tmp_path: Path) -> None:
     path = tmp_path / "tasks.txt"
     path.write_text("What is 2 ** 100?\n\nWhat is 2 ** 100?\n最大的质数?\n")
     ids = [task.id for task in read_tasks(str(path))]
@@ -158,7 +158,7 @@ def test_stdin_that_does_not_begin_with_a_brace_is_text() -> None:
     assert len(from_stdin("What is 1?", '{"id": "a"}')) == 2
 
 
-def test_files_are_looked_for_beside_the_tasks(tmp_path: Path) -> None:
+def test_files_are_relative_to_the_file_of_tasks(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a")
     path = tmp_path / "tasks.jsonl"
     path.write_text('{"id": "a", "task": "x", "files": ["a.csv"]}')
@@ -192,14 +192,14 @@ def test_blank_lines_are_kept_in_the_text_of_a_csv_and_skipped_between_its_rows(
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("question\nx\n", "line 1: there is no column 'question'; there are id, task, files, expect, tolerance and"),
-        ("task,task\nx,y\n", "line 1: a column named task is needed, and each only once; there are id, task"),
-        ("id,task\na,x\nb\n", "line 3: it has 1 cells, and the head has 2"),
+        ("question\nx\n", "line 1: unknown column 'question'; columns are id, task, files, expect, tolerance and"),
+        ("task,task\nx,y\n", "line 1: it needs a column task, and each column only once; columns are id"),
+        ("id,task\na,x\nb\n", "line 3: it has 1 cells, but the header has 2"),
         ('id,task\na,x\n\nb,"x\n', "line 4: it is not CSV: unexpected end of data"),
-        ("id,task\na,x\na,y\n", "line 3: id 'a' is taken by line 2"),
+        ("id,task\na,x\na,y\n", "line 3: id 'a' is already used by line 2"),
     ],
 )
-def test_a_bad_csv_is_told_of_by_line(tmp_path: Path, text: str, why: str) -> None:
+def test_errors_of_a_csv_are_reported_by_line(tmp_path: Path, text: str, why: str) -> None:
     path = tmp_path / "tasks.csv"
     path.write_text(text)
     with pytest.raises(UsageError) as caught:
@@ -225,7 +225,7 @@ def test_a_bad_csv_is_told_of_by_line(tmp_path: Path, text: str, why: str) -> No
         ({"any": [42]}, AnyOf(choices=[Number(value="42")])),
     ],
 )
-def test_what_is_expected_is_said_in_short_or_in_full(said: object, meant: object) -> None:
+def test_an_expectation_has_short_and_full_forms(said: object, meant: object) -> None:
     (task,) = read_tasks("-", json.dumps({"id": "a", "task": "x", "expect": said}).encode())
     assert task.expect == meant
 
@@ -238,14 +238,14 @@ def test_a_hundred_thousand_lines_are_read() -> None:
 
 
 @pytest.mark.parametrize("depth", [1, 2, 5])
-def test_choices_may_be_choices_themselves(depth: int) -> None:
+def test_choices_may_be_nested(depth: int) -> None:
     expect = '{"any": [' * depth + "1" + "]}" * depth
     (task,) = read_tasks("-", f'{{"id": "a", "task": "x", "expect": {expect}}}'.encode())
     assert task.matches("It is 1.")
 
 
 @given(st.integers(16, 1000), st.sampled_from(["[1]", '{"any": [1]}', '{"text": 1}', '{"number": 1}']))
-def test_no_depth_of_an_expectation_is_more_than_a_complaint(depth: int, form: str) -> None:
+def test_an_expectation_that_is_nested_too_deep_is_a_usage_error(depth: int, form: str) -> None:
     opening, closing = form.split("1")
     line = f'{{"id": "a", "task": "x", "expect": {opening * depth}1{closing * depth}}}'
     with pytest.raises(UsageError, match=r"nested deeper than 16 levels|is not JSON"):
@@ -253,20 +253,20 @@ def test_no_depth_of_an_expectation_is_more_than_a_complaint(depth: int, form: s
 
 
 @pytest.mark.parametrize("path", ["/dev/null", "/dev/zero", "/dev/urandom", "/"])
-def test_tasks_that_may_have_no_end_are_refused(path: str) -> None:
-    with pytest.raises(UsageError, match="are neither in a file nor in a pipe") as caught:
+def test_endless_sources_are_refused(path: str) -> None:
+    with pytest.raises(UsageError, match="are neither a file nor a pipe") as caught:
         read_tasks(path)
-    assert str(caught.value) == f"The tasks {path!r} are neither in a file nor in a pipe. Try: ls -l {path}"
+    assert str(caught.value) == f"The tasks {path!r} are neither a file nor a pipe. Try: ls -l {path}"
 
 
 def test_tasks_in_a_socket_are_refused(tmp_path: Path) -> None:
     with closing(socket.socket(socket.AF_UNIX)) as listening:
         listening.bind(str(tmp_path / "tasks"))
-        with pytest.raises(UsageError, match="are neither in a file nor in a pipe"):
+        with pytest.raises(UsageError, match="are neither a file nor a pipe"):
             read_tasks(str(tmp_path / "tasks"))
 
 
-def test_tasks_may_come_through_a_pipe_that_has_a_name(tmp_path: Path) -> None:
+def test_tasks_may_come_through_a_named_pipe(tmp_path: Path) -> None:
     pipe = tmp_path / "tasks.txt"
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_text, args=("What is 6 * 7?\n",))
@@ -276,7 +276,7 @@ def test_tasks_may_come_through_a_pipe_that_has_a_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("from_file", [True, False])
-def test_tasks_are_read_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, from_file: bool) -> None:
+def test_the_size_of_the_tasks_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, from_file: bool) -> None:
     monkeypatch.setattr(batch_input, "MAX_SOURCE_BYTES", 100)
     path = tmp_path / "tasks.txt"
     path.write_text("x" * 100)

@@ -1,4 +1,4 @@
-"""A node as a cluster uses it: tasks and files come as values, and all that is made goes back as pieces."""
+"""A node as a cluster uses it: tasks and files arrive as values, and everything is returned as pieces."""
 
 import asyncio
 import io
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent import Agent, BatchTask, RateLimit, Usage, read_run
-from agent.batch.node import Archived, Node, Piece, Telling
+from agent.batch.node import Archived, Node, Piece, ProgressFilter
 from agent.batch.worker import Ran
 from agent.progress import CodeEnded, CodeStarted, OutputPiece, Progress, TextDelta, TurnEnded
 from agent.testing import ScriptedEndpoint, calls, says
@@ -38,7 +38,7 @@ def unpacked(pieces: list[Piece], directory: Path) -> Path:
 
 
 @pytest.mark.docker
-async def test_a_task_goes_in_with_its_files_and_comes_back_with_its_run_directory(tmp_path: Path) -> None:
+async def test_a_task_takes_its_files_and_returns_its_run_directory(tmp_path: Path) -> None:
     task = BatchTask(id="a", task="How long?", files=(Path("/elsewhere/data.csv"),))
     code = "open('out.txt', 'w').write(open('data.csv').read()); print(len(open('data.csv').read()))"
     with ScriptedEndpoint([calls(code), says("5")]) as endpoint:
@@ -73,21 +73,21 @@ async def test_a_stopped_task_leaves_its_record_and_no_sandbox(tmp_path: Path) -
     assert own_containers() == {}
 
 
-async def test_a_node_without_an_engine_says_so_and_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_node_without_an_engine_returns_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
     node = Node(Agent(model="m", base_url="http://127.0.0.1:9/v1").runtime, jobs=1, rate=RateLimit(), max_starting=1)
     assert isinstance(await node.open(), EngineError)
     await node.close()
 
 
-async def test_what_is_written_and_put_out_is_told_as_going_on_and_not_in_full() -> None:
-    said: asyncio.Queue[Progress | None] = asyncio.Queue()
-    telling = Telling(said)
+async def test_progress_is_passed_on_without_outputs_and_repeated_deltas() -> None:
+    items: asyncio.Queue[Progress | None] = asyncio.Queue()
+    progress_filter = ProgressFilter(items)
     output = StreamOutput(name="stdout", text="x" * 1000)
     ended = CodeEnded(Execution(status="ok", outputs=[output], duration_s=0), "x")
     for item in (TextDelta("a"), TextDelta("b"), TurnEnded("", "ab", True, Usage()), OutputPiece(output), ended):
-        telling.note(item)
-    assert [said.get_nowait() for _ in range(said.qsize())] == [
+        progress_filter.note(item)
+    assert [items.get_nowait() for _ in range(items.qsize())] == [
         TextDelta("a"),
         TurnEnded("", "ab", True, Usage()),
         CodeEnded(None, "x"),

@@ -1,4 +1,4 @@
-"""The directory of a batch: each task finished once, whatever moment it is killed at."""
+"""The directory of a batch: each task has one result, whenever the batch is killed."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("character", ["x", "\x01", "é", "\U0001f600", '"'])
 @pytest.mark.parametrize("length", [MAX_ANSWER_CHARS, MAX_ANSWER_CHARS + 1, 20 << 20])
-def test_a_result_that_was_written_can_be_read_however_long_its_answer_is(
+def test_a_written_result_can_be_read_whatever_the_length_of_its_answer(
     tmp_path: Path, length: int, character: str
 ) -> None:
     long = result("a", character * length)
@@ -58,7 +58,7 @@ def test_a_result_that_could_not_be_read_back_is_not_written(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("torn", [1, 10, 100])
-def test_a_torn_last_line_is_no_result_and_is_cut_off(tmp_path: Path, torn: int) -> None:
+def test_a_torn_last_line_is_not_a_result_and_is_cut_off(tmp_path: Path, torn: int) -> None:
     with BatchDirectory(tmp_path) as directory:
         directory.add(result("a"))
         directory.add(result("b", "x" * 200_000))
@@ -76,12 +76,12 @@ def test_a_file_that_is_one_torn_line_is_empty(tmp_path: Path) -> None:
     assert ids(tmp_path) == ["a"]
 
 
-def test_a_line_that_is_no_result_is_told_of(tmp_path: Path) -> None:
+def test_a_line_that_is_not_a_result_is_reported(tmp_path: Path) -> None:
     (tmp_path / RESULTS).write_text("{}\n")
     with pytest.raises(TranscriptError) as caught:
         ids(tmp_path)
     path = tmp_path / RESULTS
-    assert str(caught.value) == f"{str(path)!r}, line 1, is no result of a task. Try: sed -i.bak 1d {path}"
+    assert str(caught.value) == f"{str(path)!r}, line 1, is not the result of a task. Try: sed -i.bak 1d {path}"
 
 
 def test_replaced_results_are_kept_apart(tmp_path: Path) -> None:
@@ -94,11 +94,11 @@ def test_replaced_results_are_kept_apart(tmp_path: Path) -> None:
     assert TaskResult.model_validate_json((tmp_path / REPLACED).read_text()) == result("a")
 
 
-def test_a_second_batch_is_refused_while_one_is_at_work(tmp_path: Path) -> None:
+def test_a_second_batch_is_refused_while_one_is_running(tmp_path: Path) -> None:
     with BatchDirectory(tmp_path), pytest.raises(UsageError) as caught, BatchDirectory(tmp_path):
         pass
     assert str(caught.value) == (
-        f"Another batch is at work in {str(tmp_path)!r}: process {os.getpid()}. Try: -o DIR, with another one"
+        f"Another batch is running in {str(tmp_path)!r}: process {os.getpid()}. Try: -o DIR, with another one"
     )
     with BatchDirectory(tmp_path):
         pass
@@ -120,7 +120,7 @@ def test_the_lock_ends_with_the_process_that_holds_it(tmp_path: Path) -> None:
         pass
 
 
-def test_what_an_earlier_run_has_left_is_set_aside(tmp_path: Path) -> None:
+def test_an_earlier_run_directory_is_moved_to_abandoned(tmp_path: Path) -> None:
     with BatchDirectory(tmp_path / "out") as directory:
         for text in ("first", "second"):
             place = directory.run_directory("a")
@@ -137,7 +137,7 @@ def fill(where: Path) -> None:
             directory.add(result(f"t{number}", "x" * 1000))
 
 
-def test_on_a_full_disk_a_result_is_refused_in_one_line_and_the_lock_let_go(small_disk: Path) -> None:
+def test_a_full_disk_is_a_one_line_error_and_releases_the_lock(small_disk: Path) -> None:
     where = small_disk / "out"
     with pytest.raises(TranscriptError) as caught:
         fill(where)
@@ -151,7 +151,7 @@ def test_on_a_full_disk_a_result_is_refused_in_one_line_and_the_lock_let_go(smal
         directory.add(result("a"))
 
 
-def test_what_was_torn_while_it_was_replaced_spoils_no_other_line(tmp_path: Path) -> None:
+def test_a_torn_line_of_replaced_results_damages_no_other_line(tmp_path: Path) -> None:
     (tmp_path / REPLACED).write_text('{"id": "torn')
     with BatchDirectory(tmp_path) as directory:
         directory.add(result("a"))
@@ -159,7 +159,7 @@ def test_what_was_torn_while_it_was_replaced_spoils_no_other_line(tmp_path: Path
     assert TaskResult.model_validate_json((tmp_path / REPLACED).read_text()) == result("a")
 
 
-def test_a_directory_that_cannot_be_made_is_told_of(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(TranscriptError) as caught, BatchDirectory(tmp_path / "file" / "out"):
         pass
@@ -169,7 +169,7 @@ def test_a_directory_that_cannot_be_made_is_told_of(tmp_path: Path) -> None:
     )
 
 
-def test_results_that_are_holes_are_refused_at_once(tmp_path: Path) -> None:
+def test_a_sparse_file_of_results_is_refused_at_once(tmp_path: Path) -> None:
     with (tmp_path / RESULTS).open("wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(TranscriptError, match="The last line of its results is longer than"), BatchDirectory(tmp_path):
@@ -189,18 +189,18 @@ FLOODED = {
 
 
 @pytest.mark.parametrize("case", FLOODED)
-def test_no_line_takes_more_memory_than_its_length(tmp_path: Path, case: str) -> None:
+def test_reading_a_line_takes_at_most_three_times_its_length_in_memory(tmp_path: Path, case: str) -> None:
     (tmp_path / RESULTS).write_text(f"{GOOD}}}\n{FLOODED[case]}\n")
     tracemalloc.start()
     try:
-        with pytest.raises(TranscriptError, match="line 2, is no result of a task"):
+        with pytest.raises(TranscriptError, match="line 2, is not the result of a task"):
             ids(tmp_path)
         assert tracemalloc.get_traced_memory()[1] < 3 * len(FLOODED[case]) + (1 << 20)
     finally:
         tracemalloc.stop()
 
 
-def test_an_answer_may_hold_any_number_of_marks_and_quotes(tmp_path: Path) -> None:
+def test_an_answer_may_contain_any_number_of_brackets_and_quotes(tmp_path: Path) -> None:
     with BatchDirectory(tmp_path) as directory:
         directory.add(result("a", '"{[,:]}\\' * 100_000))
     assert ids(tmp_path) == ["a"]

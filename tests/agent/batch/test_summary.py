@@ -1,4 +1,4 @@
-"""What a batch is said to have come to."""
+"""The summary of a batch: its table, rates and errors."""
 
 from decimal import Decimal
 
@@ -37,21 +37,21 @@ def test_the_table_has_a_row_for_each_outcome_and_one_for_all() -> None:
     ]
 
 
-def test_a_turn_without_a_price_leaves_no_cost() -> None:
+def test_a_turn_without_a_price_makes_the_cost_unknown() -> None:
     tally = tally_of(result("a", cost=euros("0.1")), result("b"))
     assert tally.all.cost is None
 
 
-def test_tasks_without_an_expectation_are_in_no_rate() -> None:
+def test_tasks_without_an_expectation_do_not_count_in_the_solve_rate() -> None:
     tally = tally_of(result("a"), result("b", match=True))
     assert (tally.all.solve_rate, tally_of(result("a")).all.solve_rate) == (1.0, None)
 
 
-def test_nothing_is_said_of_the_time_of_no_task() -> None:
+def test_without_results_there_are_no_statistics_of_time() -> None:
     assert seconds_of(Tally().all) is None
 
 
-def test_the_most_frequent_errors_are_told() -> None:
+def test_the_most_frequent_errors_are_listed() -> None:
     errors = [result(f"{kind}{n}", outcome="error", error=f"E{kind}") for kind in range(7) for n in range(kind + 1)]
     lines = error_lines(tally_of(*errors))
     assert (lines[0], lines[-1], len(lines)) == ("7 times: E6", "and 2 others; see the results", 6)

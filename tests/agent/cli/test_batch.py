@@ -68,7 +68,7 @@ def test_a_batch_prints_a_table_to_stdout_and_a_line_per_task_to_stderr(tmp_path
     assert lines[0].endswith(" s: The result is 42.")
     assert lines[-1] == f"{tmp_path / 'out'}: done"
     assert again.stdout == done.stdout
-    assert again.stderr.splitlines()[0] == "Finished before, and not run again but with --redo: 3"
+    assert again.stderr.splitlines()[0] == "Already finished; use --redo to run again: 3"
     recorded = transcript.read(tmp_path / "out" / "tasks" / "t1")
     assert recorded.finished is not None
     assert recorded.finished.outcome == "answered"

@@ -41,11 +41,11 @@ def test_a_result_line_holds_no_control_characters() -> None:
 def test_an_activity_follows_the_progress_of_its_task() -> None:
     activity = Activity("a", lambda turn: None)
     pieces: list[tuple[Progress, str]] = [
-        (TextDelta("x"), "turn 1: the model writes"),
-        (TurnRestarted("a drop"), "turn 1: tries again after a drop"),
-        (TurnEnded("", "", is_answer=False, usage=Usage(input_tokens=3)), "turn 1: reads its calls"),
-        (CodeStarted("\n# why\nprint(1)\n"), "runs print(1)"),
-        (TurnEnded("", "", is_answer=True, usage=Usage(input_tokens=4)), "collects its files"),
+        (TextDelta("x"), "turn 1: the model is writing"),
+        (TurnRestarted("a drop"), "turn 1: retrying after a drop"),
+        (TurnEnded("", "", is_answer=False, usage=Usage(input_tokens=3)), "turn 1: parsing tool calls"),
+        (CodeStarted("\n# why\nprint(1)\n"), "running print(1)"),
+        (TurnEnded("", "", is_answer=True, usage=Usage(input_tokens=4)), "collecting files"),
     ]
     for piece, doing in pieces:
         activity.note(piece)

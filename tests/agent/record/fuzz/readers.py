@@ -163,7 +163,7 @@ class FakeWorker:
     async def tidy(self, pid: int) -> None:
         pass
 
-    def foresee(self, tasks: int) -> None:
+    def set_remaining(self, tasks: int) -> None:
         pass
 
 
