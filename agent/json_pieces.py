@@ -1,4 +1,4 @@
-"""JSON written piece by piece: never whole, and with nothing in it that a terminal obeys."""
+"""Writes JSON piece by piece, so that it is never held as a whole. Terminal control characters are escaped."""
 
 import json
 import math
@@ -16,13 +16,13 @@ Part: TypeAlias = "str | Iterator[Part]"
 
 @dataclass(frozen=True)
 class Joined:
-    """A text in a value that is made piece by piece."""
+    """A string in a value, given piece by piece."""
 
     pieces: Iterable[str]
 
 
 def _scalar(value: Any) -> str:
-    """No NaN: not every parser takes it."""
+    """NaN and infinities become null, because not every parser accepts them."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     return "null" if isinstance(value, float) and not math.isfinite(value) else repr(value)
@@ -30,33 +30,33 @@ def _scalar(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Layout:
-    """What stands between the values."""
+    """How the values are separated, ordered and indented."""
 
     item: str = ", "
     key: str = ": "
     is_indented: bool = False
     is_sorted: bool = True
     scalar: Callable[[Any], str] = _scalar
-    """Writes what is neither text nor made of other values."""
+    """Writes a number, a boolean or null."""
 
     def line(self, level: int) -> str:
-        """What an item begins with, and the end of what holds it."""
+        """The line break and indent before an item, or before the closing bracket."""
         return "\n" + " " * level if self.is_indented else ""
 
 
 SPACED = Layout()
 INDENTED = Layout(item=",", is_indented=True)
 COMPACT = Layout(",", ":", is_sorted=False, scalar=lambda value: to_json(value, inf_nan_mode="null").decode())
-"""As pydantic writes it."""
+"""The layout of pydantic."""
 
 
 def json_pieces(value: Any, layout: Layout) -> Iterator[str]:
-    """A value as JSON. An iterator in it is a list that is made item by item."""
+    """A value as JSON. An iterator in the value becomes a list, written item by item."""
     return gathered(_flat(iter([_written(value, layout, 0)])))
 
 
 def _flat(parts: "Iterator[Part]") -> Iterator[str]:
-    """What iterators in iterators give, without a call for each level of each."""
+    """Flatten nested iterators with a stack instead of recursion."""
     levels = [parts]
     while levels:
         for part in levels[-1]:

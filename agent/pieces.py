@@ -1,4 +1,4 @@
-"""Long text piece by piece. What escapes make of a text takes many times its place, so that it never exists whole."""
+"""Handles long text piece by piece. Escaped text can take many times the memory, so it is never held as a whole."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,7 +6,7 @@ PIECE_CHARS = 1 << 16
 
 
 def pieces_of(text: str) -> Iterator[str]:
-    """The text in short pieces; two surrogates that make one character stay together."""
+    """The text in short pieces. A pair of surrogates, which is one character, is never separated."""
     begin = 0
     while begin < len(text):
         end = begin + PIECE_CHARS
@@ -16,7 +16,7 @@ def pieces_of(text: str) -> Iterator[str]:
 
 
 def gathered(pieces: Iterable[str]) -> Iterator[str]:
-    """The same text in fewer pieces: each takes a call to escape, and another to write."""
+    """The same text in fewer pieces, because each piece costs a call to escape and a call to write."""
     held: list[str] = []
     chars = 0
     for piece in pieces:
@@ -29,7 +29,7 @@ def gathered(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def lines_of(text: str) -> Iterator[str]:
-    """The lines of a text, as `split` tells them: a list of them all takes many times the place of short ones."""
+    """The lines of a text, as `split` gives them, one at a time: a list of short lines takes many times the memory."""
     begin = 0
     while (end := text.find("\n", begin)) >= 0:
         yield text[begin:end]
@@ -38,7 +38,7 @@ def lines_of(text: str) -> Iterator[str]:
 
 
 def held_in(pieces: Iterable[str], marks: Iterable[str]) -> set[str]:
-    """Those of the marks that stand in the text of the pieces."""
+    """The marks that occur in the text of the pieces, also across two of them."""
     marks, found, window = set(marks), set[str](), ""
     longest = max(map(len, marks))
     for piece in pieces:

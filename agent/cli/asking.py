@@ -60,7 +60,7 @@ def run(
 @with_limits
 def resume(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
-    force: Annotated[bool, typer.Option("--force", help="Go on although a cell gives something else now.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Resume even if a cell's output has changed.")] = False,
     prices: Annotated[
         Path | None, typer.Option("--prices", metavar="FILE", help="Another table of prices than the run had (TOML).")
     ] = None,
@@ -73,7 +73,7 @@ def resume(
     policy: Policy,
     limits: Limits,
 ) -> None:
-    """Go on with RUN, which crashed, was stopped, failed or came to a limit: run its cells again, then ask its model.
+    """Resume RUN, which crashed, was stopped, failed or reached a limit: run its cells again, then ask its model.
 
     Model and sampling are those of the run. Its policy and its limits narrow yours; the limits count anew.
     """

@@ -1,1 +1,1 @@
-"""A recorded run as what people use: a notebook, a page, a script, training data, API items."""
+"""Exports a recorded run as a notebook, a page, a script, training data or API items."""

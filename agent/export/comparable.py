@@ -1,4 +1,4 @@
-"""A run without what differs between two equal ones: times, durations, ids, and what output has of them."""
+"""Removes what differs between two equal runs: times, durations and ids, in fields and in output."""
 
 import re
 from typing import Any
@@ -22,7 +22,7 @@ _SECONDS = re.compile(r"\bafter \d+ s\b")
 
 
 def comparable(events: list[Event]) -> list[Event]:
-    """The events with times and durations blank, and ids counted anew."""
+    """The events with blank times and durations, and with ids numbered by first use."""
     ids: dict[str, str] = {}
     return [_comparable(event, ids) for event in events]
 
@@ -52,12 +52,12 @@ def _comparable(event: Event, ids: dict[str, str]) -> Event:
 
 
 def _told(text: str, day: str) -> str:
-    """What the model is told about a cell."""
+    """The normalised text that the model reads about a cell."""
     return _SECONDS.sub("after 0 s", normalised(text, day))
 
 
 def _message(message: Message, ids: dict[str, str]) -> Message:
-    """A message with the ids of its calls counted anew."""
+    """A message with the ids of its calls numbered by first use."""
     update: Message = {}
     if "tool_calls" in message:
         update["tool_calls"] = [call | {"id": _id(call["id"], ids)} for call in message["tool_calls"]]
@@ -81,7 +81,7 @@ def _output(output: Output, day: str) -> Output:
 
 
 def _texts(value: Any, day: str) -> Any:
-    """The value with each text in it normalised."""
+    """The value with every text in it normalised."""
     match value:
         case str():
             return normalised(value, day)

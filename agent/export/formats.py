@@ -1,7 +1,7 @@
-"""The formats that a run can be exported to. Each is a module here, loaded when asked for; its
-`export(events)` gives the text piece by piece, as what is escaped may take many times what the run takes.
+"""The export formats. Each is a module of this package, loaded when it is asked for.
 
-An export follows from the transcript alone: the same events give the same bytes on any machine.
+Its `export(events)` yields the text piece by piece, because escaped text may take many times the memory of the run. An
+export depends on the transcript alone: the same events give the same bytes on any machine.
 """
 
 from collections.abc import Iterator
@@ -22,15 +22,15 @@ def export_run(run: Path | str, to: str, *, normalize: bool = False) -> str:
     """A recorded run in another format: "ipynb", "md", "html", "py", "messages" or "responses".
 
     `run` is a run directory or a transcript. `normalize` blanks times, durations and ids, so that two equal runs give
-    the same text. A torn last line is left out. Raises UsageError for an unknown format, TranscriptError where there
-    is no run to read.
+    the same text. A torn last line is left out. Raises UsageError for an unknown format, TranscriptError if there is no
+    run to read.
     """
     check_format(to)
     return exported(transcript.read(Path(run)).events, to, normalize=normalize)
 
 
 def check_format(to: str) -> None:
-    """Raises UsageError for a format that there is not."""
+    """Raises UsageError for an unknown format."""
     if to not in FORMATS:
         raise UsageError(
             f"There is no format {to!r}; there are {', '.join(FORMATS)}.", hint="cellblock export RUN --to html"
@@ -38,12 +38,12 @@ def check_format(to: str) -> None:
 
 
 def exported(events: list[Event], to: str, *, normalize: bool = False) -> str:
-    """The events in another format; text that every file can hold and no screen obeys, and that ends with a newline."""
+    """The events in another format: encodable text without control characters, with a newline at its end."""
     return "".join(exported_pieces(events, to, normalize=normalize))
 
 
 def exported_pieces(events: list[Event], to: str, *, normalize: bool = False) -> Iterator[str]:
-    """The same, piece by piece."""
+    """The text of `exported`, piece by piece."""
     module = import_module(f"agent.export.{to}")
     for piece in gathered(module.export(comparable(events) if normalize else events)):
         yield encodable(harmless(piece))

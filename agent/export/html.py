@@ -1,6 +1,6 @@
-"""One page that holds everything: no script, nothing loaded, and a policy under which nothing could be.
+"""One self-contained HTML page. It has no script and loads nothing, and its content security policy forbids both.
 
-The page is `page.html`, a template that escapes what it is given, and `page.css`, which the policy allows by its hash.
+`page.html` is a template that escapes its values. The policy allows `page.css` by its hash.
 """
 
 import base64
@@ -37,12 +37,12 @@ from sandbox import DisplayData, ErrorOutput, ExecuteResult, Output, StreamOutpu
 
 @dataclass(frozen=True)
 class Shown:
-    """One output of a cell, as the page has it."""
+    """One output of a cell, as the page shows it."""
 
     kind: Literal["text", "bad", "rich", "image"]
     text: Text = ""
     rich: Iterable[str] = ()
-    """To be escaped where it is no Markup."""
+    """The template escapes every piece that is not Markup."""
     image: Image | None = None
 
 
@@ -92,7 +92,7 @@ def _policy(started: RunStarted) -> Text:
 
 
 def _badge(cell: Cell) -> str:
-    """How a cell ended, where it did not end well."""
+    """How a cell ended; empty if it succeeded."""
     if cell.execution is None:
         return "not run"
     return {"ok": "", "error": "error", "timeout": "stopped", "died": "died"}[cell.execution.status]

@@ -1,7 +1,7 @@
-"""A Jupyter notebook (nbformat 4.5): it opens with all outputs in place, and runs again from top to bottom.
+"""A Jupyter notebook (nbformat 4.5). It opens with all outputs in place, and runs again from top to bottom.
 
-Cells that raised an error carry the tag `raises-exception`, those that did not end by themselves `skip-execution`:
-nbclient and nbconvert go on after the first, and leave out the second.
+A cell that raised an error has the tag `raises-exception`: nbclient and nbconvert continue after it. A cell that did
+not end by itself has the tag `skip-execution`: they skip it.
 See https://nbformat.readthedocs.io/en/latest/format_description.html.
 """
 
@@ -41,7 +41,7 @@ def export(events: list[Event]) -> Iterator[str]:
 
 
 def _provenance(started: RunStarted) -> dict[str, Any]:
-    """What the run came from and what running it again takes."""
+    """Where the run came from, and what it needs to run again."""
     return {
         **facts(started),
         "files": [file.model_dump(include={"name", "size_bytes", "sha256"}) for file in started.files],
@@ -122,7 +122,7 @@ def _output(output: Output) -> dict[str, Any]:
 
 
 def _bundle(output: DisplayData | ExecuteResult) -> dict[str, Any]:
-    """The representations as nbformat has them: JSON may be any value, all others are text."""
+    """The representations in the form of nbformat: JSON may be any value, all others are text."""
     return {
         mime: value if _is_json(mime) else Joined(pieces_in(mime_text(value))) for mime, value in output.data.items()
     }

@@ -1,6 +1,7 @@
-"""What IPython understands beyond Python, written as Python understands it, line by line.
+"""Rewrites the syntax that IPython adds to Python as plain Python, line by line.
 
-`!command` runs through subprocess, `%time` and the like leave the code that they measure, all else becomes a comment.
+`!command` becomes a call of subprocess. `%time` and the like become the code that they measure. All other magics become
+comments.
 """
 
 import re
@@ -10,7 +11,7 @@ from agent.pycode import is_python
 _CELL_MAGIC = re.compile(r"\s*%%(\w+)[ \t]*([^\n]*)\n?")
 _ALIASES = ("cat", "cp", "ls", "mkdir", "mv", "rm", "rmdir")
 _BARE = (*_ALIASES, "cd", "conda", "mamba", "pip", "uv")
-"""What IPython takes for a command or a magic although it has no mark."""
+"""Words that IPython reads as a command or a magic without a mark before them."""
 _LINE = re.compile(
     r"^(?P<indent>[ \t]*+)(?:(?P<target>[\w, .\[\]'\"]{1,80}?)[ \t]*+=[ \t]*+)?"
     rf"(?P<mark>!!?|%(?=[a-zA-Z])|(?=(?:{'|'.join(_BARE)}) ))(?P<rest>[^\n]*)",
@@ -22,7 +23,7 @@ _SHELLS = ("bash", "sh")
 
 
 def as_python(code: str) -> str:
-    """The cell with its magics replaced; not every magic has a counterpart, so the result may be no Python still."""
+    """The cell with its magics replaced. Some magics have no counterpart, so the result may still be invalid Python."""
     if magic := _CELL_MAGIC.match(code):
         return _cell_magic(magic[1], magic[2].strip(), code[magic.end() :], code)
     return _lines(code)
@@ -54,7 +55,7 @@ def _line(match: re.Match[str]) -> str:
 
 
 def _shell(target: str | None, command: str) -> str:
-    """IPython puts the values of variables for `{name}`."""
+    """IPython replaces `{name}` by the value of the variable, so an f-string does so too."""
     text = f"f{command!r}" if "{" in command and is_python(f"f{command!r}") else repr(command)
     if target is None:
         return f"subprocess.run({text}, shell=True)"

@@ -1,4 +1,4 @@
-"""Text of others in Markdown: nothing in it is obeyed, or nothing of it goes beyond its place."""
+"""Embeds untrusted text in Markdown: its markup is inert, or has no effect on what surrounds it."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -10,18 +10,18 @@ from agent.pieces import gathered, lines_of, pieces_of
 from agent.text import has_control_characters, plain
 
 MAX_MARKDOWN_CHARS = 10_000
-"""Longer text is shown as it is: reading Markdown can take time that grows with its square."""
+"""Longer text is shown as plain text: parsing Markdown can take time that grows with the square of its length."""
 
 _BACKTICKS = re.compile(r"`{3,}")
 _SPECIAL = re.compile(r"[\\`*_\[\]<>&#|~$!]|(?<=\d)[.)](?=\s)")
 _STRETCH = re.compile(r".{1,4096}(?!(?<=\d)[.)]|(?<=[.)])\s)", re.DOTALL)
-"""It ends neither before nor behind what is special for what stands beside it."""
+"""A stretch never separates a special character from the neighbours that make it special."""
 _BLANK_END = re.compile(r"(?<![^\S\n])[^\S\n]++(?=\n)")
 _SENTINEL = "the text before is whole"
 
 
 def in_code(text: str) -> str:
-    """Text in one cell of a table or one line, with nothing in it that Markdown would obey."""
+    """Text as inline code, for one line or one cell of a table."""
     line = plain(text).replace("\n", " ").replace("|", "\\|")
     ticks = "`" * (1 + max((len(run[0]) for run in re.finditer("`+", line)), default=0))
     pad = " " if "`" in line or line.strip() != line else ""
@@ -29,7 +29,7 @@ def in_code(text: str) -> str:
 
 
 def fenced(text: Text, language: str = "text") -> Iterator[str]:
-    """Text in a fence that nothing in it can close."""
+    """Text in a fence that the text cannot close."""
     fence = "`" * max(3, 1 + _most_backticks(pieces_in(text)))
     yield from pieces_of(fence)
     yield f"{language}\n"
@@ -49,7 +49,7 @@ def _most_backticks(pieces: Iterable[str]) -> int:
 
 
 def prefixed(pieces: Iterable[str], prefix: str) -> Iterator[str]:
-    """The lines of a text, each behind a prefix and without the blanks at its end."""
+    """The lines of a text, each with a prefix and without trailing blanks."""
     held = prefix
     for piece in gathered(pieces):
         text = held + piece.replace("\n", f"\n{prefix}")
@@ -64,7 +64,7 @@ def quoted(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def escaped(text: str) -> Iterator[str]:
-    """Text that reads in Markdown as it stands, line by line."""
+    """Text escaped so that Markdown renders it unchanged, line by line."""
     begin = ""
     for line in filter(None, map(str.strip, lines_of(plain(text).strip()))):
         yield f"{begin}\\" if line[0] in "-+=" else begin
@@ -73,10 +73,10 @@ def escaped(text: str) -> Iterator[str]:
 
 
 def contained(text: Text) -> Iterator[str]:
-    """A model's Markdown where it keeps to itself; else in a fence.
+    """A model's Markdown as it is if it cannot affect the text after it; otherwise in a fence.
 
-    HTML in it could hide what follows, and so could a fence or a list that it does not end; a character reference
-    could turn the direction of what is read.
+    HTML, or a fence or a list without an end, could hide the text after it. A character reference could reverse the
+    direction of the text.
     """
     head = text if isinstance(text, str) else text.head(MAX_MARKDOWN_CHARS + 1)
     return iter([head]) if len(head) <= MAX_MARKDOWN_CHARS and _is_tame(head) else fenced(text)

@@ -1,6 +1,6 @@
-"""One Markdown file: outputs in fences, pictures in the file itself.
+"""One Markdown file, with outputs in fences and pictures as `data:` URLs.
 
-GitHub shows it as it is but for the pictures: it takes none from `data:` URLs, and shows what they are called.
+GitHub does not show pictures from `data:` URLs; it shows their alternative text.
 """
 
 from collections.abc import Iterable, Iterator
@@ -30,7 +30,7 @@ def export(events: list[Event]) -> Iterator[str]:
 
 
 def _parts(piece: Piece) -> Iterator[Iterable[str]]:
-    """Each part of a piece of the story, piece by piece."""
+    """The parts of a piece of the story, each as an iterable of text."""
     match piece:
         case Question():
             yield ["## Question"]

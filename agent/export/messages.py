@@ -1,6 +1,6 @@
-"""Training data: one line of JSON with the messages of the run and its tools, as chat fine-tuning reads it.
+"""Training data for chat fine-tuning: one line of JSON with the messages of the run and its tools.
 
-The messages are those that the model saw and wrote, without the markers of a provider's cache.
+These are the messages that the model read and wrote, without the markers of a provider's cache.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def export(events: list[Event]) -> Iterator[str]:
 
 
 def _answered(messages: list[Message]) -> list[Message]:
-    """The messages up to a turn whose calls have no answer, as a crash leaves it: no training takes such a turn."""
+    """The messages before the first turn whose calls lack answers. A crash leaves such a turn; training rejects it."""
     for place, message in enumerate(messages):
         calls = len(message.get("tool_calls", ()))
         if sum(answer["role"] == "tool" for answer in messages[place + 1 : place + 1 + calls]) < calls:

@@ -1,4 +1,4 @@
-"""What a cell put out, made fit to be placed in a file: MIME bundles come from untrusted code, of any type and size."""
+"""Makes outputs safe to write into a file: untrusted code makes MIME bundles of any type and size."""
 
 import base64
 import binascii
@@ -22,13 +22,13 @@ _SVG = "image/svg+xml"
 _WHITE = b" \t\n\v\f\r\x1c\x1d\x1e\x1f"
 _TEXTS = ("text/plain", "text/latex", "text/markdown", "text/html", "application/json")
 _TYPE_ALONE = re.compile(r"<IPython\.core\.display\.\w+ object>")
-"""What IPython gives as the plain text of its own display objects."""
+"""The plain text that IPython gives for its own display objects."""
 _FIRST_LINE = re.compile(r"\s*([^\n]*)")
 
 
 @dataclass(frozen=True)
 class JsonText:
-    """The text of a value as JSON, which is made anew each time that one goes through it."""
+    """The text of a value as JSON. Each iteration makes it anew, so it is never held as a whole."""
 
     value: Any
 
@@ -36,7 +36,7 @@ class JsonText:
         return json_pieces(self.value, INDENTED)
 
     def head(self, chars: int) -> str:
-        """How it begins: at least so many characters, where it has them."""
+        """Its beginning: at least `chars` characters, or all of a shorter text."""
         head = ""
         for piece in self:
             head += piece
@@ -46,20 +46,20 @@ class JsonText:
 
 
 Text = str | JsonText
-"""What only a JSON escape could make longer than it is stays in its own form."""
+"""A text is kept as a string. Any other value becomes JSON piece by piece, which may be many times longer."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """A picture that a browser shows as one, and that can do nothing else."""
+    """A picture that a browser only shows, and does not execute."""
 
     mime: str
     content: Iterable[bytes]
     alternative: str
-    """What to read where it cannot be seen."""
+    """The alternative text."""
 
     def url(self) -> Iterator[str]:
-        """The picture itself, as a URL."""
+        """The picture as a `data:` URL."""
         yield f"data:{self.mime};base64,"
         held = b""
         for data in self.content:
@@ -71,7 +71,7 @@ class Image:
 
 
 def image_in(data: Mapping[str, Any]) -> Image | None:
-    """The first picture of a bundle that is what it says it is; None where there is none."""
+    """The first picture of a bundle whose content fits its type; None if there is none."""
     alternative = one_line(mime_text(data.get("text/plain", ""))) or "Plot"
     for mime, signature in _SIGNATURES.items():
         content = _decoded(data.get(mime))
@@ -97,7 +97,7 @@ def _decoded(value: Any) -> bytes | None:
 
 
 def mime_text(value: Any) -> Text:
-    """A representation as text: nbformat allows a string or a list of its lines, and code may put anything there."""
+    """A representation as text. nbformat allows a string or a list of lines; untrusted code may give any value."""
     if isinstance(value, str):
         return value
     if isinstance(value, list) and all(isinstance(line, str) for line in value):
@@ -106,7 +106,7 @@ def mime_text(value: Any) -> Text:
 
 
 def text_in(data: Mapping[str, Any]) -> Text:
-    """A bundle as text, in the plainest representation that says something."""
+    """A bundle as text, in its plainest representation that has content."""
     kinds = [mime for mime in _TEXTS if mime in data]
     if len(kinds) > 1 and isinstance(first := mime_text(data[kinds[0]]), str) and _TYPE_ALONE.fullmatch(first):
         kinds = kinds[1:]
@@ -117,17 +117,17 @@ def text_in(data: Mapping[str, Any]) -> Text:
 
 
 def pieces_in(text: Text) -> Iterator[str]:
-    """A text piece by piece."""
+    """The text, piece by piece."""
     return pieces_of(text) if isinstance(text, str) else iter(text)
 
 
 def shown_text(text: Text) -> Text:
-    """Plain text without the ends of its last line; JSON is plain as it is."""
+    """Plain text without newlines at its end. JSON is plain already."""
     return plain(text).rstrip("\n") if isinstance(text, str) else text
 
 
 def stream_text(output: StreamOutput) -> str:
-    """A stream's text, with the count of what was left out before it."""
+    """A stream's text, after the number of bytes that were left out before it."""
     left_out = f"\n[... {output.omitted_bytes} bytes left out ...]\n" if output.omitted_bytes else ""
     return left_out + output.text
 

@@ -1,8 +1,8 @@
 """A script: the cells that succeeded, in order, with the questions and answers as comments; always valid Python.
 
-Code stands in the script as it ran wherever that is Python for the script as well. What only IPython knows is written
-as Python knows it (`agent.export.magics`), and cells with `await` at their top level, with syntax newer than the Python
-that exports, or with characters that an editor hides or obeys, stand as text that `run_cell` runs.
+A cell that is valid Python for a script is written unchanged. The syntax of IPython is rewritten as Python
+(`agent.export.magics`). Some cells are written as a string that `run_cell` runs: those with `await` at their top level,
+those with syntax newer than the exporting Python, and those with characters that an editor hides or interprets.
 """
 
 import warnings
@@ -21,7 +21,7 @@ from agent.text import encodable, has_hidden_characters, plain, visible
 from sandbox import ErrorOutput
 
 MAX_COMPILED_CHARS = 1 << 20
-"""Of all cells: compiling takes many times their length. More stand as text, which is valid whatever it is."""
+"""Of all cells together: compiling takes many times their length. Beyond it, all are written as strings."""
 
 _RUN_CELL = '''\
 import ast
@@ -45,7 +45,7 @@ except ImportError:
     display = print
 """
 _HEADS = {"run_cell(": _RUN_CELL, "subprocess.run(": "import subprocess\n", "display(": _DISPLAY}
-"""What stands before the cells, by what stands for its use in them."""
+"""Code before the cells, by the text in the cells that needs it."""
 
 
 def export(events: list[Event]) -> Iterator[str]:
@@ -60,14 +60,14 @@ def export(events: list[Event]) -> Iterator[str]:
 
 
 def _is_valid_together(codes: list[str]) -> bool:
-    """Cells that are valid each by itself need not be so together, as after `global x`."""
+    """True if the cells are valid as one script. Valid cells can be invalid together, as after `global x`."""
     if sum(map(len, codes)) > MAX_COMPILED_CHARS:
         return False
     return is_valid("\n".join("".join(_code(code, as_text=False)) for code in codes))
 
 
 def is_valid(source: str) -> bool:
-    """Whether Python can compile this, as a script."""
+    """True if Python can compile this as a script."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -85,7 +85,7 @@ def _body(pieces: list[Piece], *, as_text: bool) -> Iterator[str]:
 
 
 def _head(events: list[Event]) -> Iterator[str]:
-    """The first two lines are ours alone: there, a comment could name another encoding."""
+    """The first comment. Its first two lines hold no text of the run, since a comment there can set the encoding."""
     started = started_of(events)
     python = f"Python {started.environment.python}" if started else "Python"
     lines = ["A Cellblock run as a script: the cells that succeeded, in order.", "", f"They ran on {python}."]
@@ -110,7 +110,7 @@ def _blocks(piece: Piece, *, as_text: bool) -> Iterator[Iterator[str]]:
 
 
 def _code(code: str, *, as_text: bool) -> Iterator[str]:
-    code = code.replace("\r\n", "\n")  # as Python reads it
+    code = code.replace("\r\n", "\n")  # Python reads it so
     if not as_text and len(code) <= MAX_PARSED_CHARS:
         code = code if is_valid(code) else as_python(code)
         if is_valid(code) and not has_hidden_characters(code):
@@ -122,7 +122,7 @@ def _code(code: str, *, as_text: bool) -> Iterator[str]:
 
 
 def _literal(code: str) -> Iterator[str]:
-    """The code as a string that is read as it is where that is possible."""
+    """The code as a string literal, readable without escapes if possible."""
     text = encodable(code).strip("\n") + "\n"
     if has_hidden_characters(text):
         return _in_quotes(text, ascii)
@@ -130,7 +130,7 @@ def _literal(code: str) -> Iterator[str]:
 
 
 def _in_quotes(text: str, written: Callable[[str], str]) -> Iterator[str]:
-    """What `ascii` or `repr` makes of a text. The other quote, put behind each piece, makes them choose this one."""
+    """The text as `ascii` or `repr` writes it. The other quote after each piece makes them choose this quote."""
     quote, other = ('"', "'") if "'" in text and '"' not in text else ("'", '"')
     yield quote
     yield from (written(piece + other)[1:-2] for piece in pieces_of(text))

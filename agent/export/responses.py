@@ -1,7 +1,7 @@
-"""The run as the item list of the Responses API: what a hosted code interpreter would have returned for it.
+"""The run as items of the Responses API, as a hosted code interpreter returns them.
 
 Items: `message`, `reasoning`, `code_interpreter_call` with its logs and images, and `function_call` with
-`function_call_output` for the user's own functions. Ids count the transcript's events.
+`function_call_output` for the user's own functions. The number in an id is that of the transcript's event.
 See https://platform.openai.com/docs/api-reference/responses/list.
 """
 
@@ -82,7 +82,7 @@ def _code_call(event: ToolRan, container_id: str) -> Item:
 
 
 def _outputs(execution: Execution, notes: list[str]) -> Iterator[Item]:
-    """Pictures each by itself; the text between them as one log."""
+    """One item for each picture, and one log for the text between pictures."""
     logs: list[Text] = []
     for output in execution.outputs:
         image = image_in(output.data) if isinstance(output, DisplayData | ExecuteResult) else None

@@ -1,6 +1,6 @@
-"""Untrusted rich text as HTML that can neither act nor leave its place: code, Markdown, tables that code put out.
+"""Turns untrusted rich text (code, Markdown, the HTML of outputs) into inert HTML.
 
-What comes out has no script, no style, no address but of links that one may follow, and nothing to be loaded.
+The result has no script and no style, loads nothing, and has no URLs except those of links.
 """
 
 import re
@@ -25,11 +25,11 @@ from agent.text import encodable, plain, visible
 
 MAX_TAGS = 10_000
 MAX_CLONED_TAGS = 200_000
-"""Formatting tags times all tags: HTML repeats an open one in each block that follows, as a browser would."""
+"""Formatting tags times all tags: the parser repeats an open formatting tag in each block after it."""
 MAX_COPIED_CHARS = 20_000_000_000
-"""Ampersands times all characters: nh3 copies the text before each. It does so with 100 characters in a nanosecond."""
+"""Ampersands times all characters: nh3 copies the text before each, at 100 characters in a nanosecond."""
 MAX_JSON_CHARS = 1 << 20
-"""Of what calls itself HTML and is another value."""
+"""Of a value of type text/html that is not a string."""
 
 _TAGS = {
     *("table", "caption", "colgroup", "col", "thead", "tbody", "tfoot", "tr", "th", "td"),
@@ -45,7 +45,7 @@ _LINK = re.compile(r"(?:https?|mailto):", re.IGNORECASE)
 
 
 def clean(text: Text) -> str | None:
-    """HTML with what is harmless of it; None where it is too much to be looked through."""
+    """The harmless part of the HTML; None if the HTML is too large to be cleaned."""
     html = text if isinstance(text, str) else text.head(MAX_JSON_CHARS + 1)
     if html is not text and len(html) > MAX_JSON_CHARS:
         return None
@@ -60,7 +60,7 @@ def clean(text: Text) -> str | None:
 
 
 def code(source: str) -> Iterator[str]:
-    """Python as it ran, coloured by classes; not where it is too long. What is no Markup is to be escaped."""
+    """Python as it ran, with classes for colours unless it is too long. The caller escapes what is not Markup."""
     text = visible(source).rstrip("\n")
     if len(text) > MAX_PARSED_CHARS:
         return pieces_of(text)
@@ -68,7 +68,7 @@ def code(source: str) -> Iterator[str]:
 
 
 def markdown(text: Text) -> Iterator[str]:
-    """A model's Markdown: HTML in it is text, pictures are links. What is no Markup is to be escaped."""
+    """A model's Markdown: HTML in it becomes text, pictures become links. The caller escapes what is not Markup."""
     head = text if isinstance(text, str) else text.head(MAX_MARKDOWN_CHARS + 1)
     if len(head) <= MAX_MARKDOWN_CHARS:
         yield Markup(_markdown().render(plain(head)))

@@ -1,4 +1,4 @@
-"""A run as a reader wants it: questions, thoughts, cells and answers in order, whatever the events they came from."""
+"""A run in the order of a reader: questions, thinking, cells and answers. All readable formats use it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from sandbox import Execution
 
 @dataclass(frozen=True)
 class Question:
-    """What was asked, and the files that came with it."""
+    """A question, and the files that came with it."""
 
     text: str
     files: Sequence[FileRecord]
@@ -29,14 +29,14 @@ class Question:
 
 @dataclass(frozen=True)
 class Thinking:
-    """What the model thought before it spoke."""
+    """The thinking of the model before its text."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Said:
-    """What the model wrote that is no answer: beside a call, or before it was told to go on."""
+    """Text of the model that is not the answer: beside a call, or in a reply that was refused."""
 
     text: str
 
@@ -49,18 +49,18 @@ class Cell:
     """Counts the run's cells from 1."""
     code: str
     execution: Execution | None
-    """None where it was not run, or its end is not known."""
+    """None if it was not run, or if its end is unknown."""
     notes: list[str]
-    """What its output does not say: that it was stopped, what was lost or left out."""
+    """What the output does not show: how the cell ended, what was lost or left out."""
 
     @property
     def succeeded(self) -> bool:
-        """Whether it ran to its end without an error."""
+        """True if it ran to its end without an error."""
         return self.execution is not None and self.execution.status == "ok"
 
     @property
     def is_cut_short(self) -> bool:
-        """Whether it did not end by itself: running it again may not end either, or break the kernel."""
+        """True if it did not end by itself. Run again, it may hang, or break the kernel."""
         return self.execution is None or self.execution.status in ("timeout", "died")
 
 
@@ -75,7 +75,7 @@ class Called:
 
 @dataclass(frozen=True)
 class Remark:
-    """What happened beside: an instruction of ours, a call that could not be run."""
+    """Another event, such as an instruction of Cellblock or a call that could not be run."""
 
     text: str
 
@@ -89,7 +89,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Ending:
-    """How the run ended; None is a run that crashed or still runs."""
+    """How the run ended. `finished` is None if it crashed or still runs."""
 
     finished: RunFinished | None
 
@@ -98,18 +98,18 @@ Piece = Question | Thinking | Said | Cell | Called | Remark | Answer | Ending
 
 
 def started_of(events: list[Event]) -> RunStarted | None:
-    """The event that says what was asked, of whom and where; None where the transcript does not begin with it."""
+    """The event with the task, the model and the environment; None if the transcript lacks it."""
     return next((event for event in events if isinstance(event, RunStarted)), None)
 
 
 def finished_of(events: list[Event]) -> RunFinished | None:
-    """The event that says how the run ended; None where it crashed or still runs."""
+    """The event that says how the run ended; None if it crashed or still runs."""
     last = events[-1] if events else None
     return last if isinstance(last, RunFinished) else None
 
 
 def story(events: list[Event]) -> Iterator[Piece]:
-    """The run piece by piece, its ending last."""
+    """The pieces of the run in order. The last is its `Ending`."""
     answers = _answers(events)
     cells = 0
     answer: str | None = None
@@ -127,7 +127,7 @@ def story(events: list[Event]) -> Iterator[Piece]:
 
 
 def _answers(events: list[Event]) -> set[int]:
-    """The `seq` of each reply after which nothing more was done for its question."""
+    """The `seq` of each reply that ends its question: it has no call, and no other step follows it."""
     found: set[int] = set()
     is_last = True
     for event in reversed(events):
@@ -165,5 +165,5 @@ def _pieces(event: Event, cells: int, *, is_answer: bool) -> Iterable[Piece]:
         case Resumed():
             differ = f"; cells {', '.join(event.different)} gave something else" if event.different else ""
             yield Remark(f"The run was resumed: its cells were run again in a new sandbox{differ}.")
-        case _:  # what happens to the sandbox is in the notes of the cell that it happened to
+        case _:  # a change of the sandbox is in the notes of its cell
             pass

@@ -1,4 +1,4 @@
-"""What exports say of a run as a whole, in words and in a table."""
+"""Texts about the run as a whole, which several formats share."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,7 +8,7 @@ from agent.text import plain
 
 
 def facts(started: RunStarted) -> dict[str, str]:
-    """Who answered and where the code ran; what is empty was not recorded."""
+    """The model and the environment of the run. An empty value was not recorded."""
     environment = started.environment
     return {
         "run": started.run_id,
@@ -25,7 +25,7 @@ def facts(started: RunStarted) -> dict[str, str]:
 
 
 def ending_line(finished: RunFinished | None) -> str:
-    """How the run ended, what it took and what it cost, in one line."""
+    """One line with the outcome, the tokens, the time and the cost of the run."""
     if finished is None:
         return "The run has no end: it crashed, or it still ran when this was written."
     outcome = f"{finished.outcome} ({finished.limit})" if finished.limit else finished.outcome
@@ -40,7 +40,7 @@ def ending_line(finished: RunFinished | None) -> str:
 
 
 def file_table(files: Iterable[FileRecord]) -> Iterator[str]:
-    """Files with their sizes and hashes, as a table of Markdown."""
+    """Files with their sizes and hashes, as a Markdown table."""
     yield "| File | Bytes | SHA-256 |\n|---|---:|---|"
     for file in files:
         yield f"\n| {in_code(file.name)} | {file.size_bytes} | {in_code(file.sha256)} |"

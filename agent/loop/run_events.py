@@ -69,7 +69,7 @@ async def _environment(sandbox: Session) -> Environment:
 
 
 def run_resumed(setup: Setup, past: Past) -> Resumed:
-    """The event after which a run that had stopped goes on."""
+    """The event that records a resumption."""
     return Resumed(
         cellblock_version=version("cellblock"),
         cellblock_sha256=source_sha256(),
@@ -83,7 +83,7 @@ def run_resumed(setup: Setup, past: Past) -> Resumed:
 def run_finished(
     setup: Setup, events: Sequence[Event], last: Finish, workspace: Workspace, *, duration_s: float
 ) -> RunFinished:
-    """The last event: how the last question ended, and what all of them took and left."""
+    """The last event: how the last question ended, the total usage, and the files of all questions."""
     replies = [event for event in events if isinstance(event, ModelReplied | ReplyCut)]
     return RunFinished(
         outcome=last.outcome,

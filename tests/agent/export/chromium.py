@@ -1,4 +1,4 @@
-"""Debian's chromium, driven through a pipe: what a page logs, asks the network for and lets happen."""
+"""Debian's chromium, driven through a pipe. It reports what a page logs, requests and executes."""
 
 import json
 import os
@@ -29,23 +29,23 @@ Scheme = Literal["light", "dark"]
 
 
 def find_chromium() -> str | None:
-    """Where the browser is."""
+    """The path of the browser."""
     return shutil.which("chromium")
 
 
 @dataclass
 class Seen:
-    """What a page did from its opening on."""
+    """What a page has done since it was opened."""
 
     logged: list[str] = field(default_factory=list)
     requested: list[str] = field(default_factory=list)
-    """All but the page itself and `data:` URLs."""
+    """All requests except those for the page itself and `data:` URLs."""
     navigated: list[str] = field(default_factory=list)
     dialogs: int = 0
 
 
 class Chromium:
-    """One browser with one tab and a profile of its own."""
+    """One browser with one tab and its own profile."""
 
     def __init__(self) -> None:
         self.seen = Seen()

@@ -1,4 +1,4 @@
-"""Checks of Responses items, by openai's own types."""
+"""Validates items of the Responses API with the types of the package openai."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ TYPES: dict[str, type[BaseModel]] = {
 
 
 def check_items(text: str) -> list[dict[str, Any]]:
-    """The items, if each is one of its type, with no field that the type does not know and no id twice."""
+    """The items, if each is valid for its type and has no unknown field, and if every id is unique."""
     items: list[dict[str, Any]] = json.loads(text)
     for item in items:
         assert _type_of(item).model_validate(item, strict=True).model_dump(exclude_unset=True) == item

@@ -20,7 +20,7 @@ def replied(content: str = "", *calls: ToolCall, reasoning: str = "") -> ModelRe
 
 
 def cell(code: str, execution: Execution | None, *, observation: str = "seen") -> list[Event]:
-    """A turn that calls run_python, and what came of it."""
+    """A turn that calls run_python, and its result."""
     call = ToolCall(id="call_a", name="run_python", arguments="{}")
     ran = said(ToolRan(call_id="call_a", arguments="{}", code=code, execution=execution, observation=observation))
     return [replied("", call), ran]
@@ -33,7 +33,7 @@ def finished(answer: str | None = "That.") -> RunFinished:
 
 
 def placed(events: Iterable[Event]) -> list[Event]:
-    """The events with the places and times that a transcript gives them."""
+    """The events with the numbers and times that a transcript gives them."""
     times = (f"2026-01-02T03:04:{place % 60:02d}.000+00:00" for place in range(1_000_000))
     return [
         event.model_copy(update={"seq": place, "time": time})

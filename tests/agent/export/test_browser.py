@@ -1,4 +1,4 @@
-"""The page in a real browser: it renders, says nothing, asks for nothing, and nothing in it acts."""
+"""The page in a real browser: it renders without log messages, requests or scripts."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +33,7 @@ def page_of(events: list[Event], tmp_path: Path) -> Path:
     return page
 
 
-def test_this_browser_tells_of_scripts_requests_and_errors(browser: Chromium, tmp_path: Path) -> None:
+def test_this_browser_reports_scripts_requests_and_errors(browser: Chromium, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text(
         "<script>document.title = 'owned'; console.log('said'); alert(1)</script><img src='https://example.com/a.png'>"
@@ -56,7 +56,7 @@ def test_a_page_renders_without_an_error_or_a_request(name: str, scheme: Scheme,
     assert browser.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
 
 
-def test_the_page_follows_the_reader_into_the_dark(browser: Chromium) -> None:
+def test_the_page_has_a_dark_style_if_the_reader_prefers_one(browser: Chromium) -> None:
     colours = []
     for scheme in SCHEMES:
         browser.open(RUNS / "plain" / "export.html", scheme=scheme)

@@ -1,4 +1,4 @@
-"""What all formats promise: whatever a transcript holds, text comes out, and equal runs give equal text."""
+"""The promises of all formats: any transcript gives valid text, and equal runs give equal text."""
 
 import json
 from collections.abc import Callable
@@ -35,7 +35,7 @@ from tests.golden.writing import RUNS
 from tests.samples import STARTED, said
 
 
-def test_an_unknown_format_is_refused_with_those_there_are(tmp_path: Path) -> None:
+def test_an_unknown_format_is_refused_with_a_list_of_the_formats(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         agent.export_run(tmp_path, "pdf")
     assert str(caught.value) == (
@@ -44,7 +44,7 @@ def test_an_unknown_format_is_refused_with_those_there_are(tmp_path: Path) -> No
     )
 
 
-def test_a_run_that_is_not_there_is_refused() -> None:
+def test_a_missing_run_is_refused() -> None:
     with pytest.raises(TranscriptError, match=r"^No run at '/nowhere': No such file or directory\. Try: ls runs$"):
         agent.export_run("/nowhere", "md")
 
@@ -59,7 +59,7 @@ _hostile_text = st.text(alphabet=st.characters(), max_size=60) | st.sampled_from
      "global x\nx = 1", "return", "\\", "|", "# coding: latin-1", "- [ ] <details>", "$$", "{" * 50, ">" * 50]
 )  # fmt: skip
 hostile_text = st.deferred(lambda: _hostile_text)
-"""Deferred for the sake of what a failure prints."""
+"""Deferred, so that a failure prints a short description."""
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | hostile_text,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(hostile_text, inner, max_size=3),
@@ -145,7 +145,7 @@ def test_ten_megabytes_are_exported_whole_and_in_time(what: str, to: str) -> Non
 
 
 def two_runs() -> list[list[Event]]:
-    """The same run, twice: what differs is the machine's and not the run's."""
+    """The same run, recorded twice: only what depends on the machine differs."""
     made = []
     for place, address in enumerate(("0x7f44d4e18220", "0x7fb465434220")):
         data: dict[str, Any] = {"text/plain": f"<function f at {address}>"}
@@ -175,7 +175,7 @@ def test_without_it_they_differ(to: str) -> None:
     assert exported(first, to) != exported(second, to)
 
 
-def test_a_run_that_differs_is_still_another_when_it_is_normalized() -> None:
+def test_a_different_run_still_differs_when_it_is_normalized() -> None:
     one, other = run(cell("1", Execution(status="ok"))), run(cell("2", Execution(status="ok")))
     assert exported(one, "py", normalize=True) != exported(other, "py", normalize=True)
 
@@ -188,7 +188,7 @@ def test_an_answer_that_was_said_earlier_is_shown_at_the_end() -> None:
     assert text.endswith("## Answer\n\nPerhaps 41.\n\n---\n\nOutcome: limit (seconds), 0 + 0 tokens, 2.2 s\n")
 
 
-def test_a_run_that_was_gone_on_with_says_so_and_has_its_last_end() -> None:
+def test_a_resumed_run_says_so_and_has_its_last_end() -> None:
     resumed = Resumed(
         cellblock_version="0", cellblock_sha256="", torn_bytes=0, different=["2"], settings=STARTED.settings,
         limits=STARTED.limits,

@@ -1,4 +1,4 @@
-"""The page as text: what it allows itself, what it keeps of rich output. What a browser makes of it is tested there."""
+"""The source of the page: its policy, and what it keeps of rich output. `test_browser.py` tests how it behaves."""
 
 import base64
 import hashlib
@@ -62,14 +62,14 @@ def test_a_table_stays_a_table() -> None:
     assert "vertical-align: top; }\n</style>" not in page.partition("</head>")[2]
 
 
-def test_html_that_is_too_much_to_look_through_is_shown_as_its_text() -> None:
+def test_html_that_is_too_large_to_clean_is_shown_as_text() -> None:
     for html in ("<td>" * 10_001, "<b a>" * 100 + "<p>" * 3_000, "&" * 150_000):
         data = {"text/html": html, "text/plain": "short"}
         page = exported(run(cell("1", Execution(status="ok", outputs=[DisplayData(data=data)]))), "html")
         assert '<pre class="output text" tabindex="0"><code>short</code></pre>' in page
 
 
-def test_html_without_anything_harmless_is_shown_as_its_text() -> None:
+def test_html_without_harmless_content_is_shown_as_text() -> None:
     data = {"text/html": "<script>1</script> <!-- a -->", "text/plain": "<Widget>"}
     page = exported(run(cell("1", Execution(status="ok", outputs=[DisplayData(data=data)]))), "html")
     assert "<code>&lt;Widget&gt;</code>" in page

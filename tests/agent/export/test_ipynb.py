@@ -1,4 +1,4 @@
-"""The notebook: valid for nbformat, as nbclient wants it, and the same again when it is run in the sandbox image."""
+"""The notebook: nbformat and nbclient accept it, and it gives the same outputs again in the sandbox image."""
 
 import asyncio
 import copy
@@ -60,7 +60,7 @@ def test_outputs_are_in_place_whatever_their_types() -> None:
 
 
 @pytest.mark.parametrize("execution", [None, Execution(status="timeout"), Execution(status="died")])
-def test_what_did_not_end_by_itself_is_not_run_again(execution: Execution | None) -> None:
+def test_a_cell_that_did_not_end_by_itself_is_not_run_again(execution: Execution | None) -> None:
     text = exported(run(cell("while True: pass", execution)), "ipynb")
     code = next(one for one in check_notebook(text).cells if one.cell_type == "code")
     assert code.metadata.tags == ["skip-execution"]
@@ -98,7 +98,7 @@ async def recorded(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def kernel(tmp_path: Path) -> AsyncIterator[AsyncKernelManager]:
-    """What starts a kernel in a container of the sandbox image, with a folder as its workspace.
+    """A manager that starts a kernel in a container of the sandbox image, with a folder as its workspace.
 
     The sockets lie in a folder that has the same path on both sides.
     """
@@ -132,7 +132,7 @@ async def kernel(tmp_path: Path) -> AsyncIterator[AsyncKernelManager]:
 
 
 def outputs_of(notebook: Any) -> list[list[dict[str, Any]]]:
-    """The outputs of the cells that are run again, without what counts and what colours."""
+    """The outputs of the cells that are run again, without execution counts and colours."""
     run_again = [
         one.outputs
         for one in notebook.cells

@@ -1,4 +1,4 @@
-"""Markdown: nothing in a run leaves its place."""
+"""Markdown: no text of a run affects the text around it."""
 
 import pytest
 from markdown_it import MarkdownIt
@@ -37,12 +37,12 @@ def test_escaped_text_reads_as_it_stands(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["**a**", "1. a\n2. b", "```python\nx\n```", "| a |\n|---|\n| b |", "a `<b>` c"])
-def test_markdown_that_keeps_to_itself_stays(text: str) -> None:
+def test_markdown_without_effect_on_later_text_is_unchanged(text: str) -> None:
     assert "".join(contained(text)) == text
 
 
 @pytest.mark.parametrize("text", ["```python\nx", "<!-- a", "a <details> b", "<div>", "~~~\na"])
-def test_markdown_that_would_swallow_what_follows_is_fenced(text: str) -> None:
+def test_markdown_that_would_hide_later_text_is_fenced(text: str) -> None:
     assert list(contained(text)) == list(fenced(text))
 
 

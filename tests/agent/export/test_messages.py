@@ -1,4 +1,4 @@
-"""Training data: whole exchanges, calls that are JSON, nothing of the provider's."""
+"""Training data: whole exchanges, arguments that are JSON, and no field of a provider."""
 
 import json
 from typing import Any

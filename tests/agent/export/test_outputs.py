@@ -1,4 +1,4 @@
-"""MIME bundles of untrusted code: what is taken for a picture, and what becomes text."""
+"""MIME bundles of untrusted code: which become pictures, and which become text."""
 
 import base64
 import json
@@ -51,7 +51,7 @@ NO_PICTURES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("data", NO_PICTURES)
-def test_what_is_no_picture_is_not_shown_as_one(data: dict[str, Any]) -> None:
+def test_data_that_is_not_a_picture_is_not_shown_as_one(data: dict[str, Any]) -> None:
     assert image_in(data) is None
 
 
@@ -81,7 +81,7 @@ def test_a_bundle_as_text_is_its_plainest_representation() -> None:
         ("application/json", {"x": 1}, '{\n "x": 1\n}'),
     ],
 )
-def test_a_type_alone_gives_way_to_what_the_object_holds(kind: str, value: Any, text: str) -> None:
+def test_the_name_of_a_type_is_replaced_by_the_content_of_the_object(kind: str, value: Any, text: str) -> None:
     plain = "<IPython.core.display.Math object>"
     assert whole(text_in({"text/plain": plain, kind: value})) == text
     assert whole(text_in({"text/plain": plain, "image/tiff": "x"})) == plain

@@ -1,4 +1,4 @@
-"""The script: what it says of the run, and that it runs."""
+"""The script: what it says about the run, and that it runs."""
 
 import subprocess
 import sys
@@ -74,13 +74,13 @@ def test_cells_that_failed_are_comments(tmp_path: Path) -> None:
     assert running(script, tmp_path) == "1\n"
 
 
-def test_what_no_python_reads_stands_as_text() -> None:
+def test_invalid_python_is_written_as_a_string() -> None:
     script = script_of("x = = 1")
     assert "run_cell(r'''\nx = = 1\n''')" in script
     assert is_valid(script)
 
 
-def test_magics_within_magics_have_no_end_of_ours() -> None:
+def test_deeply_nested_magics_give_valid_python() -> None:
     assert is_valid(script_of("%%time\n" * 7_000))
 
 

@@ -1,4 +1,4 @@
-"""The items of the Responses API, by openai's own types."""
+"""The items of the Responses API, validated by the types of the package openai."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What an export shows of a cell is what ran, in every format."""
+"""Every export format shows a cell exactly as it ran."""
 
 import ast
 import html
@@ -40,7 +40,7 @@ def in_html(events: list[Event]) -> str:
 
 
 def in_py(events: list[Event]) -> str:
-    """The comment that a cell that failed becomes."""
+    """The comment that a failed cell becomes."""
     _, _, rest = exported(events, "py").partition("failed: E: e\n")
     lines = rest.partition("\n\n")[0].split("\n")
     return "\n".join(line.removeprefix("#").removeprefix(" ") for line in lines)
@@ -73,7 +73,7 @@ def test_whatever_ran_is_shown(code: str) -> None:
 
 
 @pytest.mark.parametrize("case", CODES)
-def test_a_cell_that_failed_stands_whole_in_the_comments_of_a_script(case: str) -> None:
+def test_the_whole_code_of_a_failed_cell_is_a_comment_in_a_script(case: str) -> None:
     code, events = CODES[case], run(cell(CODES[case], FAILED))
     assert as_it_ran(in_py(events)).rstrip("\n") == code.rstrip("\n")
 
@@ -94,7 +94,7 @@ def test_a_notebook_names_what_its_editor_would_not_show() -> None:
     assert second == code
 
 
-def test_a_script_runs_what_is_not_seen_from_a_text_that_names_it() -> None:
+def test_a_script_runs_invisible_characters_from_a_string_that_escapes_them() -> None:
     code = "x = '\u202eb'  # \rprint(len(x))"
     script = exported(run(cell(code, Execution(status="ok", outputs=[]))), "py")
     assert "run_cell(\"x = '\\u202eb'  # \\rprint(len(x))\\n\")\n" in script
@@ -107,7 +107,7 @@ def test_such_a_script_does_what_the_cell_did(tmp_path: Path) -> None:
     assert (tmp_path / "made\u200b").exists()
 
 
-def test_lines_of_windows_stand_in_a_script_as_they_are() -> None:
+def test_windows_line_ends_are_unchanged_in_a_script() -> None:
     script = exported(run(cell("x = 1\r\nprint(x)\r\n", Execution(status="ok", outputs=[]))), "py")
     assert "\nx = 1\nprint(x)\n" in script
 
@@ -128,7 +128,7 @@ def test_arguments_are_shown_as_they_were_given() -> None:
 
 
 @pytest.mark.parametrize("to", FORMATS)
-def test_an_export_drives_no_terminal_and_turns_no_text(to: str) -> None:
+def test_an_export_has_no_terminal_controls_and_reverses_no_text(to: str) -> None:
     bundles = [
         {"text/html": f"<p>{BAD}&#x202e;&rlm;</p>", "text/plain": BAD},
         {"text/markdown": f"{BAD} &#x202e; &rlm;"},
@@ -151,7 +151,7 @@ def test_markdown_whose_references_would_turn_the_text_is_shown_as_it_is() -> No
 
 
 @pytest.mark.parametrize("case", HONEST)
-def test_honest_text_of_any_script_is_left_whole(case: str) -> None:
+def test_harmless_text_in_any_writing_system_is_unchanged(case: str) -> None:
     for to in ("md", "html"):
         assert HONEST[case] in exported(run(answer=HONEST[case]), to)
 
@@ -170,7 +170,7 @@ UNSEEN = {
 
 
 @pytest.mark.parametrize("case", UNSEEN)
-def test_what_is_not_seen_stands_raw_in_no_script_and_is_named_beside_a_notebook(case: str) -> None:
+def test_no_script_has_raw_invisible_characters_and_a_notebook_names_them_beside_the_cell(case: str) -> None:
     code = UNSEEN[case]
     events = run(cell(code, Execution(status="ok", outputs=[])))
     script = exported(events, "py")
@@ -193,7 +193,7 @@ def test_no_script_hides_anything(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", ["print(1)\r\nprint('<U+001B>')", "print('\u4e2d\u6587 \u05e9 e\u0301')"])
-def test_code_that_is_seen_whole_stands_as_it_is(code: str) -> None:
+def test_code_without_invisible_characters_is_unchanged(code: str) -> None:
     events = run(cell(code, Execution(status="ok", outputs=[])))
     assert code.replace("\r\n", "\n") in exported(events, "py")
     assert "not seen" not in exported(events, "ipynb")
@@ -201,14 +201,14 @@ def test_code_that_is_seen_whole_stands_as_it_is(code: str) -> None:
 
 @pytest.mark.parametrize("status", ["ok", "error"])
 @pytest.mark.parametrize("to", ["md", "html", "ipynb"])
-def test_a_cell_of_nothing_but_names_is_cut_where_it_is_shown(to: str, status: Literal["ok", "error"]) -> None:
+def test_a_cell_of_invisible_characters_alone_is_cut_where_it_is_shown(to: str, status: Literal["ok", "error"]) -> None:
     code = "# " + "\x01" * 2_000_000
     text = exported(run(cell(code, Execution(status=status, outputs=[]))), to)
     assert "characters are left out here; the record of the run has them all" in html.unescape(text)
     assert len(text) < 6_000_000
 
 
-def test_a_cell_of_nothing_but_names_stays_runnable_in_a_script() -> None:
+def test_a_cell_of_invisible_characters_alone_stays_runnable_in_a_script() -> None:
     code = "# " + "\x01" * 2_000_000 + "\nanswer = 42"
     script = exported(run(cell(code, Execution(status="ok", outputs=[]))), "py")
     (call,) = re.findall(r"^run_cell\((.*)\)$", script, re.MULTILINE)
