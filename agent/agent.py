@@ -162,7 +162,7 @@ class Agent:
         """Resume the last question of a run that has crashed, was stopped, failed or came to a limit.
 
         Its cells are run again in a new sandbox and compared with the record; a call that has no answer is run, and
-        the loop goes on, in the same run directory. The limits count anew. Raises what `run` and `recorded_in` raise,
+        the loop continues in the same run directory. The limits count anew. Raises what `run` and `recorded_in` raise,
         UsageError for a run that is answered, TranscriptError for one that is being written, and, without `force`,
         ResumeError if a cell gives something else now. `on_progress` hears a `Noted` for each wish of the record that
         is not granted.

@@ -115,7 +115,7 @@ class Conversation:
         The limits count anew. Raises what `ask` raises, and UsageError if there is no past run.
         """
         if self._past is None or self._transcript is None or self._loop is None:
-            raise UsageError("There is no answer to go on with.", hint="session.ask(question)")
+            raise UsageError("There is no stopped answer to resume.", hint="session.ask(question)")
         self._workspace.look_back(self._past)
         self._is_asking = True
         try:

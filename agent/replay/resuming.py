@@ -48,7 +48,7 @@ async def reopened(
 
     The record's policy narrows `policy`. Raises UsageError for a network or an image that `policy` does not name,
     TranscriptError if the run is being written or cannot be, and, without `force`, ResumeError if a cell gives
-    something else than recorded. Nothing in the run directory is changed before the run goes on.
+    something else than recorded. Nothing in the run directory changes before the run is resumed.
     """
     recorded = read(run)
     narrow = policy_of(recorded, policy)
