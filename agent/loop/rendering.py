@@ -14,12 +14,12 @@ from agent.tools.run_python import canonical
 
 
 def question_message(asked: RunStarted | Asked, settings: ModelSettings) -> Message:
-    """The task and the files that lie ready for it. In fenced mode, it says when a code block is wanted."""
+    """The task and the files that lie ready for it. In fenced mode, it asks for a code block."""
     parts = [asked.task]
     if asked.files:
         parts.append("\n".join(["Files:", *map(_listed, asked.files)]))
     if settings.calls == "fenced":
-        parts.append(INSTRUCTION["write"])
+        parts.append(INSTRUCTION["write" if asked.files else "write_if_it_helps"])
     return {"role": "user", "content": "\n\n".join(parts)}
 
 

@@ -53,7 +53,8 @@ HINTS = {
 }
 
 INSTRUCTION = {
-    "write": "If a program can compute, count, check or make what is asked, write it in a ```python block.",
+    "write": "Write a Python program for this in a ```python block.",
+    "write_if_it_helps": "If a program can compute, count, check or make what is asked, write it in a ```python block.",
     "limit": "No more code can be run. Give your best answer now, from what you have seen.",
     "no_code": "No code was run for this. Write a Python program for it in a ```python block now. Only if no program "
     "can help, repeat your answer.",

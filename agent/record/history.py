@@ -36,7 +36,7 @@ def messages_of(events: list[Event], *, with_prefix: bool = True, with_marks: bo
     settings = next((event.settings for event in events if isinstance(event, RunStarted)), None)
     messages = [message for event in shortened(events) for message in parts_of(event)]
     last = next((event for event in reversed(events) if not isinstance(event, SandboxChanged)), None)
-    if with_prefix and isinstance(last, ReplyCut):
+    if with_prefix and isinstance(last, ReplyCut) and last.prefix:
         messages.append({"role": "assistant", "content": last.prefix})
     return marked(messages) if with_marks and settings and settings.explicit_cache else messages
 

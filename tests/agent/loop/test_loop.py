@@ -443,7 +443,7 @@ async def test_who_calls_by_a_code_block_reads_the_history_as_blocks_and_outputs
     ran = await run_loop(tmp_path, [says(text), says("It is 42.")], PRINT_42, started=FENCED)
     assert ran.finish == Finish("answered", "It is 42.")
     assert ran.requests[1]["messages"][1:] == [
-        {"role": "user", "content": f"What is 6 * 7?\n\n{INSTRUCTION['write']}"},
+        {"role": "user", "content": f"What is 6 * 7?\n\n{INSTRUCTION['write_if_it_helps']}"},
         {"role": "assistant", "content": "I will.\n\n```python\nprint(6*7)\n```"},
         {"role": "user", "content": "Output:\n42"},
     ]

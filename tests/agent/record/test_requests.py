@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent import TranscriptError
@@ -32,6 +32,7 @@ later: st.SearchStrategy[Event] = st.one_of(
 )
 
 
+@example([CUT.model_copy(update={"content": "\r"})], False)
 @given(st.lists(later, max_size=12), st.booleans())
 def test_the_incremental_request_equals_the_request_made_from_all_events(turns: list[Event], is_marked: bool) -> None:
     first = started(explicit_cache=is_marked)
