@@ -201,7 +201,11 @@ class _Handler(BaseHTTPRequestHandler):
         super().finish()
 
     def do_POST(self) -> None:
-        data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        data = self.rfile.read(length)
+        if len(data) < length:  # the client ended in the middle of its request
+            self.close_connection = True
+            return
         playback = self._endpoint.answer(self.command, self.path, data)
         if isinstance(playback, Hang):
             self._endpoint.wait(playback.seconds)

@@ -1,6 +1,7 @@
 """The scripted endpoint: each format gives the same reply, and each fault is a fault."""
 
 import asyncio
+import socket
 import time
 from dataclasses import replace
 from typing import Any
@@ -208,6 +209,16 @@ def test_a_request_to_an_unknown_path_is_reported(path: str) -> None:
     words = f"A request that no model answers: POST {path}"
     with pytest.raises(AssertionError, match=words), ScriptedEndpoint([]) as endpoint:
         httpx2.post(endpoint.base_url.removesuffix("/v1") + path, json={}, trust_env=False)
+
+
+def test_a_client_that_ends_in_the_middle_of_its_request_has_asked_nothing() -> None:
+    with ScriptedEndpoint([]) as endpoint:
+        port = int(endpoint.base_url.removesuffix("/v1").rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: 9\r\n\r\n{")
+            client.shutdown(socket.SHUT_WR)
+            assert client.recv(1) == b""
+    assert endpoint.requests == []
 
 
 def test_a_too_deeply_nested_request_is_reported() -> None:
