@@ -24,14 +24,14 @@ from agent.record.events import Event, Instructed, ModelFailed, ModelReplied, Re
 from agent.record.question import Question, succeeded
 from agent.record.requests import Requests
 from agent.record.transcript import Transcript
+from agent.review.checks import CHECKS
 
 Tools = list[dict[str, Any]]
 MAX_CONTINUATIONS = 2
 """How often one reply is continued."""
 LOOP_CHARS = 80
 """If the last 80 characters occur three times in a reply, the model is looping."""
-ASKS_FOR_CODE = ("no_code", "failed", "no_install", "no_file", "unseen")
-"""Instructions with these reasons ask for a ```python block."""
+ASKS_FOR_CODE = frozenset(check.name for check in CHECKS if check.asks_for_code)
 
 
 class _ListenerError(Exception):

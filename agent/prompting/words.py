@@ -1,4 +1,4 @@
-"""Every sentence that the model reads from us, beside the system prompt and the output of its code."""
+"""The sentences that the model reads beside the system prompt and the output of its code."""
 
 OBSERVATION = {
     "nothing": "The code ran without output. Print what you need to see.",

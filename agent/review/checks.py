@@ -1,6 +1,7 @@
 """The checks: each has a name, a reason and a rule.
 
-None of them reads what the task or the answer means. They look at what ran, at the files, and at characters.
+None of them reads what the task or the answer means. They look at what ran, at the files, and at characters. A new
+check has a name in `agent.record.events` and a sentence for the model in `agent.prompting.words`.
 """
 
 from collections import Counter
@@ -62,6 +63,8 @@ class Check:
     is_default_for: frozenset[Calls] = frozenset(get_args(Calls))
     """The ways of calling for which it is on without being asked for."""
     holds_in_last_turn: bool = False
+    asks_for_code: bool = False
+    """True if the model is told to write a ```python block."""
 
 
 def _has_failed(answer: Answer) -> bool:
@@ -96,22 +99,35 @@ CHECKS = (
         "files came with the question and no code ran",
         lambda answer: bool(answer.question.asked.files) and not answer.ran,
         is_default_for=FENCED,
+        asks_for_code=True,
     ),
-    Check("failed", "the last code failed", _has_failed),
+    Check("failed", "the last code failed", _has_failed, asks_for_code=True),
     Check(
         "no_install",
         "it asks again for an installation after code failed",
         _wants_install,
         is_default_for=FENCED,
+        asks_for_code=True,
     ),
-    Check("unseen", "code failed, and no code after it printed anything", _has_shown_nothing, is_default_for=FENCED),
+    Check(
+        "unseen",
+        "code failed, and no code after it printed anything",
+        _has_shown_nothing,
+        is_default_for=FENCED,
+        asks_for_code=True,
+    ),
     Check(
         "miscopied",
         "it contains a damaged copy of the single value that the last code printed",
         _is_miscopied,
         is_default_for=FENCED,
     ),
-    Check("no_file", "code ran, and a file that the task names does not exist", lambda answer: bool(answer.missing)),
+    Check(
+        "no_file",
+        "code ran, and a file that the task names does not exist",
+        lambda answer: bool(answer.missing),
+        asks_for_code=True,
+    ),
 )
 """In the order in which they are asked: the first that is broken is the one that the model hears of."""
 

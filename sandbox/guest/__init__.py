@@ -13,5 +13,6 @@ init, whom no signal from inside reaches (pid_namespaces(7)), and because it is 
 descriptors, which are the stream to the host, and its memory are closed to everyone inside.
 
 A frame is two big-endian 32-bit lengths, a JSON object of the first length and a payload of the
-second. `sandbox.frames` describes every frame; `tests/sandbox/test_frames.py` holds the two together.
+second. `sandbox.frames` describes the frames that go to the host; `Guest` answers those that come from
+it. `tests/sandbox/test_frames.py` holds the two together.
 """

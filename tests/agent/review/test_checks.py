@@ -117,6 +117,12 @@ def test_each_check_has_its_sentence_for_the_model() -> None:
     assert {check.name for check in CHECKS} <= INSTRUCTION.keys()
 
 
+def test_a_check_that_asks_for_code_says_so_to_the_model() -> None:
+    asking = {check.name for check in CHECKS if check.asks_for_code}
+    assert asking == {"no_code", "failed", "no_install", "unseen", "no_file"}
+    assert all("```python" in INSTRUCTION[name] for name in asking)
+
+
 def test_objections_are_counted_by_check() -> None:
     said = [Instructed(reason=reason, text="") for reason in ("limit", "failed", "cut", "failed")]
     assert objections_in(said) == {"cut": 1, "failed": 2}
