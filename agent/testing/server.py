@@ -203,7 +203,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         data = self.rfile.read(length)
-        if len(data) < length:  # the client ended in the middle of its request
+        has_no_length = self.command == "POST" and "Content-Length" not in self.headers
+        if has_no_length or len(data) < length:  # the client ended in the middle of its request
             self.close_connection = True
             return
         playback = self._endpoint.answer(self.command, self.path, data)

@@ -211,11 +211,12 @@ def test_a_request_to_an_unknown_path_is_reported(path: str) -> None:
         httpx2.post(endpoint.base_url.removesuffix("/v1") + path, json={}, trust_env=False)
 
 
-def test_a_client_that_ends_in_the_middle_of_its_request_has_asked_nothing() -> None:
+@pytest.mark.parametrize("rest", [b"", b"Content-Length: 9\r\n", b"Content-Length: 9\r\n\r\n{"])
+def test_a_client_that_ends_in_the_middle_of_its_request_has_asked_nothing(rest: bytes) -> None:
     with ScriptedEndpoint([]) as endpoint:
         port = int(endpoint.base_url.removesuffix("/v1").rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port)) as client:
-            client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: 9\r\n\r\n{")
+            client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\n" + rest)
             client.shutdown(socket.SHUT_WR)
             assert client.recv(1) == b""
     assert endpoint.requests == []

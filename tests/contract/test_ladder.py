@@ -10,6 +10,7 @@ from tests.contract.conftest import PATIENT
 
 pytestmark = pytest.mark.docker
 CELL_S = 1.0
+IGNORED = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 KEEP = "kept = 'yes'\nopen('kept.txt', 'w').write('yes')"
 
 
@@ -85,7 +86,7 @@ async def test_an_interrupt_that_is_asked_for_is_no_time_out(patient: Session) -
 
 
 async def test_an_interrupt_that_is_asked_for_climbs_the_same_ladder(hasty: Session) -> None:
-    execution = await interrupted_after("begun", hasty, "print('begun')\nsum(range(10**12))")
+    execution = await interrupted_after("begun", hasty, f"{IGNORED}\nprint('begun')\nwhile True: pass")
     assert (execution.status, execution.cause, execution.state_lost) == ("timeout", "interrupted", True)
 
 
@@ -93,7 +94,7 @@ KILLED = {
     "a C loop": "sum(range(10**12))",
     "linear algebra": "np.linalg.svd(matrix)",
     "a C iterator": "import itertools; sum(itertools.repeat(1))",
-    "an ignored interrupt": "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass",
+    "an ignored interrupt": f"{IGNORED}\nwhile True: pass",
     "a swallowed interrupt": "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
     "a kernel that stops itself": "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)",
 }
