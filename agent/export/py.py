@@ -8,6 +8,7 @@ those with syntax newer than the exporting Python, and those with characters tha
 import warnings
 from collections.abc import Callable, Iterator
 from itertools import chain
+from typing import TypeAlias
 
 from agent.export.magics import as_python
 from agent.export.markdown import prefixed
@@ -22,6 +23,8 @@ from sandbox import ErrorOutput
 
 MAX_COMPILED_CHARS = 1 << 20
 """Of all cells together: compiling takes many times their length. Beyond it, all are written as strings."""
+Scripts: TypeAlias = dict[int, str]
+"""Cells as they are written, by number. The others are written as strings."""
 
 _RUN_CELL = '''\
 import ast
@@ -51,19 +54,41 @@ _HEADS = {"run_cell(": _RUN_CELL, "subprocess.run(": "import subprocess\n", "dis
 def export(events: list[Event]) -> Iterator[str]:
     """The run as a script."""
     pieces = list(story(events))
-    as_text = not _is_valid_together([piece.code for piece in pieces if isinstance(piece, Cell) and piece.succeeded])
-    used = held_in(_body(pieces, as_text=as_text), _HEADS)
+    scripts = _scripts([piece for piece in pieces if isinstance(piece, Cell) and piece.succeeded])
+    used = held_in(_body(pieces, scripts), _HEADS)
     yield from _head(events)
     yield from (f"\n{head}" for mark, head in _HEADS.items() if mark in used)
     yield "\n"
-    yield from _body(pieces, as_text=as_text)
+    yield from _body(pieces, scripts)
 
 
-def _is_valid_together(codes: list[str]) -> bool:
-    """True if the cells are valid as one script. Valid cells can be invalid together, as after `global x`."""
-    if sum(map(len, codes)) > MAX_COMPILED_CHARS:
-        return False
-    return is_valid("\n".join("".join(_code(code, as_text=False)) for code in codes))
+def _scripts(cells: list[Cell]) -> Scripts:
+    """The cells as they are written; none if they are too long to compile, or invalid together, as after `global x`."""
+    if sum(len(cell.code) for cell in cells) > MAX_COMPILED_CHARS:
+        return {}
+    scripts = {cell.number: _script(_with_line_ends(cell.code)) for cell in cells}
+    return scripts if is_valid("\n".join(scripts.values())) else {}
+
+
+def _script(code: str) -> str:
+    """The code as Python if that is valid and shows every character; otherwise as a string."""
+    if len(code) <= MAX_PARSED_CHARS:
+        is_python = is_valid(code)
+        if not is_python:
+            code = as_python(code)
+            is_python = is_valid(code)
+        if is_python and not has_hidden_characters(code):
+            return f"{code.rstrip()}\n"
+    return "".join(_as_string(code))
+
+
+def _as_string(code: str) -> Iterator[str]:
+    return chain(["run_cell("], _literal(code), [")\n"])
+
+
+def _with_line_ends(code: str) -> str:
+    """The code with the line ends that Python reads."""
+    return code.replace("\r\n", "\n")
 
 
 def is_valid(source: str) -> bool:
@@ -77,8 +102,8 @@ def is_valid(source: str) -> bool:
     return True
 
 
-def _body(pieces: list[Piece], *, as_text: bool) -> Iterator[str]:
-    blocks = (block for piece in pieces for block in _blocks(piece, as_text=as_text))
+def _body(pieces: list[Piece], scripts: Scripts) -> Iterator[str]:
+    blocks = (block for piece in pieces for block in _blocks(piece, scripts))
     for place, block in enumerate(blocks):
         yield "\n" if place else ""
         yield from block
@@ -92,7 +117,7 @@ def _head(events: list[Event]) -> Iterator[str]:
     return _comment("\n".join(lines))
 
 
-def _blocks(piece: Piece, *, as_text: bool) -> Iterator[Iterator[str]]:
+def _blocks(piece: Piece, scripts: Scripts) -> Iterator[Iterator[str]]:
     match piece:
         case Question():
             yield _comment(f"── Question\n{piece.text.strip()}")
@@ -100,25 +125,15 @@ def _blocks(piece: Piece, *, as_text: bool) -> Iterator[Iterator[str]]:
                 files = (f"{file.name} ({file.size_bytes} bytes, SHA-256 {file.sha256})" for file in piece.files)
                 yield _comment("It takes these files:\n" + "\n".join(files))
         case Cell() if piece.succeeded:
-            yield chain(_comment(f"── Cell {piece.number}"), _code(piece.code, as_text=as_text))
+            script = scripts.get(piece.number)
+            written = _as_string(_with_line_ends(piece.code)) if script is None else pieces_of(script)
+            yield chain(_comment(f"── Cell {piece.number}"), written)
         case Cell():
             yield chain(_comment(f"── Cell {piece.number}, {_failure(piece)}"), _commented(piece.code))
         case Answer():
             yield _comment(f"── Answer\n{piece.text.strip()}")
         case Ending():
             yield _comment(f"── {ending_line(piece.finished)}")
-
-
-def _code(code: str, *, as_text: bool) -> Iterator[str]:
-    code = code.replace("\r\n", "\n")  # Python reads it so
-    if not as_text and len(code) <= MAX_PARSED_CHARS:
-        code = code if is_valid(code) else as_python(code)
-        if is_valid(code) and not has_hidden_characters(code):
-            yield f"{code.rstrip()}\n"
-            return
-    yield "run_cell("
-    yield from _literal(code)
-    yield ")\n"
 
 
 def _literal(code: str) -> Iterator[str]:
