@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 
-from agent.pieces import gathered
+from agent.pieces import gathered, pieces_of
 
 _PAYLOAD = r"[^\x07\x1b\n\x80-\x9f]*"  # one without an end stops at the end of its line
 _SEQUENCES = re.compile(
@@ -38,7 +38,6 @@ MAX_NAMES_CHARS = 1 << 20
 """The most characters that names may add to a code: a name is eight times as long as its character."""
 _CUT_BEGIN = "\n<U+…"
 _CUT = _CUT_BEGIN + " {count} characters are left out here; the record of the run has them all>\n"
-BLOCK_CHARS = 1 << 16
 MAX_MARKS = 4
 """Combining marks on one character of code; more of them cover other lines."""
 
@@ -159,11 +158,10 @@ def escaped_json(text: str) -> str:
 
 
 def _replaced(text: str, name: Callable[[re.Match[str]], str]) -> str:
-    """The text with each such character replaced, block by block: separate names take many times their length."""
+    """The text with each such character replaced, piece by piece: separate names take many times their length."""
     if not has_control_characters(text):
         return text
-    blocks = (text[begin : begin + BLOCK_CHARS] for begin in range(0, len(text), BLOCK_CHARS))
-    return "".join(_ACTING.sub(name, block) for block in blocks)
+    return "".join(_ACTING.sub(name, piece) for piece in pieces_of(text))
 
 
 def _utf16(character: str) -> Iterator[int]:

@@ -20,6 +20,7 @@ from typing import Self, TypeVar, cast
 
 from agent.errors import TranscriptError
 from agent.messages import Message, Reply
+from agent.progress import ignore
 from agent.record import lines
 from agent.record.blobs import FOLDER as BLOBS
 from agent.record.blobs import Blobs
@@ -71,7 +72,7 @@ class Transcript:
         *,
         clock: Callable[[], datetime] = utc_now,
         redactor: Redactor | None = None,
-        on_note: Callable[[str], None] = lambda _: None,
+        on_note: Callable[[str], None] = ignore,
     ) -> Self:
         """Continue a run that has stopped. Nothing is changed before the first event is written.
 
@@ -109,7 +110,7 @@ class Transcript:
         self._file = file
         self._found: Recorded | None = None
         """The run as an earlier process left it; None after the first write."""
-        self._on_note: Callable[[str], None] = lambda _: None
+        self._on_note: Callable[[str], None] = ignore
         if not locked(file):
             file.close()
             raise TranscriptError(

@@ -5,7 +5,7 @@ check has a name in `agent.record.events` and a sentence for the model in `agent
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import get_args
@@ -26,8 +26,8 @@ class Answer:
     question: Question
     functions: Collection[str]
     """The names of the caller's tools."""
-    missing: list[str]
-    """The files that the task asks for and that do not exist."""
+    missing: Sequence[str] = ()
+    """The files that the task asks for and that do not exist, for the checks that look at the workspace."""
 
     @property
     def text(self) -> str:
@@ -63,6 +63,8 @@ class Check:
     is_default_for: frozenset[Calls] = frozenset(get_args(Calls))
     """The ways of calling for which it is on without being asked for."""
     holds_in_last_turn: bool = False
+    needs_files: bool = False
+    """True if the rule looks at the workspace."""
     asks_for_code: bool = False
     """True if the model is told to write a ```python block."""
 
@@ -126,6 +128,7 @@ CHECKS = (
         "no_file",
         "code ran, and a file that the task names does not exist",
         lambda answer: bool(answer.missing),
+        needs_files=True,
         asks_for_code=True,
     ),
 )

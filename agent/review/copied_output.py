@@ -16,6 +16,8 @@ MAX_CHARS = 200
 MIN_DIGITS = 4
 MIN_LONG = 8
 """From this length on, a text that differs in one or two characters is a copy and no coincidence."""
+MAX_DISTANCE = 3
+"""No rule asks whether two texts differ in more characters than this."""
 MIN_LISTED = 3
 
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?", re.ASCII)
@@ -59,10 +61,9 @@ def _listed(text: str) -> list[str]:
 
 def _miscopies_day(answer: str, wanted: set[int], task: str) -> bool:
     """The month may be a word, so only the year and the day of the month are compared."""
-    said = [int(digits) for digits in re.findall(r"(?<!\d)\d{1,4}(?!\d)", answer, re.ASCII)]
-    others = [number for number in said if str(number) not in task]
+    said = {int(digits) for digits in re.findall(r"(?<!\d)\d{1,4}(?!\d)", answer, re.ASCII)}
     names_a_day = any(1000 <= number < 3000 for number in said) and any(1 <= number <= 31 for number in said)
-    return names_a_day and bool(others) and not wanted <= set(said)
+    return names_a_day and not wanted <= said and any(str(number) not in task for number in said)
 
 
 def _miscopies_number(answer: str, output: str, task: str) -> bool:
@@ -105,7 +106,7 @@ def _miscopies_word(answer: str, output: str, task: str) -> bool:
 
 def _is_near_word(one: str, output: str) -> bool:
     if any(map(str.isdigit, output)):  # a hash, or base64: no word of any language
-        return min(len(one), len(output)) >= MIN_LONG and _distance(one, output) <= 3
+        return min(len(one), len(output)) >= MIN_LONG and _distance(one, output) <= MAX_DISTANCE
     if _CJK.search(output):
         return min(len(one), len(output)) >= MIN_LISTED and _lacks_inside(output, one)
     return min(len(one), len(output)) >= MIN_LONG and (
@@ -134,12 +135,14 @@ def _lacks_inside(long: str, short: str) -> bool:
 
 
 def _distance(one: str, other: str) -> int:
-    """How many characters are to be inserted, deleted or replaced."""
-    if abs(len(one) - len(other)) > 3:
-        return 4
+    """How many characters are to be inserted, deleted or replaced; above MAX_DISTANCE, only that it is more."""
+    if abs(len(one) - len(other)) > MAX_DISTANCE:
+        return MAX_DISTANCE + 1
     row = list(range(len(other) + 1))
     for count, char in enumerate(one, 1):
         above, row = row, [count]
         for (diagonal, up), wanted in zip(pairwise(above), other, strict=True):
             row.append(min(up + 1, row[-1] + 1, diagonal + (char != wanted)))
+        if min(row) > MAX_DISTANCE:
+            return MAX_DISTANCE + 1
     return row[-1]

@@ -5,7 +5,8 @@ is not asked for. A task that only talks about files makes no code run, and then
 """
 
 import re
-from collections.abc import Collection
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterator
 
 MAX_NAME_CHARS = 100
 _KINDS = (
@@ -17,9 +18,11 @@ _FILE = re.compile(
     rf"(?<![\w./-])(?:\./|/workspace/)?(?P<name>[\w-][\w./-]{{0,{MAX_NAME_CHARS}}}\.(?:{_KINDS}))(?![\w/?=&-]|\.\w)",
     re.IGNORECASE,
 )
-_ELSEWHERE = re.compile(r"\w+://\S+|\b[A-Za-z]:[/\\]\S+|\S+@\S+")
+_ELSEWHERE = re.compile(r"(?<!\w)\w++://\S+|\b[A-Za-z]:[/\\]\S+|(?<!\S)\S[^\s@]*+@\S+")
 """Addresses, and paths of other systems."""
 _CLAUSE = re.compile(r"[.;:!?](?:\s|$)|[\n。；！？]")
+_MARKS = (";", ":", "!", "?")
+"""One of these ends a clause without a space, too, if a name follows."""
 _PART = re.compile(r"[.,;:!?](?:\s|$)|[\n，。；！？、]")
 _NOT = re.compile(
     r"\b(?:not|no|don'?t|dont|doesn'?t|never|without|nor"
@@ -37,16 +40,29 @@ _CHINESE = re.compile(r"[\u3400-\u9fff]")
 
 def asked_for(task: str, given: Collection[str]) -> list[str]:
     """The names of files that the task mentions; those that came with it are there already."""
-    text = _ELSEWHERE.sub(" ", task)
-    names = [_without_verb(found["name"]) for found in _FILE.finditer(text) if not _is_negated(text, found)]
-    return [name for name in dict.fromkeys(names) if name not in given]
+    return [name for name in dict.fromkeys(_wanted_in(_ELSEWHERE.sub(" ", task))) if name not in given]
 
 
-def _is_negated(task: str, found: re.Match[str]) -> bool:
-    name = _without_verb(found["name"])
-    before = _CLAUSE.split(task[: found.end("name") - len(name)])[-1]
-    behind = _PART.split(task[found.end("name") :])[0]
-    return bool(_NOT.search(before) or _NOT.search(behind))
+def _wanted_in(text: str) -> Iterator[str]:
+    """The names without a negation before them in their clause, or behind them up to the next comma.
+
+    The text is searched once for negations and for each kind of end, so a long one takes time in proportion.
+    """
+    negations = [found.span() for found in _NOT.finditer(text)]
+    not_begins, not_ends = [begin for begin, _ in negations], [end for _, end in negations]
+    clause_begins = [0, *(found.end() for found in _CLAUSE.finditer(text))]
+    part_ends = [*(found.start() for found in _PART.finditer(text)), len(text)]
+    for found in _FILE.finditer(text):
+        name, end = _without_verb(found["name"]), found.end("name")
+        begin = end - len(name)
+        clause_begin = (
+            begin if text.endswith(_MARKS, 0, begin) else clause_begins[bisect_right(clause_begins, begin) - 1]
+        )
+        part_end = part_ends[bisect_left(part_ends, end)]
+        is_behind_not = bisect_left(not_begins, clause_begin) < bisect_left(not_ends, begin)
+        is_before_not = bisect_left(not_begins, end) < bisect_right(not_ends, part_end)
+        if not is_behind_not and not is_before_not:
+            yield name
 
 
 def _without_verb(name: str) -> str:

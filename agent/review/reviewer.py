@@ -5,6 +5,7 @@ each time.
 """
 
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 
 from agent.prompting.words import INSTRUCTION
 from agent.record.events import CheckName, Instructed, ModelReplied
@@ -30,10 +31,13 @@ class Reviewer:
     async def objection(self, replied: ModelReplied, question: Question, *, is_last_turn: bool) -> Instructed | None:
         """The first check that the reply breaks, and what the model is told. None if the reply is the answer."""
         said = question.instructed if replied.content.strip() else []
-        answer = Answer(replied, question, self._functions, await self._missing_files(question))
+        answer = Answer(replied, question, self._functions)
         for check in self._checks:
-            may_object = check.name not in said and (check.holds_in_last_turn or not is_last_turn)
-            if may_object and check.is_broken(answer):
+            if check.name in said or (is_last_turn and not check.holds_in_last_turn):
+                continue
+            if check.needs_files:
+                answer = replace(answer, missing=await self._missing_files(question))
+            if check.is_broken(answer):
                 text = INSTRUCTION[check.name].format(output=answer.output, missing=", ".join(answer.missing))
                 return Instructed(reason=check.name, text=text)
         return None

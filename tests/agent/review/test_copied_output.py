@@ -81,3 +81,9 @@ def test_an_answer_that_repeats_the_output_is_never_damaged(number: str, around:
 def test_any_text_is_judged_without_an_error(answer: str, output: str, task: str) -> None:
     if sole := sole_output(printed(output)):
         miscopies(answer, sole, task)
+
+
+@pytest.mark.parametrize("output", ["0123456789abcdef" * 12, "1234567890" * 20, "2024-03-09", "abcdefghij" * 20])
+def test_a_long_answer_takes_linear_time(output: str) -> None:
+    words = (str(number).rjust(len(output), "x") for number in range(500_000 // len(output)))
+    assert not miscopies(f"{' '.join(words)} {' '.join(map(str, range(3_000, 10_000)))}", output, "z" * 200_000)

@@ -45,3 +45,19 @@ def test_what_is_unwanted_or_elsewhere_is_not_asked_for(task: str) -> None:
 
 def test_a_file_that_came_with_the_task_is_there_already() -> None:
     assert asked_for("Sort data.csv into sorted.csv", ["data.csv"]) == ["sorted.csv"]
+
+
+@pytest.mark.parametrize(
+    ("piece", "names"),
+    [
+        ("a", []),
+        ("统计", []),
+        ("a.csv ", ["a.csv"]),
+        ("a.csv、", ["a.csv"]),
+        ("not a.csv ", []),
+        ("a@", []),
+        ("a:", []),
+    ],
+)
+def test_a_long_task_takes_linear_time(piece: str, names: list[str]) -> None:
+    assert asked_for(piece * (500_000 // len(piece)), []) == names
