@@ -26,7 +26,15 @@ class Stdout(io.FileIO):
         self.was_written = False
 
     def write(self, data: Any) -> int:
-        return len(data) if self.is_silent() else super().write(data)
+        thread = threading.get_ident()
+        self._stale.writing[thread] = data
+        try:
+            return len(data) if self.is_silent() else self.send(data)
+        finally:
+            self._stale.writing.pop(thread, None)
+
+    def send(self, data: Any) -> int:
+        return super().write(data)
 
     def is_silent(self) -> bool:
         if self.tested_by and self.tested_by == threading.get_ident():
@@ -48,15 +56,19 @@ class MarkedStderr(Stdout):
         self._secret = secret
         self._own_inode = os.fstat(fd).st_ino
 
-    def write(self, data: Any) -> int:
-        if os.fstat(self.fileno()).st_ino != self._own_inode:
-            return super().write(data)
-        if self.is_silent():
-            return len(data)
+    def is_silent(self) -> bool:
+        return self._is_in_place() and super().is_silent()
+
+    def send(self, data: Any) -> int:
+        if not self._is_in_place():
+            return super().send(data)
         for start in range(0, len(data), MAX_MARKED_BYTES):
             piece = bytes(data[start : start + MAX_MARKED_BYTES])
             os.write(self._stdout_pipe, pack_mark(self._secret, MARK_STDERR, piece))
         return len(data)
+
+    def _is_in_place(self) -> bool:
+        return os.fstat(self.fileno()).st_ino == self._own_inode
 
 
 def text_stream(raw: Any) -> io.TextIOWrapper:

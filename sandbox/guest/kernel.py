@@ -1,5 +1,6 @@
 """Turns a fork of the zygote into a kernel."""
 
+import gc
 import io
 import os
 import signal
@@ -91,6 +92,7 @@ def run_kernel(launch: KernelLaunch, stale: StaleThreads, console: Console) -> N
     app.shell._showtraceback = lambda kind, error, lines: show(kind, error, text_lines(lines))
     app.session.pack = partial(pack_message, limit_bytes=message_limit_bytes())
     Checkup(app.kernel, console, MarkingSender(app.session, launch), launch)
+    gc.enable()
     os.write(launch.ready_fd, b"r")
     os.close(launch.ready_fd)
     app.start()

@@ -20,4 +20,5 @@ def main() -> NoReturn:
     from sandbox.guest.guest import Guest
     from sandbox.guest.wire import Host
 
+    gc.enable()
     Guest(Host(read_fd, write_fd), zygote, kernel).run()

@@ -4,10 +4,14 @@ import asyncio
 import os
 import sys
 import threading
+import time
 import types
 import weakref
 from collections.abc import Iterator
 from typing import Any
+
+PATIENCE_S = 1.0
+"""How long a cell's end waits for what a stale thread is writing just then."""
 
 
 class StaleThreads:
@@ -21,6 +25,8 @@ class StaleThreads:
         self._kernel_pid = os.getpid()
         self._before: set[threading.Thread] = set()
         self._stale: weakref.WeakKeyDictionary[threading.Thread, list[types.FrameType]] = weakref.WeakKeyDictionary()
+        self.writing: dict[int, object] = {}
+        """What each thread, by its id, is writing now: it may have been found fresh before the interrupt."""
 
     def on_cell_start(self, _: Any) -> None:
         self._before = set(threading.enumerate())
@@ -32,6 +38,16 @@ class StaleThreads:
             running = sys._current_frames()
             for thread in set(threading.enumerate()) - self._before:
                 self._stale[thread] = list(cell_frames(running.get(thread.ident or 0)))
+            self._await_writes()
+
+    def _await_writes(self) -> None:
+        """Let what stale threads have begun to write come before the cell's end."""
+        begun = [(thread.ident or 0, self.writing.get(thread.ident or 0)) for thread in list(self._stale)]
+        deadline = time.monotonic() + PATIENCE_S
+        while any(data is not None and self.writing.get(ident) is data for ident, data in begun):
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.001)
 
     def owns_this_thread(self) -> bool:
         """True if the current thread is stale."""

@@ -1,6 +1,7 @@
 """The guest's first module. It closes the process to the code that will run inside, before any other runs."""
 
 import ctypes
+import gc
 import signal
 import sys
 import warnings
@@ -17,6 +18,7 @@ def prepare(sources: dict[str, str]) -> None:
     sys.path[:] = [path for path in sys.path if path]  # nothing in the workspace is ever imported here
     warnings.simplefilter("ignore")  # its threads, at which a later fork warns, are libzmq's and hold no lock of ours
     set_dumpable(False)
+    gc.disable()  # what the imports make stays: guest and kernel collect once they have started
     sys.meta_path.insert(0, SentModules(sources))
 
 
