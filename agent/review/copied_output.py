@@ -23,6 +23,8 @@ MIN_LISTED = 3
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?", re.ASCII)
 _DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
 _WORD = re.compile(r"[^\W_](?:[\w+/=-]*[\w+/=])?")
+_ASCII_WORD = re.compile(_WORD.pattern, re.ASCII)
+"""Chinese writes no space before such a word."""
 _SAID_NUMBER = re.compile(r"\d(?:[.,'_\u2019\\{}\u4e07\u4ebf]*\d|\s(?=\d{3}(?!\d))\d)*", re.ASCII)
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
@@ -98,20 +100,26 @@ def _is_near_number(one: str, digits: str) -> bool:
 
 
 def _miscopies_word(answer: str, output: str, task: str) -> bool:
-    if output.casefold() in answer.casefold():
+    word = _ASCII_WORD if output.isascii() else _WORD
+    said = set(word.findall(answer))
+    if output.casefold() in (map(str.casefold, said) if _has_digits(output) else answer.casefold()):
         return False
-    said = set(_WORD.findall(answer)) - set(_WORD.findall(task))
-    return any(_is_near_word(one, output) for one in said)
+    return any(_is_near_word(one, output) for one in said - set(word.findall(task)))
 
 
 def _is_near_word(one: str, output: str) -> bool:
-    if any(map(str.isdigit, output)):  # a hash, or base64: no word of any language
+    if _has_digits(output):
         return min(len(one), len(output)) >= MIN_LONG and _distance(one, output) <= MAX_DISTANCE
     if _CJK.search(output):
         return min(len(one), len(output)) >= MIN_LISTED and _lacks_inside(output, one)
     return min(len(one), len(output)) >= MIN_LONG and (
         _is_swapped(one, output) or _lacks_inside(one, output) or _lacks_inside(output, one)
     )
+
+
+def _has_digits(text: str) -> bool:
+    """A hash, or base64: no word of any language, which could be inflected."""
+    return any(map(str.isdigit, text))
 
 
 def _is_swapped(one: str, other: str) -> bool:

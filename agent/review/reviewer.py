@@ -11,7 +11,7 @@ from agent.prompting.words import INSTRUCTION
 from agent.record.events import CheckName, Instructed, ModelReplied
 from agent.record.question import Question
 from agent.review.checks import CHECKS, Answer
-from agent.review.promised_files import asked_for
+from agent.review.promised_files import asked_for, is_among
 
 
 class Reviewer:
@@ -48,9 +48,4 @@ class Reviewer:
             return []
         names = asked_for(question.asked.task, [file.name for file in question.asked.files])
         there = await self._file_names() if names else None
-        return [name for name in names if there is not None and not _is_among(name, there)]
-
-
-def _is_among(name: str, there: Collection[str]) -> bool:
-    """Chinese writes a verb and the name behind it without a space, so the file may be the end of what was found."""
-    return name in there or any(name.endswith(file) and not name.removesuffix(file).isascii() for file in there)
+        return [name for name in names if there is not None and not is_among(name, there)]

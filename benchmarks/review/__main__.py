@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from agent.review.copied_output import miscopies, sole_output
-from agent.review.promised_files import asked_for
+from agent.review.promised_files import asked_for, is_among
 from benchmarks.review.labels import LANGUAGES, Answer, Half, Task, load_answers, load_tasks
 from sandbox.testing import printed
 
@@ -26,11 +26,11 @@ class Outcome:
 def outcome_of_files(task: Task) -> Outcome:
     """Does the check expect exactly the files that the user wants saved? It expects none if no code runs."""
     runs = task.needs_code or task.promised
-    expected, promised = set(asked_for(task.task, task.files) if runs else []), set(task.promised)
+    expected = asked_for(task.task, task.files) if runs else []
     return Outcome(
         task.language,
-        is_false_objection=not expected <= promised,
-        is_miss=not promised <= expected if promised else None,
+        is_false_objection=not all(is_among(name, task.promised) for name in expected),
+        is_miss=not all(is_among(name, expected) for name in task.promised) if task.promised else None,
     )
 
 

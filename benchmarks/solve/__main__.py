@@ -43,6 +43,7 @@ class Job:
     """Where the product's own transcript goes."""
     limit_s: float
     sampling: Sampling
+    review: str
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Asked:
     sampling: Sampling
     jobs: int
     """Tasks at once."""
+    review: str
+    """The names of the checks of an answer."""
 
 
 async def run_cellblock(job: Job, server: LocalServer) -> Trace:
@@ -69,6 +72,7 @@ async def run_cellblock(job: Job, server: LocalServer) -> Trace:
         sampling=job.sampling,
         policy=POLICY,
         limits=Limits(max_turns=MAX_TURNS),
+        review=job.review,
     )
     shutil.rmtree(job.run, ignore_errors=True)
     begun = time.monotonic()
@@ -112,7 +116,7 @@ async def measure(asked: Asked, variant: str, server: LocalServer) -> None:
     places = asyncio.Semaphore(asked.jobs)
 
     async def run(task: Task, files: list[Path]) -> None:
-        job = Job(task, files, asked.out / "runs" / variant / task.id, asked.limit_s, asked.sampling)
+        job = Job(task, files, asked.out / "runs" / variant / task.id, asked.limit_s, asked.sampling, asked.review)
         async with places:
             trace = await (run_cellblock(job, server) if variant == CELLBLOCK else run_baseline(variant, job, server))
         cause = cause_of(task, trace)
@@ -161,6 +165,7 @@ def asked_for() -> Asked:
     parser.add_argument("--seed", type=int, default=1, help="of the sampling; give each seed an --out of its own")
     parser.add_argument("--task-timeout", type=float, default=120, metavar="SECONDS", help="wall clock of one task")
     parser.add_argument("--jobs", type=int, default=1, help="tasks at once, on as many slots of one model")
+    parser.add_argument("--review", default="default", metavar="NAMES", help="the checks of Cellblock's answers")
     parser.add_argument("--out", type=Path, default=Path("runs/solve"), help="what is finished there is not run again")
     given = parser.parse_args()
     return Asked(
@@ -170,6 +175,7 @@ def asked_for() -> Asked:
         limit_s=given.task_timeout,
         sampling=Sampling(seed=given.seed),
         jobs=given.jobs,
+        review=given.review,
     )
 
 

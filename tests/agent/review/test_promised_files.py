@@ -19,6 +19,13 @@ from agent.review.promised_files import asked_for
         ("画一个图，保存到文件sine.png", ["sine.png"]),
         ("把结果写到 输出/结果.txt 里", ["输出/结果.txt"]),
         ("画sin(x)，存成 正弦.png", ["正弦.png"]),
+        ("把员工单独存到北京员工.csv里", ["北京员工.csv"]),
+        ('put it in a file called "shopping list.txt".', ["shopping list.txt"]),
+        ("Quiero pendientes.csv con los pedidos que siguen sin entregar", ["pendientes.csv"]),
+        ("No header, save it as a.csv", ["a.csv"]),
+        ("Don't print anything, only write b.txt", ["b.txt"]),
+        ("Bitte nicht vergessen, c.json zu speichern", ["c.json"]),
+        ("不要打印，只写入d.txt", ["d.txt"]),
     ],
 )
 def test_a_name_is_asked_for_in_any_language(task: str, names: list[str]) -> None:
@@ -33,6 +40,13 @@ def test_a_name_is_asked_for_in_any_language(task: str, names: list[str]) -> Non
         "n'enregistre rien, surtout pas de resultat.csv",
         "No hace falta que generes resumen.xlsx",
         "不用保存成error.csv，直接告诉我",
+        "回复我就行，别给我弄什么统计.xlsx",
+        "Please don't write a.csv, b.csv or 'c.csv'",
+        "Ich möchte nicht, dass du out.csv schreibst",
+        "out.csv brauche ich nicht",
+        "Tell me here, without creating out.csv",
+        "Nur Text statt report.pdf",
+        "账单在D:\\财务\\账单.xlsx里",
         "In the URL https://example.org/files/export.csv?year=2020, what is the last part?",
         "It fails for D:/Daten/bericht.pdf",
         "Write to someone@mail.csv",
@@ -45,6 +59,7 @@ def test_what_is_unwanted_or_elsewhere_is_not_asked_for(task: str) -> None:
 
 def test_a_file_that_came_with_the_task_is_there_already() -> None:
     assert asked_for("Sort data.csv into sorted.csv", ["data.csv"]) == ["sorted.csv"]
+    assert asked_for("把通讯录.vcf转成通讯录.xlsx", ["通讯录.vcf"]) == ["通讯录.xlsx"]
 
 
 @pytest.mark.parametrize(
