@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import tempfile
+import warnings
 from functools import partial
 from typing import Any, NoReturn
 
@@ -36,6 +37,7 @@ def become_kernel(launch: KernelLaunch) -> NoReturn:
     os.dup2(launch.stdout_fd, 1)
     os.dup2(launch.stderr_fd, 2)
     sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.FileIO(0, closefd=False))  # type: ignore
+    sys.argv = [""]  # as an interactive Python has it: nothing of the guest's own command line
     tempfile.tempdir = "/tmp"  # the default is to look for a folder that is not full
     seed_generators(os.environ.get("CELLBLOCK_SEED", ""))
     stale = StaleThreads()
@@ -84,6 +86,7 @@ def run_kernel(launch: KernelLaunch, stale: StaleThreads, console: Console) -> N
     config.IPKernelApp.log_level = "CRITICAL"
     app: Any = App.instance(config=config, outstream_class=None)
     app.initialize([])
+    app.shell.should_run_async = partial(compile_quietly, app.shell.should_run_async)
     app.shell.system = app.shell.system_raw  # a `!command` writes to the pipes as all else does, not to a terminal
     app.shell.events.register("pre_run_cell", stale.on_cell_start)
     app.shell.events.register("post_run_cell", stale.on_cell_end)
@@ -96,6 +99,12 @@ def run_kernel(launch: KernelLaunch, stale: StaleThreads, console: Console) -> N
     os.write(launch.ready_fd, b"r")
     os.close(launch.ready_fd)
     app.start()
+
+
+def compile_quietly(compiles: Any, *args: Any, **kwargs: Any) -> Any:
+    """Compile a cell without its warnings: they come again when it is compiled to run."""
+    with warnings.catch_warnings(action="ignore"):
+        return compiles(*args, **kwargs)
 
 
 def text_lines(lines: Any) -> list[str]:

@@ -4,7 +4,6 @@ import ctypes
 import gc
 import signal
 import sys
-import warnings
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -16,7 +15,6 @@ def prepare(sources: dict[str, str]) -> None:
     """Close this process, and let it import the package. None of its other modules has run before."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # an init's default is to ignore what comes from inside
     sys.path[:] = [path for path in sys.path if path]  # nothing in the workspace is ever imported here
-    warnings.simplefilter("ignore")  # its threads, at which a later fork warns, are libzmq's and hold no lock of ours
     set_dumpable(False)
     gc.disable()  # what the imports make stays: guest and kernel collect once they have started
     sys.meta_path.insert(0, SentModules(sources))

@@ -6,6 +6,7 @@ import select
 import signal
 import socket
 import time
+import warnings
 from typing import NoReturn
 
 from sandbox.guest.kernel import become_kernel
@@ -19,7 +20,8 @@ class Zygote:
 
     def __init__(self) -> None:
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.pid = os.fork()
+        with warnings.catch_warnings(action="ignore"):  # the threads are libzmq's, and hold no lock of ours
+            self.pid = os.fork()
         if self.pid == 0:
             self.control.detach()
             control_fd = os.dup2(theirs.detach(), 3)
