@@ -65,9 +65,19 @@ class Stream(_OutputHeader):
 
 
 class Display(_OutputHeader):
-    """Payload: JSON with `data` and `metadata`."""
+    """Payload: JSON with `data` and `metadata`. See Jupyter's "Messaging", `update_display_data`."""
 
     type: Literal["display_data"]
+    display_id: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    is_update: bool = False
+    """True if it replaces them; otherwise it is a further display that a later update may replace."""
+
+
+class Clear(AnyHeader):
+    """All that the cell has shown so far is replaced by what follows (`clear_output`)."""
+
+    type: Literal["clear"]
+    id: Count
 
 
 class Result(_OutputHeader):
@@ -173,6 +183,8 @@ Header = Annotated[
     | Started
     | Stream
     | Display
+    | Clear
+    | Clear
     | Result
     | Error
     | Done

@@ -1,6 +1,7 @@
 """Assembles the frames of one cell into an Execution, within the policy's bounds."""
 
 import codecs
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -45,10 +46,17 @@ class Recording:
         self.cell_id = cell_id
         self.started = False
         """True if some of the cell's code may have run."""
-        self._bytes_left = max_bytes
+        self._max_bytes = max_bytes
         self._on_output = on_output
+        self._start()
+
+    def _start(self) -> None:
+        self._bytes_left = self._max_bytes
         self._outputs: list[Output] = []
         self._text: list[str] = []
+        self._displays: dict[str, list[int]] = {}
+        """The places of the displays of each display id."""
+        self._display_bytes: Counter[str] = Counter()
         self._omitted_bytes = 0
         self._decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")}
 
@@ -67,12 +75,33 @@ class Recording:
             raise ProtocolError(f"The sandbox sent a {header.type!r} frame with a malformed body.") from error
 
     def _add_output(self, header: frames.Header, payload: bytes) -> None:
-        if isinstance(header, frames.Stream):
+        if isinstance(header, frames.Clear):
+            self._start()
+        elif isinstance(header, frames.Stream):
             self._add_stream(header, payload)
         elif kind := _KINDS.get(type(header)):
             body, output = kind
-            fields = header.model_dump(exclude={"type", "id"})
-            self._append(output(**fields, **body.model_validate_json(payload).model_dump()))
+            fields = header.model_dump(exclude={"type", "id", "display_id", "is_update"})
+            made = output(**fields, **body.model_validate_json(payload).model_dump())
+            if isinstance(header, frames.Display) and header.display_id:
+                self._show(header.display_id, made, len(payload), is_update=header.is_update)
+            else:
+                self._append(made)
+
+    def _show(self, display_id: str, shown: Output, size_bytes: int, *, is_update: bool) -> None:
+        """Add a display that can be updated, or replace all displays of this id."""
+        places = self._displays.setdefault(display_id, [])
+        if not (places and is_update):
+            self._append(shown)
+            places.append(len(self._outputs) - 1)
+            self._display_bytes[display_id] += size_bytes
+            return
+        self._bytes_left += self._display_bytes[display_id] + FRAME_COST_BYTES - (len(places) - 1) * size_bytes
+        self._display_bytes[display_id] = len(places) * size_bytes
+        for place in places:
+            self._omitted_bytes += shown.omitted_bytes - self._outputs[place].omitted_bytes
+            self._outputs[place] = shown
+        self._on_output(shown)
 
     def _append(self, output: Output) -> None:
         self._omitted_bytes += output.omitted_bytes

@@ -3,6 +3,7 @@
 from typing import Any
 
 from sandbox.guest.marks import MARK_BEGUN, MARK_WELL
+from sandbox.guest.messages import CLEARING
 from sandbox.guest.output import CellOutput
 from sandbox.guest.processes import count_ooms, now_in_boot_ticks
 from sandbox.guest.untrusted import as_count, as_text
@@ -64,7 +65,11 @@ class Cell:
 
     def on_rich(self, message: dict[str, Any]) -> None:
         if message["parent_header"].get("msg_id") == self.message_id:
-            self.output.add_rich(message["header"]["msg_type"], message["content"], message["size_bytes"])
+            kind, content = message["header"]["msg_type"], message["content"]
+            if kind == CLEARING:
+                self.output.clear(waits=bool(content.get("wait")))
+            else:
+                self.output.add_rich(kind, content, message["size_bytes"])
 
     def on_mark(self, kind: bytes, carried: bytes) -> None:
         """The kernel begins a request of the cell, or has checked after it whether the next will work."""

@@ -10,7 +10,9 @@ from jupyter_client.session import json_packer
 
 OMITTED = "cellblock_omitted_bytes"
 """The key that replaces what is over a limit; its value is the number of bytes."""
-RICH_MESSAGES = {"display_data", "update_display_data", "execute_result", "error"}
+CLEARING = "clear_output"
+RICH_MESSAGES = {"display_data", "update_display_data", "execute_result", "error", CLEARING}
+"""Messages whose place between the texts matters."""
 MAX_MESSAGE_BYTES = 1 << 26
 MESSAGE_SHARE = 64
 """A message may be this part of the container's memory: its text may take four bytes a character, and twice."""

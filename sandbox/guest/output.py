@@ -1,5 +1,6 @@
 """What a cell shows, as frames within its limits."""
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -29,32 +30,50 @@ class CellOutput:
     def __init__(
         self, cell_id: int, limits: dict[str, int], send: Callable[[dict[str, Any], bytes], None], spools: Spools
     ) -> None:
-        self.omitted_outputs = 0
-        self.omitted_bytes = 0
         self._cell_id = cell_id
         self._limits = limits
         self._send_frame = send
         self._spools = spools
         self._spool_count = 0
         self._ends_bytes = limits["stream_head_bytes"], limits["stream_tail_bytes"]
+        self._errors_left = MAX_ERRORS_BYTES
+        self._start()
+
+    def _start(self) -> None:
+        self.omitted_outputs = 0
+        self.omitted_bytes = 0
         self._streams = {
             name: Stream(name, *self._ends_bytes, self.send, self._open_spool) for name in ("stdout", "stderr")
         }
-        self._rich_left = limits["rich_bytes"]
-        self._errors_left = MAX_ERRORS_BYTES
+        self._rich_left = self._limits["rich_bytes"]
+        self._displayed: dict[str, tuple[int, int]] = {}
+        """How many displays there are of each display id, and their bytes."""
+        self._clears_next = False
 
     def send(self, header: dict[str, Any], payload: bytes = b"") -> None:
         self._send_frame(header | {"id": self._cell_id}, payload)
 
+    def clear(self, *, waits: bool) -> None:
+        """Forget what was shown: at once, or as soon as more is shown."""
+        if waits:
+            self._clears_next = True
+            return
+        for stream in self._streams.values():
+            stream.drop()
+        self._start()
+        self.send({"type": "clear"})
+
     def add_text(self, name: str, data: bytes) -> None:
+        self._clear_if_due()
         self._streams[name].add(data)
 
     def add_rich(self, kind: str, content: dict[str, Any], size_bytes: int) -> None:
         """Send a rich output or an error, whose message had so many bytes."""
+        self._clear_if_due()
         if kind == "error" and content.keys() != {OMITTED}:
             self._send_error(content)
         else:
-            self._send_rich("execute_result" if kind == "execute_result" else "display_data", content, size_bytes)
+            self._send_rich(kind, content, size_bytes)
 
     def finish(self) -> None:
         for stream in self._streams.values():
@@ -64,9 +83,11 @@ class CellOutput:
         if (omitted_bytes := as_count(content.get(OMITTED))) is not None:
             self._omit(1, omitted_bytes)
             return
-        header: dict[str, Any] = {"type": kind}
-        if kind == "execute_result" and (count := as_count(content.get("execution_count"))) is not None:
-            header["execution_count"] = count
+        if kind == "execute_result":
+            header: dict[str, Any] = {"type": kind, "execution_count": as_count(content.get("execution_count"))}
+        else:
+            display_id, is_update = display_id_of(content), kind == "update_display_data"
+            header = {"type": "display_data", "display_id": display_id, "is_update": is_update}
         data = as_dict(content.get("data"))
         fitting = {str(kind): value for kind, value in data.items() if fits_json_limits(value)}
         if isinstance(text := fitting.get("text/plain"), str) and self._rich_left:
@@ -77,18 +98,31 @@ class CellOutput:
             known_bytes = sum(map(len, packed.values())) + header.get("omitted_bytes", 0)
             self._omit(0, max(0, size_bytes - known_bytes))
         metadata = as_dict(content.get("metadata"))
-        payload = self._pack_bundle(packed, metadata if fits_json_limits(metadata) else {})
-        if len(payload) > self._rich_left:
+        self._send_bundle(header, packed, metadata if fits_json_limits(metadata) else {})
+
+    def _send_bundle(self, header: dict[str, Any], packed: dict[str, bytes], metadata: dict[str, Any]) -> None:
+        """Send a bundle within the cell's allowance, to which an update gives back what it replaces."""
+        display_id = header.get("display_id")
+        count, total_bytes = self._displayed.get(display_id or "", (0, 0))
+        replaces = bool(count and header["is_update"])
+        left_bytes = self._rich_left + (total_bytes if replaces else 0)
+        copies = count if replaces else 1
+        payload = self._pack_bundle(packed, metadata, left_bytes // copies)
+        if copies * len(payload) > left_bytes:
             self._omit(1, len(payload))
             return
-        self._rich_left -= len(payload)
+        self._rich_left = left_bytes - copies * len(payload)
+        if display_id:
+            self._displayed[display_id] = (
+                (count, count * len(payload)) if replaces else (count + 1, total_bytes + len(payload))
+            )
         self.send(header, payload)
 
-    def _pack_bundle(self, packed: dict[str, bytes], metadata: dict[str, Any]) -> bytes:
-        """The bundle, without its largest representations if the cell's allowance cannot hold them."""
+    def _pack_bundle(self, packed: dict[str, bytes], metadata: dict[str, Any], limit_bytes: int) -> bytes:
+        """The bundle, without its largest representations if the limit cannot hold them."""
         left_bytes = sum(map(len, packed.values()))
         by_size = sorted(packed, key=lambda kind: (kind != "text/plain", len(packed[kind])))
-        while len(by_size) > 1 and (len(by_size) > MAX_KINDS or left_bytes > self._rich_left):
+        while len(by_size) > 1 and (len(by_size) > MAX_KINDS or left_bytes > limit_bytes):
             dropped_bytes = len(packed.pop(by_size.pop()))
             left_bytes -= dropped_bytes
             self._omit(0, dropped_bytes)
@@ -128,7 +162,17 @@ class CellOutput:
         place = f"{self._spool_count}." if self._spool_count > 1 else ""
         return self._spools.open(f"cell{self._cell_id}.{place}{name}.txt", self._limits["spool_bytes"])
 
+    def _clear_if_due(self) -> None:
+        if self._clears_next:
+            self.clear(waits=False)
+
     def _omit(self, outputs: int, size_bytes: int) -> None:
         """Count what is left out; the numbers may be the kernel's."""
         self.omitted_outputs += outputs
         self.omitted_bytes = min(self.omitted_bytes + size_bytes, MAX_COUNT)
+
+
+def display_id_of(content: dict[str, Any]) -> str | None:
+    """A short name for the display id of a message. The id is the cell's own, and may be any text."""
+    display_id = as_dict(content.get("transient")).get("display_id")
+    return hashlib.sha256(repr(display_id).encode("utf-8", "replace")).hexdigest() if display_id else None

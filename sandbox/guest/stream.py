@@ -45,6 +45,11 @@ class Stream:
             header = {"type": "stream", "name": self._name, "omitted_bytes": self._omitted_bytes}
             self._send(header | where, b"".join(self._tail))
 
+    def drop(self) -> None:
+        """Forget what was kept, for it was cleared."""
+        if self._spool is not None:
+            self._spool.close()
+
     def _keep(self, data: bytes) -> None:
         if self._spool is None and self._tail_bytes + len(data) > self._tail_limit:
             self._spool = self._open_spool(self._name)

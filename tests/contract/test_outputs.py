@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Launcher, Policy, Session, StreamOutput
+from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Launcher, Output, Policy, Session, StreamOutput
 from tests.contract.conftest import PATIENT
 
 pytestmark = pytest.mark.docker
@@ -261,3 +261,54 @@ async def test_a_spooled_text_can_be_fetched_as_a_file(session: Session, tmp_pat
     assert tail.full_text_path is not None
     moved = await session.get_file(tail.full_text_path.removeprefix("/workspace/"), tmp_path / "whole.txt")
     assert moved.sha256 == hashlib.sha256(b"x" * 1_000_000 + b"\n").hexdigest()
+
+
+SHOWN_LAST = {
+    "for i in range(30):\n    clear_output(wait=True)\n    print('step', i)": ["step 29\n"],
+    "for i in range(30):\n    clear_output()\n    display(i)": ["29"],
+    "print('a')\nclear_output()\nprint('b')": ["b\n"],
+    "print('kept')\nclear_output(wait=True)": ["kept\n"],
+    "print('a')\nclear_output(wait=True)\n1 / 0": ["ZeroDivisionError"],
+    "h = display('first', display_id=True)\nprint('text')\nfor i in range(30): h.update(i)": ["29", "text\n"],
+    "display(1, display_id='a')\ndisplay(2, display_id='a')\nupdate_display(3, display_id='a')": ["3", "3"],
+    "update_display('unknown', display_id='b')": ["'unknown'"],
+}
+
+
+@pytest.mark.parametrize("code", SHOWN_LAST)
+async def test_what_a_cell_clears_or_updates_is_seen_in_its_last_state(session: Session, code: str) -> None:
+    execution = await session.execute(f"from IPython.display import *\n{code}")
+    assert [str(shown_in(output)) for output in execution.outputs] == SHOWN_LAST[code]
+
+
+def shown_in(output: Output) -> object:
+    match output:
+        case StreamOutput():
+            return output.text
+        case ErrorOutput():
+            return output.ename
+    return output.data["text/plain"]
+
+
+async def test_what_is_cleared_or_replaced_takes_nothing_from_the_allowance(launcher: Launcher) -> None:
+    code = """
+from IPython.display import HTML, clear_output, display
+handle = display(HTML("x" * 50_000), display_id=True)
+for i in range(20):
+    handle.update(HTML("y" * (50_000 + i)))
+display(HTML("kept" * 10_000))
+for i in range(20):
+    clear_output()
+    display(HTML("z" * 90_000))
+"""
+    async with Session(launcher, PATIENT.model_copy(update={"rich_bytes": 100_000})) as session:
+        execution = await session.execute(code)
+    assert [len(output.data["text/html"]) for output in execution.outputs if isinstance(output, DisplayData)] == [
+        90_000
+    ]
+    assert execution.omitted_outputs == 0
+
+
+async def test_a_display_of_an_earlier_cell_is_updated_in_the_cell_that_does_so(session: Session) -> None:
+    await session.execute("handle = display('first', display_id=True)")
+    assert (await session.execute("handle.update('second')")).text == "'second'\n"
