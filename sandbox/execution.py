@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sandbox.bundles import bundle_text
+
 Status = Literal["ok", "error", "timeout", "died"]
 ItemT = TypeVar("ItemT")
 Items = Annotated[list[ItemT], Field(fail_fast=True)]
@@ -100,4 +102,4 @@ def _as_text(output: Output) -> str:
         case ErrorOutput():
             return "\n".join(output.traceback) + "\n"
         case _:
-            return str(output.data.get("text/plain", "")) + "\n"
+            return bundle_text(output.data) + "\n"

@@ -18,6 +18,7 @@ from agent.progress import Progress
 from agent.prompting.observation import observe
 from agent.text import harmless, plain, visible
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
+from sandbox.bundles import bundle_text
 
 PIECE_CHARS = 1 << 16
 """A longer text is printed in pieces and not highlighted: Rich needs hundreds of bytes for each mark or line."""
@@ -160,7 +161,7 @@ def output_text(output: Output) -> str:
             return "\n".join(lines) + "\n"
         case DisplayData(data=data) | ExecuteResult(data=data):
             images = [kind for kind in data if kind.startswith("image/")]
-            return f"[{images[0]}]\n" if images else f"{data.get('text/plain', '')}\n"
+            return f"[{images[0]}]\n" if images else f"{bundle_text(data)}\n"
 
 
 def _is_bad(output: Output) -> bool:

@@ -11,6 +11,7 @@ from agent.json_pieces import INDENTED, json_pieces
 from agent.pieces import PIECE_CHARS, held_in, pieces_of
 from agent.text import encodable, plain
 from sandbox import StreamOutput
+from sandbox.bundles import plainest
 
 _SIGNATURES = {
     "image/png": b"\x89PNG\r\n\x1a\n",
@@ -20,9 +21,6 @@ _SIGNATURES = {
 }
 _SVG = "image/svg+xml"
 _WHITE = b" \t\n\v\f\r\x1c\x1d\x1e\x1f"
-_TEXTS = ("text/plain", "text/latex", "text/markdown", "text/html", "application/json")
-_TYPE_ALONE = re.compile(r"<IPython\.core\.display\.\w+ object>")
-"""The plain text that IPython gives for its own display objects."""
 _FIRST_LINE = re.compile(r"\s*([^\n]*)")
 
 
@@ -107,13 +105,10 @@ def mime_text(value: Any) -> Text:
 
 def text_in(data: Mapping[str, Any]) -> Text:
     """A bundle as text, in its plainest representation that has content."""
-    kinds = [mime for mime in _TEXTS if mime in data]
-    if len(kinds) > 1 and isinstance(first := mime_text(data[kinds[0]]), str) and _TYPE_ALONE.fullmatch(first):
-        kinds = kinds[1:]
-    if not kinds:
+    kind = plainest(data)
+    if kind is None:
         return JsonText(dict(data))
-    value = data[kinds[0]]
-    return JsonText(value) if kinds[0] == "application/json" else mime_text(value)
+    return JsonText(data[kind]) if kind == "application/json" else mime_text(data[kind])
 
 
 def pieces_in(text: Text) -> Iterator[str]:

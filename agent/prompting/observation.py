@@ -6,6 +6,7 @@ from agent.prompting.tracebacks import shorten
 from agent.prompting.words import OBSERVATION as WORDS
 from agent.text import cut_middle, plain
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
+from sandbox.bundles import bundle_text
 
 MAX_CHARS = 8_000
 """The limit for one observation; the full output is in the transcript."""
@@ -19,6 +20,8 @@ def observe(execution: Execution, hints: Iterable[str] = (), *, unprinted: str |
     body = cut_middle(_body(execution.outputs).strip("\n"), MAX_CHARS, WORDS["cut"])
     notes = [note for note in (*endings(execution), *hints) if note]
     if not body and not notes:
+        if execution.outputs:
+            return WORDS["blank"]
         return WORDS["assigned"].format(name=unprinted) if unprinted else WORDS["nothing"]
     return "\n".join(part for part in (body, *notes) if part)
 
@@ -48,7 +51,7 @@ def _render_bundle(output: ExecuteResult | DisplayData) -> str:
     images = [kind for kind in output.data if kind.startswith("image/")]
     if images:
         return WORDS["image"].format(kind=images[0]) + "\n"
-    return plain(str(output.data.get("text/plain", ""))) + "\n"
+    return plain(bundle_text(output.data)) + "\n"
 
 
 def endings(execution: Execution) -> list[str]:

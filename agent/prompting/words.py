@@ -2,6 +2,7 @@
 
 OBSERVATION = {
     "nothing": "The code ran without output. Print what you need to see.",
+    "blank": "The output is blank. Print what you need to see.",
     "assigned": "The code ran without output. Print what you need to see: print({name})",
     "timeout": "The code was stopped after {seconds:.0f} s. Use a faster method or a smaller input.",
     "interrupted": "The code was stopped from outside after {seconds:.0f} s.",
