@@ -31,8 +31,11 @@ _PIP = re.compile(r"\bpip3?\b['\",\s]+install\b")
 _SHELL_LINE = re.compile(r"^\s*[!%].*", re.MULTILINE)
 _RUNNERS = frozenset({"system", "popen", "run", "call", "check_call", "check_output", "Popen", "getoutput", "main"})
 _NO_PIP = re.compile(r"\bpip3?: not found|No module named (?:'pip'|pip)\b")
+_RUNNING_LOOP = re.compile(r"running event loop|event loop is already running")
+_LOOP_RUNNERS = frozenset({"run", "run_until_complete"})
 _NAME = re.compile(r"name '(\w+)' is not defined")
 _WRAPPING = re.compile(r"\b(?:np|numpy)\.(?:power|prod|cumprod|dot|sum|cumsum|array|arange|int64)\b")
+_EMPTY_FIGURE = re.compile(r"^<Figure size .* with 0 Axes>$", re.MULTILINE)
 _NEAR_OVERFLOW = re.compile(r"(?<![\w.])-?\d{18,19}(?![\w.])")
 
 
@@ -58,9 +61,11 @@ def needs_files(execution: Execution) -> bool:
 def hints(code: str, execution: Execution, scene: Scene) -> list[str]:
     """The sentences for one cell; most cells have none."""
     error = _error(execution)
-    found = list(_about_error(error, scene)) if error else []
+    found = list(_about_error(error, code, scene)) if error else []
     if installs(code) and (error or _NO_PIP.search(execution.text)):
         found = [HINTS["no_pip_online" if scene.has_network else "no_pip"], _installed(scene)]
+    if "savefig" in code and _EMPTY_FIGURE.search(execution.text):
+        found.append(HINTS["empty_figure"])
     if _WRAPPING.search(code) and _NEAR_OVERFLOW.search(execution.text):
         found.append(HINTS["overflow"])
     return found
@@ -111,7 +116,7 @@ def unprinted(code: str) -> str | None:
     return None
 
 
-def _about_error(error: ErrorOutput, scene: Scene) -> Iterator[str]:
+def _about_error(error: ErrorOutput, code: str, scene: Scene) -> Iterator[str]:
     match error.ename:
         case "ModuleNotFoundError" if named := _MODULE.search(error.evalue):
             yield from _about_module(named[1].partition(".")[0], scene)
@@ -119,10 +124,21 @@ def _about_error(error: ErrorOutput, scene: Scene) -> Iterator[str]:
             yield _files(scene)
         case "AttributeError" if named := _CLASS_NOT_MODULE.search(error.evalue):
             yield HINTS["class_not_module"].format(name=named[1], attribute=named[2])
+        case "RuntimeError" if _RUNNING_LOOP.search(error.evalue):
+            yield HINTS["running_loop"].format(await_it=_awaiting(code))
         case "StdinNotImplementedError":
             yield HINTS["no_input"]
         case "NameError" if (named := _NAME.search(error.evalue)) and named[1] in scene.tools:
             yield HINTS["tool_not_function"].format(name=named[1])
+
+
+def _awaiting(code: str) -> str:
+    """What is to be written in place of the call that starts an event loop."""
+    tree = parsed(code)
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)) if tree else ():
+        if _name_of(call.func) in _LOOP_RUNNERS and call.args:
+            return f"await {ast.unparse(call.args[0])} in place of {ast.unparse(call)}"
+    return "await in place of it"
 
 
 def _about_module(name: str, scene: Scene) -> Iterator[str]:

@@ -47,6 +47,9 @@ HINTS = {
     "tool_not_function": "{name} is a tool and no Python function: call it as you call run_python.",
     "overflow": "A numpy integer has 64 bits and overflows without an error: "
     "for a number this large, use Python's own integers.",
+    "running_loop": "A cell runs in an event loop already: write {await_it}.",
+    "empty_figure": "plt.show() has closed the figure, so savefig after it has saved an empty picture: "
+    "save the figure before it is shown.",
     "repeated_import": "{name!r} is still not there. Do not import it again: write what you need of it yourself, "
     "in plain Python.",
     "repeated": "This is the same code with the same error as before. Change something: "

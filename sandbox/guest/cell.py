@@ -64,12 +64,12 @@ class Cell:
         self.output.add_text(name, data)
 
     def on_rich(self, message: dict[str, Any]) -> None:
-        if message["parent_header"].get("msg_id") == self.message_id:
-            kind, content = message["header"]["msg_type"], message["content"]
-            if kind == CLEARING:
-                self.output.clear(waits=bool(content.get("wait")))
-            else:
-                self.output.add_rich(kind, content, message["size_bytes"])
+        """A task of an earlier cell may show something here, too, but not clear what this cell has shown."""
+        kind, content = message["header"]["msg_type"], message["content"]
+        if kind != CLEARING:
+            self.output.add_rich(kind, content, message["size_bytes"])
+        elif message["parent_header"].get("msg_id") == self.message_id:
+            self.output.clear(waits=bool(content.get("wait")))
 
     def on_mark(self, kind: bytes, carried: bytes) -> None:
         """The kernel begins a request of the cell, or has checked after it whether the next will work."""

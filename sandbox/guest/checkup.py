@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from sandbox.guest.console import Console
-from sandbox.guest.launch import KernelLaunch
+from sandbox.guest.launch import WORKSPACE, KernelLaunch
 from sandbox.guest.marks import MARK_BEGUN, MARK_UNUSABLE, MARK_WELL, pack_mark
+from sandbox.guest.open_files import flush_open_files
 from sandbox.guest.sender import MarkingSender
 
 INTERVAL_TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
@@ -31,6 +32,7 @@ class Checkup:
         self._console = console
         self._sender = sender
         self._launch = launch
+        self._folder = WORKSPACE
         self._turn = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
         self._history = (kernel.shell.push, kernel.shell.history_manager.store_inputs)
@@ -65,12 +67,25 @@ class Checkup:
         self._console.repair()
         if had_timers:
             self._console.say("A timer (signal.alarm, setitimer) still ran at the cell's end, and is stopped.")
+        self._look_at_folder()
+        flush_open_files()
         with self._own_cell() as shown:
             reply = await self._kernel.do_execute(
                 "_oh", silent=False, store_history=False, user_expressions={}, allow_stdin=False
             )
         is_next = self._kernel.shell_handlers["execute_request"] == self.execute
         return is_next and reply["status"] == "ok" and "execute_result" in shown
+
+    def _look_at_folder(self) -> None:
+        """Say once if relative names now mean files that are not kept."""
+        try:
+            folder = os.getcwd()
+        except FileNotFoundError:
+            self._console.say(f"The current folder is gone. It is {WORKSPACE} again.")
+            os.chdir(folder := WORKSPACE)
+        if folder != self._folder and not f"{folder}/".startswith(f"{WORKSPACE}/"):
+            self._console.say(f"The current folder is {folder} now. Only files in {WORKSPACE} are kept.")
+        self._folder = folder
 
     @contextmanager
     def _own_cell(self) -> Iterator[list[str]]:

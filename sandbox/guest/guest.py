@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import zmq
 
+from sandbox.guest.between import Between
 from sandbox.guest.cell import Cell
 from sandbox.guest.client import KernelClient
 from sandbox.guest.files import FileRequests
@@ -57,6 +58,7 @@ class Guest:
         self._failed_starts = 0
         """The number of kernels in a row that were replaced before they were ready."""
         self._cell: Cell | None = None
+        self._between = Between()
         self._quiet = Quiet()
         self._poller = zmq.Poller()
         self._handlers: dict[Any, Callable[[], None]] = {}
@@ -219,8 +221,10 @@ class Guest:
         cell = self._cell
         if cell is None or cell.message_id or not self._kernel.is_ready:
             return
-        self._merger.finish()  # what was said between two cells belongs to none
+        self._merger.finish()
         self._merger.sink = cell
+        self._between.tell(cell)
+        self._between = Between()
         cell.message_id = self._kernel.request("execute_request", CELL | {"code": cell.code})
         self._quiet = Quiet()
         self._host.send({"type": "started", "id": cell.id})
@@ -287,10 +291,12 @@ class Guest:
             self._on_unusable()
         elif cell.replied and (cell.next_works or cell.asked_exit):
             self._merger.finish()
-            self._follow_stdout()
-            self._cell = None
             if cell.interrupted:
                 kill_young(cell.begun_ticks, {1, self._zygote.pid, self._kernel.pid})
+                self._merger.finish()  # what the killed have still said is nobody's
+            self._merger.sink = self._between
+            self._follow_stdout()
+            self._cell = None
             if cell.asked_exit:  # the kernel ends by itself in a moment; that must not hit the next cell
                 self._kill_kernel()
                 cell.finish("died", "exit", state_lost=True)

@@ -15,6 +15,7 @@ from ipykernel.kernelapp import IPKernelApp
 from IPython.core.profiledir import ProfileDir
 from traitlets.config import Config
 
+from sandbox.guest import exits
 from sandbox.guest.checkup import Checkup
 from sandbox.guest.console import Console
 from sandbox.guest.launch import PORTS, KernelLaunch
@@ -88,11 +89,15 @@ def run_kernel(launch: KernelLaunch, stale: StaleThreads, console: Console) -> N
     app.initialize([])
     app.shell.should_run_async = partial(compile_quietly, app.shell.should_run_async)
     app.shell.system = app.shell.system_raw  # a `!command` writes to the pipes as all else does, not to a terminal
+    exits.install()
+    app.shell.events.register("post_run_cell", exits.on_cell_end)
     app.shell.events.register("pre_run_cell", stale.on_cell_start)
     app.shell.events.register("post_run_cell", stale.on_cell_end)
     app.shell.events.register("post_run_cell", console.on_cell_end)
     show = app.shell._showtraceback
-    app.shell._showtraceback = lambda kind, error, lines: show(kind, error, text_lines(lines))
+    app.shell._showtraceback = lambda kind, error, lines: (
+        None if exits.is_success(error) else show(kind, error, text_lines(lines))
+    )
     app.session.pack = partial(pack_message, limit_bytes=message_limit_bytes())
     Checkup(app.kernel, console, MarkingSender(app.session, launch), launch)
     gc.enable()

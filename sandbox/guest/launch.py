@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from sandbox.guest.marks import SECRET_BYTES
 
+WORKSPACE = "/workspace"
+"""The folder in which a kernel begins, and the only one whose files are kept."""
 KEY_BYTES = 32
 PORTS = {"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5}
 PATIENCE_S = 2.0

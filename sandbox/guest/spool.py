@@ -5,7 +5,8 @@ from collections import deque
 from contextlib import suppress
 from typing import Any
 
-from sandbox.guest.workspace import WORKSPACE, remove_file
+from sandbox.guest.launch import WORKSPACE
+from sandbox.guest.workspace import remove_file
 
 SPOOL_DIR = f"{WORKSPACE}/.cellblock"
 

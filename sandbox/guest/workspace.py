@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
+from sandbox.guest.launch import WORKSPACE
 from sandbox.guest.wire import CHUNK_BYTES
 
-WORKSPACE = "/workspace"
 MAX_LIST_BYTES = 1 << 24
 MAX_NAME_CHARS = 256
 """Of a refused name, in the reason."""

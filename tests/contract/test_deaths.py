@@ -9,8 +9,7 @@ pytestmark = pytest.mark.docker
 
 DEATHS = {
     "import os; os._exit(3)": "exit",
-    "exit()": "exit",
-    "quit()": "exit",
+    "get_ipython().ask_exit()": "exit",
     "import ctypes; ctypes.string_at(0)": "signal SIGSEGV",
     "import os; os.abort()": "signal SIGABRT",
     "import os, signal; os.kill(os.getpid(), signal.SIGKILL)": "signal SIGKILL",
@@ -30,8 +29,23 @@ async def test_a_death_has_its_cause_and_the_next_cell_works(launcher: Launcher,
         assert (await session.execute("print(open('kept.txt').read())")).text == "kept\n"
 
 
+@pytest.mark.parametrize("code", ["exit()", "quit()", "exit(0)", "import sys; sys.exit()", "raise SystemExit"])
+async def test_the_end_of_a_program_is_the_success_of_its_cell(session: Session, code: str) -> None:
+    await session.execute("x = 1")
+    execution = await session.execute(f"print(42)\n{code}\nprint('not reached')")
+    assert (execution.status, execution.text, execution.state_lost) == ("ok", "42\n", False)
+    assert (await session.execute("x")).text == "1\n"
+
+
+async def test_an_awaiting_cell_may_exit_as_well(session: Session) -> None:
+    execution = await session.execute("import asyncio, sys\nawait asyncio.sleep(0)\nprint(42)\nsys.exit(0)")
+    assert (execution.status, execution.text) == ("ok", "42\n")
+
+
 ERRORS = {
     "import sys; sys.exit(3)": "SystemExit",
+    "exit(1)": "SystemExit",
+    "import sys; sys.exit('the file is empty')": "SystemExit",
     "def f(): return f()\nf()": "RecursionError",
     "open('/workspace/x', 'wb').write(bytes(600 << 20))": "OSError",
     "import subprocess\nhoard = [subprocess.Popen(['sleep', '3600']) for _ in range(200)]": "BlockingIOError",
@@ -73,7 +87,11 @@ async def test_a_fork_bomb_ends_with_its_kernel(launcher: Launcher) -> None:
 
 async def test_deaths_in_a_row_never_take_the_sandbox_along(session: Session) -> None:
     for _ in range(15):
-        for code, status in (("import os; os.kill(os.getpid(), 9)", "died"), ("exit", "died"), ("1", "ok")):
+        for code, status in (
+            ("import os; os.kill(os.getpid(), 9)", "died"),
+            ("import os; os._exit(0)", "died"),
+            ("1", "ok"),
+        ):
             execution = await session.execute(code)
             assert (execution.status, execution.files_lost) == (status, False)
 
@@ -104,8 +122,8 @@ async def test_forks_that_outlive_an_interrupt_do_not_become_kernels(launcher: L
 
 async def test_a_fork_says_what_it_prints_and_ends_with_the_cell(session: Session) -> None:
     code = """
-import os
-from IPython.display import display
+import os, warnings
+warnings.simplefilter("ignore")  # Python warns of a fork beside threads
 if os.fork() == 0:
     print("child")
     display("not sent")

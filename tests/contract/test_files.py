@@ -199,3 +199,49 @@ async def test_a_host_file_that_cannot_be_read_or_written_says_so(session: Sessi
     with pytest.raises(FileTransferError, match=r"Cannot access .*: No such file or directory"):
         await session.get_file("x", tmp_path / "none" / "x")
     assert (await session.execute("1")).status == "ok"
+
+
+HELD_BACK = {
+    "f = open('kept.txt', 'w'); _ = f.write('whole')": b"whole",
+    "f = open('kept.txt', 'wb'); _ = f.write(b'whole')": b"whole",
+    "f = open('kept.txt', 'w+', buffering=1 << 20); _ = f.write('whole')": b"whole",
+    "import csv\nf = open('kept.txt', 'w')\n_ = csv.writer(f).writerow([1, 2])": b"1,2\r\n",
+    "import os\nos.makedirs('sub')\nos.chdir('sub')\nf = open('../kept.txt', 'w'); _ = f.write('whole')": b"whole",
+    "f = open('kept.txt', 'w'); _ = f.write('whole')\n1 / 0": b"whole",
+}
+
+
+@pytest.mark.parametrize("code", HELD_BACK)
+async def test_what_an_open_file_holds_back_is_written_at_the_end_of_the_cell(
+    session: Session, tmp_path: Path, code: str
+) -> None:
+    await session.execute(code)
+    await session.get_file("kept.txt", tmp_path / "kept.txt")
+    assert (tmp_path / "kept.txt").read_bytes() == HELD_BACK[code]
+
+
+async def test_a_file_that_stays_open_is_written_further(session: Session) -> None:
+    await session.execute("f = open('kept.txt', 'w'); _ = f.write('one ')")
+    await session.execute("_ = f.write('two'); f.close()")
+    assert (await session.execute("print(open('kept.txt').read())")).text == "one two\n"
+
+
+async def test_a_full_pipe_does_not_hold_up_the_end_of_a_cell(session: Session) -> None:
+    code = "from subprocess import *\np = Popen(['sleep', '3600'], stdin=PIPE)\n_ = p.stdin.write(b'x' * 4000)"
+    assert (await session.execute(code)).status == "ok"
+    assert (await session.execute("1 + 1")).text == "2\n"
+
+
+OUTSIDE = "The current folder is /tmp now. Only files in /workspace are kept.\n"
+GONE = "The current folder is gone. It is /workspace again.\n"
+FOLDERS = {
+    "os.chdir('/tmp')": OUTSIDE,
+    "os.makedirs('sub'); os.chdir('sub')": "",
+    "os.makedirs('gone'); os.chdir('gone'); os.rmdir('/workspace/gone')": GONE,
+}
+
+
+@pytest.mark.parametrize("code", FOLDERS)
+async def test_a_folder_whose_files_are_not_kept_is_named_once(session: Session, code: str) -> None:
+    assert (await session.execute(f"import os\n{code}")).text == FOLDERS[code]
+    assert (await session.execute("print('x')")).text == "x\n"

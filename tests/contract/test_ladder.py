@@ -200,13 +200,39 @@ print("done")
     assert "mine" in (await patient.execute("print('mine')")).text
 
 
-async def test_output_between_two_cells_belongs_to_neither(session: Session) -> None:
-    late = "def late(): os.write(1, b'late'); open('late', 'w').close()"
-    await session.execute(f"import threading, os\n{late}\nthreading.Timer(0.1, late).start()")
+BEFORE, NOW = "[From what earlier cells left running, before this cell:]\n", "\n[From this cell:]\n"
+LATE = {
+    "os.write(1, b'late')": "late",
+    "print('late')": "late\n",
+    "display('late')": "'late'\n",
+    "print('late', file=sys.stderr)": "late\n",
+}
+
+
+@pytest.mark.parametrize("says", LATE)
+async def test_what_is_said_between_two_cells_is_told_apart_in_the_next(session: Session, says: str) -> None:
+    late = f"async def late(): await asyncio.sleep(0.1); {says}; open('late', 'w').close()"
+    await session.execute(f"import asyncio, os, sys\n{late}\ntask = asyncio.create_task(late())")
     while not await session.list_files():  # noqa: ASYNC110 - it happens in the sandbox
         await asyncio.sleep(0.05)
-    await asyncio.sleep(0.3)
-    assert (await session.execute("print('mine')")).text == "mine\n"
+    assert (await session.execute("print('mine')")).text == f"{BEFORE}{LATE[says]}{NOW}mine\n"
+    assert (await session.execute("print('again')")).text == "again\n"
+
+
+async def test_what_an_earlier_task_shows_is_seen_by_the_cell_that_awaits_it(session: Session) -> None:
+    later = "async def later():\n    await go.wait()\n    print('text')\n    display('shown')\n    clear_output()"
+    await session.execute(f"import asyncio\nfrom IPython.display import clear_output\ngo = asyncio.Event()\n{later}")
+    await session.execute("task = asyncio.create_task(later())")
+    assert (await session.execute("print('mine')\ngo.set()\nawait task")).text == "mine\ntext\n'shown'\n"
+
+
+async def test_a_flood_between_two_cells_is_bounded_and_counted(session: Session) -> None:
+    await session.execute("import threading\nthreading.Timer(0.1, lambda: print('x' * 5_000_000)).start()")
+    await session.execute("import time")
+    await asyncio.sleep(1)
+    execution = await session.execute("print('mine')")
+    assert execution.text.startswith(BEFORE)
+    assert execution.text.endswith("mine\n")
 
 
 async def test_a_cancelled_cell_does_not_run_on_under_the_next(patient: Session) -> None:

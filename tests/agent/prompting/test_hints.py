@@ -32,6 +32,25 @@ CASES: dict[str, tuple[str, Execution, str]] = {
         "ModuleNotFoundError: No module named 'seaborn.x'\n"
         f"'seaborn' is not installed, and nothing can be downloaded: there is no network.\n{INSTALLED}",
     ),
+    "an event loop in a cell": (
+        "import asyncio\nasyncio.run(main(3))",
+        failed("RuntimeError", "asyncio.run() cannot be called from a running event loop"),
+        "RuntimeError: asyncio.run() cannot be called from a running event loop\n"
+        "A cell runs in an event loop already: write await main(3) in place of asyncio.run(main(3)).",
+    ),
+    "a loop that runs until something is complete": (
+        "loop = asyncio.get_event_loop()\nx = loop.run_until_complete(main())",
+        failed("RuntimeError", "This event loop is already running"),
+        "RuntimeError: This event loop is already running\n"
+        "A cell runs in an event loop already: write await main() in place of loop.run_until_complete(main()).",
+    ),
+    "a figure saved after it was shown": (
+        "plt.plot([1])\nplt.show()\nplt.savefig('a.png')",
+        printed("<Figure size 640x480 with 0 Axes>\n"),
+        "<Figure size 640x480 with 0 Axes>\n"
+        "plt.show() has closed the figure, so savefig after it has saved an empty picture: "
+        "save the figure before it is shown.",
+    ),
     "a module of which Python has its like": (
         "import pytz",
         failed("ModuleNotFoundError", "No module named 'pytz'"),
