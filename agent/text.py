@@ -9,14 +9,8 @@ import unicodedata
 from collections.abc import Callable, Iterator
 
 from agent.pieces import gathered, pieces_of
+from agent.terminal import SEQUENCES, drawn, moves_cursor
 
-_PAYLOAD = r"[^\x07\x1b\n\x80-\x9f]*"  # one without an end stops at the end of its line
-_SEQUENCES = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # control sequences: colours, cursor
-    rf"|(?:\x1b\]|\x9d){_PAYLOAD}(?:\x07|\x1b\\|\x9c)"  # operating system commands: titles, links, clipboard
-    rf"|(?:\x1b[PX^_]|[\x90\x98\x9e\x9f]){_PAYLOAD}(?:\x1b\\|\x9c)"  # strings
-    r"|\x1b[ -/]*[0-~]"
-)
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 _LINE_BREAKS = str.maketrans(dict.fromkeys("\v\f\x85\u2028\u2029", "\n"))
 _REWRITTEN = re.compile(r"^.*\r(?=[^\r\n])", re.MULTILINE)
@@ -51,8 +45,8 @@ def encodable(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """The text as a terminal shows it: no control sequences, and a line rewritten by `\\r` in its last state."""
-    lines = _without(_SEQUENCES, text).replace("\r\n", "\n")
+    """The text as a terminal shows it: no control sequences, and what was rewritten in its last state."""
+    lines = drawn(text) if moves_cursor(text) else _without(SEQUENCES, text).replace("\r\n", "\n")
     if has_control_characters(lines):
         lines = _without(_REWRITTEN, lines.translate(_LINE_BREAKS))
     return _replaced(lines, lambda _: "")

@@ -234,14 +234,14 @@ async def test_a_full_pipe_does_not_hold_up_the_end_of_a_cell(session: Session) 
 
 OUTSIDE = "The current folder is /tmp now. Only files in /workspace are kept.\n"
 GONE = "The current folder is gone. It is /workspace again.\n"
-FOLDERS = {
+CHANGES = {
     "os.chdir('/tmp')": OUTSIDE,
     "os.makedirs('sub'); os.chdir('sub')": "",
     "os.makedirs('gone'); os.chdir('gone'); os.rmdir('/workspace/gone')": GONE,
 }
 
 
-@pytest.mark.parametrize("code", FOLDERS)
+@pytest.mark.parametrize("code", CHANGES)
 async def test_a_folder_whose_files_are_not_kept_is_named_once(session: Session, code: str) -> None:
-    assert (await session.execute(f"import os\n{code}")).text == FOLDERS[code]
+    assert (await session.execute(f"import os\n{code}")).text == CHANGES[code]
     assert (await session.execute("print('x')")).text == "x\n"
