@@ -232,10 +232,10 @@ async def test_a_full_pipe_does_not_hold_up_the_end_of_a_cell(session: Session) 
     assert (await session.execute("1 + 1")).text == "2\n"
 
 
-OUTSIDE = "The current folder is /tmp now. Only files in /workspace are kept.\n"
+ELSEWHERE = "The current folder is /tmp now. Only files in /workspace are kept.\n"
 GONE = "The current folder is gone. It is /workspace again.\n"
 CHANGES = {
-    "os.chdir('/tmp')": OUTSIDE,
+    "os.chdir('/tmp')": ELSEWHERE,
     "os.makedirs('sub'); os.chdir('sub')": "",
     "os.makedirs('gone'); os.chdir('gone'); os.rmdir('/workspace/gone')": GONE,
 }
