@@ -63,7 +63,8 @@ TAKEN = {
         "    try:\n"
         "        while True: terminals.append(os.posix_openpt(os.O_RDWR))\n"
         "    except OSError: time.sleep(600)\n"
-        "import time\n"
+        "import time, warnings\n"
+        "warnings.simplefilter('ignore')  # Python warns of a fork beside threads\n"
         "taken = [os.fork() or hold() for _ in range(4)]\n"
         "while len(os.listdir('/dev/pts')) < 3000: time.sleep(0.05)\n"
         "print('ENOSPC')",
