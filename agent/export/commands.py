@@ -8,7 +8,7 @@ from agent.pycode import parsed
 
 ALIASES = {
     **{name: name for name in ("cat", "cp", "mkdir", "mv", "rm", "rmdir")},
-    **{"ls": "ls -F --color", "ll": "ls -F -o --color"},
+    **{"ls": "ls -F", "ll": "ls -F -o"},
 }
 """Magics that run a command of the shell."""
 _MAGICS = frozenset((

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from textwrap import dedent
 
-from agent.export.commands import ALIASES, Command, commands, without_prompts
+from agent.export.commands import ALIASES, Command, commands
 from agent.pycode import is_python
 
 _CELL_MAGIC = re.compile(r"%%(\S+)[ \t]*([^\n]*)\n?")
@@ -23,7 +23,7 @@ _VALUES = re.compile(r"[{$]")
 
 def as_python(code: str) -> str:
     """The cell with its commands replaced. Some have no counterpart, so the result may still be invalid Python."""
-    code = without_prompts(dedent(_BLANK_LINES.sub("", code, count=1)))
+    code = dedent(_BLANK_LINES.sub("", code, count=1))
     place, before, after = 0, "", ""
     while match := _CELL_MAGIC.match(code, place):
         place = match.end()
@@ -106,8 +106,7 @@ def _line_magic(text: str, *, is_assigned: bool) -> str | None:
     name, _, argument = text.partition(" ")
     argument = argument.strip()
     if name in ALIASES:
-        run = "ipython_getoutput" if is_assigned else "ipython_system"
-        return f"{run}({_text(f'{ALIASES[name]} {argument}'.rstrip())})"
+        return f"ipython_system({_text(f'{ALIASES[name]} {argument}'.rstrip())})"
     return _COUNTERPARTS[name](argument) if name in _COUNTERPARTS else None
 
 

@@ -31,7 +31,7 @@ class IPythonText(string.Formatter):
     """Reads `{expression}` and `$name` in a command."""
 
     def parse(self, text):
-        for before, *field in super().parse(text):
+        for before, field, rest_of_slice, conversion in super().parse(text):
             rest, kept = 0, ""
             for found in re.finditer(r"(.*?)\$(\$?[\w.]+)(?=(?:[^']*'[^']*')*[^']*$)", before):
                 if found[2].startswith("$"):
@@ -40,7 +40,7 @@ class IPythonText(string.Formatter):
                     yield kept + found[1], found[2], "", None
                     kept = ""
                 rest = found.end()
-            yield kept + before[rest:], *field
+            yield kept + before[rest:], f"{field}:{rest_of_slice}" if rest_of_slice else field, "", conversion
 
     def get_field(self, field, args, names):
         return eval(field, names), field

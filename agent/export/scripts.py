@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agent.export.commands import automagic
+from agent.export.commands import automagic, without_prompts
 from agent.export.magics import as_python
 from agent.export.story import Cell
 from agent.pycode import MAX_PARSED_CHARS, parsed
@@ -23,7 +23,7 @@ class Script:
 
 def scripts_of(cells: list[Cell]) -> dict[int, Script]:
     """The cells that succeeded, by number."""
-    codes = {cell.number: cell.code.replace("\r\n", "\n") for cell in cells}
+    codes = {cell.number: without_prompts(cell.code.replace("\r\n", "\n")) for cell in cells}
     bound = Bound(codes)
     return {cell.number: _script(cell, codes[cell.number], bound) for cell in cells if cell.succeeded}
 
