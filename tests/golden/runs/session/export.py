@@ -17,6 +17,17 @@ def run_cell(source):
 
 
 import subprocess
+import sys
+
+
+def ipython_system(command, **options):
+    """Run a command in a shell, after what was printed before it."""
+    global _exit_code
+    sys.stdout.flush()
+    _exit_code = subprocess.run(command, shell=True, **options).returncode
+
+
+import sys
 
 # ── Question
 # What do 30 bolts cost with 19 % tax?
@@ -33,14 +44,14 @@ print(total)
 
 # ── Cell 2
 pass  # %matplotlib inline
-subprocess.run('date', shell=True)
+ipython_system('date')
 print(total / 2)
 
 # ── Cell 3
 run_cell(r'''
 import asyncio
 await asyncio.sleep(1)
-total / 2
+sys.displayhook(total / 2)
 ''')
 
 # ── Answer
