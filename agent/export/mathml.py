@@ -45,7 +45,7 @@ def _written(element: Element) -> Iterator[str]:
         raise ValueError(element.tag)
     yield f"<{element.tag}"
     for name, value in element.attrib.items():
-        if name in _ATTRIBUTES and _VALUE.fullmatch(value):
+        if name in _ATTRIBUTES and value != "inline" and _VALUE.fullmatch(value):
             yield f' {name}="{html.escape(value)}"'
     yield ">"
     yield html.escape(text)
