@@ -1,6 +1,7 @@
 """Rewrites cells as plain Python that does what they did in IPython, with what the record knows of them."""
 
 import ast
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from agent.export.story import Cell
 from agent.pycode import MAX_PARSED_CHARS, parsed
 from sandbox import ExecuteResult
 
+_LOOP = re.compile(r"\b(?:create_task|ensure_future|get_running_loop|current_task)\(")
+
 
 @dataclass(frozen=True)
 class Script:
@@ -18,7 +21,7 @@ class Script:
 
     python: str
     is_valid: bool
-    """False too if it is too long to say."""
+    """True if a script can hold it as it is: it is Python, short enough to be parsed, and needs no running loop."""
 
 
 def scripts_of(cells: list[Cell]) -> dict[int, Script]:
@@ -65,10 +68,24 @@ def _script(cell: Cell, code: str, bound: Bound) -> Script:
     if not valid:
         code = as_python(f"%{code.strip()}" if is_magic else code)
         valid = is_valid(code)
+    if valid and _LOOP.search(code):
+        valid = not _uses_loop(code)
     outputs = cell.execution.outputs if cell.execution else []
     if any(isinstance(output, ExecuteResult) for output in outputs):
         code = _showing_last(code)
     return Script(code, valid)
+
+
+def _uses_loop(code: str) -> bool:
+    """True if the code calls what needs a running loop, as a kernel has one, outside of functions."""
+    nodes: list[ast.AST] = [parsed(code) or ast.Module(body=[], type_ignores=[])]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Call) and _LOOP.search(f"{ast.unparse(node.func)}("):
+            return True
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            nodes.extend(ast.iter_child_nodes(node))
+    return False
 
 
 def _showing_last(code: str) -> str:

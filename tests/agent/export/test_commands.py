@@ -1,10 +1,17 @@
 """A script prints what its cells printed in IPython, whatever they hold of IPython's syntax."""
 
+import ast
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from IPython.core.inputtransformer2 import TransformerManager
 
+from agent.export.commands import commands
 from agent.export.formats import exported
+from agent.pycode import is_python
 from agent.record.events import Event, ToolRan
 from tests.agent.export.ipython import in_ipython
 from tests.agent.export.test_py import running
@@ -97,3 +104,26 @@ def test_a_script_prints_what_the_cells_printed(
     ends = [event.execution.status for event in events if isinstance(event, ToolRan) and event.execution]
     assert (set(ends) == {"ok"}) != ("failed" in what), ends
     assert running(exported(events, "py"), tmp_path) == printed
+
+
+LINES = st.sampled_from([
+    "x = 1\n", "!ls\n", "%time x\n", "x = %pwd\n", "x = !ls\n", "x?\n", "if x:\n    !ls\n",
+    ",f a\n", "# it's\n", '"""\n', "'''\n", "x = (\n", ")\n", "%d\n", "x = 'it\\'s \\\n!ls'\n",
+    "d['a=b'] = !ls\n", "f(a=7\n%4)\n", "cat = 1\n", "!ls \\\n", "r'\\'\n", "x = f'{x}'\n", '\'#\' # "\n',
+    "x == 1\n", "x \\\n%4\n", '[\'(\', ")"]\n', "!echo '\n", "y?  # a\n",
+])  # fmt: skip
+
+
+@given(st.lists(LINES, max_size=8).map("".join))
+def test_commands_are_where_ipython_finds_them(code: str) -> None:
+    """Where what IPython makes of a cell is Python, it is what the commands give, each by itself."""
+    reader: Any = TransformerManager()  # type: ignore[no-untyped-call]
+    code = f"x = 0\n{code}x = 1\n"
+    expected = reader.transform_cell(code)
+    if is_python(expected):
+        found = code
+        for command in reversed(list(commands(code))):
+            target = "x = " if command.is_assigned else ""
+            written = reader.transform_cell(f"{target}{code[command.begin : command.end]}\n").rstrip("\n")
+            found = found[: command.begin] + written.removeprefix(target) + found[command.end :]
+        assert ast.dump(ast.parse(found)) == ast.dump(ast.parse(expected))

@@ -76,19 +76,16 @@ def on_the_page(text: str) -> str:
 
 SHOWN = {
     r"so \(a_1 b_1\)": (
-        '<p>so <math><mrow><msub><mi>a</mi><mn>1</mn></msub>'
-        "<msub><mi>b</mi><mn>1</mn></msub></mrow></math></p>"
+        "<p>so <math><mrow><msub><mi>a</mi><mn>1</mn></msub><msub><mi>b</mi><mn>1</mn></msub></mrow></math></p>"
     ),
     r"\[x\]": '<p><math display="block"><mrow><mi>x</mi></mrow></math></p>',
     "$$\nx\n+ y\n$$": '<p><math display="block"><mrow><mi>x</mi><mo>+</mo><mi>y</mi></mrow></math></p>',
-    "$x$ for $5 or $6": '<p><math><mrow><mi>x</mi></mrow></math> for $5 or $6</p>',
+    "$x$ for $5 or $6": "<p><math><mrow><mi>x</mi></mrow></math> for $5 or $6</p>",
     r"a `\(x\)`": r"<p>a <code>\(x\)</code></p>",
     r"\(\unknown_1{x}_2\)": r"<p>\(\unknown_1{x}_2\)</p>",
     r"\(x^\) \(\frac\)": r"<p>\(x^\) \(\frac\)</p>",
-    r"\(\text{<b>}\)": '<p><math><mrow><mtext>&lt;b&gt;</mtext></mrow></math></p>',
-    r"\(\href{javascript:alert(1)}{x}\)": (
-        '<p><math><mrow><mrow><mrow><mi>x</mi></mrow></mrow></mrow></math></p>'
-    ),
+    r"\(\text{<b>}\)": "<p><math><mrow><mtext>&lt;b&gt;</mtext></mrow></math></p>",
+    r"\(\href{javascript:alert(1)}{x}\)": ("<p><math><mrow><mrow><mrow><mi>x</mi></mrow></mrow></mrow></math></p>"),
 }
 
 

@@ -9,11 +9,15 @@ _loop = asyncio.new_event_loop()
 
 
 def run_cell(source):
-    """Run a cell that awaits at its top level, or that an older Python cannot read."""
+    """Run a cell in a loop: one that awaits at its top level or makes tasks, or that an older Python cannot read."""
     code = compile(source, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
-    result = eval(code, globals())
-    if result is not None:
-        _loop.run_until_complete(result)
+
+    async def run():
+        result = eval(code, globals())
+        if result is not None:
+            await result
+
+    _loop.run_until_complete(run())
 
 
 import subprocess
