@@ -1,7 +1,6 @@
 """Rewrites cells as plain Python that does what they did in IPython, with what the record knows of them."""
 
 import ast
-import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ from agent.export.story import Cell
 from agent.pycode import MAX_PARSED_CHARS, parsed
 from sandbox import ExecuteResult
 
-_LOOP = re.compile(r"\b(?:create_task|ensure_future|get_running_loop|current_task)\(")
+_IN_LOOP = ("create_task", "ensure_future", "get_running_loop", "current_task")
+"""Functions that need a running loop, which a kernel has."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _script(cell: Cell, code: str, bound: Bound) -> Script:
     if not valid:
         code = as_python(f"%{code.strip()}" if is_magic else code)
         valid = is_valid(code)
-    if valid and _LOOP.search(code):
+    if valid and any(name in code for name in _IN_LOOP):
         valid = not _uses_loop(code)
     outputs = cell.execution.outputs if cell.execution else []
     if any(isinstance(output, ExecuteResult) for output in outputs):
@@ -77,12 +77,13 @@ def _script(cell: Cell, code: str, bound: Bound) -> Script:
 
 
 def _uses_loop(code: str) -> bool:
-    """True if the code calls what needs a running loop, as a kernel has one, outside of functions."""
+    """True if the code calls what needs a running loop outside of functions."""
     nodes: list[ast.AST] = [parsed(code) or ast.Module(body=[], type_ignores=[])]
     while nodes:
         node = nodes.pop()
-        if isinstance(node, ast.Call) and _LOOP.search(f"{ast.unparse(node.func)}("):
-            return True
+        match node:
+            case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name)) if name in _IN_LOOP:
+                return True
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             nodes.extend(ast.iter_child_nodes(node))
     return False
