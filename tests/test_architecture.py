@@ -37,6 +37,7 @@ ROOMS = {  # room: those that it may use beside the basics and the sandbox
 ONLY_IN = {
     "docker": ("sandbox/docker/",),
     "jinja2": ("agent/export/html.py",),
+    "latex2mathml": ("agent/export/mathml.py",),
     "nh3": ("agent/export/rich_text.py",),
     "openai": ("agent/endpoint/",),
     "httpx2": ("agent/endpoint/",),

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from markdown_it import MarkdownIt
 
+from agent.export.formulas import with_dollars
 from agent.export.outputs import Text, pieces_in
 from agent.pieces import gathered, lines_of, pieces_of
 from agent.text import has_control_characters, plain
@@ -73,13 +74,16 @@ def escaped(text: str) -> Iterator[str]:
 
 
 def contained(text: Text) -> Iterator[str]:
-    """A model's Markdown as it is if it cannot affect the text after it; otherwise in a fence.
+    """A model's Markdown, with its formulas between dollars, if it cannot affect the text after it; or in a fence.
 
     HTML, or a fence or a list without an end, could hide the text after it. A character reference could reverse the
     direction of the text.
     """
     head = text if isinstance(text, str) else text.head(MAX_MARKDOWN_CHARS + 1)
-    return iter([head]) if len(head) <= MAX_MARKDOWN_CHARS and _is_tame(head) else fenced(text)
+    if len(head) > MAX_MARKDOWN_CHARS:
+        return fenced(text)
+    shown = with_dollars(head)
+    return iter([shown]) if _is_tame(shown) else fenced(text)
 
 
 def _is_tame(text: str) -> bool:

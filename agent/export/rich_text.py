@@ -17,7 +17,9 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from agent.export import formulas
 from agent.export.markdown import MAX_MARKDOWN_CHARS
+from agent.export.mathml import mathml
 from agent.export.outputs import Text, pieces_in
 from agent.pieces import pieces_of
 from agent.pycode import MAX_PARSED_CHARS
@@ -95,6 +97,9 @@ def _markdown() -> MarkdownIt:
     reader.add_render_rule("link_open", _link)
     for tag in ("th_open", "td_open"):
         reader.add_render_rule(tag, _aligned)
+    formulas.plugin(reader)
+    for kind in ("math_inline", "math_block"):
+        reader.add_render_rule(kind, _formula)
     return reader
 
 
@@ -106,6 +111,13 @@ def _fence(text: str, language: str, _attributes: str) -> str:
 def _link(self: RendererHTML, tokens: Sequence[Token], place: int, options: Any, environment: Any) -> str:
     tokens[place].attrSet("rel", _REL)
     return self.renderToken(tokens, place, options, environment)
+
+
+def _formula(_: RendererHTML, tokens: Sequence[Token], place: int, _options: Any, _environment: Any) -> str:
+    """A formula that is not understood is shown as it was written."""
+    token = tokens[place]
+    shown = mathml(token.content, is_block=token.info == "$$") or Markup.escape(token.markup)
+    return f"<p>{shown}</p>\n" if token.block else str(shown)
 
 
 def _aligned(self: RendererHTML, tokens: Sequence[Token], place: int, options: Any, environment: Any) -> str:

@@ -99,6 +99,7 @@ ATTACKS = {
     "classes": "<div class=answer id=question-1>in a borrowed coat</div>",
     "unclosed": "<!-- <div><table><textarea><title><style><script>",
     "ends of what is around": "</script></style></div></pre></code></figure></main></body></html>]]>--><p>after",
+    "formula": r"\(\href{javascript:alert(1)}{x} \text{<img src=x onerror='alert(1)'>} \style{position:fixed}{y}\)",
     "template": "<template><script>document.title = 'owned'</script></template><noscript><p title='</noscript>'>",
 }
 
@@ -139,6 +140,14 @@ def test_a_hostile_picture_is_a_picture_and_no_more(browser: Chromium, tmp_path:
     assert (seen.logged, seen.requested) == ([], [])
     assert browser.evaluate("document.images[0].naturalWidth") == 60
     assert browser.evaluate("document.title") == "What?"
+
+
+def test_the_browser_shows_formulas(browser: Chromium, tmp_path: Path) -> None:
+    seen = browser.open(page_of(run(answer=r"\(a_1\) and \[\frac{1}{2}\]"), tmp_path))
+    assert (seen.logged, seen.requested) == ([], [])
+    heights = "[...document.querySelectorAll('mi, mfrac')].map(each => each.getBoundingClientRect().height)"
+    letter, fraction = browser.evaluate(heights)
+    assert fraction > 1.5 * letter > 0
 
 
 def test_the_browser_shows_code_as_it_ran(browser: Chromium, tmp_path: Path) -> None:

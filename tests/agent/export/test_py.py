@@ -46,6 +46,10 @@ PRINTS = {
     "await": (["import asyncio\nx = await asyncio.sleep(0, 5)", "print(x)"], "5\n"),
     "await over cells": (["import asyncio\nt = asyncio.ensure_future(asyncio.sleep(0, 5))\nawait asyncio.sleep(0)",
                           "print(await t)"], "5\n"),
+    "a task of an earlier cell": (["import asyncio\nt = asyncio.create_task(asyncio.sleep(0, 5))", "print(await t)"],
+                                  "5\n"),
+    "a function that makes a task": (["import asyncio\nasync def f():\n    t = asyncio.create_task(asyncio.sleep(0, 5))"
+                                      "\n    return await t\nprint(asyncio.run(f()))"], "5\n"),
     "a future import": (["x = 1", "from __future__ import annotations\nprint(x)"], "1\n"),
     "cells that are only valid apart": (["x = 1", "global x\nprint(x)"], "1\n"),
     "quotes of all kinds": (["await_me = '''a'''\nawait __import__('asyncio').sleep(0)\nprint(await_me)"], "a\n"),
@@ -88,3 +92,23 @@ def test_a_question_cannot_leave_its_comment() -> None:
     events = run(cell("1", OK), task="One\nimport os\r\nos.abort()\x0cx\u2028y\x85z")
     script = exported(events, "py")
     assert [line for line in script.splitlines() if not line.startswith("#") and line.strip()] == ["1"]
+
+
+HOSTILE = [
+    "!echo (\n",
+    "!echo '''\n",
+    "%time ",
+    "%time x = ",
+    "%%time\n",
+    "%%capture\n",
+    "a?\n",
+    "a.",
+    "/",
+    "\\\n",
+    "?",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_cell_of_commands_alone_gives_valid_python(text: str) -> None:
+    assert is_valid(script_of(text * (49_000 // len(text))))

@@ -2,6 +2,8 @@
 #
 # They ran on Python 3.13.5.
 
+import sys
+
 # ── Question
 # Show the prices, and write a report.
 
@@ -10,10 +12,10 @@
 
 # ── Cell 1
 frame = pd.read_csv('prices.csv')
-frame
+sys.displayhook(frame)
 
 # ── Cell 2
-JSON(frame.to_dict())
+sys.displayhook(JSON(frame.to_dict()))
 
 # ── Answer
 # There are two products; the report is in `out/`.

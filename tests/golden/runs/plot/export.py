@@ -2,6 +2,8 @@
 #
 # They ran on Python 3.13.5.
 
+import sys
+
 # ── Question
 # Plot a sine, and say what its integral is.
 
@@ -9,7 +11,7 @@
 plt.plot(xs, np.sin(xs)); plt.show()
 
 # ── Cell 2
-integral
+sys.displayhook(integral)
 
 # ── Answer
 # The curve is above. Its integral is $-\cos(x)$.

@@ -9,14 +9,29 @@ _loop = asyncio.new_event_loop()
 
 
 def run_cell(source):
-    """Run a cell that awaits at its top level, or that an older Python cannot read."""
+    """Run a cell in a loop: one that awaits at its top level or makes tasks, or that an older Python cannot read."""
     code = compile(source, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
-    result = eval(code, globals())
-    if result is not None:
-        _loop.run_until_complete(result)
+
+    async def run():
+        result = eval(code, globals())
+        if result is not None:
+            await result
+
+    _loop.run_until_complete(run())
 
 
 import subprocess
+import sys
+
+
+def ipython_system(command, **options):
+    """Run a command in a shell, after what was printed before it."""
+    global _exit_code
+    sys.stdout.flush()
+    _exit_code = subprocess.run(command, shell=True, **options).returncode
+
+
+import sys
 
 # ── Question
 # What do 30 bolts cost with 19 % tax?
@@ -33,14 +48,14 @@ print(total)
 
 # ── Cell 2
 pass  # %matplotlib inline
-subprocess.run('date', shell=True)
+ipython_system('date')
 print(total / 2)
 
 # ── Cell 3
 run_cell(r'''
 import asyncio
 await asyncio.sleep(1)
-total / 2
+sys.displayhook(total / 2)
 ''')
 
 # ── Answer
