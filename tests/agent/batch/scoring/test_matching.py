@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agent.batch.scoring.matching import MAX_DIGITS, AnyOf, Date, Exact, Number, Pattern, Text, numbers
+from agent.batch.scoring.matching import AnyOf, Date, Exact, Number, Pattern, Text
+from agent.batch.scoring.numerals import MAX_DIGITS, numbers
 
 BIG = Number(value="885235703693468016844358")
 QUESTION = "What is 7 to the power of 123?"
