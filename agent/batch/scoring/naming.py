@@ -17,9 +17,9 @@ def name_key(name: str) -> str:
 def after_names(text: str, names: list[str]) -> dict[str, list[str]]:
     """Return the texts that follow each name, up to the next name or the end of the sentence or line."""
     found = _places(text, names)
-    ends = [match.start() for match in found[1:]] + [len(text)]
+    ends = [*(match.start() for match in found[1:]), len(text)]
     said: dict[str, list[str]] = {}
-    for match, end in zip(found, ends, strict=True):
+    for match, end in zip(found, ends, strict=False):
         sentence = _END.split(text[match.end() : end].lstrip(" :*=|\"'\n"), maxsplit=1)[0]
         said.setdefault(name_key(match[0]), []).append(sentence)
     return said
@@ -28,9 +28,9 @@ def after_names(text: str, names: list[str]) -> dict[str, list[str]]:
 def before_names(text: str, names: list[str]) -> dict[str, list[str]]:
     """Return the texts that precede each name, from the name before or the begin of the sentence or line."""
     found = _places(text, names)
-    begins = [0] + [match.end() for match in found[:-1]]
+    begins = [0, *(match.end() for match in found)]
     said: dict[str, list[str]] = {}
-    for match, begin in zip(found, begins, strict=True):
+    for match, begin in zip(found, begins, strict=False):
         said.setdefault(name_key(match[0]), []).append(_END.split(text[begin : match.start()])[-1])
     return said
 

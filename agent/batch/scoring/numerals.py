@@ -51,7 +51,7 @@ _CUSTOMS = [
     re.compile(_grouped(",", r"\.")),
     re.compile(r"(?P<whole>\d*)\.(?P<part>\d+)"),
     re.compile(_grouped(r"\.", ",")),
-    re.compile(r"(?P<whole>\d+),(?P<part>\d+)"),
+    re.compile(r"(?![1-9]\d{0,2},\d\d0$)(?P<whole>\d+),(?P<part>\d+)"),  # nobody writes 1,5 as 1,500
     re.compile(_grouped(rf"[{_SPACES}]", "[.,]")),
     re.compile(_grouped("'", "[.,]")),
     re.compile(_grouped("_", r"\.")),

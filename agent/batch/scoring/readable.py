@@ -7,7 +7,7 @@ _CODE_FENCE = re.compile(r"```[ \t]*(?:python|py|json|tool_call)\b.*?(?:```|\Z)"
 _JSON_FENCE = re.compile(r"```[ \t]*json\b", re.IGNORECASE)
 _COMMANDS = re.compile(r"\\(?:boxed|text|mathrm|mathbf|textbf|left|right|displaystyle|num)\b")
 _FRACTION = re.compile(r"\\[dt]?frac\s*(?:\{([^{}]*)\}\s*\{([^{}]*)\}|(\d)(\d))")
-_VULGAR = re.compile(r"(\d?)\s?([\u00bc-\u00be\u2150-\u215e\u2189])")
+_VULGAR = re.compile(r"(?:(\d)\s?)?([\u00bc-\u00be\u2150-\u215e\u2189])")
 _LATEX_SPACE = re.compile(r"(?<=\d)(?:\\[,;:! ]|~)(?=\d{2})")
 _LATEX_COMMA = re.compile(r"(?<=\d)\{([,.])\}(?=\d)")
 _WIDE_COMMA = re.compile("(?<=\\d)\uff0c(?=\\d{3}(?!\\d))")
