@@ -69,7 +69,7 @@ def test_an_encoding_that_cannot_be_told_is_refused(tmp_path: Path, data: bytes)
     ],
 )
 def test_a_file_of_another_program_is_refused_with_what_to_do(tmp_path: Path, magic: bytes, why: str) -> None:
-    assert complaint(tmp_path, "tasks.xlsx", magic + bytes(100)).startswith(f"'tasks.xlsx' is {why}")
+    assert complaint(tmp_path, "tasks.xlsx", magic + bytes(100)).startswith(why)
 
 
 def test_a_text_that_breaks_the_promise_of_its_mark_is_refused(tmp_path: Path) -> None:
