@@ -35,6 +35,7 @@ ROOMS = {  # room: those that it may use beside the basics and the sandbox
     "cli": {"batch", "endpoint", "export", "face", "local", "loop", "prompting", "record", "replay"},
 }
 ONLY_IN = {
+    "babel": ("agent/batch/scoring/dates.py",),
     "docker": ("sandbox/docker/",),
     "jinja2": ("agent/export/html.py",),
     "latex2mathml": ("agent/export/mathml.py",),

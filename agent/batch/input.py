@@ -1,12 +1,9 @@
 """Reads the tasks of a batch from a file or stdin, and checks all of them before anything starts.
 
-A `.csv` has a header row; a `.txt` has one task per line; any other file has one JSON object per line (JSONL). Stdin is
-JSONL if its first line begins with `{`, else text.
+A `.csv` or `.tsv` has a header row; a `.txt` has one task per line; any other file is JSON: an object on each line, an
+array, or a data frame. Stdin, and a `.txt`, may be a table too if the first line is the header of one.
 """
 
-import csv
-import hashlib
-import json
 import re
 import shlex
 import stat
@@ -16,6 +13,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from agent.batch.reading.complaints import Complaints
+from agent.batch.reading.documents import from_document, from_lines
+from agent.batch.reading.encodings import as_utf8
+from agent.batch.reading.rows import Row, entry_of, with_ids
+from agent.batch.reading.tables import Lines, from_table, is_table
 from agent.batch.tasks import BatchTask
 from agent.errors import UsageError
 from agent.loop.files import check_files
@@ -24,10 +26,8 @@ from agent.validation import first_complaint
 
 MAX_SOURCE_BYTES = 256 << 20
 MAX_LINE_BYTES = 4 << 20
-MAX_SHOWN = 20
-"""The most bad lines that are listed."""
-COLUMNS = ("id", "task", "files", "expect", "tolerance")
-"""The columns of a CSV, apart from fields such as `limits.max_turns`."""
+TABLES = (".csv", ".tsv", ".tab")
+_JSON_BEGIN = re.compile(r"\s*(?:\{|\[\s*(?:\{|\]|$))")
 
 KINDS = {
     "string_type": "it must be a text",
@@ -38,34 +38,8 @@ KINDS = {
 }
 """Messages for values of the wrong type, by pydantic's error type."""
 
-Row = tuple[int, Mapping[str, Any]]
 Entry = tuple[int, BatchTask | Mapping[str, Any]]
 """A line number and the task on that line."""
-
-
-class Complaints:
-    """Collects the errors of the input, to report all of them at once."""
-
-    def __init__(self, source: str, place: str = "line") -> None:
-        self.place = place
-        self._source = source
-        self._said: dict[int, str] = {}
-
-    def add(self, number: int, what: str) -> None:
-        """Add the error of a line; only the first one is kept."""
-        self._said.setdefault(number, cut_middle(" ".join(what.split()), 300, " … "))
-
-    def raise_if_any(self) -> None:
-        """Raise UsageError if there are errors."""
-        if not self._said:
-            return
-        count = len(self._said)
-        lines = [f"  {self.place} {number}: {what}" for number, what in sorted(self._said.items())[:MAX_SHOWN]]
-        if count > MAX_SHOWN:
-            lines.append(f"  and {count - MAX_SHOWN} more")
-        plural = "" if count == 1 else "s"
-        head = f"{self._source} has {count} bad {self.place}{plural}, and nothing was started:"
-        raise UsageError("\n".join([head, *lines]))
 
 
 def read_tasks(source: str, stdin: bytes = b"") -> list[BatchTask]:
@@ -78,23 +52,44 @@ def read_tasks(source: str, stdin: bytes = b"") -> list[BatchTask]:
     if len(data) > MAX_SOURCE_BYTES:
         raise UsageError(f"{name} has more than {MAX_SOURCE_BYTES} bytes.", hint="split -C 200M FILE")
     complaints = Complaints(name)
-    lines = list(_lines(data, name, complaints))
-    filled = [(number, line) for number, line in lines if line.strip()]
-    suffix = ".txt" if source == "-" and filled and not filled[0][1].startswith("{") else Path(source).suffix.lower()
-    if suffix != ".csv":  # a quoted text in a CSV may contain blank lines
-        lines = filled
-    entries = {".csv": _from_csv, ".txt": _from_text}.get(suffix, _from_jsonl)(lines, complaints)
+    suffix = "-" if source == "-" else Path(source).suffix.lower()
+    entries = _rows(as_utf8(data, name), suffix, complaints)
     tasks = check_tasks(entries, complaints, folder)
     if not tasks:
         raise UsageError(f"{name} contains no task.", hint='echo "What is 2 ** 100?" > tasks.txt')
     return tasks
 
 
+def _rows(data: bytes, suffix: str, complaints: Complaints) -> Iterable[Row]:
+    """Return the rows in the format of a suffix; stdin has the suffix "-"."""
+    begin = data.lstrip().partition(b"\n")[0].decode(errors="replace")
+    if suffix in TABLES or (suffix in (".txt", "-") and _begins_table(begin)):
+        return from_table(list(_lines(data, complaints)), complaints)
+    is_text = suffix == ".txt" or (suffix == "-" and not _JSON_BEGIN.match(begin))
+    if not is_text and (rows := _document(data, complaints)) is not None:
+        return rows
+    lines = [(number, line) for number, line in _lines(data, complaints) if line.strip()]
+    return _from_text(lines) if is_text else from_lines(lines, complaints)
+
+
+def _begins_table(begin: str) -> bool:
+    return begin.lower().startswith(("sep=", '"sep=')) or is_table(begin)
+
+
+def _document(data: bytes, complaints: Complaints) -> list[Row] | None:
+    """Return the rows of one JSON value; None if the data is something else."""
+    try:
+        return from_document(data.decode(), complaints)
+    except UnicodeDecodeError:  # each bad line is reported
+        return None
+
+
 def check_tasks(entries: Iterable[Entry], complaints: Complaints, folder: Path) -> list[BatchTask]:
     """Check that ids are unique and files exist. Raises one UsageError for all errors."""
     tasks: list[BatchTask] = []
     taken: dict[str, int] = {}
-    for number, entry in entries:
+    fields = ((number, entry_of(entry) if isinstance(entry, Mapping) else entry) for number, entry in entries)
+    for number, entry in with_ids(fields):
         try:
             task = BatchTask.model_validate(entry)
             if task.files:
@@ -128,102 +123,21 @@ def _content(path: Path) -> bytes:
         raise UsageError(f"Cannot read the tasks {str(path)!r}: {error.strerror}.", hint="ls") from error
 
 
-def _lines(data: bytes, name: str, complaints: Complaints) -> Iterator[tuple[int, str]]:
+def _lines(data: bytes, complaints: Complaints) -> Iterator[tuple[int, str]]:
     """Yield the numbered lines; report lines that are too long or not UTF-8."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UsageError(f"{name} is UTF-16, and must be UTF-8.", hint="iconv -f UTF-16 -t UTF-8 FILE")
-    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+    for number, line in enumerate(data.split(b"\n"), start=1):
         if len(line) > MAX_LINE_BYTES:
             complaints.add(number, f"it is {len(line)} bytes long, over the limit of {MAX_LINE_BYTES}")
             continue
         try:
-            text = line.decode()
+            yield number, line.decode()
         except UnicodeDecodeError as error:
-            complaints.add(number, f"it is not UTF-8: byte 0x{line[error.start]:02x} at column {error.start + 1}")
-            continue
-        yield number, text.removesuffix("\r")
+            where = f"byte 0x{line[error.start]:02x} at column {error.start + 1}"
+            complaints.add(number, f"it is not UTF-8: {where}; save the file as UTF-8")
 
 
-def _from_jsonl(lines: list[tuple[int, str]], complaints: Complaints) -> Iterator[Row]:
-    for number, line in lines:
-        try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            complaints.add(number, f"it is not JSON: {error}")
-            continue
-        if isinstance(entry, dict):
-            yield number, entry
-        else:
-            complaints.add(number, 'it is not an object like {"id": "a", "task": "What is 2 ** 100?"}')
-
-
-def _from_text(lines: list[tuple[int, str]], complaints: Complaints) -> Iterator[Row]:
-    return _with_ids((number, {"task": line.strip()}) for number, line in lines)
-
-
-def _from_csv(lines: list[tuple[int, str]], complaints: Complaints) -> Iterator[Row]:
-    rows = _rows(lines, complaints)
-    _, head = next(rows, (0, []))
-    columns = [column.strip() for column in head]
-    unknown = [name for name in columns if name not in COLUMNS and not name.startswith(("sampling.", "limits."))]
-    unknown = [name for name in unknown if not name.startswith("policy.")]
-    if unknown or "task" not in columns or len(set(columns)) < len(columns):
-        what = f"unknown column {unknown[0]!r}" if unknown else "it needs a column task, and each column only once"
-        complaints.add(1, f"{what}; columns are {', '.join(COLUMNS)} and fields such as limits.max_turns")
-        return iter(())
-    entries = list(_cells(columns, rows, complaints))
-    return iter(entries) if "id" in columns else _with_ids(entries)
-
-
-def _rows(lines: list[tuple[int, str]], complaints: Complaints) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row with the number of its first line."""
-    reader = csv.reader((f"{line}\n" for _, line in lines), strict=True)
-    while True:
-        place = reader.line_num
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            complaints.add(lines[min(place, len(lines) - 1)][0], f"it is not CSV: {error}")
-            return
-        if any(cell.strip() for cell in row):
-            yield lines[place][0], row
-
-
-def _cells(columns: list[str], rows: Iterator[tuple[int, list[str]]], complaints: Complaints) -> Iterator[Row]:
-    for number, row in rows:
-        if len(row) != len(columns):
-            complaints.add(number, f"it has {len(row)} cells, but the header has {len(columns)}")
-            continue
-        entry: dict[str, Any] = {}
-        for column, cell in zip(columns, row, strict=True):
-            _set(entry, column, cell)
-        if (tolerance := entry.pop("tolerance", None)) is not None:
-            entry["expect"] = {"number": entry.get("expect"), "tolerance": tolerance}
-        yield number, entry
-
-
-def _set(entry: dict[str, Any], column: str, cell: str) -> None:
-    """Set the field of a column. An empty cell is skipped; files are separated by semicolons."""
-    if not cell.strip():
-        return
-    part, _, field = column.partition(".")
-    if field:
-        entry.setdefault(part, {})[field] = cell.strip()
-    else:
-        entry[part] = [name.strip() for name in cell.split(";") if name.strip()] if part == "files" else cell
-
-
-def _with_ids(entries: Iterable[Row]) -> Iterator[Row]:
-    """Add ids that are made from the text alone, so that new lines do not change them; repeated texts are numbered."""
-    seen: dict[str, int] = {}
-    for number, entry in entries:
-        text = str(entry.get("task", ""))
-        words = re.sub(r"[^a-z0-9]+", "-", text.lower())[:40].strip("-") or "task"
-        name = f"{words}-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:8]}"
-        seen[name] = seen.get(name, 0) + 1
-        yield number, {"id": name if seen[name] == 1 else f"{name}-{seen[name]}", **entry}
+def _from_text(lines: Lines) -> Iterator[Row]:
+    return ((number, {"task": line.strip()}) for number, line in lines)
 
 
 def _reason(error: ValidationError) -> str:

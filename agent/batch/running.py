@@ -9,7 +9,8 @@ from typing import Any
 
 from agent.agent import Agent
 from agent.batch.batch import Batch
-from agent.batch.input import Complaints, check_tasks
+from agent.batch.input import check_tasks
+from agent.batch.reading.complaints import Complaints
 from agent.batch.results import TaskResult
 from agent.batch.spending import Budget
 from agent.batch.tasks import BatchTask

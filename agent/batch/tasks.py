@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
+from agent.batch.expecting import expected_of
 from agent.batch.scoring.matching import Expected
 from agent.endpoint.config import Sampling
 from agent.errors import UsageError
@@ -21,14 +22,15 @@ from sandbox import Policy
 
 MAX_ID_CHARS = 100
 _ID = re.compile(r"\w(?:[\w.+=@-]*[\w+=@-])?")
-_NUMERAL = re.compile(r"[-+]?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d{1,3})?", re.ASCII)
-EXPECT_FORMS = "a number, a text, a list of either, or one of number, exact, text, regex, date, any as a key"
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 def _id_as_text(name: Any) -> Any:
-    return str(name) if isinstance(name, int) and not isinstance(name, bool) else name
+    """Return the id of a data frame as a text: with a missing one in its column, the id 1 is 1.0."""
+    if isinstance(name, float) and name.is_integer():
+        name = int(name)
+    return str(name) if isinstance(name, int | float) and not isinstance(name, bool) else name
 
 
 def _check_id(name: str) -> str:
@@ -45,45 +47,6 @@ def _check_question(text: str) -> str:
     except UsageError as error:
         raise PydanticCustomError("task", "{said}", {"said": error.message.rstrip(".")}) from error
     return text
-
-
-def expected_of(value: Any) -> Any:
-    """Expand the short form of an expectation for `Expected`. Raises ValueError for any other value."""
-    match value:
-        case None | BaseModel():
-            return value
-        case str() if value.strip():
-            numeral = _NUMERAL.fullmatch(value.strip())
-            return _in_full({"number": numeral[0]} if numeral else {"text": value.strip()})
-        case int() | float() if not isinstance(value, bool):
-            return _in_full({"number": value})
-        case list():
-            return _in_full({"any": value})
-        case dict():
-            return _in_full(value)
-    raise ValueError(f"it must be {EXPECT_FORMS}")
-
-
-def _in_full(value: dict[str, Any]) -> dict[str, Any]:
-    match value:
-        case {"number": int() | float() | str() as number, **rest} if not rest.keys() - {"tolerance"}:
-            return {"kind": "number", "value": str(number), **rest}
-        case {"text": text, **rest} if not rest.keys() - {"not", "case"}:
-            others = {"none_of": _as_list(rest.pop("not"))} if "not" in rest else {}
-            return {"kind": "text", "any_of": _as_list(text), **others, **rest}
-        case {"exact": exact, **rest} if not rest:
-            return {"kind": "exact", "value": exact}
-        case {"regex": pattern, **rest} if not rest:
-            return {"kind": "pattern", "value": pattern, "case": True}
-        case {"date": day, **rest} if not rest:
-            return {"kind": "date", "value": day}
-        case {"any": list() as choices, **rest} if not rest:
-            return {"kind": "any", "choices": [expected_of(choice) for choice in choices]}
-    raise ValueError(f"it must be {EXPECT_FORMS}")
-
-
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
 
 
 class BatchTask(BaseModel):

@@ -38,7 +38,9 @@ def _count(flag: str, help_text: str) -> object:
 @with_limits
 @with_model
 def batch(
-    tasks: Annotated[str, typer.Argument(metavar="TASKS", help="File of tasks: .jsonl, .csv or .txt; - reads stdin.")],
+    tasks: Annotated[
+        str, typer.Argument(metavar="TASKS", help="File of tasks: .jsonl, .json, .csv, .tsv or .txt; - reads stdin.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Directory for results and runs.")],
     jobs: Annotated[
         int | None,

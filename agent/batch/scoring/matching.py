@@ -5,10 +5,8 @@ an output it may be anywhere. A text matches as whole words. An exact text must 
 """
 
 import re
-import unicodedata
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
-from datetime import date
+from datetime import date, time
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
@@ -18,45 +16,40 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from agent.batch.scoring.dates import clocks, spellings
+from agent.batch.scoring.naming import after_names, before_names, columns, name_key
+from agent.batch.scoring.numerals import (
+    LETTER,
+    MAX_DIGITS,
+    Numeral,
+    first_and_last,
+    has_finite_decimal,
+    loose_numerals,
+    numerals,
+    numerals_or_words,
+    only_numeral,
+    percentages,
+    plain_number,
+)
+from agent.batch.scoring.readable import folded, readable, without_code, without_programs
 from agent.batch.scoring.searching import is_found
 
-MAX_DIGITS = 5_000
-"""The most digits of a number, exponent included: parsing time grows with the square of the length."""
-
-_CODE_FENCE = re.compile(r"```[ \t]*(?:python|py|json|tool_call)\b.*?(?:```|\Z)", re.DOTALL | re.IGNORECASE)
-_LIST_MARK = re.compile(r"^[ \t]*\d{1,2}[.)][ \t]+", re.MULTILINE)
-_SPACES_IN_NUMBER = re.compile(r"(?<=\d)(?:\\[,;! ]|\{,\}|[\u00a0\u2009\u202f])(?=\d{3})")
-_COMMANDS = re.compile(r"\\(?:boxed|text|mathrm|mathbf|textbf|left|right|displaystyle)\b")
-_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
-_POWER_OF_TEN = re.compile(
-    r"(?<!\s)\s*(?:\\times|\\cdot|[\u00d7\u00b7*x])\s*10\s*(?:\^|\*\*)\s*\{?\s*([-+]?\d{1,4})\s*\}?"
-)
-_POWER = re.compile(r"(?<=[\w)])(?:\*\*| \*\* )(?=[\w(])")
-_MARKS = re.compile(r"\*\*|\\[()\[\]]|[`$]")
-_SUPERSCRIPT = re.compile("(?<=10)[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
-_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-_TYPOGRAPHY = str.maketrans("\u2010\u2011\u2013\u2212\u2019", "----'")
-"""Maps typographic hyphens, the dash, the minus and the apostrophe to ASCII."""
-_LETTER = r"[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
-"""A character that continues a word. Chinese, Japanese and Korean words need no space around them."""
-_NUMBER = re.compile(
-    rf"(?<!{_LETTER})(?<!\.)(?:(?<![)\]])(?P<sign>[-+]))?"
-    r"(?P<digits>(?:\d+(?:[,'_]\d{3})*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,4})?)"
-)
-_PERCENT = re.compile(r"\s?\\?%")
-_SPACED = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d])")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _PLAIN_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d{1,3})?", re.ASCII)
-_WORDS = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9}
-"""The number words that are recognized in English."""
+_ROUNDING = Fraction(1, 10**6)
+"""How far a decimal may be from a fraction that no decimal equals, relative to it."""
 
 
 def _check_number(text: str) -> str:
-    if not _PLAIN_NUMBER.fullmatch(text):
+    """Return the number in plain digits, or as a fraction, however it is written."""
+    if _PLAIN_NUMBER.fullmatch(text):
+        if len(text) > MAX_DIGITS:
+            raise PydanticCustomError("digits", f"a number has at most {MAX_DIGITS} digits; a longer one can be a text")
+        return text
+    numeral = only_numeral(text)
+    if numeral is None or numeral.is_percentage:
         raise PydanticCustomError("number", "it must be a number like 42, -0.5 or 1.5e3")
-    if len(text) > MAX_DIGITS:
-        raise PydanticCustomError("digits", f"a number has at most {MAX_DIGITS} digits; a longer one can be a text")
-    return text
+    return plain_number(numeral.readings[0])
 
 
 def _check_words(text: str) -> str:
@@ -98,22 +91,34 @@ class Number(_Expected):
     """The largest accepted difference."""
 
     def is_stated_in(self, text: str, question: str) -> bool:
-        asked = set(numbers(question))
+        asked = {reading for numeral in loose_numerals(question) for reading in numeral.readings}
         if any(map(self._is_right, asked)):  # the question contains the right number, so no number is ignored
             asked = set()
-        for reading in (text, _SPACED.sub(lambda match: match[0].replace(" ", ""), text)):
-            said = _first_and_last(number for number in _numbers_or_words(reading) if number not in asked)
-            if any(map(self._is_right, said)):
-                return True
-        return any(self._is_right(number / 100) for number in _first_and_last(percentages(text))[-1:] if self.tolerance)
+        said = first_and_last(
+            one for one in numerals_or_words(text) if self._is_said(one) or asked.isdisjoint(one.readings)
+        )
+        return any(map(self._is_said, said)) or self._is_ratio_in(text)
 
     def is_in_output(self, output: str) -> bool:
-        return any(map(self._is_right, _each_number(output)))
+        return any(map(self._is_said, chain(numerals(output), loose_numerals(output))))
+
+    def _is_ratio_in(self, text: str) -> bool:
+        """True if the last percentage is the expected part of one. The ratio 1 is no aside such as "100 % sure"."""
+        if self._is_right(Fraction(1)) and len(first_and_last(numerals(text))) > 1:
+            return False
+        last = first_and_last(percentages(text))[-1:]
+        return any(self._is_right(ratio) for one in last for ratio in one.ratios)
 
     @cached_property
     def _bounds(self) -> tuple[Fraction, Fraction]:
-        value, tolerance = Fraction(Decimal(self.value)), Fraction(self.tolerance)
+        over, _, under = self.value.partition("/")
+        value, tolerance = Fraction(Decimal(over)) / Fraction(Decimal(under or 1)), Fraction(self.tolerance)
+        if not has_finite_decimal(value):
+            tolerance = max(tolerance, abs(value) * _ROUNDING)
         return value - tolerance, value + tolerance
+
+    def _is_said(self, numeral: Numeral) -> bool:
+        return any(map(self._is_right, numeral.readings))
 
     def _is_right(self, number: Fraction) -> bool:
         lowest, highest = self._bounds
@@ -148,33 +153,38 @@ class Text(_Expected):
 
     def _first(self, text: str, choices: list[str]) -> int | None:
         flags = re.NOFLAG if self.case else re.IGNORECASE
-        text = unicodedata.normalize("NFC", text)
-        words = (r"\s+".join(map(re.escape, unicodedata.normalize("NFC", choice).split())) for choice in choices)
-        places = (re.search(_as_words(one), text, flags) for one in words)
+        text = folded(text)
+        places = (re.search(as_words(_spaced(folded(choice))), text, flags) for choice in choices)
         return min((place.start() for place in places if place), default=None)
 
 
 class Date(_Expected):
-    """A day in any of the usual English spellings."""
+    """A day, and perhaps a time on it, in any of the usual spellings."""
 
     kind: Literal["date"] = "date"
     value: date
+    clock: time | None = None
 
     def is_stated_in(self, text: str, question: str) -> bool:
         return self.is_in_output(text)
 
     def is_in_output(self, output: str) -> bool:
-        day, year = self.value.day, self.value.year
-        month = rf"{self.value:%B}|{self.value:%b}\.?"
-        spellings = (
-            rf"{self.value.isoformat()}",
-            rf"0?{day}(?:st|nd|rd|th)?(?: of)? (?:{month}),? {year}",
-            rf"(?:{month}) 0?{day}(?:st|nd|rd|th)?,? {year}",
-            rf"0?{self.value.month}/0?{day}/{year}",
-            rf"0?{day}\.0?{self.value.month}\.{year}",
-        )
         text = readable(output)
-        return any(re.search(_as_words(one), text, re.IGNORECASE) for one in spellings)
+        is_day_in = any(re.search(_as_moment(one), text, re.IGNORECASE) for one in spellings(self.value))
+        return is_day_in and (self.clock is None or _is_clock_in(self.clock, text))
+
+
+class Time(_Expected):
+    """A time of the day, in any of the usual spellings."""
+
+    kind: Literal["time"] = "time"
+    value: time
+
+    def is_stated_in(self, text: str, question: str) -> bool:
+        return self.is_in_output(text)
+
+    def is_in_output(self, output: str) -> bool:
+        return _is_clock_in(self.value, readable(output))
 
 
 class Pattern(_Expected):
@@ -194,7 +204,7 @@ class Pattern(_Expected):
 
     def is_in_output(self, output: str) -> bool:
         flags = re.NOFLAG if self.case else re.IGNORECASE
-        return any(is_found(self.value, text, flags) for text in {output, readable(output)})
+        return is_found(self.value, [output, readable(output)], flags)
 
 
 class Exact(_Expected):
@@ -210,7 +220,7 @@ class Exact(_Expected):
         return _without_marks(text) == _without_marks(self.value)
 
     def is_in_output(self, output: str) -> bool:
-        return self.value in output
+        return folded(self.value) in folded(output)
 
 
 class AnyOf(_Expected):
@@ -229,77 +239,72 @@ class AnyOf(_Expected):
         return any(choice.is_in_output(output) for choice in self.choices)
 
 
-Expected = Annotated[Number | Text | Date | Pattern | Exact | AnyOf, Field(discriminator="kind")]
+class AllOf(_Expected):
+    """Matches if each of several expectations is met anywhere."""
+
+    kind: Literal["all"] = "all"
+    parts: list["Expected"] = Field(min_length=1)
+
+    def matches(self, answer: str, question: str) -> bool:
+        return self.is_in_output(without_programs(answer))
+
+    def is_stated_in(self, text: str, question: str) -> bool:
+        return self.is_in_output(text)
+
+    def is_in_output(self, output: str) -> bool:
+        return all(part.is_in_output(output) for part in self.parts)
+
+
+class Named(_Expected):
+    """Matches if each of several named values stands beside its name: all of them after it, or all before it."""
+
+    kind: Literal["named"] = "named"
+    values: dict[Words, "Expected"] = Field(min_length=1)
+
+    def matches(self, answer: str, question: str) -> bool:
+        return self.is_in_output(without_programs(answer))
+
+    def is_stated_in(self, text: str, question: str) -> bool:
+        return self.is_in_output(text)
+
+    def is_in_output(self, output: str) -> bool:
+        text = readable(output)
+        layouts = (after_names(text, list(self.values)), before_names(text, list(self.values)), columns(text))
+        return any(self._are_in(layout) for layout in layouts)
+
+    def _are_in(self, said: dict[str, list[str]]) -> bool:
+        """True if each name has a text that states its value. The question is not asked about, so it is empty."""
+        return all(
+            any(value.is_stated_in(text, "") for text in said.get(name_key(name), []))
+            for name, value in self.values.items()
+        )
+
+
+Expected = Annotated[Number | Text | Date | Time | Pattern | Exact | AnyOf | AllOf | Named, Field(discriminator="kind")]
 AnyOf.model_rebuild()
+AllOf.model_rebuild()
+Named.model_rebuild()
 
 
-def _as_words(pattern: str) -> str:
-    return rf"(?<!{_LETTER})(?:{pattern})(?!{_LETTER})"
+def as_words(pattern: str) -> str:
+    """Return a pattern that is found only as whole words."""
+    return rf"(?<!{LETTER})(?:{pattern})(?!{LETTER})"
+
+
+def _as_moment(pattern: str) -> str:
+    """Return the pattern of a day or a time, which the T of ISO 8601 may join to the other."""
+    return rf"(?:(?<=\dT)|(?<!{LETTER})(?<![:.]))(?:{pattern})(?:(?=T\d|Z)|(?!{LETTER}))"
+
+
+def _is_clock_in(clock: time, text: str) -> bool:
+    return any(re.search(_as_moment(one), text, re.IGNORECASE) for one in clocks(clock))
+
+
+def _spaced(choice: str) -> str:
+    """Return the pattern of a text; any space may follow its punctuation, which is wide in some scripts."""
+    return re.sub(r"([,;:!])(?:\\s\+)?", r"\1\\s*", r"\s+".join(map(re.escape, choice.split())))
 
 
 def _without_marks(text: str) -> str:
-    return text.strip().strip("*_`\"' \n").removesuffix(".").strip("*_`\"' \n")
-
-
-def without_code(text: str) -> str:
-    """Return the text without fenced code, which does not count as an answer."""
-    return _CODE_FENCE.sub(" ", text)
-
-
-def readable(text: str) -> str:
-    """Return the text without Markdown and LaTeX markup."""
-    text = text.translate(_TYPOGRAPHY)
-    text = _SUPERSCRIPT.sub(lambda power: "^" + power[0].translate(_SUPERSCRIPTS), text)
-    text = _FRACTION.sub(r"\1/\2", _SPACES_IN_NUMBER.sub("", text))
-    text = _POWER_OF_TEN.sub(r"e\1", _COMMANDS.sub("", text))
-    return _MARKS.sub("", _POWER.sub("^", text))
-
-
-def numbers(text: str) -> list[Fraction]:
-    """Return the numbers of a text in order; thousands separators are ignored."""
-    return list(_each_number(text))
-
-
-def _each_number(text: str) -> Iterator[Fraction]:
-    for match in _NUMBER.finditer(_LIST_MARK.sub("", readable(text))):
-        if (number := _number(match)) is not None:
-            yield number
-
-
-def _number(match: re.Match[str]) -> Fraction | None:
-    """Return the number of a match; None if it has more than MAX_DIGITS digits, written out."""
-    if len(match["digits"]) > 2 * MAX_DIGITS:  # there are fewer thousands separators than digits
-        return None
-    value = Decimal(re.sub(r"[,'_]", "", match["digits"]))  # unlike int(), Decimal() accepts any length
-    if len(value.as_tuple().digits) > MAX_DIGITS or abs(value.adjusted()) > MAX_DIGITS:
-        return None
-    return Fraction(-value if match["sign"] == "-" else value)
-
-
-def _first_and_last(found: Iterable[Fraction]) -> list[Fraction]:
-    """Return the first and the last number."""
-    ends: list[Fraction] = []
-    for number in found:
-        ends[1:] = [number]
-    return ends
-
-
-def _numbers_or_words(text: str) -> Iterator[Fraction]:
-    """Yield the numbers of a text; if it has none, its number words."""
-    found = _each_number(text)
-    first = next(found, None)
-    return number_words(text) if first is None else chain([first], found)
-
-
-def number_words(text: str) -> Iterator[Fraction]:
-    """Yield the values of the number words of a text."""
-    words = (match[0] for match in re.finditer(r"[a-z]+", text.casefold()))
-    return (Fraction(_WORDS[word]) for word in words if word in _WORDS)
-
-
-def percentages(text: str) -> Iterator[Fraction]:
-    """Yield the numbers that are followed by a percent sign."""
-    text = readable(text)
-    for match in _NUMBER.finditer(text):
-        if _PERCENT.match(text, match.end()) and (number := _number(match)) is not None:
-            yield number
+    marks = "*_`\"' \n"
+    return folded(text).strip().strip(marks).removesuffix(".").strip(marks)

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agent.batch.scoring.matching import MAX_DIGITS, AnyOf, Date, Exact, Number, Pattern, Text, numbers
+from agent import BatchTask
+from agent.batch.scoring.matching import AnyOf, Date, Exact, Number, Pattern, Text
+from agent.batch.scoring.numerals import MAX_DIGITS, numbers
 
 BIG = Number(value="885235703693468016844358")
 QUESTION = "What is 7 to the power of 123?"
@@ -273,3 +275,102 @@ def test_a_number_over_the_limit_can_only_be_expected_as_a_text() -> None:
 def test_long_answers_are_compared_in_linear_time(word: str) -> None:
     answer = word * (400_000 // len(word))
     assert Number(value="42", tolerance=0.5).matches(f"{answer}. It is 42.", "What is 1?")
+
+
+@pytest.mark.parametrize(
+    ("choice", "answer"),
+    [
+        ("don’t", "They don't."),
+        ("“Hi”", 'He said "Hi".'),
+        ("Paris, France", "它是Paris，France。"),
+        ("北京，上海", "北京、上海"),
+        ("北京", "答案是「北京」。"),
+        ("ratio: high", "ratio：high"),
+        ("ABC", "\uff21\uff22\uff23"),
+        ("New York", "New\u00a0York"),
+        ("what?", "什么：what？"),
+    ],
+)
+def test_a_text_matches_with_the_punctuation_of_any_script(choice: str, answer: str) -> None:
+    assert Text(any_of=[choice]).matches(answer, "?")
+    assert not Text(any_of=[choice + "x"]).matches(answer, "?")
+
+
+@pytest.mark.parametrize("answer", ["“Paris”", "„Paris“.", "«Paris»", "「Paris」。", "Paris。", "\u2018Paris\u2019"])
+def test_an_exact_text_may_stand_in_the_quotes_of_any_script(answer: str) -> None:
+    assert Exact(value="Paris").matches(answer, "?")
+
+
+STATISTICS = BatchTask(id="a", task="x", expect={"all": {"mean": 3.5, "max value": 10, "name": "Ada"}})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "The mean is 3.5, the max value is 10 and the name is Ada.",
+        "- **Mean**: 3,5\n- **Max value**: 10\n- **Name**: Ada",
+        '{"mean": 3.5, "max_value": 10, "name": "Ada"}',
+        'Here it is:\n```json\n{"name": "Ada", "max_value": 10, "mean": 3.5}\n```',
+        "| mean | max value | name |\n|---|---:|---|\n| 3.5 | 10 | Ada |",
+        "| what | value |\n|---|---|\n| mean | 3.5 |\n| max_value | 10 |\n| name | Ada |",
+        "3.5 is the mean, 10 the max value, and Ada the name.",
+        "mean = 3.5; max value = 10; name = Ada",
+        "Mean: **3.5**\nMax value (of 12): **10**\nName: “Ada”",
+    ],
+)
+def test_named_values_are_found_beside_their_names(answer: str) -> None:
+    assert STATISTICS.matches(answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "The mean is 10, the max value is 3.5 and the name is Ada.",
+        "The mean is 3.5 and the name is Ada.",
+        "mean: 3.5, max value: 11, name: Ada",
+        "3.5, 10, Ada",
+        "| mean | max value | name |\n|---|---|---|\n| 10 | 3.5 | Ada |",
+        "```python\nmean = 3.5; max_value = 10; name = 'Ada'\n```",
+        "",
+    ],
+)
+def test_named_values_that_are_missing_or_exchanged_do_not_match(answer: str) -> None:
+    assert not STATISTICS.matches(answer)
+
+
+def test_all_of_a_list_must_be_said() -> None:
+    task = BatchTask(id="a", task="x", expect={"all": [2, 3, 5]})
+    assert task.matches("The factors are 2, 3 and 5.")
+    assert not task.matches("The factors are 2, 3 and 7.")
+
+
+@pytest.mark.parametrize(
+    ("expect", "right", "wrong"),
+    [
+        ("1,234", "It is 1234.", "It is 234."),
+        ("3,5", "It is 3.5.", "It is 35."),
+        ("1.234,56", "It is 1,234.56.", "It is 1.234."),
+        ("$1,234.50", "It is 1234.5 dollars.", "It is 1.2345."),
+        ("25%", "It is 0.25.", "It is 2.5."),
+        ("25 %", "It is 25 per cent.", "It is 52 %."),
+        ("½", "It is 0.5.", "It is 1 or 2."),
+        ("1/3", "It is ⅓.", "It is 1.3."),
+        (r"\frac{3}{4}", "It is 0.75.", "It is 3."),
+        ("2026年2月10日", "It is February 10, 2026.", "It is 2026-02-01."),
+        ("4. Juli 1976", "It was 1976-07-04.", "4. Juni 1976"),
+        ("2026-02-10", "10 février 2026", "10 février 2025"),
+        ("2026-02-10 00:00:00", "2026-02-10", "2026-02-11"),
+        ("2026-02-10T14:30:00", "2026-02-10 at 2:30 pm", "2026-02-10"),
+        ("14:30", "At 2:30 pm.", "At 2:30."),
+        ("don’t", "They don't.", "They do."),
+        (True, "That is true.", "That is false."),
+        (False, "No, it is not.", "Yes, it is."),
+        ({"date": "2026-02-10T00:00:00"}, "10.02.2026", "11.02.2026"),
+        (date(2026, 2, 10), "10.02.2026", "11.02.2026"),
+        ("007", "It is agent 007.", "It is 7."),
+    ],
+)
+def test_an_expected_value_may_be_written_as_people_write_it(expect: object, right: str, wrong: str) -> None:
+    task = BatchTask.model_validate({"id": "a", "task": "x", "expect": expect})
+    assert task.matches(right)
+    assert not task.matches(wrong)
