@@ -23,8 +23,10 @@ def from_document(text: str, complaints: Complaints) -> list[Row] | None:
         return []
     except (ValueError, RecursionError):
         return None
-    complaints.place = "task"
-    return list(_checked(enumerate(_records(value), start=1), complaints))
+    records = _records(value)
+    if records != [value]:
+        complaints.place = "task"
+    return list(_checked(enumerate(records, start=1), complaints))
 
 
 def from_lines(lines: Lines, complaints: Complaints) -> Iterator[Row]:
@@ -52,7 +54,7 @@ def _records(value: Any) -> list[Any]:
     """Return the rows of an array, of an object, or of a data frame in the orients of pandas."""
     match value:
         case list():
-            return value
+            return [{"task": row} if isinstance(row, str) else row for row in value]
         case {"columns": list() as columns, "data": list() as data}:
             return [dict(zip(columns, row, strict=False)) if isinstance(row, list) else row for row in data]
         case {"data": list() as rows} | {"tasks": list() as rows}:

@@ -11,6 +11,7 @@ SECTIONS = ("sampling", "limits", "policy")
 """The fields whose own fields may be columns, such as `limits.max_turns`."""
 _MISSING = ("NaTType", "NAType")
 """The types of pandas' missing values beside NaN."""
+_UNNAMED = re.compile(r"(?:index|level_\d+|unnamed: ?\d+(?:_level_\d+)?)?", re.IGNORECASE)
 
 Row = tuple[int, Mapping[str, Any]]
 
@@ -25,9 +26,9 @@ def entry_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a task. Values that are missing are left out."""
     entry: dict[str, Any] = {}
     for key, value in row.items():
-        if is_missing(value):
+        part, _, field = column_name(str(key)).partition(".")
+        if is_missing(value) or is_unnamed(part) or (value == "" and part not in ("id", "task")):
             continue
-        part, _, field = column_name(key).partition(".") if isinstance(key, str) else (key, "", "")
         if field and part in SECTIONS and isinstance(entry.setdefault(part, {}), Mapping):
             entry[part] = {**entry[part], field: value}
         else:
@@ -35,6 +36,11 @@ def entry_of(row: Mapping[str, Any]) -> dict[str, Any]:
     if "tolerance" in entry:
         entry["expect"] = {"number": entry.get("expect"), "tolerance": entry.pop("tolerance")}
     return entry
+
+
+def is_unnamed(name: str) -> bool:
+    """True for a column without a name, and for what pandas calls one and the index of a data frame."""
+    return _UNNAMED.fullmatch(name) is not None
 
 
 def is_missing(value: Any) -> bool:

@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from agent.batch.reading.complaints import Complaints
-from agent.batch.reading.rows import FIELDS, SECTIONS, Row, column_name
+from agent.batch.reading.rows import FIELDS, SECTIONS, Row, column_name, is_unnamed
 
 COLUMNS = FIELDS[:5]
 """The columns of a table, apart from fields such as `limits.max_turns`."""
 Lines = list[tuple[int, str]]
 _DELIMITERS = ",;\t|"
 _SEPARATOR = re.compile(r'"?sep=(.)"?,*', re.IGNORECASE)
-_UNNAMED = re.compile(r"(?:Unnamed: ?\d+(?:_level_\d+)?)?", re.IGNORECASE)
-"""A column without a name, or what pandas calls it."""
+_QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 _MISSING = ("nan", "nat", "none", "null", "<na>", "#n/a", "#na", "n/a")
 _DECIMAL_COMMA = re.compile(r"([-+]?\d+),(\d+)")
 _WHOLE = re.compile(r"(\d+)\.0+")
@@ -31,11 +30,13 @@ def from_table(lines: Lines, complaints: Complaints) -> Iterator[Row]:
     lines = lines[next((place for place, (_, line) in enumerate(lines) if line.strip()), 0) :]
     said = _SEPARATOR.fullmatch(lines[0][1].strip(" ")) if lines else None
     lines = lines[1:] if said else lines
-    head = next((line for _, line in lines if line.strip()), "")
+    head = next((line for _, line in lines if line.strip()), None)
+    if head is None:
+        return iter(())
     rows = _rows(lines, said[1] if said else _delimiter(head), complaints)
     number, names = next(rows, (1, []))
     columns = [column_name(name) for name in names]
-    named = [column for column in columns if not _UNNAMED.fullmatch(column)]
+    named = [column for column in columns if not is_unnamed(column)]
     unknown = [column for column in named if _is_unknown(column)]
     if unknown or "task" not in columns or len(set(named)) < len(named):
         what = f"unknown column {unknown[0]!r}" if unknown else "it needs a column task, and each column only once"
@@ -57,7 +58,7 @@ def _columns(head: str, delimiter: str) -> list[str]:
 def _is_unknown(column: str) -> bool:
     part, _, field = column.partition(".")
     is_known = part in SECTIONS if field else part in COLUMNS
-    return not is_known and _UNNAMED.fullmatch(column) is None
+    return not is_known and not is_unnamed(column)
 
 
 def _rows(lines: Lines, delimiter: str, complaints: Complaints) -> Iterator[tuple[int, list[str]]]:
@@ -85,15 +86,22 @@ def _entries(columns: list[str], rows: Iterator[tuple[int, list[str]]], complain
             complaints.add(number, f"it has {len(row)} cells, but the header has {len(columns)}")
             continue
         cells = list(zip(columns, row, strict=True))
-        stray = [cell for column, cell in cells[1:] if _UNNAMED.fullmatch(column) and not _is_missing(cell)]
+        stray = [cell for column, cell in cells[1:] if is_unnamed(column) and not _is_missing(cell)]
         if stray:
             complaints.add(number, f"the cell {stray[0].strip()!r} is in a column without a name")
             continue
-        yield number, {column: _value(column, cell) for column, cell in cells if not _UNNAMED.fullmatch(column)}
+        yield number, {column: _value(column, cell) for column, cell in cells if not is_unnamed(column)}
 
 
 def _is_missing(cell: str) -> bool:
     return not cell.strip() or cell.strip().casefold() in _MISSING
+
+
+def _files(cell: str) -> list[str]:
+    """Return the names of a cell; a data frame writes a list of them as Python does."""
+    if cell.startswith("[") and cell.endswith("]"):
+        return [single or double for single, double in _QUOTED.findall(cell)]
+    return [name.strip() for name in cell.split(";") if name.strip()]
 
 
 def _value(column: str, cell: str) -> Any:
@@ -101,7 +109,7 @@ def _value(column: str, cell: str) -> Any:
     if _is_missing(cell):
         return None
     if column == "files":
-        return [name.strip() for name in cell.split(";") if name.strip()]
+        return _files(cell.strip())
     if column == "id" and (whole := _WHOLE.fullmatch(cell.strip())):
         return whole[1]
     if column == "tolerance" or "." in column:

@@ -36,6 +36,7 @@ def spellings(day: date) -> Iterator[str]:
     """Yield a pattern for each way to write a day."""
     dd, mm, year = f"0?{day.day}", f"0?{day.month}", f"{day.year:04}"
     yield rf"{year}(?P<mark>[-/.])\s?{mm}(?P=mark)\s?{dd}\.?"
+    yield f"{day:%Y%m%d}"
     yield rf"{year}\s?[年년]\s?{mm}\s?[月월]\s?{dd}\s?(?:[日일号]|(?!\d))"
     yield rf"{dd}(?P<last>[-/.])\s?{mm}(?P=last)\s?{year}"
     yield rf"{mm}(?P<us>[-/])\s?{dd}(?P=us)\s?{year}"

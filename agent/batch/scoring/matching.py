@@ -154,7 +154,7 @@ class Text(_Expected):
     def _first(self, text: str, choices: list[str]) -> int | None:
         flags = re.NOFLAG if self.case else re.IGNORECASE
         text = folded(text)
-        places = (re.search(as_words(_spaced(folded(choice))), text, flags) for choice in choices)
+        places = (re.search(as_words(_spaced(_bare(folded(choice)))), text, flags) for choice in choices)
         return min((place.start() for place in places if place), default=None)
 
 
@@ -303,6 +303,11 @@ def _is_clock_in(clock: time, text: str) -> bool:
 def _spaced(choice: str) -> str:
     """Return the pattern of a text; any space may follow its punctuation, which is wide in some scripts."""
     return re.sub(r"([,;:!])(?:\\s\+)?", r"\1\\s*", r"\s+".join(map(re.escape, choice.split())))
+
+
+def _bare(choice: str) -> str:
+    """Return a text without quotes and a full stop around it, unless it is nothing else."""
+    return choice.strip("\"' \n").removesuffix(".").strip("\"' \n") or choice
 
 
 def _without_marks(text: str) -> str:

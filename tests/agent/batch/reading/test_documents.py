@@ -23,7 +23,9 @@ FORMS = {
     "index of ids": json.dumps({"a": {"task": "x", "expect": 42}, "b": {"task": "y", "expect": None}}),
     "columns of ids": json.dumps({"task": {"a": "x", "b": "y"}, "expect": {"a": 42, "b": None}}),
     "split": json.dumps({"columns": list(A), "index": [0, 1], "data": [list(A.values()), list(B.values())]}),
-    "table": json.dumps({"schema": {"fields": []}, "data": [A, B]}),
+    "table": json.dumps({"schema": {"fields": []}, "data": [{"index": 0, **A}, {"index": 1, **B}]}),
+    "unnamed index": json.dumps([{"Unnamed: 0": 0, **A}, {"Unnamed: 0": 1, **B}]),
+    "empty texts": json.dumps([A, {**B, "expect": "", "files": ""}]),
     "tasks": json.dumps({"tasks": [A, B]}),
     "other case": json.dumps([{"ID": "a", "Task ": "x", "Expect": 42}, {"Id": "b", "TASK": "y"}]),
     "NaN": json.dumps([A, {**B, "expect": float("nan")}]),
@@ -38,6 +40,10 @@ def test_json_is_read_in_every_form(tmp_path: Path, form: str, name: str) -> Non
     assert (first.id, first.task, second.id, second.task) == ("a", "x", "b", "y")
     assert first.matches("42")
     assert second.expect is None
+
+
+def test_an_array_of_texts_is_a_task_each() -> None:
+    assert [task.task for task in read_tasks("-", b'[\n"What is 1?",\n"What is 2?"\n]')] == ["What is 1?", "What is 2?"]
 
 
 def test_one_indented_object_is_one_task() -> None:
@@ -79,6 +85,7 @@ def test_the_rows_of_a_data_frame_are_tasks() -> None:
         ('[{"id": "a", "task": "x"},\n {"id": "b" "task"}]', "line 2: it is not JSON: Expecting ',' delimiter"),
         ('[{"id": "a", "task": "x"}, 3]', "task 2: it is not an object like"),
         ('[{"id": "a", "task": "x"}, {"id": "A", "task": "x"}]', "task 2: id 'A' is already used by task 1"),
+        ('{"id": "a"}', "line 1: it has no 'task'"),
         ('{"task": ["x", ""]}', "task 2: task: the task is empty"),
     ],
 )

@@ -24,6 +24,7 @@ from tests.agent.batch.reading.samples import complaint, read
         ("t.csv", "id,task,expect\na,x y,42,,,\n"),
         ("t.csv", ",id,task,expect\n0,a,x y,42\n"),
         ("t.csv", "Unnamed: 0,id,task,expect,Unnamed: 4\n0,a,x y,42,\n"),
+        ("t.csv", "index,id,task,expect\n0,a,x y,42\n"),
         ("t.csv", " ID ,Task,EXPECT\na,x y,42\n"),
         ("t.csv", '"id", "task", "expect"\n"a", "x y", "42"\n'),
         ("t.csv", "id,task,expect,tolerance,files,limits.max_turns\na,x y,42,NaN,nan,\n"),
@@ -66,6 +67,19 @@ def test_a_quoted_cell_keeps_its_line_breaks_and_delimiters(tmp_path: Path) -> N
     (task, other) = read(tmp_path, "t.csv", 'id;task\r\na;"One; two\r\n\r\n""three"""\r\nb;y\r\n')
     assert task.task == 'One; two\n\n"three"'
     assert other.id == "b"
+
+
+@pytest.mark.parametrize("cell", ["a.csv; b.csv", "['a.csv', 'b.csv']", '[""a.csv"", ""b.csv""]'])
+def test_several_files_are_in_one_cell(tmp_path: Path, cell: str) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text(name)
+    (task,) = read(tmp_path, "t.csv", f'id,task,files\na,x,"{cell}"\n')
+    assert [file.name for file in task.files] == ["a.csv", "b.csv"]
+
+
+def test_a_table_without_rows_contains_no_task(tmp_path: Path) -> None:
+    for text in ("", "sep=;\n", "id,task\n"):
+        assert complaint(tmp_path, "t.csv", text).startswith("'t.csv' contains no task.")
 
 
 @pytest.mark.parametrize("cell", ["TRUE", "True"])
