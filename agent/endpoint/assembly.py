@@ -17,7 +17,7 @@ __all__ = ["Assembler", "OnDelta", "parse_usage"]
 
 MAX_TOKENS = 1 << 40
 """No generation has more tokens: a server that reports more is wrong."""
-AGAIN = "the endpoint sends its message again, and differently"
+AGAIN = "another version of the message"
 
 
 class Assembler:

@@ -90,6 +90,8 @@ def _whole(assembler: Assembler, reader: ValueReader) -> Streamed:
     if reason and not finish.is_whole(reason):
         raise UnfinishedAnswerError(f"finish_reason {reason!r}")
     reply = assembler.reply()
+    if reply.finish_reason == finish.REFUSED and not reply.content.strip():
+        raise FilteredAnswerError(f"finish_reason {reason!r}")
     streamed = reply, reader.texts
     if not reason and not reader.is_done:
         has_begun = bool(reply.content or reply.tool_calls)

@@ -31,11 +31,12 @@ _FILTERED = re.compile(
 
 
 def reason_of(value: Any) -> str | None:
-    """The reason as the server writes it; each word for a cut is "length". None if there is none."""
+    """The reason as the server writes it, but "length" for each word for a cut. None if there is none."""
     reason = value.get("type") if isinstance(value, dict) else value
     if not isinstance(reason, str) or reason.strip().lower() in ("", "null", "none"):
         return None
-    return CUT if _letters(reason) in _CUT else encodable(reason)
+    letters = _letters(reason)
+    return CUT if letters in _CUT else REFUSED if letters == REFUSED else encodable(reason)
 
 
 def is_whole(reason: str) -> bool:
