@@ -195,7 +195,7 @@ def label_of(value: object) -> str:
 
 def _is_over(call: _PartialCall, name: str) -> bool:
     """True if a name begins another call: after an empty value, the arguments may still come."""
-    return call.is_complete() and not (call.name == name and is_nothing(call.arguments))
+    return call.is_complete() and not (call.name == name and is_nothing(meant(call.arguments)))
 
 
 def _arguments_text(arguments: object) -> str:
