@@ -14,7 +14,7 @@ STOP = re.compile(rf"{INVENTED.pattern}|</?tool_call>")
 """The end of a call."""
 
 _STOP_LINE = re.compile(rf"^[ \t]*(?:{STOP.pattern}|</(?:function|parameter)>)", re.MULTILINE)
-_FENCED = re.compile(r"\s*```[\w+-]*[ \t]*\n")
+_FENCED = re.compile(r"\s*(`{3,}|~{3,})[\w+-]*[ \t]*\n")
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\", "/": "/"}
 _NEWLINE_OR_STRING = re.compile(r"\"(?:\\.|[^\"\\])*+\"?|'(?:\\.|[^'\\])*+'?|\\n", re.DOTALL)
@@ -102,8 +102,7 @@ def tidy(code: str) -> str:
     newlines and quotes escaped twice is unescaped if only that makes it Python.
     """
     code = code.replace("\r\n", "\n")
-    if fence := _FENCED.match(code):
-        code = _without_fence_end(code[fence.end() :])
+    code = without_fence(code)
     if (stop := _STOP_LINE.search(code)) and not is_python(code):
         code = code[: stop.start()].rstrip("\n")
     code = _dedented(code)
@@ -122,9 +121,14 @@ def _newline(match: re.Match[str]) -> str:
     return "\n" if match[0] == "\\n" else match[0]
 
 
-def _without_fence_end(code: str) -> str:
-    rest = code.rstrip()
-    return rest.removesuffix("```").rstrip(" \t").removesuffix("\n") if rest.endswith("```") else code
+def without_fence(code: str) -> str:
+    """The content of a fence around a whole text, closed or not; any other text unchanged."""
+    fence = _FENCED.match(code)
+    if fence is None:
+        return code
+    content = code[fence.end() :]
+    rest = content.rstrip()
+    return rest.removesuffix(fence[1]).rstrip(" \t").removesuffix("\n") if rest.endswith(fence[1]) else content
 
 
 def without_entities(code: str) -> str:

@@ -17,16 +17,19 @@ from agent.pycode import INVENTED, is_python, tidy
 MAX_CANDIDATES = 64
 """How many places in one text are examined for each shape."""
 MAX_ENDINGS = 4
-"""How many closing fences are tried as the end of one program."""
-PYTHON = ("python", "py", "python3", "py3", "ipython", "ipython3", "tool_code", RUN_PYTHON)
+"""How many closing fences or tags are tried as the end of one program."""
+PYTHON = ("python", "py", "python3", "py3", "ipython", "ipython3", "tool_code", RUN_PYTHON, "runpython", "run-python")
 """The languages of a fence that mean Python."""
 
 _FENCE = re.compile(
-    r"```[ \t]*+([\w+-]*+)[ \t]*+(?:\r?\n|(?=\{(?!\.?\w*+\})))"
-    r"|^[ \t]*+```[ \t]*+(?:\{\.?)?+(\w++)[^\n`]*+\n",  # more text follows the language
+    r"(?:```|^[ \t>]*+~{3,}+)[ \t]*+([\w+-]*+)[ \t]*+(?:\r?\n|(?=\{(?!\.?\w*+\})))"
+    r"|^[ \t]*+(?:```|~{3,}+)[ \t]*+(?:\{\.?)?+(\w++)[^\n`]*+\n",  # more text follows the language
     re.MULTILINE,
 )
-_FENCE_END = re.compile(r"(?<!`)`{3,}+(?=[\s<]|\Z)")
+_FENCE_ENDS = {
+    "`": re.compile(r"(?<!`)`{3,}+(?=[\s<]|\Z)"),
+    "~": re.compile(r"^[ \t>]*+~{3,}+(?=[\s<]|\Z)", re.MULTILINE),
+}
 
 
 @dataclass(frozen=True)
@@ -91,15 +94,16 @@ def _all_blocks(text: str) -> Iterator[Block]:
     place = 0
     while opening := _FENCE.search(text, place):
         language = (opening[1] or opening[2] or "").lower()
-        closing = _closing_of(text, opening.end(), is_program=language in PYTHON)
+        mark = opening[0].lstrip(" \t>")[0]
+        closing = _closing_of(text, opening.end(), _FENCE_ENDS[mark], is_program=language in PYTHON)
         close, place = closing.span() if closing else (len(text), len(text))
         yield Block(opening.start(), opening.end(), close, place, language, closing is not None)
 
 
-def _closing_of(text: str, begin: int, *, is_program: bool) -> re.Match[str] | None:
+def _closing_of(text: str, begin: int, end: re.Pattern[str], *, is_program: bool) -> re.Match[str] | None:
     """The end of a block. A program may hold fences in its strings: the first end that leaves Python is taken."""
     if not is_program:
-        return _FENCE_END.search(text, begin)
-    endings = list(islice(_FENCE_END.finditer(text, begin), MAX_ENDINGS))
+        return end.search(text, begin)
+    endings = list(islice(end.finditer(text, begin), MAX_ENDINGS))
     whole = (ending for ending in endings if is_python(tidy(text[begin : ending.start()])))
     return next(whole, endings[0] if endings else None)

@@ -5,14 +5,13 @@ from dataclasses import replace
 
 from agent.calls import wrapped
 from agent.calls.blocks import MAX_CANDIDATES, PYTHON, Found, Source, before_invention, limit_of
-from agent.messages import RUN_PYTHON
 from agent.pycode import is_program, parsed, same_lines, tidy
 from agent.tools import lenient
-from agent.tools.run_python import code_in
+from agent.tools.run_python import MENTION, SPELLED, code_in
 
 _WRITTEN = re.compile(
     rf"^[ \t>`]*+(?:\w++[ \t]*+=[ \t]*+)?(?:print\()?(?:await[ \t]++)?"
-    rf"{RUN_PYTHON}[ \t]*+\(\s*+(?:\w++\s*+=\s*+)?(?=[\"'{{])",
+    rf"{SPELLED}[ \t]*+\(\s*+(?:\w++\s*+=\s*+)?(?=[\"'{{])",
     re.MULTILINE,
 )
 _WRITTEN_GOES_ON = re.compile(r"\s*+,?+\s*+\)")
@@ -123,7 +122,7 @@ def cell_of(code: str) -> str:
     """The code of a fence or a tag, without its last newline and without a call of the tool around it."""
     before, _, last = tidy(code).rpartition("\n")
     code = before if not last.strip() else f"{before}\n{last}" if before else last
-    if RUN_PYTHON not in code:
+    if not MENTION.search(code):
         return code
     call = None if parsed(code) else _written_call(code, 0)
     return wrapped.unwrapped(code) or (code_in(call.arguments) if call else None) or code

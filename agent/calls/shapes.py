@@ -10,19 +10,19 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from agent.calls.blocks import MAX_CANDIDATES, PYTHON, Found, Source, limit_of
+from agent.calls.blocks import MAX_CANDIDATES, MAX_ENDINGS, PYTHON, Found, Source, limit_of
 from agent.calls.python_shapes import cell_of
 from agent.calls.wrapped import function_calls
 from agent.messages import RUN_PYTHON
-from agent.pycode import INVENTED, is_program, parsed, same_lines, without_entities
+from agent.pycode import INVENTED, is_program, is_python, parsed, same_lines, tidy, without_entities
 from agent.tools import lenient
-from agent.tools.run_python import code_in, is_run_python
+from agent.tools.run_python import MENTION, SPELLED, code_in, is_run_python
 
 _NAMED = r"(?:\s*+=|\s++name\s*+=)\s*+"
 _ATTRIBUTES = r"(?:\s[^<>\n]{0,80}+)?+>"
 """The rest of an opening tag: some models add the type of a parameter."""
 _TAG = re.compile(
-    r"<(?:tool_call|tools|function_call)>\s*+(?:```\w*+\s*+)?(?=[{\[])"
+    r"<(?:tool_call|tools|function_call)>\s*+(?:(?:```|~~~)\w*+\s*+)?(?=[{\[])"
     rf"|(?:<tool_call>\s*+)?<function{_NAMED}[\"']?(?P<name>[\w.-]{{0,80}}+)[\"']?{_ATTRIBUTES}"
 )
 _TAG_END = re.compile(rf"</?(?:tool_call|tools|function_call)>|<function[ =]|{INVENTED.pattern}")
@@ -35,11 +35,12 @@ _CLOSING = ("</parameter>", "</function>", "</tool_call>", "</tools>", "</functi
 _BEGUN = re.compile(r"<tool_call>\s*(?:[{<].*)?\Z", re.DOTALL)
 _CLOSING_TAG = re.compile(r"\s*</\w+>")
 _WORD = re.compile(r"\w")
+_LAST_COMMENT = re.compile(r"^[ \t]*+#[^\n]*\Z", re.MULTILINE)
 _NEWLINE = re.compile(r"\n")
 _SEPARATOR = re.compile(r"[\s,;]*")
 _OBJECT_LINE = re.compile(r"^[ \t]*+(?=[{\[])|:[ \t]++(?=\{)", re.MULTILINE)
-_CODE_TAG = re.compile(rf"<(?:tool_call|{RUN_PYTHON})>(?!\s*+[{{\[<`])")
-_CODE_TAG_END = re.compile(rf"</?(?:tool_call|{RUN_PYTHON})>|{INVENTED.pattern}")
+_CODE_TAG = re.compile(rf"<(?:tool_call|{SPELLED})>(?!\s*+[{{\[<`~])")
+_CODE_TAG_END = re.compile(rf"</?(?:tool_call|{SPELLED})>|{INVENTED.pattern}")
 _WRAPPING_KEYS = ("function", "function_call", "tool_call")
 _NAME_KEYS = ("name", "tool", "tool_name", "function", "function_name", "action")
 _ARGUMENT_KEYS = ("arguments", "parameters", "args", "params", "input", "action_input")
@@ -83,7 +84,8 @@ def _tagged_code(source: Source) -> list[Found]:
     text = source.text
     found: list[Found] = []
     for match in islice(_CODE_TAG.finditer(text), MAX_CANDIDATES):
-        limit = limit_of(text, match.end(), _CODE_TAG_END)
+        limits = _limits(text, match.end(), _CODE_TAG_END)
+        limit = next((place for place in limits if parsed(text[match.end() : place].strip())), limits[0])
         code = text[match.end() : limit].strip()
         call = Found(match.start(), limit, cell_of(code))
         is_shown = _is_example(source, match.start()) or _is_mid_sentence(text, call)
@@ -119,7 +121,25 @@ def _is_foreign(call: Found, source: Source) -> bool:
 
 
 def _tagged_json(text: str, match: re.Match[str]) -> list[Found]:
-    limit = limit_of(text, match.end(), _TAG_END)
+    """The calls in a tag. A program may hold tags in its strings: an end is taken if the call before it is whole."""
+    first, *others = _limits(text, match.end(), _TAG_END)
+    calls = _calls_before(first, text, match)
+    if calls and all(is_python(code_in(call.arguments) or "") for call in calls):
+        return calls
+    later = (_calls_before(limit, text, match) for limit in others)
+    return next((found for found in later if found and all(map(_is_whole, found))), calls)
+
+
+def _is_whole(call: Found) -> bool:
+    return call.closed and is_python(code_in(call.arguments) or "(")
+
+
+def _limits(text: str, start: int, end: re.Pattern[str]) -> list[int]:
+    """The places where what begins at `start` may end."""
+    return [match.start() for match in islice(end.finditer(text, start), MAX_ENDINGS)] or [len(text)]
+
+
+def _calls_before(limit: int, text: str, match: re.Match[str]) -> list[Found]:
     return [
         Found(
             match.start(),
@@ -149,9 +169,9 @@ def _function(text: str, match: re.Match[str]) -> Found:
     arguments: dict[str, Any] = {}
     place, closed = match.end(), False
     while parameter := _PARAMETER.match(text, place):
-        end = _VALUE_END.search(text, parameter.end()) or INVENTED.search(text, parameter.end())
+        end = _end_of_value(text, parameter) or INVENTED.search(text, parameter.end())
         stop, mark = (end.start(), end[0]) if end else (len(text), "")
-        arguments[parameter[1]] = without_entities(_between_tags(text[parameter.end() : stop]))
+        arguments[parameter[1]] = _value_in(text[parameter.end() : stop])
         closed = mark.startswith("</")
         place = stop + len(mark) if mark.startswith("</parameter") else stop
     if arguments:
@@ -160,6 +180,23 @@ def _function(text: str, match: re.Match[str]) -> Found:
     body = _between_tags(text[place:stop])
     closed = text.startswith("</", stop)
     return Found(match.start(), stop, body if body.strip() else {}, closed, match["name"], is_function=True)
+
+
+def _end_of_value(text: str, parameter: re.Match[str]) -> re.Match[str] | None:
+    """The tag that ends a value. A program may hold tags in its strings: the first end that leaves Python is taken."""
+    endings = list(islice(_VALUE_END.finditer(text, parameter.end()), MAX_ENDINGS))
+    tried = endings if parameter[1] in lenient.CODE_KEYS else []
+    whole = (end for end in tried if _is_whole_program(text[parameter.end() : end.start()]))
+    return next(whole, endings[0] if endings else None)
+
+
+def _is_whole_program(text: str) -> bool:
+    """True if a text from between tags is Python and does not end within a comment of its own line."""
+    return not _LAST_COMMENT.search(text) and is_python(tidy(_value_in(text)))
+
+
+def _value_in(text: str) -> str:
+    return without_entities(_between_tags(text))
 
 
 def _between_tags(text: str) -> str:
@@ -194,7 +231,8 @@ def bare_objects(source: Source) -> list[Found]:
     """
     text, tools = source.text, source.tool_params
     begin = len(text) - len(text.lstrip())
-    if not any(name in text for name in (RUN_PYTHON, *tools)) and not text.startswith(("{", "["), begin):
+    is_named = MENTION.search(text) or any(name in text for name in tools)
+    if not is_named and not text.startswith(("{", "["), begin):
         return []
     found: list[Found] = []
     place = 0
@@ -242,8 +280,8 @@ def _call_of(value: Any, *, bare: bool) -> tuple[str, Any] | None:
     if not isinstance(value, dict):
         return None
     value = next((value[key] for key in _WRAPPING_KEYS if isinstance(value.get(key), dict)), value)
-    if list(value) == [RUN_PYTHON]:
-        return RUN_PYTHON, value[RUN_PYTHON]
+    if [name for name in value if name and is_run_python(name)] == list(value) != []:
+        return RUN_PYTHON, next(iter(value.values()))
     key = next((key for key in _NAME_KEYS if isinstance(value.get(key), str)), None)
     if key is None:
         return (RUN_PYTHON, value) if bare else None

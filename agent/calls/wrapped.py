@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent.messages import RUN_PYTHON
 from agent.pycode import is_program, parsed
-from agent.tools.run_python import code_in
+from agent.tools.run_python import MENTION, code_in, is_run_python
 
 Parameters = Mapping[str, Sequence[str]]
 """The names of the tools beside run_python, each with the names of its parameters in order."""
@@ -32,7 +31,7 @@ def unwrapped(code: str) -> str | None:
 
     None if there is no such call, or if the program defines a run_python that does the work itself.
     """
-    tree = parsed(code) if RUN_PYTHON in code else None
+    tree = parsed(code) if MENTION.search(code) else None
     if tree is None:
         return None
     assigned = {
@@ -43,7 +42,7 @@ def unwrapped(code: str) -> str | None:
         if isinstance(target, ast.Name)
     }
     try:
-        return _without_calls(_Program(tree, assigned, any(_defines(node, RUN_PYTHON) for node in tree.body)))
+        return _without_calls(_Program(tree, assigned, any(_defines_it(node) for node in tree.body)))
     except RecursionError:  # an expression of thousands of levels
         return None
 
@@ -58,11 +57,11 @@ def _without_calls(program: _Program) -> str | None:
     removed: set[str] = set()
     has_cell = False
     for node in program.tree.body:
-        cells = [] if _defines(node, RUN_PYTHON) else _cells(node, program)
+        cells = [] if _defines_it(node) else _cells(node, program)
         if cells:
             has_cell = True
             parts += cells
-        elif not _defines(node, RUN_PYTHON) and not _assigns_passed(node, passed) and not _reads(node) & removed:
+        elif not _defines_it(node) and not _assigns_passed(node, passed) and not _reads(node) & removed:
             parts.append(ast.unparse(node))
             continue
         removed |= _binds(node)
@@ -77,7 +76,7 @@ def _cells(node: ast.stmt, program: _Program) -> list[str]:
 def _passed(node: ast.stmt, program: _Program) -> Iterator[ast.expr]:
     """The values that a statement passes to run_python; for a name, the value assigned to it."""
     for call in ast.walk(node):
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == RUN_PYTHON:
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and is_run_python(call.func.id):
             for value in (*call.args, *(keyword.value for keyword in call.keywords)):
                 yield program.assigned.get(value.id, value) if isinstance(value, ast.Name) else value
 
@@ -86,8 +85,8 @@ def _assigns_passed(node: ast.stmt, passed: set[int]) -> bool:
     return isinstance(node, ast.Assign) and id(node.value) in passed
 
 
-def _defines(node: ast.stmt, name: str) -> bool:
-    return isinstance(node, _DEFINITIONS) and node.name == name
+def _defines_it(node: ast.stmt) -> bool:
+    return isinstance(node, _DEFINITIONS) and is_run_python(node.name)
 
 
 def _reads(node: ast.stmt) -> set[str]:

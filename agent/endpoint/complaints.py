@@ -15,6 +15,7 @@ from agent.endpoint.failures import (
     ForeignAnswerError,
     SilentAnswerError,
     UnfinishedAnswerError,
+    body_in,
     describe,
     is_filtered,
     is_redirect_loop,
@@ -142,7 +143,7 @@ def _words_of(error: Exception, endpoint: Endpoint) -> str:
         cause = error.__cause__ or error
         words = str(cause) or type(cause).__name__
     elif isinstance(error, openai.APIStatusError):
-        words = message_in(error.body) or error.response.reason_phrase or "no reason given"
+        words = message_in(body_in(error)) or error.response.reason_phrase or "no reason given"
     elif isinstance(error, openai.APIError):
         words = message_in(error.body) or str(error.message)
     else:

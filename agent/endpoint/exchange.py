@@ -10,6 +10,7 @@ import anyio
 import httpx2
 import openai
 
+from agent.endpoint import finish
 from agent.endpoint.assembly import Assembler, OnDelta
 from agent.endpoint.config import Endpoint
 from agent.endpoint.failures import (
@@ -34,9 +35,6 @@ TRAILER_TIMEOUT_S = 10.0
 """The longest time for the data after the message: usage, and the end."""
 DRAIN_TIMEOUT_S = 0.1
 """The longest time for the rest of a body after `[DONE]`, so that the connection can be used again."""
-FILTER_REASONS = ("content_filter",)
-BREAK_REASONS = ("error", "abort")
-"""The finish reasons of a generation that failed."""
 
 _LOST = (httpx2.RequestError, httpx2.StreamError, ssl.SSLError, anyio.EndOfStream)
 
@@ -87,11 +85,13 @@ def _whole(assembler: Assembler, reader: ValueReader) -> Streamed:
     if not assembler.has_choice:
         raise ForeignAnswerError(reader.stray) if reader.stray.startswith("<") else EmptyAnswerError(reader.stray)
     reason = assembler.finish_reason
-    if reason in FILTER_REASONS:
-        raise FilteredAnswerError(f"finish_reason {reason!r}")
-    if reason in BREAK_REASONS:
+    if reason and finish.is_filtered(reason):
+        raise FilteredAnswerError(assembler.refusal or f"finish_reason {reason!r}")
+    if reason and not finish.is_whole(reason):
         raise UnfinishedAnswerError(f"finish_reason {reason!r}")
     reply = assembler.reply()
+    if reply.finish_reason == finish.REFUSED and not reply.content.strip():
+        raise FilteredAnswerError(f"finish_reason {reason!r}")
     streamed = reply, reader.texts
     if not reason and not reader.is_done:
         has_begun = bool(reply.content or reply.tool_calls)

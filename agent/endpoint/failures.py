@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import httpx2
 import openai
@@ -38,8 +39,15 @@ _FILTERED = re.compile(
     r"|content management policy",
     re.IGNORECASE,
 )
-_MESSAGE_KEYS = ("message", "error", "detail", "msg", "code", "type")
+_SAYING_KEYS = (
+    *("message", "error", "detail", "msg", "errors", "error_msg", "error_message", "errorMessage", "errorMsg"),
+    *("error_description", "status_msg", "base_resp"),
+)
 """The keys under which servers put the error message, the likeliest first."""
+_MESSAGE_KEYS = (*_SAYING_KEYS, "reason", "description", "title", "code", "type")
+_FINE = ("0", "200", "ok", "success", "none", "")
+"""What servers write as the code beside a message if nothing is wrong."""
+_CODE_KEYS = ("code", "status", "status_code", "error_code", "errcode")
 _MAX_DEPTH = 4
 _MARKUP = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _LAST_WORD = re.compile(r"\s\S*\Z")
@@ -145,8 +153,24 @@ def error_in(value: object, request: httpx2.Request) -> openai.APIError | None:
     """The error reported by a value in a stream whose status is success."""
     if not isinstance(value, dict):
         return None
-    error = value.get("error") or ("choices" not in value and "message" in value and value)
+    error = value.get("error")
+    if not isinstance(error, dict):
+        error = value if error or _is_error(value) else _error_of_choice(value.get("choices"))
     return openai.APIError(message_in(error) or "no reason given", request, body=error) if error else None
+
+
+def _is_error(value: dict[str, Any]) -> bool:
+    """True if a value has no choices and says something that is not a success."""
+    inner = value.get("base_resp")
+    codes = [part.get(name) for part in (value, inner) if isinstance(part, dict) for name in _CODE_KEYS]
+    is_fine = any(str(code).lower() in _FINE for code in codes if code is not None) or value.get("success") is True
+    return not value.get("choices") and not is_fine and any(value.get(key) for key in _SAYING_KEYS)
+
+
+def _error_of_choice(choices: object) -> object:
+    """The error that a proxy puts into a choice."""
+    found = [choice.get("error") for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+    return next((error for error in found if error), None)
 
 
 def asked_wait_s(error: BaseException | None) -> float | None:
@@ -181,13 +205,22 @@ def server_text(error: BaseException) -> str:
     return " ".join(str(part)[:MAX_SAID_CHARS] for part in parts)
 
 
+def body_in(error: openai.APIStatusError) -> object:
+    """The body of an error. The client keeps only its `error`, which may be a word beside the message."""
+    try:
+        return error.response.json() if isinstance(error.body, str) else error.body
+    except (ValueError, RecursionError):
+        return error.body
+
+
 def message_in(body: object, depth: int = 0) -> str:
     """The message in an error's body, at any depth; the text of an HTML page."""
     if isinstance(body, str):
         return _MARKUP.sub(" ", _head(body)).strip()
     inner: Iterable[object] = ()
     if depth < _MAX_DEPTH and isinstance(body, dict):
-        inner = (body.get(key) for key in _MESSAGE_KEYS)
+        known = [body.get(key) for key in _MESSAGE_KEYS]
+        inner = [*known, *body.values()] if depth else known  # an object of errors has the names of fields as its keys
     elif depth < _MAX_DEPTH and isinstance(body, list):
         inner = body
     return next((words for part in inner if (words := message_in(part, depth + 1))), "")
@@ -208,10 +241,10 @@ def one_safe_line(text: str, endpoint: Endpoint, max_chars: int) -> str:
 
 
 def _status_in_stream(error: BaseException | None) -> int | None:
-    """The status in `code`, where servers write a number, a text or something else."""
+    """The status in `code` or the like, where servers write a number, a text or something else."""
     body = getattr(error, "body", None)
-    code = str(body.get("code")) if isinstance(body, dict) else ""
-    return int(code) if re.fullmatch(r"[1-5]\d\d", code, re.ASCII) else None
+    codes = [str(body.get(key)) for key in _CODE_KEYS] if isinstance(body, dict) else []
+    return next((int(code) for code in codes if re.fullmatch(r"[1-5]\d\d", code, re.ASCII)), None)
 
 
 def _number(text: str | None) -> float | None:

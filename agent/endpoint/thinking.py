@@ -82,3 +82,12 @@ def split_unopened(content: str) -> tuple[str, str] | None:
     if close is None:
         return None
     return content[: close.start()].strip("\n"), content[close.end() :].lstrip("\r\n")
+
+
+def split(content: str) -> tuple[str, str] | None:
+    """Thinking and text of a whole content that begins with a `<think>` block; None if it does not."""
+    parts: dict[str, list[str]] = {"reasoning": [], "text": []}
+    splitter = ThinkSplitter(lambda kind, text: parts[kind].append(text))
+    splitter.add(content)
+    splitter.end()
+    return ("".join(parts["reasoning"]), "".join(parts["text"])) if splitter.found else None

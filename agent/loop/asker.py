@@ -13,6 +13,7 @@ from typing import Any, Literal
 from agent import progress
 from agent.calls.recovery import Recovered, recover
 from agent.calls.wrapped import Parameters
+from agent.endpoint.finish import REFUSED
 from agent.endpoint.generator import Generator
 from agent.endpoint.model import Generation
 from agent.errors import ContextLengthError, EndpointError
@@ -75,7 +76,7 @@ class Asker:
         recovered = None
         if generation.reply.tool_calls:
             self._calls_natively = True
-        elif may_call:
+        elif may_call and generation.reply.finish_reason != REFUSED:
             recovered = self._recover(generation.reply, turn)
         event = self._event(turn, generation, recovered, sha256, tools, may_call=may_call)
         self._on_progress(progress.TurnEnded(event.reasoning, event.content, not event.tool_calls, event.usage))

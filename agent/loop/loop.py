@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from agent import progress
+from agent.endpoint.finish import REFUSED
 from agent.endpoint.generator import Generator
 from agent.errors import EndpointError
 from agent.limits import LimitName, Limits, Meter
@@ -135,7 +136,12 @@ class Loop:
         return await self._take_turns()
 
     async def _answered(self, replied: ModelReplied) -> Finish | None:
-        """Accept a reply without a call as the answer, or tell the model what a check objects to."""
+        """Accept a reply without a call as the answer, or tell the model what a check objects to.
+
+        A refusal is the answer: a model that is asked again only refuses again.
+        """
+        if replied.finish_reason == REFUSED:
+            return Finish("answered", replied.content.strip())
         objection = await self._reviewer.objection(replied, self._question, is_last_turn=self.meter.is_last_turn())
         if objection is not None:
             if objection.reason in ("empty", "cut"):

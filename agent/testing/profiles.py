@@ -1,8 +1,9 @@
 """The formats of servers that speak Chat Completions: one message, cut and labelled as each server does it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Literal
 
 from agent.messages import Usage
@@ -46,6 +47,10 @@ class Profile:
     index: Literal["counted", "zero", "missing"] = "counted"
     argument_chars: int = PIECE_CHARS
     """The characters of arguments in a delta; 0 sends them whole, together with the name."""
+    arguments: Literal["pieces", "growing", "after an empty object", "after null"] = "pieces"
+    """Each delta has a piece of the arguments, or all of them so far; an empty value may come first."""
+    again: Literal["never", "message", "message beside a delta"] = "never"
+    """Where the last chunk has the whole message once more."""
     other_content: Literal["absent", "null", "empty"] = "absent"
     """The content in deltas about something else."""
     role: Literal["first", "every", "never"] = "first"
@@ -62,7 +67,7 @@ class Profile:
         if self.role == "first":
             deltas.insert(0, {"role": "assistant", "content": None if self.other_content == "null" else ""})
         chunks = [_chunk([_choice(self._full(delta))]) for delta in deltas]
-        chunks.append(_chunk([_choice({}, answer.finish_reason)]))
+        chunks.append(_chunk([self._last_choice(answer)]))
         return self._with_usage(chunks, usage_of(answer.usage))
 
     def events(self, chunks: list[Chunk]) -> list[bytes]:
@@ -71,14 +76,30 @@ class Profile:
         texts = [*(json.dumps(chunk) for chunk in chunks), "[DONE]"]
         return [f"{comment}data: {text}{self.line_end * 2}".encode() for text in texts]
 
-    def _text_deltas(self, answer: Answer) -> Iterator[Chunk]:
-        names = ("reasoning_content", "reasoning") if self.reasoning == "both" else (self.reasoning,)
-        content = answer.content
+    def _last_choice(self, answer: Answer) -> Chunk:
+        last = _choice({}, answer.finish_reason)
+        if self.again == "never":
+            return last
+        message: Chunk = {"role": "assistant", "content": self._content(answer)}
+        message |= dict.fromkeys(self._reasoning_names(), answer.reasoning) | _calls_in(answer)
+        if self.again == "message":
+            del last["delta"]
+        return last | {"message": message}
+
+    def _reasoning_names(self) -> tuple[str, ...]:
+        """The fields of the thinking."""
+        several = {"both": ("reasoning_content", "reasoning"), "think tags": (), "never": ()}
+        return several.get(self.reasoning, (self.reasoning,))
+
+    def _content(self, answer: Answer) -> str:
         if self.reasoning == "think tags" and answer.reasoning:
-            content = f"<think>\n{answer.reasoning}\n</think>\n\n{content}"
-        elif self.reasoning != "never":
+            return f"<think>\n{answer.reasoning}\n</think>\n\n{answer.content}"
+        return answer.content
+
+    def _text_deltas(self, answer: Answer) -> Iterator[Chunk]:
+        if names := self._reasoning_names():
             yield from (dict.fromkeys(names, piece) for piece in _pieces(answer.reasoning, PIECE_CHARS))
-        yield from ({"content": piece} for piece in _pieces(content, PIECE_CHARS))
+        yield from ({"content": piece} for piece in _pieces(self._content(answer), PIECE_CHARS))
 
     def _call_deltas(self, calls: tuple[ScriptedCall, ...]) -> Iterator[Chunk]:
         for place, call in enumerate(calls):
@@ -88,8 +109,13 @@ class Profile:
                 yield _call_delta(first, {"name": call.name, "arguments": call.arguments})
                 continue
             yield _call_delta(first, {"name": call.name, "arguments": ""})
-            for piece in _pieces(call.arguments, self.argument_chars):
+            for piece in self._argument_texts(call.arguments):
                 yield _call_delta(label | self._later_id(call), self._later_name(call) | {"arguments": piece})
+
+    def _argument_texts(self, arguments: str) -> Iterable[str]:
+        pieces = list(_pieces(arguments, self.argument_chars))
+        first = {"after an empty object": ["{}"], "after null": ["null"]}.get(self.arguments, [])
+        return accumulate(pieces) if self.arguments == "growing" else [*first, *pieces]
 
     def _later_id(self, call: ScriptedCall) -> Chunk:
         later: dict[str, Chunk] = {"empty later": {"id": ""}, "null later": {"id": None}, "every": {"id": call.id}}
@@ -128,7 +154,11 @@ GATEWAY = Profile("gateway", ids="every", names="every", index="missing", commen
 """A proxy that repeats every label and keeps the connection alive with comments."""
 UNPARSED = Profile("unparsed", reasoning="think tags", index="missing", usage="never")
 """A server without a parser for the model's thinking."""
-PROFILES = (PLAIN, OPENAI, MODEL_STUDIO, VLLM, SGLANG, OLLAMA, LLAMA_CPP, GATEWAY, UNPARSED)
+REPEATING = Profile("repeating", arguments="after an empty object", again="message", usage="last chunk")
+"""A server that ends a stream with the whole message."""
+GROWING = Profile("growing", arguments="growing", again="message beside a delta", usage="every chunk")
+"""A server that sends in each delta of a call all its arguments so far."""
+PROFILES = (PLAIN, OPENAI, MODEL_STUDIO, VLLM, SGLANG, OLLAMA, LLAMA_CPP, GATEWAY, UNPARSED, REPEATING, GROWING)
 
 
 def usage_of(usage: Usage) -> Chunk:
@@ -144,15 +174,19 @@ def usage_of(usage: Usage) -> Chunk:
 
 def whole(answer: Answer) -> Chunk:
     """The answer as one `chat.completion`, from a server that does not stream."""
+    message: Chunk = {"role": "assistant", "content": answer.content, "reasoning_content": answer.reasoning or None}
+    message |= _calls_in(answer)
+    choice = {"index": 0, "message": message, "finish_reason": answer.finish_reason}
+    return _chunk([choice]) | {"object": "chat.completion", "usage": usage_of(answer.usage)}
+
+
+def _calls_in(answer: Answer) -> Chunk:
+    """The calls of a whole message, if there are any."""
     calls = [
         {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
         for call in answer.calls
     ]
-    message: Chunk = {"role": "assistant", "content": answer.content, "reasoning_content": answer.reasoning or None}
-    if calls:
-        message["tool_calls"] = calls
-    choice = {"index": 0, "message": message, "finish_reason": answer.finish_reason}
-    return _chunk([choice]) | {"object": "chat.completion", "usage": usage_of(answer.usage)}
+    return {"tool_calls": calls} if calls else {}
 
 
 def raw_chunks(deltas: list[Chunk], finish_reason: str) -> list[Chunk]:

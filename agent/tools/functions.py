@@ -16,11 +16,11 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError, create_model
 
 from agent.errors import UsageError
-from agent.messages import RUN_PYTHON, ToolCall
+from agent.messages import ToolCall
 from agent.prompting.words import OBSERVATION
 from agent.text import cut_middle, encodable
 from agent.tools import lenient
-from agent.tools.run_python import BadCallError, arguments_of
+from agent.tools.run_python import BadCallError, arguments_of, is_run_python
 from agent.validation import complaints
 
 MAX_CHARS = 8_000
@@ -40,8 +40,8 @@ class FunctionTool:
         self._function = function
         if not _NAME.fullmatch(self.name):
             raise UsageError(f"{function!r} cannot be a tool: it needs a name; define it with def.")
-        if self.name == RUN_PYTHON:
-            raise UsageError(f"A tool cannot be called {RUN_PYTHON!r}: that is the built-in tool.")
+        if is_run_python(self.name):
+            raise UsageError(f"A tool cannot be called {self.name!r}: that is the built-in tool.")
         self._names, self._arguments = _arguments_model(self.name, function)
         self.schema: dict[str, Any] = {
             "type": "function",

@@ -5,8 +5,9 @@ import re
 from collections.abc import Collection
 from typing import Any
 
+from agent.json_values import meant
 from agent.messages import RUN_PYTHON, ToolCall
-from agent.pycode import is_program, tidy
+from agent.pycode import is_program, tidy, without_fence
 from agent.text import encodable
 from agent.tools import lenient
 from sandbox.session import MAX_CODE_BYTES
@@ -25,6 +26,10 @@ TOOL: dict[str, Any] = {
     },
 }
 
+SPELLED = r"(?i:run[-_ ]?python)"
+"""The tool's name as models spell it."""
+MENTION = re.compile(SPELLED)
+
 _HOW = f'Call {RUN_PYTHON} with {{"code": "..."}}.'
 UNKNOWN_TOOL = f"There is no tool {{name!r}}. The only tool is {RUN_PYTHON}, with one argument: code."
 UNKNOWN_AMONG = f"There is no tool {{name!r}}. The tools are {RUN_PYTHON}, with one argument: code; and {{others}}."
@@ -41,6 +46,8 @@ CODE_TOO_LONG = (
 EMPTY_CODE = f"The code is empty, so nothing was run. {_HOW}"
 
 _VALID_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_OUR_NAME = re.compile(rf"(?:[\w-]{{0,64}}+[.:/]{{1,2}})*(?:{SPELLED})?(?:\(\))?(?::\d+)?")
+"""The tool's name, perhaps with a namespace before it or a number behind it."""
 
 
 class BadCallError(Exception):
@@ -48,8 +55,8 @@ class BadCallError(Exception):
 
 
 def is_run_python(name: str) -> bool:
-    """True if a call means our tool: some servers lose its name, some models add a namespace."""
-    return name.strip().rpartition(".")[2] in (RUN_PYTHON, "")
+    """True if a call means our tool: some servers lose its name, some models write it in another way."""
+    return _OUR_NAME.fullmatch(name.strip()) is not None
 
 
 def code_of(call: ToolCall, *, others: Collection[str] = ()) -> str:
@@ -77,19 +84,36 @@ def check_length(code: str) -> None:
 
 def arguments_of(text: str) -> Any:
     """The value of a call's arguments, JSON or JSON in JSON. Raises BadCallError if they are cut off or invalid."""
-    text = text.strip()
+    given, text = text, meant(without_fence(text)).strip()
     if found := lenient.parse(text):
         if not found.closed:
             raise BadCallError(CUT)
-        return found.value
+        return _alone(found.value)
     try:
         value = json.loads(text or "{}", strict=False)
     except (ValueError, RecursionError):
         value = None
+    if value is None and _is_fenced_program(given):
+        return given
     if not isinstance(value, str | dict):
         raise BadCallError(CUT if text.startswith('"') else NOT_JSON)
-    inner = lenient.parse(value.strip()) if isinstance(value, str) else None
+    inner = lenient.parse(without_fence(value).strip()) if isinstance(value, str) else None
     return inner.value if inner and inner.closed and isinstance(inner.value, dict) else value
+
+
+def _is_fenced_program(text: str) -> bool:
+    """True if a text is a program in a closed fence: what is not closed may be half of it."""
+    return (
+        text.rstrip().endswith(("\n```", "\n~~~")) and without_fence(text) != text and is_program(without_fence(text))
+    )
+
+
+def _alone(value: Any) -> Any:
+    """The arguments in a list that holds nothing else."""
+    match value:
+        case [dict(arguments)]:
+            return arguments
+    return value
 
 
 def code_in(arguments: Any, *, wrapped: bool = True) -> str | None:
@@ -99,6 +123,7 @@ def code_in(arguments: Any, *, wrapped: bool = True) -> str | None:
     """
     if isinstance(arguments, str):
         return _code_in_text(arguments)
+    arguments = _alone(arguments)
     if not isinstance(arguments, dict):
         return None
     named = [_as_text(arguments.get(key)) for key in lenient.CODE_KEYS]
@@ -114,10 +139,11 @@ def code_in(arguments: Any, *, wrapped: bool = True) -> str | None:
 
 def _code_in_text(arguments: str) -> str | None:
     """The code in arguments that are a text: JSON again, or the code itself."""
-    found = lenient.parse(arguments.strip())
-    if found is None or not isinstance(found.value, dict):
+    found = lenient.parse(without_fence(arguments).strip())
+    value = _alone(found.value) if found else None
+    if found is None or not isinstance(value, dict):
         return _cleaned(arguments)
-    return code_in(found.value, wrapped=False) if found.closed else None
+    return code_in(value, wrapped=False) if found.closed else None
 
 
 def _as_text(value: Any) -> str | None:
@@ -138,5 +164,5 @@ def canonical(call: ToolCall) -> ToolCall:
     except BadCallError:
         value = {}
     arguments = encodable(json.dumps(value if isinstance(value, dict) else {}, ensure_ascii=False))
-    name = call.name if _VALID_NAME.fullmatch(call.name) else RUN_PYTHON
+    name = call.name if _VALID_NAME.fullmatch(call.name) and not is_run_python(call.name) else RUN_PYTHON
     return call.model_copy(update={"name": name, "arguments": arguments})

@@ -13,7 +13,7 @@ from agent.calls.recovery import SHAPES, Recovered, Shape, recover
 from agent.messages import Reply, ToolCall
 from agent.pycode import is_program, parsed, tidy
 from agent.tools.run_python import CUT, BadCallError, arguments_of, code_of
-from tests.agent.writers import LOSSY, WRITERS, arguments, call, xml
+from tests.agent.writers import LOSSY, WRITERS, arguments, call, raw_newlines, xml
 
 ALL = WRITERS | LOSSY
 CODE = 'import math\nd = {"a": "b"}\nif 2 < 3 and d["a"]:\n    print(math.pi, \'x\')'
@@ -131,6 +131,50 @@ def test_a_fence_within_a_string_of_a_program_does_not_end_it() -> None:
     code = 'text = """\n```\nx\n```\n"""\nprint(text)'
     assert codes(f"```python\n{code}\n```\nThen:\n```python\nprint(1)\n```") == [f"{code}\nprint(1)"]
     assert codes("```python\nprint(\n```\nThen:\n```python\nprint(1)\n```") == ["print(\nprint(1)"]
+
+
+FENCE_WITHIN = [
+    "text = '''\n```python\nx\n```\n'''\nprint(text)",
+    "print('```')",
+    'md = """\n```\na\n```\n```\nb\n```\n```\n"""',
+]
+
+
+@pytest.mark.parametrize("code", FENCE_WITHIN)
+def test_tildes_hold_a_program_with_any_fences(code: str) -> None:
+    assert codes(f"I will.\n~~~python\n{code}\n~~~\nIt prints the text.") == [code]
+    assert codes(f"~~~~python\n{code}\n~~~~") == [code]
+    assert codes(f"```python\n{code.replace('```', '~~~')}\n```") == [code.replace("```", "~~~")]
+
+
+def test_tildes_within_a_string_of_a_program_do_not_end_it() -> None:
+    code = 'text = """\n~~~\nx\n~~~\n"""\nprint(text)'
+    assert codes(f"~~~python\n{code}\n~~~\n") == [code]
+
+
+def test_tildes_that_strike_out_words_are_no_fence() -> None:
+    assert found("It is ~~41~~ 42, ~~~python\nif you like.") is None
+
+
+TAGS = ["</parameter>", "</function>", "</tool_call>", "<parameter=code>", "<tool_call>", "<function=run_python>"]
+WITHIN = [
+    "print('{}')\nprint(2)",
+    "s = '''\n{}\n'''\nprint(s)",
+    "s = 'a {} b {}'\nprint(s)",
+    "# {}\nprint(1)",
+    "x = [\n'<parameter=code>', '{}']\nprint(x)",
+]
+
+
+@pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.parametrize("program", WITHIN)
+def test_a_tag_within_a_string_of_a_program_does_not_end_it(program: str, tag: str) -> None:
+    code = program.replace("{}", tag)
+    tagged = f"<tool_call>\n{xml(code)}\n</tool_call>"
+    assert codes(xml(code)) == codes(tagged) == codes(f"I will.\n{tagged}\nDone.") == [code]
+    assert codes(f"<tool_call>{call(code)}</tool_call>") == [code]
+    assert codes(f"<tool_call>{raw_newlines(code)}</tool_call>") == [code]
+    assert codes(f"{tagged}\n{tagged}") == [code, code]
 
 
 def test_several_python_fences_are_one_cell() -> None:

@@ -346,3 +346,150 @@ def test_calls_one_after_the_other_are_read_with_few_labels(
 ) -> None:
     sent = [delta for place, code in enumerate(codes) for delta in call_deltas(place, code, places, label, name)]
     assert [call.arguments for call in assemble(*sent).tool_calls] == [json.dumps({"code": code}) for code in codes]
+
+
+def choices(*chosen: dict[str, Any]) -> tuple[Reply, dict[str, str]]:
+    """The reply to a stream of these choices, and what was heard of it: a restart voids what was heard before."""
+    heard = {"reasoning": "", "text": ""}
+
+    def hear(kind: str, text: str) -> None:
+        heard.update(dict.fromkeys(heard, "") if kind == "restart" else {kind: heard[kind] + text})
+
+    assembler = Assembler(hear)
+    for choice in chosen:
+        assembler.add({"choices": [choice]})
+    return assembler.reply(), heard
+
+
+SAID = {
+    "an answer": "It is 42: six times seven, as a schoolchild knows.",
+    "an answer after thinking": "<think>Six times seven.</think>It is 42.",
+    "a number": "42",
+}
+ENDS: dict[str, Callable[[dict[str, Any]], list[dict[str, Any]]]] = {
+    "a message": lambda message: [{"message": message, "finish_reason": "stop"}],
+    "a message beside an empty delta": lambda message: [{"delta": {}, "message": message, "finish_reason": "stop"}],
+    "a message beside a delta of nothing": lambda message: [
+        {"delta": {"role": "assistant", "content": None}, "message": message}
+    ],
+    "a message after the end": lambda message: [{"delta": {}, "finish_reason": "stop"}, {"message": message}],
+    "a message twice": lambda message: [{"message": message}, {"message": message, "finish_reason": "stop"}],
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@given(st.sampled_from(sorted(SAID)), cut_places, st.integers(min_value=0))
+def test_the_whole_message_after_its_deltas_adds_nothing(end: str, said: str, places: list[int], lost: int) -> None:
+    text = SAID[said]
+    sent = text[: len(text) - lost % (len(text) + 1)]  # a message may hold more than its deltas
+    pieces = [{"delta": {"content": piece}} for piece in cut(sent, places)]
+    reply, heard = choices(*pieces, *ENDS[end]({"role": "assistant", "content": text}))
+    alone = assemble({"content": text})
+    assert (reply.content, reply.reasoning) == (alone.content, alone.reasoning)
+    assert heard == {"reasoning": reply.reasoning, "text": reply.content}
+
+
+@given(cut_places)
+def test_the_whole_message_as_the_last_delta_adds_nothing(places: list[int]) -> None:
+    text = SAID["an answer"]
+    pieces = [{"delta": {"content": piece}} for piece in cut(text, places)]
+    for last in ({"finish_reason": "stop"}, {}):
+        assert choices(*pieces, {"delta": {"content": text}, **last})[0].content == text
+
+
+@given(cut_places)
+def test_deltas_that_each_hold_all_that_was_said_are_one_text(places: list[int]) -> None:
+    text = SAID["an answer"]
+    ends = sorted({0, 2, 5, 8, len(text), *(place % len(text) for place in places if place % len(text) > 8)})
+    reply, heard = choices(*({"delta": {"content": text[:end]}} for end in ends))
+    assert reply.content == heard["text"] == text
+
+
+@pytest.mark.parametrize("pieces", [["4", "2", "42"], ["ha", "ha"], ["-", "--", "---", "----"], ["no ", "no ", "no "]])
+def test_words_that_repeat_by_chance_are_all_said(pieces: list[str]) -> None:
+    assert choices(*({"delta": {"content": piece}} for piece in pieces))[0].content == "".join(pieces)
+
+
+def test_a_message_that_says_something_else_replaces_the_deltas() -> None:
+    reply, heard = choices({"delta": {"content": "It was", "reasoning": "Hm."}}, {"message": {"content": "It is 42."}})
+    assert (reply.content, reply.reasoning) == ("It is 42.", "Hm.")
+    assert heard == {"reasoning": "Hm.", "text": "It is 42."}
+
+
+def test_a_message_without_content_takes_nothing_away() -> None:
+    contents: list[Any] = [None, "", []]
+    for content in contents:
+        reply, _ = choices({"delta": {"content": "It is 42.", "reasoning": "Hm."}}, {"message": {"content": content}})
+        assert (reply.content, reply.reasoning) == ("It is 42.", "Hm.")
+
+
+ARGUMENTS = json.dumps({"code": 'print("{}", {"a": [1]})'})
+BEFORE = ["", "{}", "null", "{ }", "[]", '""', " {}\n", "{}{}", "null\n"]
+called = {"id": "a", "type": "function", "function": {"name": "run_python", "arguments": ARGUMENTS}}
+
+
+@given(st.sampled_from(BEFORE), cut_places)
+def test_arguments_after_an_empty_value_are_the_arguments_for_any_cut(before: str, places: list[int]) -> None:
+    for label in ({"index": 0, "id": "a"}, {"id": "a"}, {"index": 0}):
+        pieces = cut(before + ARGUMENTS, places)
+        reply = assemble(*(call_delta(**label, name="run_python", arguments=piece) for piece in pieces))
+        assert [json.loads(call.arguments) for call in reply.tool_calls] == [json.loads(ARGUMENTS)]
+
+
+@given(cut_places, st.booleans())
+def test_arguments_that_grow_are_the_last_ones(places: list[int], has_id: bool) -> None:
+    ends = sorted({place % (len(ARGUMENTS) + 1) for place in places} | {len(ARGUMENTS)})
+    label = {"index": 0} | ({"id": "a"} if has_id else {})
+    first = call_delta(index=0, id="a", name="run_python", arguments="")
+    reply = assemble(first, *(call_delta(**label, arguments=ARGUMENTS[:end]) for end in ends))
+    assert [call.arguments for call in reply.tool_calls] == [ARGUMENTS]
+
+
+@given(cut_places)
+def test_arguments_that_grow_as_objects_are_the_last_ones(places: list[int]) -> None:
+    code = json.loads(ARGUMENTS)["code"]
+    ends = sorted({place % (len(code) + 1) for place in places} | {len(code)})
+    objects: list[dict[str, str]] = [{}, *({"code": code[:end]} for end in ends), {}]
+    for written in (lambda value: value, json.dumps):
+        reply = assemble(*(call_delta(index=0, id="a", name="f", arguments=written(value)) for value in objects))
+        assert [json.loads(call.arguments) for call in reply.tool_calls] == [{"code": code}]
+
+
+WHOLE_CALLS: list[dict[str, Any]] = [
+    {"tool_calls": [called]},
+    {"tool_calls": [called | {"id": "b"}]},
+    {"function_call": called["function"]},
+]
+
+
+@pytest.mark.parametrize("end", ENDS)
+@given(cut_places)
+def test_the_whole_call_after_its_deltas_is_the_same_call(end: str, places: list[int]) -> None:
+    pieces = [call_delta(index=0, id="a", name="run_python", arguments=piece) for piece in cut(ARGUMENTS, places)]
+    for sent in (pieces, pieces[:1], []):
+        for whole in WHOLE_CALLS:
+            reply, _ = choices(*({"delta": piece} for piece in sent), *ENDS[end]({"content": None, **whole}))
+            assert [(call.name, call.arguments) for call in reply.tool_calls] == [("run_python", ARGUMENTS)]
+
+
+def test_the_whole_call_as_the_last_delta_is_the_same_call() -> None:
+    function = {"name": "run_python", "arguments": ARGUMENTS}
+    for label in ({"index": 0, "id": "a"}, {"index": 0}, {}):
+        pieces = [call_delta(index=0, id="a", name="run_python", arguments=piece) for piece in cut(ARGUMENTS, [9])]
+        last = {"delta": call_delta(**label, **function), "finish_reason": "tool_calls"}
+        reply, _ = choices(*({"delta": piece} for piece in pieces), last)
+        assert reply.tool_calls == [ToolCall(id="a", **function)]
+
+
+def test_a_message_with_emptier_calls_takes_nothing_away() -> None:
+    delta = call_delta(index=0, id="a", name="run_python", arguments=ARGUMENTS)
+    emptied = called | {"function": {"name": "run_python", "arguments": "{}"}}
+    messages: list[dict[str, Any]] = [{"tool_calls": []}, {"tool_calls": None}, {"tool_calls": [emptied]}]
+    for message in messages:
+        reply, _ = choices({"delta": delta}, {"message": message})
+        assert reply.tool_calls == [ToolCall(id="a", name="run_python", arguments=ARGUMENTS)]
+
+
+def test_two_calls_in_one_text_are_not_taken_for_one_that_grows() -> None:
+    both = '{"code": "a()"}{"code": "b()"}'
+    assert assemble(call_delta(index=0, id="a", name="f", arguments=both)).tool_calls[0].arguments == both

@@ -86,6 +86,23 @@ RIGHT: dict[str, list[Step]] = {
     "the message again at the end": events(
         TEXT, {"choices": [{"index": 0, "delta": {}, "message": {"content": "It"}}]}
     ),
+    "the whole message at the end": events(
+        chunk({"content": "It is "}), chunk({"content": "42."}), WHOLE
+    ),
+    "the whole message beside an empty delta at the end": events(
+        TEXT, {"choices": [WHOLE["choices"][0] | {"delta": {}}]}
+    ),
+    "the whole message as the last delta": events(
+        chunk({"content": "It is "}), chunk({"content": "42."}), chunk({"content": "It is 42."}, "stop")
+    ),
+    "a message that says more": events(chunk({"content": "It is"}), WHOLE),
+    "a message that says something else": events(chunk({"content": "It was"}), WHOLE),
+    "in each delta all that was said": events(
+        *(chunk({"content": text}) for text in ("It", "It is", "It is 4", "It is 42", "It is 42.")), STOP
+    ),
+    "a message with an empty delta": status(200, {"choices": [WHOLE["choices"][0] | {"delta": {}}]}),
+    "messages for pieces": events(*({"choices": [{"message": {"content": text}}]} for text in ("It is", " 42.")), STOP),
+    "a code of success in between": events(TEXT, {"code": 0, "msg": "success"}, STOP),
     "a delta of null": events({"choices": [{"index": 0, "delta": None}]}, TEXT, STOP),
     "content in parts": events(chunk({"content": [{"type": "text", "text": "It is "}, {"text": "42."}]}), STOP),
     "tool_calls that are none": events(chunk({"content": "It is 42.", "tool_calls": "x"}), STOP),
@@ -162,6 +179,7 @@ async def test_usage_that_is_not_a_count_is_zero() -> None:
     assert generation.reply.usage == Usage(input_tokens=7)
 
 
+BREAKS = ("error", "abort", "network_error", "insufficient_system_resource", "MALFORMED_FUNCTION_CALL", "timeout", "?!")
 AGAIN: dict[str, list[Step]] = {
     "nothing at all": [b""],
     "a head that breaks off": [b"HTTP/1.1 200 OK\r\nContent-"],
@@ -176,7 +194,7 @@ AGAIN: dict[str, list[Step]] = {
     "an event that breaks off": [HEAD + event(TEXT) + b'data: {"choices": [{"del'],
     "a body that breaks off": [HEAD.replace(b"Connection: close", b"Content-Length: 5000") + event(TEXT)],
     "no word of its end": [HEAD + event(chunk({"content": "It is 4"}))],
-    "a failure as finish_reason": events(TEXT, chunk(reason="error")),
+    **{f"finish_reason {reason}": events(TEXT, chunk(reason=reason)) for reason in BREAKS},
     "an error in the stream": events(TEXT, {"error": {"message": "overloaded", "code": 503}}),
     "a page": status(200, b"<html>Back soon</html>", kind="text/html"),
     "an unknown failure of the server": status(529, {"error": {"message": "overloaded"}}),
@@ -225,6 +243,17 @@ async def complaint(*answers: list[Step], endless: bytes = b"", sampling: Sampli
     return text.partition("/v1' ")[2]
 
 
+ERRORS: dict[str, Any] = {
+    "code and msg": {"code": 1002, "msg": "no memory"},
+    "detail": {"detail": "no memory"},
+    "a list of details": {"detail": [{"loc": ["body"], "msg": "no memory"}]},
+    "errors": {"errors": [{"message": "no memory"}]},
+    "errors as texts": {"errors": ["no memory"]},
+    "errors by field": {"errors": {"model": ["no memory"]}},
+    "error_msg": {"error_code": 17, "error_msg": "no memory"},
+    "base_resp": {"choices": None, "base_resp": {"status_code": 1004, "status_msg": "no memory"}},
+    "a word and a message": {"error": "Internal", "message": "no memory"},
+}
 LINES: dict[str, tuple[list[Step], str]] = {
     "an error without a sentence": (status(500, b""), "answered 500: Status " + AFTER_4),
     "a page beside a status": (
@@ -250,6 +279,22 @@ LINES: dict[str, tuple[list[Step], str]] = {
     ),
     "an error as text in the stream": (
         events({"error": "model not loaded"}), "broke off its answer: model not loaded " + AFTER_4
+    ),
+    **{
+        f"an error as {name} {where}": (answer, "broke off its answer: no memory " + AFTER_4)
+        for name, body in ERRORS.items()
+        for where, answer in {"in the stream": events(body), "in the body": status(200, body)}.items()
+    },
+    **{
+        f"an error as {name} beside a status": (status(500, body), "answered 500: no memory " + AFTER_4)
+        for name, body in ERRORS.items()
+    },
+    "an error in a choice": (
+        events({"choices": [{"delta": {}, "finish_reason": "error", "error": {"message": "no memory", "code": 502}}]}),
+        "broke off its answer: no memory " + AFTER_4,
+    ),
+    "a finish reason that is not known to be good": (
+        events(TEXT, chunk(reason="network_error")), "broke off its answer: finish_reason 'network_error' " + AFTER_4
     ),
     "a page": (
         status(200, b"<html><title>Sign in</title></html>", kind="text/html"),
@@ -289,9 +334,39 @@ async def test_every_attempt_of_a_failure_is_kept() -> None:
     assert [attempt.status for attempt in caught.value.attempts] == [503] * MAX_ATTEMPTS
 
 
-async def test_a_filter_that_ends_the_answer_is_recognised() -> None:
-    with pytest.raises(ContentFilterError, match=r"by its content filter: finish_reason 'content_filter'\."):
-        await ask(events(TEXT, chunk(reason="content_filter")))
+FILTERED = ("content_filter", "SAFETY", "sensitive", "RECITATION", "PROHIBITED_CONTENT", "guardrail_intervened")
+
+
+@pytest.mark.parametrize("reason", FILTERED)
+async def test_a_filter_that_ends_the_answer_is_told_after_one_request(reason: str) -> None:
+    with pytest.raises(ContentFilterError, match=rf"by its content filter: finish_reason '{reason}'\.") as caught:
+        await ask(events(TEXT, chunk(reason=reason)))
+    assert len(caught.value.attempts) == 1
+
+
+REFUSED = "I cannot help with that."
+REFUSING: dict[str, list[Step]] = {
+    "in pieces": events(chunk({"refusal": "I cannot "}), chunk({"refusal": "help with that."}), STOP),
+    "in a message": status(
+        200, {"choices": [{"message": {"content": None, "refusal": REFUSED}, "finish_reason": "stop"}]}
+    ),
+    "in pieces, then as a whole": events(
+        chunk({"refusal": "I cannot "}), {"choices": [{"delta": {}, "message": {"refusal": REFUSED}}]}, STOP
+    ),
+    "as a part of the content": events(chunk({"content": [{"type": "refusal", "refusal": REFUSED}]}), STOP),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSING)
+async def test_a_refusal_is_the_reply_in_its_own_words(case: str) -> None:
+    generation = await ask(REFUSING[case])
+    assert (generation.reply.content, generation.reply.finish_reason) == (REFUSED, "refusal")
+    assert generation.attempts == []
+
+
+async def test_the_words_of_a_refusal_by_a_filter_are_quoted() -> None:
+    with pytest.raises(ContentFilterError, match=f"by its content filter: {REFUSED[:-1]}"):
+        await ask(events(chunk({"refusal": REFUSED}), chunk(reason="content_filter")))
 
 
 async def test_a_request_that_is_redirected_with_its_method_is_answered() -> None:

@@ -651,3 +651,38 @@ async def test_what_all_replies_to_a_question_hold_together_is_bounded(
     assert caught.value.message == "The replies to this question have more than 10,000 characters together."
     said = [event for event in transcript.read(tmp_path / "run").events if isinstance(event, ModelReplied)]
     assert 8 <= len(said) <= 10
+
+
+async def test_a_refusal_is_the_answer_after_one_request(tmp_path: Path) -> None:
+    words = "I cannot help with that.\n```python\nprint(1)\n```"
+    review = STARTED.settings.model_copy(update={"review": ["cut", "empty", "no_code"]})
+    ran = await run_loop(
+        tmp_path,
+        [stream_of([{"refusal": words[:9]}, {"refusal": words[9:]}], "stop")],
+        started=STARTED.model_copy(update={"settings": review}),
+    )
+    assert ran.finish == Finish("answered", words)
+    assert [event.finish_reason for event in ran.of(ModelReplied)] == ["refusal"]
+
+
+SHAPED: dict[str, list[dict[str, Any]]] = {
+    "after an empty object": [{"arguments": "{}"}, {"arguments": '{"code": "print(6*7)"}'}],
+    "after null": [{"arguments": "null"}, {"arguments": '{"code": "print'}, {"arguments": '(6*7)"}'}],
+    "longer and longer": [{"arguments": '{"code": "print(6*7)"}'[:size]} for size in (0, 4, 12, 22)],
+    "as objects": [{"arguments": {"code": "print(6*7)"[:size]}} for size in (0, 5, 10)],
+    "in a list": [{"arguments": '[ {"code": "print(6*7)"} ]'}],
+    "in a fence": [{"arguments": '```json\n{"code": "print(6*7)"}\n```'}],
+    "of another name": [{"name": "Run_Python", "arguments": '{"code": "print(6*7)"}'}],
+}
+
+
+@pytest.mark.parametrize("shape", SHAPED)
+async def test_the_code_of_a_call_runs_however_its_arguments_come(shape: str, tmp_path: Path) -> None:
+    deltas = [
+        {"tool_calls": [{"index": 0, "id": "a", "function": piece if place else {"name": "run_python"} | piece}]}
+        for place, piece in enumerate(SHAPED[shape])
+    ]
+    ran = await run_loop(tmp_path, [stream_of(deltas, "tool_calls"), says("It is 42.")], PRINT_42)
+    assert ran.finish == Finish("answered", "It is 42.")
+    call = ran.requests[1]["messages"][2]["tool_calls"][0]["function"]
+    assert call == {"name": "run_python", "arguments": '{"code": "print(6*7)"}'}

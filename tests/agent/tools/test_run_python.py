@@ -30,6 +30,20 @@ TAKEN = {
     "python": repr({"code": CODE}),
     "triple quotes": f'{{"code": """{CODE}"""}}',
     "a trailing comma": f'{{"code": {json.dumps(CODE)},}}',
+    "a list": f"[ {json.dumps({'code': CODE})} ]",
+    "a list with the call": json.dumps([{"name": "run_python", "arguments": {"code": CODE}}]),
+    "fenced json": f"```json\n{json.dumps({'code': CODE})}\n```",
+    "fenced json, unclosed": f"```\n{json.dumps({'code': CODE})}",
+    "json in tildes": f"~~~json\n{json.dumps({'code': CODE})}\n~~~",
+    "a fenced list": f"```json\n[{json.dumps({'code': CODE})}]\n```",
+    "fenced json in json": json.dumps(f"```json\n{json.dumps({'code': CODE})}\n```"),
+    "a fenced program": f"```python\n{CODE}\n```",
+    "a program in tildes in json": json.dumps({"code": f"~~~python\n{CODE}\n~~~"}),
+    "an empty object before": f"{{}}{json.dumps({'code': CODE})}",
+    "null before": f"null {json.dumps({'code': CODE})}",
+    "an empty object behind": f"{json.dumps({'code': CODE})}{{}}",
+    "longer and longer": f"{json.dumps({'code': CODE[:5]})}{json.dumps({'code': CODE})}",
+    "twice": json.dumps({"code": CODE}) * 2,
     "a fence": json.dumps({"code": f"```python\n{CODE}\n```"}),
     "windows newlines": json.dumps({"code": CODE.replace("\n", "\r\n")}),
     "a lone surrogate": '{"code": "a = 1\\nprint(a)#\\ud800"}',
@@ -41,7 +55,11 @@ def test_code_is_found_where_models_put_it(kind: str) -> None:
     assert code_of(native(TAKEN[kind])).removesuffix("#?") == CODE
 
 
-@pytest.mark.parametrize("name", ["run_python", "functions.run_python", " run_python\n", ""])
+NAMES = ["run_python", "functions.run_python", " run_python\n", "", "runPython", "Run_Python", "RUN_PYTHON"]
+NAMES += ["RunPython", "run-python", "run python", "functions.run_python:0", "default_api/runPython", "run_python()"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_name_that_means_the_tool_is_accepted(name: str) -> None:
     assert code_of(native('{"code": "1"}', name)) == "1"
 
@@ -70,7 +88,12 @@ BAD = {
     "no argument": (native("{}"), NO_CODE),
     "another argument": (native('{"x": 1}'), NO_CODE),
     "a word": (native('{"x": "yes"}'), NO_CODE),
-    "a list": (native('[{"code": "1"}]'), NO_CODE),
+    "a list of two": (native('[{"code": "1"}, {"code": "2"}]'), NO_CODE),
+    "an open list": (native('[{"code": "1"}'), CUT),
+    "cut in a fence": (native('```json\n{"code": "a = 1'), CUT),
+    "code in an open fence": (native("```python\nprint(1)"), NOT_JSON),
+    "cut behind an empty object": (native('{}{"code": "a = 1'), CUT),
+    "cut behind a shorter one": (native('{"code": "a ="}{"code": "a = 1'), CUT),
     "cut in json in json": (native(json.dumps('{"code": "a = 1')), NO_CODE),
     "empty": (native('{"code": " \\n"}'), EMPTY),
 }
@@ -87,6 +110,17 @@ def test_a_call_that_cannot_be_run_says_why_and_what_to_do(kind: str) -> None:
 @pytest.mark.parametrize("kind", BAD)
 def test_the_history_never_repeats_arguments_that_are_not_json(kind: str) -> None:
     assert json.loads(canonical(BAD[kind][0]).arguments) == {}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_history_repeats_our_name_in_our_spelling(name: str) -> None:
+    assert canonical(native('{"code": "1"}', name)).name == "run_python"
+
+
+@pytest.mark.parametrize("name", ["python", "run", "rerun_python", "run_pythons", "search:3", "run_python.search"])
+def test_another_name_is_another_tool(name: str) -> None:
+    with pytest.raises(BadCallError, match="There is no tool"):
+        code_of(native('{"code": "1"}', name))
 
 
 def test_the_history_repeats_the_executed_code() -> None:
