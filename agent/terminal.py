@@ -11,8 +11,8 @@ SEQUENCES = re.compile(
 )
 MAX_CHARS = 1 << 20
 """A longer text is no progress bar, and is not drawn."""
-_MOVE = re.compile(r"\x08|(?:\x1b\[|\x9b)[0-9]*[ABCDEFGHJK]")
-_MOVING = re.compile(r"(?:\x1b\[|\x9b)([0-9]{0,4})([A-HJK])")
+_MOVE = re.compile(r"\x08|(?:\x1b\[|\x9b)[0-9]*[ABCDEFGJK]")
+_MOVING = re.compile(r"(?:\x1b\[|\x9b)([0-9]{0,4})([A-GJK])")
 _CHARACTERS = re.compile(r"[\r\n\x08]|[^\r\n\x08]+")
 
 
@@ -65,8 +65,6 @@ class _Screen:
                 self._column = max(0, self._column + (steps if kind == "C" else -steps))
             case "G":
                 self._column = steps - 1
-            case "H":
-                self._row = self._column = 0
             case _:
                 self._erase(kind, count)
 
@@ -85,9 +83,8 @@ class _Screen:
         self._column = column + len(text)
 
     def _erase(self, kind: str, what: int) -> None:
-        if kind == "J" and what:
-            self._lines, self._row, self._column = [[]], 0, 0
-        elif kind == "J":
+        """Erase what is behind the cursor, or its whole line. A cleared screen stays: a reader can scroll back."""
+        if kind == "J" and not what:
             del self._lines[self._row + 1 :]
-        if what in (0, 2):
-            del self._lines[self._row][self._column if not what else 0 :]
+        if what == 0 or (kind == "K" and what == 2):
+            del self._lines[self._row][0 if what else self._column :]

@@ -45,11 +45,16 @@ def encodable(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """The text as a terminal shows it: no control sequences, and what was rewritten in its last state."""
-    lines = drawn(text) if moves_cursor(text) else _without(SEQUENCES, text).replace("\r\n", "\n")
+    """The text as a terminal shows it: no control sequences, and a line rewritten by `\\r` in its last state."""
+    lines = _without(SEQUENCES, text).replace("\r\n", "\n")
     if has_control_characters(lines):
         lines = _without(_REWRITTEN, lines.translate(_LINE_BREAKS))
     return _replaced(lines, lambda _: "")
+
+
+def printed(text: str) -> str:
+    """The output of a program as `plain` text, after all that its progress bars have rewritten."""
+    return plain(drawn(text) if moves_cursor(text) else text)
 
 
 def _without(pattern: re.Pattern[str], text: str) -> str:

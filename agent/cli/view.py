@@ -16,7 +16,7 @@ from rich.text import Text
 from agent import progress
 from agent.progress import Progress
 from agent.prompting.observation import observe
-from agent.text import harmless, plain, visible
+from agent.text import harmless, plain, printed, visible
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
 from sandbox.bundles import bundle_text
 
@@ -102,7 +102,8 @@ class RunView:
 
     def show_output(self, output: Output) -> None:
         """Print one piece of output."""
-        text = Text(plain(output_text(output)), style="red" if _is_bad(output) else "")
+        shown = printed if isinstance(output, StreamOutput) else plain
+        text = Text(shown(output_text(output)), style="red" if _is_bad(output) else "")
         self._console.print(text, end="", soft_wrap=True)
 
     def show_ending(self, execution: Execution | None, observation: str) -> None:

@@ -31,7 +31,7 @@ from agent.export.story import Cell, Question, finished_of, started_of, story
 from agent.export.words import ending_line, facts
 from agent.pieces import gathered, pieces_of
 from agent.record.events import Event, RunStarted
-from agent.text import harmless, plain, visible
+from agent.text import harmless, plain, printed, visible
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Output, StreamOutput
 
 
@@ -106,7 +106,7 @@ def _shown(cell: Cell) -> Iterator[Shown]:
 def _show(output: Output) -> Shown:
     match output:
         case StreamOutput():
-            return Shown("bad" if output.name == "stderr" else "text", shown_text(stream_text(output)))
+            return Shown("bad" if output.name == "stderr" else "text", printed(stream_text(output)).rstrip("\n"))
         case ErrorOutput():
             return Shown("bad", plain("\n".join(output.traceback)))
         case DisplayData() | ExecuteResult():

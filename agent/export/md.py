@@ -11,7 +11,7 @@ from agent.export.outputs import JsonText, Text, image_in, mime_text, shown_text
 from agent.export.story import Answer, Called, Cell, Ending, Piece, Question, Remark, Said, Thinking, started_of, story
 from agent.export.words import ending_line, facts, file_table
 from agent.record.events import Event
-from agent.text import plain, visible
+from agent.text import plain, printed, visible
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Output, StreamOutput
 
 
@@ -73,7 +73,7 @@ def _cell(cell: Cell) -> Iterator[Iterable[str]]:
 def _output(output: Output) -> Iterator[str]:
     match output:
         case StreamOutput():
-            return fenced(shown_text(stream_text(output)))
+            return fenced(printed(stream_text(output)).rstrip("\n"))
         case ErrorOutput():
             return fenced(shown_text("\n".join(output.traceback)))
         case DisplayData() | ExecuteResult():

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from agent.prompting.tracebacks import shorten
 from agent.prompting.words import OBSERVATION as WORDS
-from agent.text import cut_middle, plain
+from agent.text import cut_middle, plain, printed
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
 from sandbox.bundles import bundle_text
 
@@ -40,7 +40,7 @@ def _render(output: Output) -> str:
     match output:
         case StreamOutput():
             omission = WORDS["omitted"].format(count=output.omitted_bytes) if output.omitted_bytes else ""
-            return omission + plain(output.text)
+            return omission + printed(output.text)
         case ErrorOutput():
             return shorten(output) + "\n"
         case ExecuteResult() | DisplayData():

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.terminal import MAX_CHARS, drawn, moves_cursor
-from agent.text import plain
+from agent.text import printed
 
 DRAWN = {
     "a spinner": ("work |\b/\b-\b", "work -"),
@@ -15,7 +15,7 @@ DRAWN = {
     "two nested bars": ("outer 0\ninner 0\x1b[A\router 1\ninner 9\n", "outer 1\ninner 9\n"),
     "a bar that goes up": ("a 1\nb 1\n\x1b[2Aa 2\nb 2\n", "a 2\nb 2\n"),
     "colours beside it": ("\x1b[31mold\x1b[0m\x1b[3D\x1b[32mnew\x1b[0m", "new"),
-    "a cleared screen": ("old\nold\n\x1b[2J\x1b[Hnew", "new"),
+    "a cleared screen": ("kept\n\x1b[2J\x1b[Hnew\b\b\bN", "kept\nNew"),
     "what is below is erased": ("a\nb\nc\x1b[2A\x1b[J", "a"),
     "a column": ("abc\x1b[1GX", "Xbc"),
     "a column behind the end": ("a\x1b[5Gb", "a   b"),
@@ -29,7 +29,7 @@ DRAWN = {
 @pytest.mark.parametrize("case", DRAWN)
 def test_the_last_state_is_what_is_read(case: str) -> None:
     text, screen = DRAWN[case]
-    assert plain(text) == screen
+    assert printed(text) == screen
 
 
 @given(st.text(st.sampled_from("ab\r\n\b"), max_size=20), st.sampled_from(["\x1b[A", "\x1b[K", "\x1b[9999C", "\b"]))
@@ -53,4 +53,4 @@ def test_a_hostile_text_takes_time_and_memory_in_proportion(piece: str) -> None:
 
 
 def test_a_long_text_is_not_drawn() -> None:
-    assert plain("ab\b" * MAX_CHARS) == "ab" * MAX_CHARS
+    assert printed("ab\b" * MAX_CHARS) == "ab" * MAX_CHARS
