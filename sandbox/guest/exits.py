@@ -1,6 +1,5 @@
 """Lets `exit()` and `sys.exit()` end a cell, as they would end a program. The kernel goes on."""
 
-import warnings
 from typing import Any, NoReturn
 
 from IPython.core.autocall import ZMQExitAutocall
@@ -8,7 +7,6 @@ from IPython.core.autocall import ZMQExitAutocall
 
 def install() -> None:
     ZMQExitAutocall.__call__ = end_cell  # type: ignore[method-assign]
-    warnings.filterwarnings("ignore", "To exit: use 'exit', 'quit'", UserWarning)  # it is for those who type
 
 
 def end_cell(_: Any, code: object = None) -> NoReturn:

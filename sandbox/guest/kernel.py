@@ -25,6 +25,9 @@ from sandbox.guest.sender import MarkingSender
 from sandbox.guest.stale_threads import StaleThreads
 from sandbox.guest.start import set_dumpable
 
+ADVICE = ("To exit: use", "You executed the system command")
+"""How the warnings begin that IPython has for people who type."""
+
 
 def become_kernel(launch: KernelLaunch) -> NoReturn:
     """Turn this fork of the zygote into an ipykernel whose output goes to the guest's pipes."""
@@ -90,6 +93,8 @@ def run_kernel(launch: KernelLaunch, stale: StaleThreads, console: Console) -> N
     app.shell.should_run_async = partial(compile_quietly, app.shell.should_run_async)
     app.shell.system = app.shell.system_raw  # a `!command` writes to the pipes as all else does, not to a terminal
     exits.install()
+    for advice in ADVICE:
+        warnings.filterwarnings("ignore", advice, UserWarning, "IPython.core.interactiveshell")
     app.shell.events.register("post_run_cell", exits.on_cell_end)
     app.shell.events.register("pre_run_cell", stale.on_cell_start)
     app.shell.events.register("post_run_cell", stale.on_cell_end)

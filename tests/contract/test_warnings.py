@@ -24,7 +24,8 @@ WARNINGS = {
 STATE = """
 import json, os, signal, sys, threading, warnings
 print(json.dumps({
-    "filters": [[kind, category.__name__] for kind, _, category, _, _ in warnings.filters],
+    "filters": [[kind, category.__name__] for kind, _, category, module, _ in warnings.filters
+                if "IPython.core.interactiveshell" not in str(module)],
     "handlers": {int(n): str(signal.getsignal(n)).split(" at ")[0] for n in signal.valid_signals()},
     "blocked": [int(n) for n in signal.pthread_sigmask(signal.SIG_BLOCK, [])],
     "path": sys.path, "meta_path": [str(finder).split(" at ")[0] for finder in sys.meta_path],
