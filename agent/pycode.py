@@ -26,6 +26,7 @@ _STATEMENTS = (
     *(ast.Call, ast.Import, ast.ImportFrom, ast.Assign, ast.AugAssign, ast.AnnAssign),
     *(ast.For, ast.While, ast.With, ast.If, ast.Try, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),
 )
+_MAGIC = re.compile(r"^([ \t]*+)[%!][^\n]*+", re.MULTILINE)
 _ARITHMETIC = (ast.Add, ast.Mult, ast.Pow, ast.Mod, ast.FloorDiv)
 
 
@@ -45,6 +46,11 @@ def is_python(code: str) -> bool:
     """True if Python can parse the code. A comment with an escaped newline in it is a program that was misread."""
     tree = parsed(code)
     return tree is not None and (bool(tree.body) or "\\n" not in code)
+
+
+def is_cell(code: str) -> bool:
+    """True if the code is Python, apart from lines that are commands of IPython."""
+    return is_python(code) or (_MAGIC.search(code) is not None and is_python(_MAGIC.sub(r"\1pass", code)))
 
 
 def first_python(readings: Iterable[str]) -> str:

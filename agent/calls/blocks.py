@@ -12,7 +12,7 @@ from typing import Any
 
 from agent.calls.wrapped import Parameters
 from agent.messages import RUN_PYTHON
-from agent.pycode import INVENTED, is_python, tidy
+from agent.pycode import INVENTED, is_cell, tidy
 
 MAX_CANDIDATES = 64
 """How many places in one text are examined for each shape."""
@@ -105,5 +105,5 @@ def _closing_of(text: str, begin: int, end: re.Pattern[str], *, is_program: bool
     if not is_program:
         return end.search(text, begin)
     endings = list(islice(end.finditer(text, begin), MAX_ENDINGS))
-    whole = (ending for ending in endings if is_python(tidy(text[begin : ending.start()])))
+    whole = (ending for ending in endings if is_cell(tidy(text[begin : ending.start()])))
     return next(whole, endings[0] if endings else None)

@@ -14,7 +14,7 @@ from agent.calls.blocks import MAX_CANDIDATES, MAX_ENDINGS, PYTHON, Found, Sourc
 from agent.calls.python_shapes import cell_of
 from agent.calls.wrapped import function_calls
 from agent.messages import RUN_PYTHON
-from agent.pycode import INVENTED, is_program, is_python, parsed, same_lines, tidy, without_entities
+from agent.pycode import INVENTED, is_cell, is_program, parsed, same_lines, tidy, without_entities
 from agent.tools import lenient
 from agent.tools.run_python import MENTION, SPELLED, code_in, is_run_python
 
@@ -124,14 +124,14 @@ def _tagged_json(text: str, match: re.Match[str]) -> list[Found]:
     """The calls in a tag. A program may hold tags in its strings: an end is taken if the call before it is whole."""
     first, *others = _limits(text, match.end(), _TAG_END)
     calls = _calls_before(first, text, match)
-    if calls and all(is_python(code_in(call.arguments) or "") for call in calls):
+    if calls and all(is_cell(code_in(call.arguments) or "") for call in calls):
         return calls
     later = (_calls_before(limit, text, match) for limit in others)
     return next((found for found in later if found and all(map(_is_whole, found))), calls)
 
 
 def _is_whole(call: Found) -> bool:
-    return call.closed and is_python(code_in(call.arguments) or "(")
+    return call.closed and is_cell(code_in(call.arguments) or "(")
 
 
 def _limits(text: str, start: int, end: re.Pattern[str]) -> list[int]:
@@ -192,7 +192,7 @@ def _end_of_value(text: str, parameter: re.Match[str]) -> re.Match[str] | None:
 
 def _is_whole_program(text: str) -> bool:
     """True if a text from between tags is Python and does not end within a comment of its own line."""
-    return not _LAST_COMMENT.search(text) and is_python(tidy(_value_in(text)))
+    return not _LAST_COMMENT.search(text) and is_cell(tidy(_value_in(text)))
 
 
 def _value_in(text: str) -> str:

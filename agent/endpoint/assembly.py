@@ -75,8 +75,7 @@ class Assembler:
         """Take a whole message."""
         self._think(self._reasoning.fill(_reasoning_text(message)))
         content = _content_text(message.get("content"))
-        if _without_thinking(content) != _without_thinking(self._content.text):
-            self._say(self._content.fill(content))
+        self._say(self._content.fill(content, core=_without_thinking(content)))
         self._refuse(self._refusal.fill(_refusal_text(message)))
         whole = Calls()
         whole.add_all(message)

@@ -40,10 +40,10 @@ _FILTERED = re.compile(
     re.IGNORECASE,
 )
 _SAYING_KEYS = (
-    *("message", "error", "detail", "msg", "errors", "error_msg", "error_message", "errorMessage", "errorMsg"),
-    *("error_description", "status_msg", "base_resp"),
+    *("message", "error", "detail", "msg", "errors", "error_msg", "error_message", "errormessage", "errormsg"),
+    *("error_description", "errmsg", "status_msg", "base_resp", "fault", "faultstring"),
 )
-"""The keys under which servers put the error message, the likeliest first."""
+"""The keys, in lower case, under which servers put the error message, the likeliest first."""
 _MESSAGE_KEYS = (*_SAYING_KEYS, "reason", "description", "title", "code", "type")
 _FINE = ("0", "200", "ok", "success", "none", "")
 """What servers write as the code beside a message if nothing is wrong."""
@@ -163,8 +163,9 @@ def _is_error(value: dict[str, Any]) -> bool:
     """True if a value has no choices and says something that is not a success."""
     inner = value.get("base_resp")
     codes = [part.get(name) for part in (value, inner) if isinstance(part, dict) for name in _CODE_KEYS]
-    is_fine = any(str(code).lower() in _FINE for code in codes if code is not None) or value.get("success") is True
-    return not value.get("choices") and not is_fine and any(value.get(key) for key in _SAYING_KEYS)
+    is_fine = value.get("success") is True or any(str(code).lower() in _FINE for code in codes if code is not None)
+    says = any(part and name.lower() in _SAYING_KEYS for name, part in value.items())
+    return says and not is_fine and not value.get("choices")
 
 
 def _error_of_choice(choices: object) -> object:
@@ -219,7 +220,8 @@ def message_in(body: object, depth: int = 0) -> str:
         return _MARKUP.sub(" ", _head(body)).strip()
     inner: Iterable[object] = ()
     if depth < _MAX_DEPTH and isinstance(body, dict):
-        known = [body.get(key) for key in _MESSAGE_KEYS]
+        lower = {str(key).lower(): part for key, part in body.items()}
+        known = [lower.get(key) for key in _MESSAGE_KEYS]
         inner = [*known, *body.values()] if depth else known  # an object of errors has the names of fields as its keys
     elif depth < _MAX_DEPTH and isinstance(body, list):
         inner = body

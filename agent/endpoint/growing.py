@@ -6,6 +6,8 @@ MIN_KINDS = 4
 """A text of fewer different characters, such as a line of dashes, may be repeated by chance."""
 MIN_STEPS = 3
 """So many pieces, each of which begins with the one before it, are no chance."""
+MAX_COMPARED = 1_000
+"""How often a whole is compared with all that was said: each time costs as much as that is long."""
 
 
 class Growing:
@@ -19,6 +21,7 @@ class Growing:
         self._last = ""
         self._steps = 0
         """How many pieces began with the one before it; -1 if one did not."""
+        self._compared = 0
         self._is_cumulative = False
         """True if the server sends in each piece all that was said."""
 
@@ -41,13 +44,16 @@ class Growing:
         self._added, self._last = self._added + 1, piece
         return self._replace(piece) if self._is_cumulative else self._append(piece)
 
-    def fill(self, whole: str) -> str | None:
-        """Take the whole. What was said is completed by it or, if it says something else, replaced."""
+    def fill(self, whole: str, core: str | None = None) -> str | None:
+        """Take the whole. What was said is completed by it or, if it lacks the `core` of the whole, replaced."""
         if whole and self._begins(whole):
             return self._complete(whole)
         if not self._added:  # the server labels its pieces as messages
             return self._append(whole)
-        return "" if whole in self.text else self._replace(whole)
+        self._compared += 1
+        if whole == self._last or self._compared > MAX_COMPARED or (core or whole) in self.text:
+            return ""
+        return self._replace(whole)
 
     def _is_whole(self, piece: str, *, is_last: bool) -> bool:
         if not self._begins(piece):

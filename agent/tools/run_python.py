@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from agent.json_values import meant
+from agent.json_values import is_nothing, meant
 from agent.messages import RUN_PYTHON, ToolCall
 from agent.pycode import is_program, tidy, without_fence
 from agent.text import encodable
@@ -85,12 +85,14 @@ def check_length(code: str) -> None:
 def arguments_of(text: str) -> Any:
     """The value of a call's arguments, JSON or JSON in JSON. Raises BadCallError if they are cut off or invalid."""
     given, text = text, meant(without_fence(text)).strip()
+    if is_nothing(text):
+        return {}
     if found := lenient.parse(text):
         if not found.closed:
             raise BadCallError(CUT)
         return _alone(found.value)
     try:
-        value = json.loads(text or "{}", strict=False)
+        value = json.loads(text, strict=False)
     except (ValueError, RecursionError):
         value = None
     if value is None and _is_fenced_program(given):

@@ -162,6 +162,7 @@ WITHIN = [
     "s = '''\n{}\n'''\nprint(s)",
     "s = 'a {} b {}'\nprint(s)",
     "# {}\nprint(1)",
+    "%matplotlib inline\nif x:\n    !ls\nprint('{}')\nprint(2)",
     "x = [\n'<parameter=code>', '{}']\nprint(x)",
 ]
 

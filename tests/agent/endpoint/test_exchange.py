@@ -251,6 +251,9 @@ ERRORS: dict[str, Any] = {
     "errors as texts": {"errors": ["no memory"]},
     "errors by field": {"errors": {"model": ["no memory"]}},
     "error_msg": {"error_code": 17, "error_msg": "no memory"},
+    "Message": {"Message": "no memory"},
+    "errmsg": {"errcode": 40001, "errmsg": "no memory"},
+    "a problem": {"type": "about:blank", "title": "Bad", "detail": "no memory", "instance": "/v1"},
     "base_resp": {"choices": None, "base_resp": {"status_code": 1004, "status_msg": "no memory"}},
     "a word and a message": {"error": "Internal", "message": "no memory"},
 }

@@ -86,6 +86,7 @@ BAD = {
     "cut in a text": (native('"a = 1\\nprint('), CUT),
     "nothing": (native(""), NO_CODE),
     "no argument": (native("{}"), NO_CODE),
+    "null": (native("null"), NO_CODE),
     "another argument": (native('{"x": 1}'), NO_CODE),
     "a word": (native('{"x": "yes"}'), NO_CODE),
     "a list of two": (native('[{"code": "1"}, {"code": "2"}]'), NO_CODE),
