@@ -13,8 +13,8 @@ from markdown_it.rules_inline import StateInline
 _TEXT = r"(?:[^\\$\n]|\\[^()\[\]\n]|\n(?![ \t>]*(?:\n|\Z)))"
 """A character of a formula; no line of it is blank."""
 _FORMULA = rf"""
-    \\\((?P<round>{_TEXT}++)\\\)
-    |\\\[(?P<square>{_TEXT}++)\\\]
+    \\\((?P<round>(?:{_TEXT}|\$)++)\\\)
+    |\\\[(?P<square>(?:{_TEXT}|\$)++)\\\]
     |(?<![\\$])\$\$(?P<double>{_TEXT}++)\$\$(?!\$)
     |(?<![\w$\\])\$(?!\s)(?P<single>{_TEXT}++)(?<!\s)\$(?![\w$])
 """
@@ -23,6 +23,7 @@ _CODE = r"(?<!`)(?P<ticks>`++).*?(?<!`)(?P=ticks)(?!`)|<[^<>\s]++>"
 _WRITTEN = re.compile(rf"{_CODE}|{_FORMULA}|\\.|(?P<money>\$)", re.VERBOSE | re.DOTALL)
 _CLOSING = {"\\[": "\\]", "$$": "$$"}
 _MAX_LINES = 100
+_DOLLAR = re.compile(r"(\\.)|\$", re.DOTALL)
 _TAG = re.compile(r"<(?=[a-zA-Z/!?])")
 _LINE_OF_BLOCK = re.compile(r"(?<=\n)(?P<before>[ \t>]*)(?=[-+*#]|=+[ \t]*\n|\d+[.)])")
 _MARKS = {"round": "$", "single": "$", "square": "$$", "double": "$$"}
@@ -59,8 +60,13 @@ def _between_dollars(match: re.Match[str], money: str) -> str:
     if kind not in _MARKS or match[kind].isspace():
         return match[0]
     text = match[kind] if "\n" in match[kind] else match[kind].strip()
-    text = _LINE_OF_BLOCK.sub(r"\g<before>{}", _TAG.sub(r"\\lt ", text))
+    text = _LINE_OF_BLOCK.sub(r"\g<before>{}", _TAG.sub(r"\\lt ", _content(text)))
     return f"{_MARKS[kind]}{text}{_MARKS[kind]}"
+
+
+def _content(formula: str) -> str:
+    """A formula with each dollar escaped: between brackets it needs no backslash."""
+    return _DOLLAR.sub(lambda found: found[1] or r"\$", formula)
 
 
 def _inline(state: StateInline, silent: bool) -> bool:
@@ -69,7 +75,11 @@ def _inline(state: StateInline, silent: bool) -> bool:
         return False
     if not silent:
         token = state.push("math_inline", "math", 0)
-        token.content, token.markup, token.info = match[match.lastgroup or 0], match[0], _MARKS[match.lastgroup or ""]
+        token.content, token.markup, token.info = (
+            _content(match[match.lastgroup or 0]),
+            match[0],
+            _MARKS[match.lastgroup or ""],
+        )
     state.pos = match.end()
     return True
 
@@ -96,6 +106,6 @@ def _is_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     if not silent:
         token = state.push("math_block", "math", 0)
         token.block, token.map = True, [start, end]
-        token.content, token.markup, token.info = match[match.lastgroup or 0], written, "$$"
+        token.content, token.markup, token.info = _content(match[match.lastgroup or 0]), written, "$$"
         state.line = end
     return True

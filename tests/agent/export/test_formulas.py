@@ -5,7 +5,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -135,6 +135,7 @@ def test_no_formula_acts_or_affects_what_is_around_it(text: str) -> None:
 
 @given(st.lists(PARTS, max_size=30).map("".join))
 def test_writing_formulas_twice_is_writing_them_once(text: str) -> None:
+    assume("\\\\" not in text)  # behind an escaped backslash, a formula between dollars is none
     once = with_dollars(text)
     assert with_dollars(once) == once
 
