@@ -56,19 +56,13 @@ class MarkedStderr(Stdout):
         self._secret = secret
         self._own_inode = os.fstat(fd).st_ino
 
-    def is_silent(self) -> bool:
-        return self._is_in_place() and super().is_silent()
-
     def send(self, data: Any) -> int:
-        if not self._is_in_place():
+        if os.fstat(self.fileno()).st_ino != self._own_inode:
             return super().send(data)
         for start in range(0, len(data), MAX_MARKED_BYTES):
             piece = bytes(data[start : start + MAX_MARKED_BYTES])
             os.write(self._stdout_pipe, pack_mark(self._secret, MARK_STDERR, piece))
         return len(data)
-
-    def _is_in_place(self) -> bool:
-        return os.fstat(self.fileno()).st_ino == self._own_inode
 
 
 def text_stream(raw: Any) -> io.TextIOWrapper:
