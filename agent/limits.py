@@ -11,6 +11,10 @@ LimitName = Literal["turns", "calls", "tokens", "cost", "seconds", "failures", "
 """The limit that ended an answer; "session" is `session_timeout_s` of the sandbox."""
 
 
+MAX_REPETITIONS = 3
+"""How often the same program may give the same error. A model that writes it once more does not find another way."""
+
+
 class Limits(BaseModel):
     """What the answer to one question may use; None is no limit.
 
@@ -42,6 +46,7 @@ class Meter:
         self._costs: list[Cost | None] = []
         self._calls = 0
         self._failures = 0
+        self._is_stuck = False
 
     def count_call(self) -> bool:
         """Count a call before it is run; False if it is over the limit."""
@@ -64,6 +69,10 @@ class Meter:
         """Count an attempt of the model: it `failed`, or it ends the row of failures."""
         self._failures = self._failures + 1 if failed else 0
 
+    def count_repetition(self, times: int) -> None:
+        """Note that the same program has given the same error so often. At MAX_REPETITIONS no more code is run."""
+        self._is_stuck = times >= MAX_REPETITIONS
+
     def is_last_turn(self) -> bool:
         """True if no further turn with tools is allowed."""
         return self._limits.max_turns is not None and self.turns >= self._limits.max_turns
@@ -78,7 +87,8 @@ class Meter:
         limits, tokens = self._limits, self.usage.input_tokens + self.usage.output_tokens
         if limits.max_cost is not None and self.cost is not None and self.cost.amount >= limits.max_cost:
             return "cost"
-        if limits.max_consecutive_failures is not None and self._failures >= limits.max_consecutive_failures:
+        max_failures = limits.max_consecutive_failures
+        if max_failures is not None and (self._is_stuck or self._failures >= max_failures):
             return "failures"
         if limits.max_tokens is not None and tokens >= limits.max_tokens:
             return "tokens"

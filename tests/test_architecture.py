@@ -23,19 +23,20 @@ ROOMS = {  # room: those that it may use beside the basics and the sandbox
     "tools": {"prompting"},  # what a model can call
     "calls": {"tools"},  # finds calls in what a model wrote
     "record": {"endpoint"},  # knows nothing of prompts, calls and checks: a later version must not damage a run
+    "spellings": set(),  # how numbers, days and texts are written
     "replay": {"endpoint", "record"},  # runs what is on record again, or answers from it
     "export": {"record", "replay"},
-    "review": {"prompting", "record"},  # checks an answer
+    "review": {"prompting", "record", "spellings"},  # checks an answer
     "loop": {"calls", "endpoint", "prompting", "record", "replay", "review", "tools"},
     # opens engine, model and sandboxes
     "runtime": {"endpoint", "local", "loop", "record", "replay", "review", "tools"},
     "face": {"endpoint", "loop", "record", "replay", "runtime", "tools"},
-    "batch": {"endpoint", "face", "loop", "record", "runtime"},  # asks many questions over one runtime
+    "batch": {"endpoint", "face", "loop", "record", "runtime", "spellings"},  # asks many questions over one runtime
     "testing": set(),  # an endpoint for tests, which uses nothing of what is tested
     "cli": {"batch", "endpoint", "export", "face", "local", "loop", "prompting", "record", "replay"},
 }
 ONLY_IN = {
-    "babel": ("agent/batch/scoring/dates.py",),
+    "babel": ("agent/spellings/dates.py",),
     "docker": ("sandbox/docker/",),
     "jinja2": ("agent/export/html.py",),
     "latex2mathml": ("agent/export/mathml.py",),

@@ -225,6 +225,7 @@ class Batch:
             limit=ran.limit,
             turns=ran.turns,
             retries=ran.retries,
+            support=[redactor.clean(claim) for claim in ran.support],
             run_directory=f"{TASKS}/{task.id}",
             task_sha256=fingerprints.task,
             settings_sha256=fingerprints.settings,

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from agent.batch.scoring.dates import read_clock, read_day
-from agent.batch.scoring.numerals import only_numeral, plain_number
+from agent.spellings.dates import read_clock, read_day
+from agent.spellings.numerals import only_numeral, plain_number
 
 EXPECT_FORMS = "a number, a text, true or false, a list, or one of number, exact, text, regex, date, any, all as a key"
 _NUMERAL = re.compile(r"[-+]?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d{1,3})?", re.ASCII)

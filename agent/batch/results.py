@@ -24,9 +24,10 @@ from agent.limits import LimitName
 from agent.messages import Usage
 from agent.record import transcript
 from agent.record.directory import Directory, write_all
-from agent.record.events import BoundedCost, BoundedUsage, Count, ModelReplied, Outcome, Seconds
+from agent.record.events import BoundedCost, BoundedUsage, Claim, Count, ModelReplied, Outcome, Seconds
 from agent.text import cut_middle
 from agent.validation import holds_at_most
+from sandbox.execution import Items
 
 RESULTS = "results.jsonl"
 REPLACED = "replaced.jsonl"
@@ -39,8 +40,8 @@ MAX_ANSWER_CHARS = 1_000_000
 MAX_ERROR_CHARS = 10_000
 """The longest texts in a line; a character takes at most 6 bytes. The run directory has the whole text."""
 LEFT_OUT = "\n[{count} characters are left out here; the run directory has them]\n"
-MAX_LINE_VALUES = 1_000
-"""The most JSON tokens in a line. A result has about a hundred; each unexpected value takes a kilobyte of memory."""
+MAX_LINE_VALUES = 3_000
+"""The most JSON tokens in a line. A claim has a dozen; each unexpected value takes a kilobyte of memory."""
 MAX_HOLDER_BYTES = 20
 
 
@@ -66,6 +67,8 @@ class TaskResult(BaseModel):
     turns: Count = 0
     retries: Count = 0
     """Requests to the model that failed and were repeated."""
+    support: Items[Claim] = []
+    """The numbers, dates and quoted names of the answer, and where the run has each."""
     run_directory: str
     """Relative to the directory of the batch."""
     task_sha256: str = ""

@@ -23,7 +23,7 @@ from agent.loop.files import check_files
 from agent.loop.result import RunResult
 from agent.messages import Cost, Usage
 from agent.progress import Progress, ignore
-from agent.record.events import Outcome
+from agent.record.events import Claim, Outcome
 from agent.record.reading import Recorded
 from agent.runtime import Runtime
 from sandbox import CellblockError, Policy
@@ -48,6 +48,7 @@ class Ran:
     cost: Cost | None = None
     turns: int = 0
     retries: int = 0
+    support: list[Claim] = field(default_factory=list)
 
 
 class Worker(Protocol):
@@ -168,6 +169,7 @@ class LocalWorker:
             cost=activity.cost,
             turns=activity.turns,
             retries=activity.retries,
+            support=result.support if result else [],
         )
 
     async def _answered(self, task: BatchTask, directory: Path, on_progress: Callable[[Progress], None]) -> RunResult:

@@ -105,7 +105,7 @@ def agent_for(asked: ModelOptions, policy: Policy, limits: Limits | None = None)
         provider=asked.provider,
         sampling=asked.sampling,
         prices=asked.prices,
-        review=asked.review,
+        review=f"{asked.review},support" if asked.require_support else asked.review,
         policy=policy,
         limits=limits,
     )

@@ -25,6 +25,7 @@ from agent.loop.result import RunResult
 from agent.messages import Cost
 from agent.record import transcript
 from agent.record.events import ModelSettings
+from agent.record.support import not_computed
 from agent.replay.playback import endpoint_of
 from agent.text import plain
 from sandbox import Policy
@@ -138,6 +139,8 @@ def _tell(answered: RunResult, console: Console, *, as_json: bool) -> None:
     words, usage = outcome_words(answered.outcome, answered.limit), answered.usage
     took = f"{usage.input_tokens} + {usage.output_tokens} tokens{_price(answered.cost)}"
     console.print(Text(f"{answered.run_directory}: {words}, {took}", style="dim"), soft_wrap=True)
+    if missing := not_computed(answered.support):
+        console.print(Text(missing, style="yellow"), soft_wrap=True)
     if as_json:
         print_json(
             json.dumps(
@@ -148,6 +151,7 @@ def _tell(answered: RunResult, console: Console, *, as_json: bool) -> None:
                     "run_directory": str(answered.run_directory),
                     "usage": answered.usage.model_dump(),
                     "cost": answered.cost and answered.cost.model_dump(mode="json"),
+                    "support": [claim.model_dump() for claim in answered.support],
                     "artifacts": [artifact.model_dump() for artifact in answered.artifacts],
                 },
                 ensure_ascii=False,

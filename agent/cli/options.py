@@ -44,6 +44,7 @@ class ModelOptions:
     sampling: Sampling
     prices: Path | None
     review: str
+    require_support: bool
 
 
 def _model_option(kind: Any, flag: str, metavar: str | None, help_text: str) -> Any:
@@ -74,6 +75,12 @@ MODEL_OPTIONS: dict[str, Any] = {
         "--review",
         "NAMES",
         "Checks of an answer: none, default, strict, or names with commas between them.",
+    ),
+    "require_support": _model_option(
+        bool | None,
+        "--require-support",
+        None,
+        "Accept no answer with a number, date or quoted name that neither an output nor the question has.",
     ),
 }
 
@@ -111,7 +118,8 @@ def read_model_options(given: Mapping[str, Any]) -> ModelOptions:
     with flag_errors(given):
         sampling = Sampling(**{name: given[name] for name in Sampling.model_fields if name in given})
     others = {name: given[name] for name in ("model", "base_url", "provider", "prices")}
-    return ModelOptions(sampling=sampling, review="default" if given["review"] is None else given["review"], **others)
+    review = "default" if given["review"] is None else given["review"]
+    return ModelOptions(sampling=sampling, review=review, require_support=bool(given["require_support"]), **others)
 
 
 @dataclass(frozen=True)

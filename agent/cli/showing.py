@@ -13,6 +13,7 @@ from agent.messages import RUN_PYTHON, Cost, Usage
 from agent.pricing import cost_of
 from agent.record.events import (
     Asked,
+    Claim,
     Event,
     FileRecord,
     HistoryShortened,
@@ -20,6 +21,7 @@ from agent.record.events import (
     ModelFailed,
     ModelReplied,
     Outcome,
+    QuestionFinished,
     Resumed,
     RunFinished,
     RunStarted,
@@ -27,6 +29,7 @@ from agent.record.events import (
     ToolRan,
 )
 from agent.record.reading import Recorded
+from agent.record.support import not_computed, source_of
 from agent.text import cut_middle, plain
 from sandbox import Output, StreamOutput
 
@@ -47,6 +50,8 @@ class RunPrinter:
         self._turns = 0
         self._last_text = ""
         """The model's last text without a call. It is the answer, if a question or nothing follows."""
+        self._claims: list[Claim] = []
+        """Those of the last answer."""
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -56,6 +61,8 @@ class RunPrinter:
                 self._show_turn(event)
             case ToolRan():
                 self._show_call(event)
+            case QuestionFinished():
+                self._claims = event.support
             case RunFinished():
                 self._show_end(event)
             case _:
@@ -66,6 +73,7 @@ class RunPrinter:
             self._started = event
         else:
             self._print(f"{self._last_text}\n", "bold")
+            self._show_support()
         self._print(event.task, "bold")
         if isinstance(event, RunStarted):
             where = event.environment
@@ -135,10 +143,19 @@ class RunPrinter:
         turns = f"{self._turns} turn{'s' * (self._turns != 1)}"
         self._print(f"\n{words} · {turns} · {_figures(event.usage, event.duration_s, event.cost)}", "cyan")
         self._print(event.answer or event.error or "", "bold")
+        self._show_support()
         for artifact in event.artifacts:
             self._print(f"files/{_file(artifact)}", "dim")
         if event.artifacts_omitted:
             self._print(f"{event.artifacts_omitted} more files were not copied", "yellow")
+
+    def _show_support(self) -> None:
+        """Print where the claims of the last answer come from."""
+        claims, self._claims = self._claims, []
+        if found := [claim for claim in claims if claim.source]:
+            self._print("; ".join(f"{claim.text}: {source_of(claim)}" for claim in found), "dim")
+        if missing := not_computed(claims):
+            self._print(missing, "yellow")
 
     def _print(self, text: str, style: str) -> None:
         print_long(self._console, plain(text), style)

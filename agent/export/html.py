@@ -31,6 +31,7 @@ from agent.export.story import Cell, Question, finished_of, started_of, story
 from agent.export.words import ending_line, facts
 from agent.pieces import gathered, pieces_of
 from agent.record.events import Event, RunStarted
+from agent.record.support import source_of
 from agent.text import harmless, plain, printed, visible
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Output, StreamOutput
 
@@ -78,6 +79,7 @@ def _page() -> Template:
         "pieces": pieces_in,
         "plain": plain,
         "shown": _shown,
+        "source_of": source_of,
         "visible": visible,
     }
     return environment.from_string(_package_text("page.html"))

@@ -11,8 +11,21 @@ from typing import Any
 
 from agent.export.markdown import contained, escaped, fenced, in_code, quoted
 from agent.export.outputs import mime_text, pieces_in, stream_text
-from agent.export.story import Answer, Called, Cell, Ending, Piece, Question, Remark, Said, Thinking, started_of, story
-from agent.export.words import ending_line, facts, file_table
+from agent.export.story import (
+    Answer,
+    Called,
+    Cell,
+    Ending,
+    Piece,
+    Question,
+    Remark,
+    Said,
+    Support,
+    Thinking,
+    started_of,
+    story,
+)
+from agent.export.words import ending_line, facts, file_table, support_table
 from agent.json_pieces import INDENTED, Joined, json_pieces
 from agent.record.events import Event, RunStarted
 from agent.text import has_hidden_characters, is_cut, plain, visible
@@ -76,6 +89,8 @@ def _cells(piece: Piece) -> Iterator[dict[str, Any]]:
             yield _markdown(quoted(escaped(piece.text)))
         case Answer():
             yield _markdown(["## Answer\n\n"], contained(plain(piece.text).strip()))
+        case Support():
+            yield _markdown(support_table(piece.claims))
         case Ending():
             yield _markdown(escaped(ending_line(piece.finished)))
             if piece.finished and piece.finished.artifacts:

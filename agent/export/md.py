@@ -8,8 +8,21 @@ from itertools import chain, zip_longest
 
 from agent.export.markdown import contained, escaped, fenced, in_code, quoted
 from agent.export.outputs import JsonText, Text, image_in, mime_text, shown_text, stream_text, text_in
-from agent.export.story import Answer, Called, Cell, Ending, Piece, Question, Remark, Said, Thinking, started_of, story
-from agent.export.words import ending_line, facts, file_table
+from agent.export.story import (
+    Answer,
+    Called,
+    Cell,
+    Ending,
+    Piece,
+    Question,
+    Remark,
+    Said,
+    Support,
+    Thinking,
+    started_of,
+    story,
+)
+from agent.export.words import ending_line, facts, file_table, support_table
 from agent.record.events import Event
 from agent.text import plain, printed, visible
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Output, StreamOutput
@@ -54,6 +67,8 @@ def _parts(piece: Piece) -> Iterator[Iterable[str]]:
         case Answer():
             yield ["## Answer"]
             yield contained(plain(piece.text).strip())
+        case Support():
+            yield support_table(piece.claims)
         case Ending():
             yield ["---"]
             yield escaped(ending_line(piece.finished))

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from agent.messages import RUN_PYTHON
 from agent.record.events import (
     Asked,
+    Claim,
     Event,
     FileRecord,
     HistoryShortened,
     Instructed,
     ModelReplied,
+    QuestionFinished,
     Resumed,
     RunFinished,
     RunStarted,
@@ -88,13 +90,20 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Support:
+    """Where the numbers, dates and quoted names of an answer come from."""
+
+    claims: list[Claim]
+
+
+@dataclass(frozen=True)
 class Ending:
     """How the run ended. `finished` is None if it crashed or still runs."""
 
     finished: RunFinished | None
 
 
-Piece = Question | Thinking | Said | Cell | Called | Remark | Answer | Ending
+Piece = Question | Thinking | Said | Cell | Called | Remark | Answer | Support | Ending
 
 
 def started_of(events: list[Event]) -> RunStarted | None:
@@ -162,6 +171,8 @@ def _pieces(event: Event, cells: int, *, is_answer: bool) -> Iterable[Piece]:
             yield Remark(f"Cellblock to the model: {event.text}")
         case HistoryShortened():
             yield Remark(f"{len(event.observations)} old outputs were shortened for the model.")
+        case QuestionFinished(support=[_, *_] as claims):
+            yield Support(claims)
         case Resumed():
             differ = f"; cells {', '.join(event.different)} gave something else" if event.different else ""
             yield Remark(f"The run was resumed: its cells were run again in a new sandbox{differ}.")

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from agent.export.markdown import in_code
-from agent.record.events import FileRecord, RunFinished, RunStarted
+from agent.record.events import Claim, FileRecord, RunFinished, RunStarted
+from agent.record.support import source_of
 from agent.text import plain
 
 
@@ -37,6 +38,13 @@ def ending_line(finished: RunFinished | None) -> str:
     if finished.error:
         parts.append(" ".join(plain(finished.error).split()))
     return ", ".join(parts)
+
+
+def support_table(claims: Iterable[Claim]) -> Iterator[str]:
+    """What an answer states, and where each comes from, as a Markdown table."""
+    yield "| In the answer | Comes from |\n|---|---|"
+    for claim in claims:
+        yield f"\n| {in_code(claim.text)} | {source_of(claim)} |"
 
 
 def file_table(files: Iterable[FileRecord]) -> Iterator[str]:

@@ -29,8 +29,8 @@ class Cell:
 
     execution: Execution | None
     observation: str
-    fails_as_before: bool = False
-    """True if the same code gave the same error before."""
+    same_failures: int = 0
+    """How often the same code gave the same error before."""
     is_cancelled: bool = False
     """True if the caller was cancelled meanwhile, which is raised after the cell is recorded."""
 
@@ -68,7 +68,7 @@ class Cells:
                 return Cell(None, OBSERVATION["abandoned"] + " " + OBSERVATION["state_lost"], is_cancelled=True)
             execution = interrupted
         self.is_over = execution.cause == "session_timeout"
-        again = _fails_as_before(code, execution, earlier)
+        again = _same_failures(code, execution, earlier)
         found: list[str] = []
         try:
             found = await self._hints(code, execution)
@@ -103,9 +103,11 @@ class Cells:
             return None
 
 
-def _fails_as_before(code: str, execution: Execution, earlier: Iterable[ToolRan]) -> bool:
+def _same_failures(code: str, execution: Execution, earlier: Iterable[ToolRan]) -> int:
     failure, lines = _failure(execution), same_lines(code)
-    return failure is not None and any(
+    if failure is None:
+        return 0
+    return sum(
         event.execution is not None and _failure(event.execution) == failure and same_lines(event.code or "") == lines
         for event in earlier
     )

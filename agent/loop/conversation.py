@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,10 +18,21 @@ from agent.loop.setup import Setup
 from agent.loop.workspace import Workspace
 from agent.progress import Progress
 from agent.prompting.words import INSTRUCTION
-from agent.record.events import Asked, FileRecord, GivenFile, Instructed, RunStarted, SandboxChanged
+from agent.record.events import (
+    Asked,
+    Claim,
+    FileRecord,
+    GivenFile,
+    Instructed,
+    QuestionFinished,
+    RunStarted,
+    SandboxChanged,
+)
 from agent.record.redaction import Redactor
+from agent.record.support import unsupported
 from agent.record.transcript import Transcript, utc_now
 from agent.replay.resuming import Past
+from agent.review.support import support_of
 from agent.text import encodable
 from sandbox import CellblockError, Change, Session
 
@@ -47,6 +59,7 @@ class Conversation:
         self._loop: Loop | None = None
         self._is_asking = False
         self._last = Finish("cancelled", None)
+        self._support: list[Claim] = []
         self._workspace = Workspace(sandbox)
         self._past: Past | None = None
         """A past run, until it is recorded that it is resumed."""
@@ -127,7 +140,9 @@ class Conversation:
 
     def _result(self, transcript: Transcript, loop: Loop, artifacts: list[FileRecord]) -> RunResult:
         last, taken, directory = self._last, loop.meter, transcript.directory
-        return RunResult(last.outcome, last.answer, directory, taken.usage, artifacts, last.limit, taken.cost)
+        return RunResult(
+            last.outcome, last.answer, directory, taken.usage, artifacts, last.limit, taken.cost, self._support
+        )
 
     async def _begin(self, question: str, given: list[Path], records: list[GivenFile]) -> tuple[Transcript, Loop]:
         """Record the question and its files; the first one opens the transcript."""
@@ -173,16 +188,32 @@ class Conversation:
         self, transcript: Transcript, answer: Callable[[], Awaitable[Finish]], given: Collection[str]
     ) -> list[FileRecord]:
         """Go through the loop and keep how it ended, whatever happens. Returns the files that the answer left."""
-        self._last = Finish("cancelled", None)
+        self._last, self._support = Finish("cancelled", None), []
         begun_s = time.monotonic()
         try:
             await self._workspace.begin(given)
             self._last = await answer()
-            return await self._workspace.collect(transcript, within_s=self._collecting_s(time.monotonic() - begun_s))
+            within_s = self._collecting_s(time.monotonic() - begun_s)
+            artifacts = await self._workspace.collect(transcript, within_s=within_s)
+            self._support = await self._supported(transcript)
+            return artifacts
         except Exception as error:
             known = isinstance(error, CellblockError)
             self._last = Finish("error", self._last.answer, str(error) if known else repr(error))
             raise
+
+    async def _supported(self, transcript: Transcript) -> list[Claim]:
+        """Look up what the answer states, and record how the question ended."""
+        last, files = self._last, self._workspace.artifacts
+        claims = await asyncio.to_thread(support_of, transcript.events, last.answer, files)
+        if last.outcome == "answered" and "support" in (self._setup.settings.review or ()) and unsupported(claims):
+            self._last = last = replace(last, outcome="unsupported")
+        transcript.append(
+            QuestionFinished(
+                outcome=last.outcome, answer=last.answer, error=last.error, limit=last.limit, support=claims
+            )
+        )
+        return claims
 
     def _collecting_s(self, spent_s: float) -> float | None:
         """How long files may be copied after an answer; None is no limit."""

@@ -118,7 +118,7 @@ class Loop:
                 return finish
         if limit == "cost":
             return Finish("limit", self._question.best_text, limit=limit)
-        self._instruct("limit")
+        self._instruct("limit", INSTRUCTION["limit_failed" if self._question.has_only_failed else "limit"])
         last = await self._think([], may_call=False)
         return Finish("limit", last.content.strip() or self._question.best_text, limit=limit)
 
@@ -126,7 +126,7 @@ class Loop:
         """Run the calls of the last reply that have no answer, then take turns."""
         question = self._question
         if [reason for reason in question.instructed if reason in ("limit", "resumed")][-1:] == ["limit"]:
-            self._instruct("resumed")
+            self._instruct("resumed", INSTRUCTION["resumed"])
         elif question.replies:
             is_judged = any(isinstance(event, ToolRan | Instructed) for event in question.after_reply)
             if calls := question.unanswered:
@@ -142,13 +142,14 @@ class Loop:
         """
         if replied.finish_reason == REFUSED:
             return Finish("answered", replied.content.strip())
-        objection = await self._reviewer.objection(replied, self._question, is_last_turn=self.meter.is_last_turn())
+        is_last_turn = self.meter.is_last_turn()
+        objection = await self._reviewer.objection(replied, self._transcript.events, is_last_turn=is_last_turn)
         if objection is not None:
             if objection.reason in ("empty", "cut"):
                 self.meter.count_attempt(failed=True)
             self._transcript.append(objection)
             return None
-        return Finish("answered", replied.content.strip())
+        return Finish("failed" if self._question.has_only_failed else "answered", replied.content.strip())
 
     async def _think(self, tools: list[dict[str, Any]], *, may_call: bool = True) -> ModelReplied:
         begun = len(self._transcript.events)
@@ -173,8 +174,8 @@ class Loop:
     def _limit(self) -> LimitName | None:
         return "session" if self._cells.is_over else self.meter.reached()
 
-    def _instruct(self, reason: Literal["limit", "resumed"]) -> None:
-        self._transcript.append(Instructed(reason=reason, text=INSTRUCTION[reason]))
+    def _instruct(self, reason: Literal["limit", "resumed"], text: str) -> None:
+        self._transcript.append(Instructed(reason=reason, text=text))
 
     async def _execute_all(self, calls: list[ToolCall]) -> None:
         """Run the calls of one turn in order. Each gets a recorded answer, whatever happens."""
@@ -211,9 +212,9 @@ class Loop:
 
     async def _run(self, call: ToolCall, code: str) -> bool:
         self._on_progress(progress.CodeStarted(code))
-        earlier = [event for event in self._transcript.events if isinstance(event, ToolRan)]
-        cell = await self._cells.run(code, earlier)
-        self.meter.count_attempt(failed=cell.fails_as_before)
+        cell = await self._cells.run(code, self._question.ran)
+        self.meter.count_attempt(failed=cell.same_failures > 0)
+        self.meter.count_repetition(cell.same_failures + 1)
         self._record(call, cell.observation, code=code, execution=cell.execution)
         self._on_progress(progress.CodeEnded(cell.execution, cell.observation))
         return cell.is_cancelled

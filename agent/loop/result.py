@@ -1,11 +1,12 @@
 """The result of one question."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.limits import LimitName
 from agent.messages import Cost, Usage
-from agent.record.events import FileRecord, Outcome
+from agent.record.events import Claim, FileRecord, Outcome
+from agent.record.support import unsupported
 
 
 @dataclass(frozen=True)
@@ -23,3 +24,10 @@ class RunResult:
     """The limit that was reached, if the outcome is "limit"."""
     cost: Cost | None = None
     """The cost of all turns; None if the model has no price."""
+    support: list[Claim] = field(default_factory=list)
+    """The numbers, dates and quoted names of the answer, each with the cell, function or question that it comes from."""
+
+    @property
+    def unsupported(self) -> list[str]:
+        """What the answer states and no output and no question has."""
+        return unsupported(self.support)

@@ -60,16 +60,24 @@ INSTRUCTION = {
     "write": "Write a Python program for this in a ```python block.",
     "write_if_it_helps": "If a program can compute, count, check or make what is asked, write it in a ```python block.",
     "limit": "No more code can be run. Give your best answer now, from what you have seen.",
+    "limit_failed": "No more code can be run, and no program has succeeded, so there is no result. Say in one or two "
+    "sentences that it failed, and why. Do not give a result.",
     "no_code": "No code was run for this. Write a Python program for it in a ```python block now. Only if no program "
     "can help, repeat your answer.",
     "failed": "The last program failed, so there is no result. Fix it, and write the whole program again in a "
     "```python block. Only if the error itself is the answer, repeat your answer.",
+    "no_result": "No program for this question has succeeded, so there is no result. Say in one or two sentences that "
+    "it failed, and why. Do not give a result.",
     "no_install": "Nothing can be installed here. Write the whole program again in a ```python block, with Python's "
     "own modules and the installed packages. Only if the error itself is the answer, repeat your answer.",
     "no_file": "The file {missing} was requested, but does not exist. Write the whole program again in a ```python "
     "block, and let it save {missing}. Only if no file is wanted, repeat your answer.",
     "miscopied": "That is not what the program printed, which is {output}\nGive your answer again with exactly that, "
     "in one short sentence.",
+    "format": "The answer must have this form: {forms}\nWrite it again in exactly that form, with the values in it and "
+    "nothing else.",
+    "support": "No output shows {unsupported}. Write a program in a ```python block that computes and prints it, or "
+    "repeat your answer without what no output shows.",
     "unseen": "The program printed nothing, so there is no result. Write the whole program in a ```python block, and "
     "print the result. Only if nothing needs to be printed, repeat your answer.",
     "cut": "Your reply was cut off at the limit on output tokens. Say it again in fewer words.",

@@ -26,8 +26,12 @@ from sandbox.execution import Items
 
 SCHEMA_VERSION = 3
 
-Outcome = Literal["answered", "limit", "error", "cancelled"]
-CheckName = Literal["cut", "empty", "no_code", "failed", "no_install", "unseen", "miscopied", "no_file"]
+Outcome = Literal["answered", "limit", "failed", "unsupported", "error", "cancelled"]
+"""How a question ended. "failed": code ran and none of it succeeded; "unsupported": support was required."""
+CheckName = Literal[
+    *("cut", "empty", "no_code", "failed", "no_install", "no_result", "unseen", "miscopied", "no_file"),
+    *("format", "support"),
+]
 Calls = Literal["native", "fenced"]
 """How a model is asked to call run_python: as a tool of the endpoint, or by writing a ```python block."""
 
@@ -367,6 +371,36 @@ class SandboxChanged(_Event):
     reason: str
 
 
+ClaimSource = Literal["cell", "function", "question"]
+
+
+class Claim(_Value):
+    """A number, a date or a quoted name of an answer, and where the run has it."""
+
+    kind: Literal["number", "date", "name"]
+    text: str
+    """As it stands in the answer, with plain punctuation."""
+    source: ClaimSource | None = None
+    """An output of a cell, the result of a caller's function, or the question; None if it comes from nowhere."""
+    seq: Count | None = None
+    """The number of the event that has it."""
+    cell: Count | None = None
+    """The number of the cell, counted from 1 over the run, if the source is one."""
+
+
+class QuestionFinished(_Event):
+    """How a question ended, unless by an error or by the caller."""
+
+    type: Literal["question_finished"] = "question_finished"
+    outcome: Outcome
+    answer: str | None
+    error: str | None = None
+    """One line, if there is no answer that could be accepted."""
+    limit: LimitName | None = None
+    support: Items[Claim] = []
+    """The claims of the answer, in its order."""
+
+
 class RunFinished(_Event):
     """How the run ended."""
 
@@ -402,6 +436,7 @@ Event = Annotated[
     | HistoryShortened
     | Resumed
     | SandboxChanged
+    | QuestionFinished
     | RunFinished,
     Field(discriminator="type"),
 ]

@@ -57,6 +57,12 @@ class Question:
         return self.since[places[-1] + 1 :] if places else self.since
 
     @property
+    def has_only_failed(self) -> bool:
+        """True if calls ran code, and none of them succeeded."""
+        ran = [event for event in self.ran if event.execution or event.tool != RUN_PYTHON]
+        return bool(ran) and not any(map(succeeded, ran))
+
+    @property
     def best_text(self) -> str | None:
         """The last text of the model; None if there is none yet."""
         replies = [event for event in self.since if isinstance(event, ModelReplied | ReplyCut)]

@@ -15,6 +15,7 @@ from agent.prompting.hints import asks_to_install, installs
 from agent.record.events import Calls, CheckName, Event, Instructed, ModelReplied, ToolRan
 from agent.record.question import Question
 from agent.review.copied_output import miscopies, sole_output
+from agent.review.forms import missing_forms
 from sandbox import Execution
 
 
@@ -28,6 +29,8 @@ class Answer:
     """The names of the caller's tools."""
     missing: Sequence[str] = ()
     """The files that the task asks for and that do not exist, for the checks that look at the workspace."""
+    unsupported: Sequence[str] = ()
+    """What the answer states and the run has nowhere, for the check of its support."""
 
     @property
     def text(self) -> str:
@@ -44,6 +47,11 @@ class Answer:
         if not self.ran or self.ran[-1].execution is None:
             return []
         return [event.execution for event in self.ran if event.execution and not installs(event.code or "")]
+
+    @cached_property
+    def missing_forms(self) -> list[str]:
+        """The forms of the question that the text does not have."""
+        return missing_forms(self.question.asked.task, self.text)
 
     @cached_property
     def output(self) -> str | None:
@@ -111,6 +119,7 @@ CHECKS = (
         is_default_for=FENCED,
         asks_for_code=True,
     ),
+    Check("no_result", "no code succeeded", lambda answer: answer.question.has_only_failed),
     Check(
         "unseen",
         "code failed, and no code after it printed anything",
@@ -131,30 +140,33 @@ CHECKS = (
         needs_files=True,
         asks_for_code=True,
     ),
+    Check("format", "it does not have the form that the question shows", lambda answer: bool(answer.missing_forms)),
+    Check(
+        "support",
+        "it states a number, a date or a quoted name that neither an output nor the question has",
+        lambda answer: bool(answer.unsupported),
+        is_default_for=frozenset(),
+        asks_for_code=True,
+    ),
 )
 """In the order in which they are asked: the first that is broken is the one that the model hears of."""
 
 
 def checks_named(asked: str, calls: Calls) -> list[CheckName]:
-    """The names of the checks that `asked` stands for: none, default, strict, or names with commas between them.
+    """The names of the checks that `asked` stands for: none, default, strict, names, or several with commas between.
 
     `default` depends on how the model calls tools: a model that calls natively is asked only what no rule can get
     wrong. Raises UsageError for a name that no check has.
     """
-    match asked:
-        case "none":
-            return []
-        case "default":
-            return [check.name for check in CHECKS if calls in check.is_default_for]
-        case "strict":
-            return [check.name for check in CHECKS]
-    wanted = [name.strip() for name in asked.split(",")]
     known = [check.name for check in CHECKS]
-    for name in wanted:
-        if name not in known:
+    groups = {"none": [], "default": [check.name for check in CHECKS if calls in check.is_default_for], "strict": known}
+    wanted: set[str] = set()
+    for name in map(str.strip, asked.split(",")):
+        if name not in known and name not in groups:
             raise UsageError(
                 f"There is no check {name!r}.", hint=f"--review none, default, strict, or {','.join(known)}"
             )
+        wanted.update(groups.get(name, [name]))
     return [name for name in known if name in wanted]
 
 

@@ -4,14 +4,17 @@ Each check objects once to a question: a model that repeats its answer is believ
 each time.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 
 from agent.prompting.words import INSTRUCTION
-from agent.record.events import CheckName, Instructed, ModelReplied
+from agent.record.events import CheckName, Event, Instructed, ModelReplied
 from agent.record.question import Question
-from agent.review.checks import CHECKS, Answer
+from agent.record.support import quoted, unsupported
+from agent.review.checks import CHECKS, Answer, Check
 from agent.review.promised_files import asked_for, is_among
+from agent.review.support import support_of
 
 
 class Reviewer:
@@ -28,8 +31,14 @@ class Reviewer:
         self._functions = functions
         self._file_names = file_names
 
-    async def objection(self, replied: ModelReplied, question: Question, *, is_last_turn: bool) -> Instructed | None:
-        """The first check that the reply breaks, and what the model is told. None if the reply is the answer."""
+    async def objection(
+        self, replied: ModelReplied, events: Sequence[Event], *, is_last_turn: bool
+    ) -> Instructed | None:
+        """The first check that the reply breaks, and what the model is told. None if the reply is the answer.
+
+        `events` are those of the run so far.
+        """
+        question = Question.last_of(events)
         said = question.instructed if replied.content.strip() else []
         answer = Answer(replied, question, self._functions)
         for check in self._checks:
@@ -37,10 +46,14 @@ class Reviewer:
                 continue
             if check.needs_files:
                 answer = replace(answer, missing=await self._missing_files(question))
+            if check.name == "support":
+                answer = replace(answer, unsupported=await self._unsupported(replied.content, events))
             if check.is_broken(answer):
-                text = INSTRUCTION[check.name].format(output=answer.output, missing=", ".join(answer.missing))
-                return Instructed(reason=check.name, text=text)
+                return Instructed(reason=check.name, text=_told(check, answer))
         return None
+
+    async def _unsupported(self, text: str, events: Sequence[Event]) -> list[str]:
+        return unsupported(await asyncio.to_thread(support_of, events, text, await self._file_names() or ()))
 
     async def _missing_files(self, question: Question) -> list[str]:
         """Nothing is missing before code ran. A function of the caller's may save a file elsewhere."""
@@ -49,3 +62,10 @@ class Reviewer:
         names = asked_for(question.asked.task, [file.name for file in question.asked.files])
         there = await self._file_names() if names else None
         return [name for name in names if there is not None and not is_among(name, there)]
+
+
+def _told(check: Check, answer: Answer) -> str:
+    """The sentence for the model."""
+    return INSTRUCTION[check.name].format(
+        output=answer.output, missing=", ".join(answer.missing), unsupported=quoted(answer.unsupported), forms="\n".join(answer.missing_forms)
+    )

@@ -16,9 +16,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from agent.batch.scoring.dates import clocks, spellings
+from agent.spellings.dates import clocks, spellings
 from agent.batch.scoring.naming import after_names, before_names, columns, name_key
-from agent.batch.scoring.numerals import (
+from agent.spellings.numerals import (
     LETTER,
     MAX_DIGITS,
     Numeral,
@@ -31,7 +31,7 @@ from agent.batch.scoring.numerals import (
     percentages,
     plain_number,
 )
-from agent.batch.scoring.readable import folded, readable, without_code, without_programs
+from agent.spellings.readable import folded, readable, without_code, without_programs
 from agent.batch.scoring.searching import is_found
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")

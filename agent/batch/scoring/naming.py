@@ -3,8 +3,8 @@
 import re
 from itertools import pairwise
 
-from agent.batch.scoring.numerals import LETTER
-from agent.batch.scoring.readable import folded
+from agent.spellings.numerals import LETTER
+from agent.spellings.readable import folded
 
 _END = re.compile(r"(?<=\S)(?:[.!?;](?=\s)|\n)")
 

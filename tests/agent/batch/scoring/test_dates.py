@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.batch.scoring.dates import LANGUAGES, month_names, read_clock, read_day
+from agent.spellings.dates import LANGUAGES, month_names, read_clock, read_day
 from agent.batch.scoring.matching import Date, Time
 
 FOURTH = Date(value=date(1976, 7, 4))

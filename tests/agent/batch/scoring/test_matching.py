@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from agent import BatchTask
 from agent.batch.scoring.matching import AnyOf, Date, Exact, Number, Pattern, Text
-from agent.batch.scoring.numerals import MAX_DIGITS, numbers
+from agent.spellings.numerals import MAX_DIGITS, numbers
 
 BIG = Number(value="885235703693468016844358")
 QUESTION = "What is 7 to the power of 123?"

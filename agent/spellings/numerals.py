@@ -11,7 +11,7 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from itertools import chain
 
-from agent.batch.scoring.readable import readable
+from agent.spellings.readable import readable
 
 MAX_DIGITS = 5_000
 """The most digits of a number, exponent included: parsing time grows with the square of the length."""
@@ -66,6 +66,10 @@ class Numeral:
     readings: tuple[Fraction, ...]
     """The most usual one in English comes first."""
     is_percentage: bool = False
+    units: tuple[Fraction, ...] = ()
+    """For each reading, what one more in its last digit adds: 0.01 for 34.60; 0 for a fraction."""
+    text: str = ""
+    """The number as it is written, without what follows it."""
 
     @property
     def ratios(self) -> tuple[Fraction, ...]:
@@ -122,18 +126,29 @@ def first_and_last(found: Iterable[Numeral]) -> list[Numeral]:
 def _numerals_of(match: re.Match[str]) -> Iterator[Numeral]:
     """Yield what a match says: one number, or several with a comma or a space between them."""
     if match["unders"] or match["whole"]:
-        readings = list(_fractions(match))
+        written = [(fraction, Fraction(0)) for fraction in _fractions(match)]
     elif match["exponent"] or _is_number(match["body"]):
-        readings = list(_plain_readings(match["body"], match["exponent"] or ""))
+        written = list(map(_measured, _decimals_in(match["body"], match["exponent"] or "")))
     else:
-        found = (tuple(_plain_readings(part)) for part in _parts(match["body"]))
-        yield from (Numeral(readings) for readings in found if readings)
+        found = ((part, list(map(_measured, _decimals_in(part)))) for part in _parts(match["body"]))
+        yield from (_numeral(part, written) for part, written in found if written)
         return
     scale = _scale(match["scale"] or "")
-    readings += [reading * scale for reading in readings if scale > 1]
-    if readings:
+    written += [(value * scale, unit * scale) for value, unit in written if scale > 1]
+    if written:
         sign = -1 if match["sign"] == "-" else 1
-        yield Numeral(tuple(sign * reading for reading in readings), is_percentage=match["percent"] is not None)
+        signed = [(sign * value, unit) for value, unit in written]
+        yield _numeral(match[0].strip(), signed, is_percentage=match["percent"] is not None)
+
+
+def _numeral(text: str, written: list[tuple[Fraction, Fraction]], *, is_percentage: bool = False) -> Numeral:
+    return Numeral(tuple(value for value, _ in written), is_percentage, tuple(unit for _, unit in written), text)
+
+
+def _measured(number: Decimal) -> tuple[Fraction, Fraction]:
+    """Return the number, and one in its last digit."""
+    exponent = number.as_tuple().exponent
+    return Fraction(number), Fraction(10) ** int(exponent)
 
 
 def _parts(body: str) -> list[str]:
@@ -149,6 +164,10 @@ def _is_number(body: str) -> bool:
 
 
 def _plain_readings(body: str, exponent: str = "") -> Iterator[Fraction]:
+    return map(Fraction, _decimals_in(body, exponent))
+
+
+def _decimals_in(body: str, exponent: str = "") -> Iterator[Decimal]:
     if body.isdecimal():
         yield from _decimals(body + exponent)
         return
@@ -158,13 +177,13 @@ def _plain_readings(body: str, exponent: str = "") -> Iterator[Fraction]:
             yield from _decimals(re.sub(r"\D", "", match["whole"]) + part + exponent)
 
 
-def _decimals(digits: str) -> Iterator[Fraction]:
+def _decimals(digits: str) -> Iterator[Decimal]:
     """Yield the number; nothing if it has more than MAX_DIGITS digits, written out."""
     if len(digits) > 2 * MAX_DIGITS:
         return
     value = Decimal(digits)  # unlike int(), Decimal() accepts any length
     if len(value.as_tuple().digits) <= MAX_DIGITS and abs(value.adjusted()) <= MAX_DIGITS:
-        yield Fraction(value)
+        yield value
 
 
 def _fractions(match: re.Match[str]) -> Iterator[Fraction]:

@@ -7,7 +7,7 @@ from functools import cache
 
 from babel import Locale
 
-from agent.batch.scoring.readable import folded
+from agent.spellings.readable import folded
 
 LANGUAGES = (
     *("en", "de", "fr", "es", "it", "pt", "nl", "da", "nb", "sv", "fi", "pl", "cs", "sk", "sl", "ro", "hu", "el"),

@@ -1,0 +1,40 @@
+"""What a reader is told of the claims of an answer."""
+
+from collections.abc import Iterable, Sequence
+
+from agent.record.events import Claim
+from agent.text import plain
+
+MAX_QUOTED = 5
+"""How many texts one sentence names."""
+
+
+def unsupported(claims: Iterable[Claim]) -> list[str]:
+    """The texts of the claims that come from nowhere."""
+    return [claim.text for claim in claims if claim.source is None]
+
+
+def source_of(claim: Claim) -> str:
+    """Where a claim comes from, in words."""
+    match claim.source:
+        case "cell":
+            return f"cell {claim.cell}"
+        case "function":
+            return f"a function, event {claim.seq}"
+        case "question":
+            return "the question"
+        case _:
+            return "no output"
+
+
+def not_computed(claims: Iterable[Claim]) -> str:
+    """One line about the claims that come from nowhere; empty if there are none."""
+    texts = unsupported(claims)
+    are = "is" if len(texts) == 1 else "are"
+    return f"not computed: {quoted(texts)} {are} in no output" if texts else ""
+
+
+def quoted(texts: Sequence[str]) -> str:
+    """The texts in quotes, as a list; no more than MAX_QUOTED of them."""
+    more = [f"and {len(texts) - MAX_QUOTED} more"] if len(texts) > MAX_QUOTED else []
+    return ", ".join([*(f'"{plain(text)}"' for text in texts[:MAX_QUOTED]), *more])

@@ -1,0 +1,146 @@
+"""What in an answer can be looked up: its numbers, its dates and the names that it quotes.
+
+No language is read. A number in words is no claim, nor are the marks of a list, programs, and the names of files.
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+from itertools import islice
+from typing import Any
+
+from agent.spellings.dates import read_day
+from agent.spellings.numerals import Numeral, numerals, only_numeral
+from agent.spellings.readable import readable, without_programs
+
+MAX_CLAIMS = 100
+"""How many claims of one answer are looked up."""
+MAX_ANSWER_CHARS = 1 << 16
+MAX_NAME_CHARS = 200
+"""A longer quotation is no name."""
+
+_WORD = r"[^\W\d_]{3,12}"
+_DAY = re.compile(
+    r"\d{4}\s?[-/.年년]\s?\d{1,2}\s?[-/.月월]\s?\d{1,2}\s?[日일号]?"
+    r"|\d{1,2}([-/.])\s?\d{1,2}\1\s?\d{4}"
+    rf"|\d{{1,2}}(?:\.|st|nd|rd|th|º|er)?[-\s]+(?:of |de |d')?{_WORD}\.?,?[-\s]+(?:del? )?\d{{4}}"
+    rf"|{_WORD}\.?\s+\d{{1,2}}(?:st|nd|rd|th)?,?\s+\d{{4}}",
+    re.IGNORECASE,
+)
+_PREFIXED = re.compile(r"[ \u00a0]?([kKMGTcmµμ])(i?)([A-Za-z]{0,2})\b")
+"""A unit with a prefix of the SI: kB, MiB, cm, or k alone."""
+_PREFIXES = {"k": 3, "K": 3, "M": 6, "G": 9, "T": 12, "c": -2, "m": -3, "µ": -6, "μ": -6}
+_QUOTED = re.compile(r'"([^"\n]+)"|(?<!\w)\'([^\'\n]+)\'(?!\w)')
+_FENCE = re.compile(r"\s*```[ \t]*\w*\n(.*?)```\s*", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Stated:
+    """A claim of an answer: a number, a day or a quoted name."""
+
+    text: str
+    """As it stands in the answer, with plain punctuation."""
+    value: Numeral | date | str
+    is_cut: bool = False
+    """True if three dots stand beside it, so that it may be a part of a number."""
+    scales: tuple[Fraction, ...] = (Fraction(1),)
+    """What the number may be multiplied by: for 5 km, an output may have 5 or 5000."""
+
+
+def claims_in(answer: str, files: Collection[str] = ()) -> list[Stated]:
+    """The claims of an answer in its order, each once. `files` are the names of files, which are none."""
+    answer = answer[:MAX_ANSWER_CHARS]
+    found = {claim.text: claim for claim in reversed(list(islice(_claims(answer, files), MAX_CLAIMS)))}
+    return list(reversed(found.values()))
+
+
+def _claims(answer: str, files: Collection[str]) -> Iterator[Stated]:
+    fenced = _FENCE.fullmatch(answer)
+    try:
+        value = json.loads(fenced[1] if fenced else answer, parse_float=_Written, parse_int=_Written)
+    except (ValueError, RecursionError):
+        yield from _in_prose(answer, files)
+    else:
+        yield from _in_value(value, files)
+
+
+class _Written(str):
+    """A number of JSON as it is written, so that no digit of it is lost."""
+
+
+def _in_value(value: Any, files: Collection[str]) -> Iterator[Stated]:
+    """The claims of a JSON value. Its keys are names that the question gave."""
+    match value:
+        case dict():
+            for inner in value.values():
+                yield from _in_value(inner, files)
+        case list():
+            for inner in value:
+                yield from _in_value(inner, files)
+        case str() if isinstance(value, _Written) or only_numeral(value) or len(value) > MAX_NAME_CHARS:
+            yield from _in_prose(value, files)
+        case str() if day := read_day(value):
+            yield Stated(value, day[0])
+        case str() if value.strip() and value not in files:
+            yield Stated(value, value)
+
+
+def _in_prose(answer: str, files: Collection[str]) -> Iterator[Stated]:
+    text = readable(without_programs(answer))
+    for name in sorted(files, key=len, reverse=True):
+        text = text.replace(readable(name), " ")
+    places = [*_days_in(text)]
+    text = _blanked(text, places)
+    places += (names := list(_names_in(text)))
+    text = _blanked(text, names)
+    places += _numbers_in(text)
+    yield from (claim for _, claim in sorted(places, key=lambda place: place[0]))
+
+
+Placed = tuple[int, Stated]
+
+
+def _days_in(text: str) -> Iterator[Placed]:
+    for match in _DAY.finditer(text):
+        if day := read_day(match[0]):
+            yield match.start(), Stated(match[0], day[0])
+
+
+def _names_in(text: str) -> Iterator[Placed]:
+    for match in _QUOTED.finditer(text):
+        name = (match[1] or match[2]).strip()
+        if re.search(r"\w", name) and len(name) <= MAX_NAME_CHARS and not only_numeral(name):
+            yield match.start(match.lastindex or 0), Stated(name, name)
+
+
+def _numbers_in(text: str) -> Iterator[Placed]:
+    end = 0
+    for numeral in numerals(text):
+        begin = text.find(numeral.text, end)
+        if begin < 0:  # its digits are written in another way in the text
+            begin = end
+        end = begin + len(numeral.text) if text.startswith(numeral.text, begin) else end
+        is_cut = text[end : end + 4].lstrip().startswith("...") or text[max(begin - 4, 0) : begin].endswith("...")
+        if numeral.text.startswith(("-", "+")) and text[begin - 1 : begin].isalnum():  # a dash, as in 3-5
+            numeral = next(numerals(numeral.text[1:]))
+        yield begin, Stated(numeral.text, numeral, is_cut, (Fraction(1), *_scales(text, end)))
+
+
+def _scales(text: str, place: int) -> Iterator[Fraction]:
+    """The factors of the prefix of the unit that stands at this place."""
+    unit = _PREFIXED.match(text, place)
+    if unit is None or not (power := _PREFIXES[unit[1]]) or (power < 0 and not unit[3]):
+        return
+    yield Fraction(10) ** power
+    if power > 0 and (unit[2] or unit[3] in ("B", "b")):
+        yield Fraction(1 << 10 * (power // 3))
+
+
+def _blanked(text: str, places: list[Placed]) -> str:
+    """The text with blanks in place of these claims, so that they are not read again."""
+    for begin, claim in places:
+        text = text[:begin] + " " * len(claim.text) + text[begin + len(claim.text) :]
+    return text

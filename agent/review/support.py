@@ -1,0 +1,166 @@
+"""Where the claims of an answer come from: an output of the run, the question, or nowhere.
+
+It is looked up, not judged. A number counts as found if an output has it, rounded or cut off to the digits of the
+answer, in any grouping and with any decimal mark; a percentage also as a part of one; an amount also as a loss. A day
+counts in any spelling, a name in any case.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+from functools import cached_property
+
+from agent.messages import RUN_PYTHON
+from agent.record.events import Asked, Claim, ClaimSource, Event, RunStarted, ToolRan
+from agent.review.claims import Stated, claims_in
+from agent.spellings.dates import spellings
+from agent.spellings.numerals import LETTER, Numeral, loose_numerals, numerals
+from agent.spellings.readable import folded, readable
+from agent.text import cut_middle, printed
+from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, StreamOutput
+from sandbox.bundles import bundle_text
+
+MAX_SOURCE_CHARS = 1 << 16
+"""How much of one output is read, from its two ends. The model has read less."""
+MAX_READ_CHARS = 1 << 20
+"""How much of all outputs is read, the newest first."""
+MIN_ROUNDED_DIGITS = 3
+"""A whole number that ends in zeros may be rounded, if it has so many digits before them."""
+
+_DIGITS = re.compile(r"\d+(?:\.\d+)?")
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A text that a claim may come from."""
+
+    kind: ClaimSource
+    seq: int
+    cell: int | None
+    text: str
+
+    @cached_property
+    def readable(self) -> str:
+        return readable(self.text)
+
+    @cached_property
+    def words(self) -> str:
+        return _words(self.text)
+
+    @cached_property
+    def numbers(self) -> list[Fraction]:
+        """All that the numbers of the text may mean, in order of size."""
+        found = {Fraction(digits) for digits in _DIGITS.findall(self.readable) if len(digits) <= MAX_SOURCE_CHARS}
+        for numeral in (*numerals(self.text), *loose_numerals(self.text)):
+            found |= {*numeral.readings, *numeral.ratios}
+        return sorted(found)
+
+    def has(self, claim: Stated) -> bool:
+        match claim.value:
+            case Numeral() as numeral:
+                return self._has_digits(claim) or any(
+                    self._has_number(lowest * scale, highest * scale)
+                    for lowest, highest in _meanings(numeral)
+                    for scale in claim.scales
+                )
+            case date() as day:
+                return any(re.search(_as_word(one), self.readable, re.IGNORECASE) for one in spellings(day))
+            case str() as name:
+                return (words := _words(name)) in self.words or words.rstrip(".,;:!?") in self.words
+
+    def _has_digits(self, claim: Stated) -> bool:
+        """True if the number stands in the text as it is written in the answer."""
+        digits = claim.text.strip("+ %")
+        if claim.is_cut and len(digits) > 3:
+            return digits in self.readable
+        return re.search(rf"(?<![\d.,]){re.escape(digits)}(?![.,]?\d)", self.readable) is not None
+
+    def _has_number(self, lowest: Fraction, highest: Fraction) -> bool:
+        """True if a number of the text is from `lowest` to `highest`."""
+        place = bisect_left(self.numbers, lowest)
+        return place < len(self.numbers) and self.numbers[place] <= highest
+
+
+def support_of(events: Sequence[Event], answer: str | None, files: Collection[str] = ()) -> list[Claim]:
+    """The claims of an answer, each with where the run has it. `files` are the names in the workspace."""
+    given = {file.name for asked in events if isinstance(asked, RunStarted | Asked) for file in asked.files}
+    claims = claims_in(answer or "", {*files, *given})
+    sources = list(_sources(events)) if claims else []
+    return [_looked_up(claim, sources) for claim in claims]
+
+
+def _looked_up(claim: Stated, sources: Iterable[_Source]) -> Claim:
+    kind = {Numeral: "number", date: "date", str: "name"}[type(claim.value)]
+    found = next((source for source in sources if source.has(claim)), None)
+    place = {"source": found.kind, "seq": found.seq, "cell": found.cell} if found else {}
+    return Claim.model_validate({"kind": kind, "text": claim.text, **place})
+
+
+def _sources(events: Sequence[Event]) -> Iterator[_Source]:
+    """The outputs, the newest first, then the questions."""
+    left = MAX_READ_CHARS
+    ran = [event for event in events if isinstance(event, ToolRan)]
+    cells = sum(event.code is not None for event in ran)
+    for event in reversed(ran):
+        is_cell = event.code is not None
+        text = cut_middle(_output(event), min(MAX_SOURCE_CHARS, left), " ")
+        left -= len(text)
+        if left <= 0:
+            break
+        if is_cell or event.tool != RUN_PYTHON:
+            yield _Source("cell" if is_cell else "function", event.seq, cells if is_cell else None, text)
+        cells -= is_cell
+    for event in reversed(events):
+        if isinstance(event, RunStarted | Asked):
+            yield _Source("question", event.seq, None, str(event.message.get("content", event.task)))
+
+
+def _output(ran: ToolRan) -> str:
+    return "\n".join(_texts(ran.execution)) if ran.execution else ran.observation
+
+
+def _texts(execution: Execution) -> Iterator[str]:
+    for output in execution.outputs:
+        match output:
+            case StreamOutput(text=text):
+                yield printed(text)
+            case ErrorOutput(ename=name, evalue=value):
+                yield f"{name}: {value}"
+            case DisplayData(data=data) | ExecuteResult(data=data):
+                yield bundle_text(data)
+
+
+def _meanings(numeral: Numeral) -> Iterator[tuple[Fraction, Fraction]]:
+    """Between which two numbers an output may lie, for each meaning of a number in an answer."""
+    for value, unit in zip(numeral.readings, numeral.units, strict=True):
+        below, above = _tolerances(value, unit)
+        for part in (1, 100) if numeral.is_percentage else (1,):
+            yield (value - below) / part, (value + above) / part
+            if not numeral.text.startswith(("-", "+")):
+                yield (-value - above) / part, (-value + below) / part
+
+
+def _tolerances(value: Fraction, unit: Fraction) -> tuple[Fraction, Fraction]:
+    """How far below and above it an output may lie: half a unit if it was rounded, a unit if it was cut off.
+
+    A single digit is never rounded: it would be found almost anywhere.
+    """
+    size = abs(value)
+    if unit >= 1 and size:
+        while size % (unit * 10) == 0 and size >= unit * 10**MIN_ROUNDED_DIGITS:
+            unit *= 10
+        if size < 10 * unit:
+            return Fraction(0), Fraction(0)
+    almost = unit * Fraction(999_999, 1_000_000)
+    return (unit / 2, almost) if value >= 0 else (almost, unit / 2)
+
+
+def _words(text: str) -> str:
+    return " ".join(folded(text).casefold().split())
+
+
+def _as_word(pattern: str) -> str:
+    return rf"(?<!\d)(?<!{LETTER})(?:{pattern})(?=T\d|Z|(?!{LETTER}))"
