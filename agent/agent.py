@@ -139,7 +139,7 @@ class Agent:
             limits=narrowed_limits(started.limits, limits or Limits())[0],
             tools=tools,
             context_tokens=settings.context_tokens,
-            review=",".join(settings.review or ()) or "none",
+            review=",".join(name for name in settings.review or () if name != "miscopied") or "none",
             runs_directory=recorded.directory.parent,
         )
         check_tools(recorded, {tool.name for tool in agent.runtime.tools})

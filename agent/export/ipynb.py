@@ -87,6 +87,12 @@ def _cells(piece: Piece) -> Iterator[dict[str, Any]]:
             yield _markdown([call], arguments, ["\n\n"], returned)
         case Remark():
             yield _markdown(quoted(escaped(piece.text)))
+        case _:
+            yield from _last_cells(piece)
+
+
+def _last_cells(piece: Piece) -> Iterator[dict[str, Any]]:
+    match piece:
         case Answer():
             yield _markdown(["## Answer\n\n"], contained(plain(piece.text).strip()))
         case Support():

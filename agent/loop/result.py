@@ -25,7 +25,7 @@ class RunResult:
     cost: Cost | None = None
     """The cost of all turns; None if the model has no price."""
     support: list[Claim] = field(default_factory=list)
-    """The numbers, dates and quoted names of the answer, each with the cell, function or question that it comes from."""
+    """The numbers, dates and quoted names of the answer, and where the run has each."""
 
     @property
     def unsupported(self) -> list[str]:

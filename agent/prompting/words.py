@@ -72,8 +72,6 @@ INSTRUCTION = {
     "own modules and the installed packages. Only if the error itself is the answer, repeat your answer.",
     "no_file": "The file {missing} was requested, but does not exist. Write the whole program again in a ```python "
     "block, and let it save {missing}. Only if no file is wanted, repeat your answer.",
-    "miscopied": "That is not what the program printed, which is {output}\nGive your answer again with exactly that, "
-    "in one short sentence.",
     "format": "The answer must have this form: {forms}\nWrite it again in exactly that form, with the values in it and "
     "nothing else.",
     "support": "No output shows {unsupported}. Write a program in a ```python block that computes and prints it, or "

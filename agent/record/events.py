@@ -29,9 +29,19 @@ SCHEMA_VERSION = 3
 Outcome = Literal["answered", "limit", "failed", "unsupported", "error", "cancelled"]
 """How a question ended. "failed": code ran and none of it succeeded; "unsupported": support was required."""
 CheckName = Literal[
-    *("cut", "empty", "no_code", "failed", "no_install", "no_result", "unseen", "miscopied", "no_file"),
-    *("format", "support"),
+    "cut",
+    "empty",
+    "no_code",
+    "failed",
+    "no_install",
+    "no_result",
+    "unseen",
+    "no_file",
+    "format",
+    "support",
+    "miscopied",
 ]
+"""The last one is of earlier versions: it is read, and no longer asked."""
 Calls = Literal["native", "fenced"]
 """How a model is asked to call run_python: as a tool of the endpoint, or by writing a ```python block."""
 

@@ -14,7 +14,6 @@ from agent.errors import UsageError
 from agent.prompting.hints import asks_to_install, installs
 from agent.record.events import Calls, CheckName, Event, Instructed, ModelReplied, ToolRan
 from agent.record.question import Question
-from agent.review.copied_output import miscopies, sole_output
 from agent.review.forms import missing_forms
 from sandbox import Execution
 
@@ -53,12 +52,6 @@ class Answer:
         """The forms of the question that the text does not have."""
         return missing_forms(self.question.asked.task, self.text)
 
-    @cached_property
-    def output(self) -> str | None:
-        """What the last cell printed, if it is a single value."""
-        last = self.ran[-1].execution if self.ran else None
-        return sole_output(last) if last else None
-
 
 @dataclass(frozen=True)
 class Check:
@@ -75,6 +68,8 @@ class Check:
     """True if the rule looks at the workspace."""
     asks_for_code: bool = False
     """True if the model is told to write a ```python block."""
+    is_strict: bool = True
+    """False if even `strict` does not ask for it: an answer that still breaks it is not accepted."""
 
 
 def _has_failed(answer: Answer) -> bool:
@@ -89,10 +84,6 @@ def _has_shown_nothing(answer: Answer) -> bool:
 
 def _wants_install(answer: Answer) -> bool:
     return _has_failed(answer) and "failed" in answer.question.instructed and asks_to_install(answer.text)
-
-
-def _is_miscopied(answer: Answer) -> bool:
-    return answer.output is not None and miscopies(answer.text, answer.output, answer.question.asked.task)
 
 
 FENCED: frozenset[Calls] = frozenset({"fenced"})
@@ -128,12 +119,6 @@ CHECKS = (
         asks_for_code=True,
     ),
     Check(
-        "miscopied",
-        "it contains a damaged copy of the single value that the last code printed",
-        _is_miscopied,
-        is_default_for=FENCED,
-    ),
-    Check(
         "no_file",
         "code ran, and a file that the task names does not exist",
         lambda answer: bool(answer.missing),
@@ -147,6 +132,7 @@ CHECKS = (
         lambda answer: bool(answer.unsupported),
         is_default_for=frozenset(),
         asks_for_code=True,
+        is_strict=False,
     ),
 )
 """In the order in which they are asked: the first that is broken is the one that the model hears of."""
@@ -159,7 +145,11 @@ def checks_named(asked: str, calls: Calls) -> list[CheckName]:
     wrong. Raises UsageError for a name that no check has.
     """
     known = [check.name for check in CHECKS]
-    groups = {"none": [], "default": [check.name for check in CHECKS if calls in check.is_default_for], "strict": known}
+    groups: dict[str, list[CheckName]] = {
+        "none": [],
+        "default": [check.name for check in CHECKS if calls in check.is_default_for],
+        "strict": [check.name for check in CHECKS if check.is_strict],
+    }
     wanted: set[str] = set()
     for name in map(str.strip, asked.split(",")):
         if name not in known and name not in groups:

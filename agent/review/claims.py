@@ -7,12 +7,12 @@ import json
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, time
 from fractions import Fraction
 from itertools import islice
 from typing import Any
 
-from agent.spellings.dates import read_day
+from agent.spellings.dates import read_clock, read_day
 from agent.spellings.numerals import Numeral, numerals, only_numeral
 from agent.spellings.readable import readable, without_programs
 
@@ -37,13 +37,18 @@ _QUOTED = re.compile(r'"([^"\n]+)"|(?<!\w)\'([^\'\n]+)\'(?!\w)')
 _FENCE = re.compile(r"\s*```[ \t]*\w*\n(.*?)```\s*", re.DOTALL)
 
 
+_CLOCK = re.compile(r"(?<![\d:])\d{1,2}:\d{2}(?::\d{2})?(?:\s?[ap]\.?m\b)?", re.IGNORECASE)
+_CODE = re.compile(r"(?<![\w/.-])(?=[a-z]*\d)(?=\d*[a-z])[a-z\d+/]{8,}={0,2}(?![\w/-])", re.IGNORECASE)
+"""Letters and digits that mean nothing, as in a hash."""
+
+
 @dataclass(frozen=True)
 class Stated:
-    """A claim of an answer: a number, a day or a quoted name."""
+    """A claim of an answer: a number, a day, a time, or a name: what is quoted, and codes such as a hash."""
 
     text: str
     """As it stands in the answer, with plain punctuation."""
-    value: Numeral | date | str
+    value: Numeral | date | time | str
     is_cut: bool = False
     """True if three dots stand beside it, so that it may be a part of a number."""
     scales: tuple[Fraction, ...] = (Fraction(1),)
@@ -92,10 +97,10 @@ def _in_prose(answer: str, files: Collection[str]) -> Iterator[Stated]:
     text = readable(without_programs(answer))
     for name in sorted(files, key=len, reverse=True):
         text = text.replace(readable(name), " ")
-    places = [*_days_in(text)]
-    text = _blanked(text, places)
-    places += (names := list(_names_in(text)))
-    text = _blanked(text, names)
+    places: list[Placed] = []
+    for find in (_days_in, _times_in, _names_in, _codes_in):
+        places += (found := list(find(text)))
+        text = _blanked(text, found)
     places += _numbers_in(text)
     yield from (claim for _, claim in sorted(places, key=lambda place: place[0]))
 
@@ -107,6 +112,16 @@ def _days_in(text: str) -> Iterator[Placed]:
     for match in _DAY.finditer(text):
         if day := read_day(match[0]):
             yield match.start(), Stated(match[0], day[0])
+
+
+def _times_in(text: str) -> Iterator[Placed]:
+    for match in _CLOCK.finditer(text):
+        if clock := read_clock(match[0]):
+            yield match.start(), Stated(match[0], clock)
+
+
+def _codes_in(text: str) -> Iterator[Placed]:
+    return ((match.start(), Stated(match[0], match[0])) for match in _CODE.finditer(text))
 
 
 def _names_in(text: str) -> Iterator[Placed]:
@@ -124,9 +139,9 @@ def _numbers_in(text: str) -> Iterator[Placed]:
             begin = end
         end = begin + len(numeral.text) if text.startswith(numeral.text, begin) else end
         is_cut = text[end : end + 4].lstrip().startswith("...") or text[max(begin - 4, 0) : begin].endswith("...")
-        if numeral.text.startswith(("-", "+")) and text[begin - 1 : begin].isalnum():  # a dash, as in 3-5
-            numeral = next(numerals(numeral.text[1:]))
-        yield begin, Stated(numeral.text, numeral, is_cut, (Fraction(1), *_scales(text, end)))
+        is_range = numeral.text.startswith(("-", "+")) and text[begin - 1 : begin].isalnum()  # as in 3-5
+        number = next(numerals(numeral.text[1:])) if is_range else numeral
+        yield begin, Stated(number.text, number, is_cut, (Fraction(1), *_scales(text, end)))
 
 
 def _scales(text: str, place: int) -> Iterator[Fraction]:

@@ -12,21 +12,27 @@ from functools import partial
 from itertools import chain, islice
 from typing import Any
 
+from agent.spellings.readable import folded
+
 MAX_FORMS = 20
 """How many forms of one question are looked for."""
 MAX_TASK_CHARS = 20_000
 MAX_FORM_CHARS = 400
 """A longer example is data, and no form."""
 
-_MARKED = re.compile(r"[@#~][\w.-]+\[[^\[\]\n]{1,300}\]|\b[A-Z][A-Z_]{2,}[\[{<][^\W\d][^\[\]{}<>\n]{0,60}[\]}>]|\\boxed\{[^{}\n]{0,60}\}")
+_MARKED = re.compile(
+    r"[@#~][\w.-]+\[[^\[\]\n]{1,300}\]|\b[A-Z][A-Z_]{2,}[\[{<][^\W\d][^\[\]{}<>\n]{0,60}[\]}>]|\\boxed\{[^{}\n]{0,60}\}"
+)
 """A word with a mark, or in capitals, and brackets for a value: @mean[value], RESULT[number], \\boxed{}."""
 _LABELLED = re.compile(
     r"\b\w[\w.-]* ?[:=] ?<[^\W\d][^<>\n]{0,60}>"
-    r"|(?:(?<=[`\"'“‘«„\n])|^)[^\W\d_][\w ]{0,40}[:=] ?(?:\[[^\W\d][\w ,.'-]{0,60}\]|_{2,}|\.{3})(?=[`\"'”’»“.\n ]|$)"
+    r"|(?:(?<=[`\"'\n])|^)[^\W\d_][\w ]{0,40}[:=] ?(?:\[[^\W\d][\w ,.'-]{0,60}\]|_{2,}|\.{3})(?=[`\"'.\n ]|$)"
 )
 """A label and a place for its value: x = <number>; at the begin of a line or quotation also Answer: ___ or [number]."""
 _TAG = re.compile(r"<([A-Za-z][\w-]*)>[^<>]{0,80}</\1>")
-_HEADER = re.compile(r"(?:^|\n)[ \t]*(\|(?:[^|\n]*[^\W\d][^|\n]*\|)+)[ \t]*(?:\n[ \t|:-]+)?(?=\n[ \t]*[^|\s]|\n[ \t]*\n|\s*$)")
+_HEADER = re.compile(
+    r"(?:^|\n)[ \t]*(\|(?:[^|\n]*[^\W\d][^|\n]*\|)+)[ \t]*(?:\n[ \t|:-]+)?(?=\n[ \t]*[^|\s]|\n[ \t]*\n|\s*$)"
+)
 """The head of a table that has no rows."""
 _KEYED = re.compile(r'\{\s*"')
 _KEY = re.compile(r'"([^"\n]{1,80})"\s*:')
@@ -47,12 +53,13 @@ class Form:
 
 def missing_forms(task: str, answer: str) -> list[str]:
     """The forms of a question that its answer does not have, as the question writes them."""
-    return [form.text for form in islice(forms_in(task), MAX_FORMS) if not form.is_in(answer)]
+    said = folded(answer)
+    return [form.text for form in islice(forms_in(task), MAX_FORMS) if not form.is_in(said)]
 
 
 def forms_in(task: str) -> Iterator[Form]:
     """Yield the forms that a question gives."""
-    task = task[:MAX_TASK_CHARS]
+    task = folded(task[:MAX_TASK_CHARS])
     prose = _CODE.sub(" ", task)
     return chain(_marked(prose), _labelled(prose), _tagged(prose), _tables(task), _objects(task))
 

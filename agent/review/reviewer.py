@@ -53,6 +53,9 @@ class Reviewer:
         return None
 
     async def _unsupported(self, text: str, events: Sequence[Event]) -> list[str]:
+        found = unsupported(await asyncio.to_thread(support_of, events, text))
+        if not found:
+            return []
         return unsupported(await asyncio.to_thread(support_of, events, text, await self._file_names() or ()))
 
     async def _missing_files(self, question: Question) -> list[str]:
@@ -67,5 +70,5 @@ class Reviewer:
 def _told(check: Check, answer: Answer) -> str:
     """The sentence for the model."""
     return INSTRUCTION[check.name].format(
-        output=answer.output, missing=", ".join(answer.missing), unsupported=quoted(answer.unsupported), forms="\n".join(answer.missing_forms)
+        missing=", ".join(answer.missing), unsupported=quoted(answer.unsupported), forms="\n".join(answer.missing_forms)
     )

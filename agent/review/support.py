@@ -9,24 +9,26 @@ import re
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, time
 from fractions import Fraction
 from functools import cached_property
 
 from agent.messages import RUN_PYTHON
 from agent.record.events import Asked, Claim, ClaimSource, Event, RunStarted, ToolRan
 from agent.review.claims import Stated, claims_in
-from agent.spellings.dates import spellings
+from agent.spellings.dates import clocks, spellings
 from agent.spellings.numerals import LETTER, Numeral, loose_numerals, numerals
 from agent.spellings.readable import folded, readable
 from agent.text import cut_middle, printed
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, StreamOutput
 from sandbox.bundles import bundle_text
 
-MAX_SOURCE_CHARS = 1 << 16
-"""How much of one output is read, from its two ends. The model has read less."""
-MAX_READ_CHARS = 1 << 20
+MAX_SOURCE_CHARS = 1 << 14
+"""How much of one output is read, from its two ends. The model has read half of that."""
+MAX_READ_CHARS = 1 << 18
 """How much of all outputs is read, the newest first."""
+EXACT = Fraction(1, 10**6)
+"""How far a decimal may be from a fraction, relative to it."""
 MIN_ROUNDED_DIGITS = 3
 """A whole number that ends in zeros may be rounded, if it has so many digits before them."""
 
@@ -67,7 +69,11 @@ class _Source:
                     for scale in claim.scales
                 )
             case date() as day:
-                return any(re.search(_as_word(one), self.readable, re.IGNORECASE) for one in spellings(day))
+                return f"{day:%y}" in self.readable and any(
+                    re.search(_as_word(one), self.readable, re.IGNORECASE) for one in spellings(day)
+                )
+            case time() as clock:
+                return any(re.search(rf"(?<![\d:])(?:{one})", self.readable, re.IGNORECASE) for one in clocks(clock))
             case str() as name:
                 return (words := _words(name)) in self.words or words.rstrip(".,;:!?") in self.words
 
@@ -93,7 +99,7 @@ def support_of(events: Sequence[Event], answer: str | None, files: Collection[st
 
 
 def _looked_up(claim: Stated, sources: Iterable[_Source]) -> Claim:
-    kind = {Numeral: "number", date: "date", str: "name"}[type(claim.value)]
+    kind = {Numeral: "number", date: "date", time: "date", str: "name"}[type(claim.value)]
     found = next((source for source in sources if source.has(claim)), None)
     place = {"source": found.kind, "seq": found.seq, "cell": found.cell} if found else {}
     return Claim.model_validate({"kind": kind, "text": claim.text, **place})
@@ -102,16 +108,16 @@ def _looked_up(claim: Stated, sources: Iterable[_Source]) -> Claim:
 def _sources(events: Sequence[Event]) -> Iterator[_Source]:
     """The outputs, the newest first, then the questions."""
     left = MAX_READ_CHARS
-    ran = [event for event in events if isinstance(event, ToolRan)]
-    cells = sum(event.code is not None for event in ran)
-    for event in reversed(ran):
-        is_cell = event.code is not None
-        text = cut_middle(_output(event), min(MAX_SOURCE_CHARS, left), " ")
+    calls = [event for event in events if isinstance(event, ToolRan)]
+    cells = sum(ran.code is not None for ran in calls)
+    for ran in reversed(calls):
+        is_cell = ran.code is not None
+        text = cut_middle(_output(ran), min(MAX_SOURCE_CHARS, left), " ")
         left -= len(text)
         if left <= 0:
             break
-        if is_cell or event.tool != RUN_PYTHON:
-            yield _Source("cell" if is_cell else "function", event.seq, cells if is_cell else None, text)
+        if is_cell or ran.tool != RUN_PYTHON:
+            yield _Source("cell" if is_cell else "function", ran.seq, cells if is_cell else None, text)
         cells -= is_cell
     for event in reversed(events):
         if isinstance(event, RunStarted | Asked):
@@ -149,6 +155,8 @@ def _tolerances(value: Fraction, unit: Fraction) -> tuple[Fraction, Fraction]:
     A single digit is never rounded: it would be found almost anywhere.
     """
     size = abs(value)
+    if unit == 0:  # a fraction, which an output has as a decimal
+        return size * EXACT, size * EXACT
     if unit >= 1 and size:
         while size % (unit * 10) == 0 and size >= unit * 10**MIN_ROUNDED_DIGITS:
             unit *= 10

@@ -1,4 +1,4 @@
-"""Run the checks over one half of the labelled tasks and answers, and print their error rates.
+"""Run the check that reads tasks over one half of the labelled tasks, and print its error rates.
 
 The check for files is used only after code ran. The labels say which tasks need code, and stand for that here.
 """
@@ -8,15 +8,13 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from agent.review.copied_output import miscopies, sole_output
 from agent.review.promised_files import asked_for, is_among
-from benchmarks.review.labels import LANGUAGES, Answer, Half, Task, load_answers, load_tasks
-from sandbox.testing import printed
+from benchmarks.review.labels import LANGUAGES, Half, Task, load_tasks
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one check says of one task or answer. None where the label makes this kind of error impossible."""
+    """What one check says of one task. None where the label makes this kind of error impossible."""
 
     language: str
     is_false_objection: bool | None
@@ -34,20 +32,9 @@ def outcome_of_files(task: Task) -> Outcome:
     )
 
 
-def outcome_of_copy(answer: Answer) -> Outcome:
-    """Does the check find the damaged copies and accept the rest?"""
-    output = sole_output(printed(answer.output))
-    objects = output is not None and miscopies(answer.answer, output, "")
-    return _outcome(answer.language, should_object=answer.is_miscopy, objects=objects)
-
-
 def measure(half: Half) -> dict[str, list[Outcome]]:
     """The outcomes of each check."""
-    tasks, answers = load_tasks(half), load_answers(half)
-    return {
-        "no_file": [outcome_of_files(task) for task in tasks],
-        "miscopied": [outcome_of_copy(answer) for answer in answers],
-    }
+    return {"no_file": [outcome_of_files(task) for task in load_tasks(half)]}
 
 
 def table(by_check: dict[str, list[Outcome]]) -> str:
@@ -68,14 +55,6 @@ def main() -> None:
     parser.add_argument("--held-out", action="store_true", help="the half that no rule was written with")
     given = parser.parse_args()
     sys.stdout.write(table(measure("held_out" if given.held_out else "open")) + "\n")
-
-
-def _outcome(language: str, *, should_object: bool, objects: bool) -> Outcome:
-    return Outcome(
-        language,
-        is_false_objection=None if should_object else objects,
-        is_miss=not objects if should_object else None,
-    )
 
 
 def _rate(errors: Iterable[bool | None]) -> str:

@@ -1,4 +1,4 @@
-"""The labelled tasks and answers, in two halves.
+"""The labelled tasks, in two halves.
 
 Rules are written with the open half and judged by the held-out half, which their author does not read.
 """
@@ -35,23 +35,9 @@ class Task(_Labelled):
     """The files that the user wants saved, named as in the task."""
 
 
-class Answer(_Labelled):
-    """An answer that follows the output of the last cell."""
-
-    output: str
-    answer: str
-    is_miscopy: bool
-    """Whether the answer contains a damaged copy of the output. Another notation, rounding or language is no damage."""
-
-
 def load_tasks(half: Half) -> list[Task]:
     """All tasks of this half."""
     return _load(f"{half}.jsonl", Task)
-
-
-def load_answers(half: Half) -> list[Answer]:
-    """All answers of this half."""
-    return _load(f"answers_{half}.jsonl", Answer)
 
 
 def _load(name: str, kind: type[L]) -> list[L]:

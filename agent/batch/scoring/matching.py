@@ -16,8 +16,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from agent.spellings.dates import clocks, spellings
 from agent.batch.scoring.naming import after_names, before_names, columns, name_key
+from agent.batch.scoring.searching import is_found
+from agent.spellings.dates import clocks, spellings
 from agent.spellings.numerals import (
     LETTER,
     MAX_DIGITS,
@@ -32,7 +33,6 @@ from agent.spellings.numerals import (
     plain_number,
 )
 from agent.spellings.readable import folded, readable, without_code, without_programs
-from agent.batch.scoring.searching import is_found
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _PLAIN_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d{1,3})?", re.ASCII)

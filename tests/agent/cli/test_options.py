@@ -108,7 +108,15 @@ def test_every_field_of_the_sampling_is_an_option() -> None:
 
 
 def test_without_options_the_model_options_are_empty() -> None:
-    nothing = ModelOptions(model=None, base_url=None, provider=None, sampling=Sampling(), prices=None, review="default")
+    nothing = ModelOptions(
+        model=None,
+        base_url=None,
+        provider=None,
+        sampling=Sampling(),
+        prices=None,
+        review="default",
+        require_support=False,
+    )
     assert read_model_options(dict.fromkeys(MODEL_OPTIONS)) == nothing
 
 
@@ -140,6 +148,7 @@ def test_a_command_is_called_with_model_options_and_policy() -> None:
             sampling=Sampling(top_p=0.5, thinking=False),
             prices=Path("p.toml"),
             review="failed,cut",
+            require_support=False,
         ),
     }
 

@@ -273,17 +273,44 @@ async def test_a_check_that_is_off_objects_to_nothing(tmp_path: Path) -> None:
     settings = STARTED.settings.model_copy(update={"review": []})
     started = STARTED.model_copy(update={"settings": settings})
     ran = await run_loop(tmp_path, [calls("f()"), says("")], Step("f()", FAILED), started=started)
-    assert ran.finish == Finish("answered", "")
+    assert ran.finish == Finish("failed", "")
+
+
+async def test_a_question_of_which_no_program_succeeded_is_not_answered(tmp_path: Path) -> None:
+    script: list[Reply] = [calls("f()"), says("It is 7."), says("It is 7."), says("It failed: E: v.")]
+    ran = await run_loop(tmp_path, script, Step("f()", FAILED), max_turns=9)
+    assert ran.finish == Finish("failed", "It failed: E: v.")
+    assert [event.reason for event in ran.of(Instructed)] == ["failed", "no_result"]
+
+
+async def test_a_limit_after_nothing_succeeded_asks_for_the_reason_and_not_for_an_answer(tmp_path: Path) -> None:
+    ran = await run_loop(tmp_path, [calls("f()"), says("It failed.")], Step("f()", FAILED), max_turns=1)
+    assert ran.finish == Finish("limit", "It failed.", limit="turns")
+    assert [event.text for event in ran.of(Instructed)] == [INSTRUCTION["limit_failed"]]
+
+
+async def test_the_same_program_with_the_same_error_a_third_time_ends_the_attempt(tmp_path: Path) -> None:
+    script: list[Reply] = [*(calls("f()", call_id=name) for name in "abc"), says("It fails with E: v.")]
+    ran = await run_loop(tmp_path, script, *[Step("f()", FAILED)] * 3, max_turns=20)
+    assert ran.finish == Finish("limit", "It fails with E: v.", limit="failures")
+    assert [event.text for event in ran.of(Instructed)] == [INSTRUCTION["limit_failed"]]
+
+
+async def test_another_program_in_between_begins_no_new_count(tmp_path: Path) -> None:
+    codes = ["f()", "g()", "f()", "g()", "f()"]
+    script: list[Reply] = [*(calls(code, call_id=str(place)) for place, code in enumerate(codes)), says("No.")]
+    ran = await run_loop(tmp_path, script, *[Step(code, FAILED) for code in codes], max_turns=20)
+    assert ran.finish == Finish("limit", "No.", limit="failures")
 
 
 async def test_other_code_with_the_same_error_is_another_try(tmp_path: Path) -> None:
-    script: list[Reply] = [calls("f()"), calls("g()", call_id="b"), says("No."), says("No.")]
+    script: list[Reply] = [calls("f()"), calls("g()", call_id="b"), says("No."), says("No."), says("No.")]
     ran = await run_loop(tmp_path, script, Step("f()", FAILED), Step("g()", FAILED), max_turns=9)
     assert [event.observation for event in ran.of(ToolRan)] == ["E: v", "E: v"]
 
 
 async def test_the_same_code_with_the_same_error_is_pointed_out(tmp_path: Path) -> None:
-    script: list[Reply] = [calls("f()"), calls("f()", call_id="b"), says("No."), says("No.")]
+    script: list[Reply] = [calls("f()"), calls("f()", call_id="b"), says("No."), says("No."), says("No.")]
     ran = await run_loop(tmp_path, script, Step("f()", FAILED), Step("f()", FAILED), max_turns=9)
     assert [event.observation for event in ran.of(ToolRan)] == ["E: v", AS_BEFORE]
 
@@ -479,9 +506,9 @@ async def test_who_calls_natively_may_fix_it_by_the_code_block_that_we_ask_for(t
 
 async def test_a_program_that_failed_and_is_written_again_is_run_again(tmp_path: Path) -> None:
     block = "```python\nf()\n```"
-    script: list[Reply] = [says(block), says("No."), says(f"Again:\n{block}"), says("No.")]
+    script: list[Reply] = [says(block), says("No."), says(f"Again:\n{block}"), says("No."), says("No.")]
     ran = await run_loop(tmp_path, script, Step("f()", FAILED), Step("f()", FAILED), max_turns=9, started=FENCED)
-    assert ran.finish == Finish("answered", "No.")
+    assert ran.finish == Finish("failed", "No.")
     assert [event.observation for event in ran.of(ToolRan)] == ["E: v", AS_BEFORE]
 
 
@@ -514,17 +541,24 @@ async def test_a_failure_that_needs_an_installation_is_asked_to_do_without(tmp_p
     assert [event.reason for event in ran.of(Instructed)] == ["failed", "no_install"]
 
 
-async def test_an_answer_that_miscopies_the_output_is_asked_once_to_say_it(tmp_path: Path) -> None:
-    long = Step("long()", printed("12345678901\n"))
-    ran = await run_loop(tmp_path, [calls("long()"), says("It is 12345678910."), says("It is 12345678901.")], long)
-    assert ran.finish == Finish("answered", "It is 12345678901.")
+@pytest.mark.parametrize("last", ["@sum[42]", "It is 42."])
+async def test_an_answer_without_the_form_that_the_question_shows_is_asked_for_it_once(
+    tmp_path: Path, last: str
+) -> None:
+    started = STARTED.model_copy(update={"task": "What is 6 times 7? Answer as @sum[value]"})
+    ran = await run_loop(tmp_path, [calls("print(6*7)"), says("42"), says(last)], PRINT_42, started=started)
+    assert ran.finish == Finish("answered", last)
     [instructed] = ran.of(Instructed)
-    assert instructed.text == (
-        "That is not what the program printed, which is 12345678901\n"
-        "Give your answer again with exactly that, in one short sentence."
-    )
-    ran = await run_loop(tmp_path / "b", [calls("long()"), says("It is 12345678910."), says("Yes, 12345678910.")], long)
-    assert ran.finish == Finish("answered", "Yes, 12345678910.")
+    assert instructed.text == INSTRUCTION["format"].format(forms="@sum[value]")
+
+
+async def test_an_answer_with_a_number_of_no_output_is_asked_for_it_once_if_support_is_required(tmp_path: Path) -> None:
+    settings = STARTED.settings.model_copy(update={"review": ["support"]})
+    started = STARTED.model_copy(update={"settings": settings, "task": "How many errors?"})
+    ran = await run_loop(tmp_path, [calls("print(6*7)"), says("3"), says("42")], PRINT_42, started=started)
+    assert ran.finish == Finish("answered", "42")
+    [instructed] = ran.of(Instructed)
+    assert instructed.text == INSTRUCTION["support"].format(unsupported='"3"')
 
 
 async def test_a_file_that_was_to_be_saved_and_is_not_there_is_asked_for_once(tmp_path: Path) -> None:

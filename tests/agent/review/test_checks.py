@@ -1,5 +1,6 @@
 """The names of the checks, and what an answer must do to break one."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,11 @@ def broken(answer: Answer) -> list[str]:
     return [check.name for check in CHECKS if check.is_broken(answer)]
 
 
-def answer(text: str, *events: ToolRan | Instructed, missing: list[str] | None = None) -> Answer:
-    return Answer(replied(text), Question(STARTED, list(events)), {"look_up"}, missing or [])
+def answer(
+    text: str, *events: ToolRan | Instructed, missing: list[str] | None = None, task: str = STARTED.task
+) -> Answer:
+    asked = STARTED.model_copy(update={"task": task})
+    return Answer(replied(text), Question(asked, list(events)), {"look_up"}, missing or [])
 
 
 def test_a_right_answer_breaks_no_check() -> None:
@@ -49,10 +53,11 @@ def test_a_right_answer_breaks_no_check() -> None:
     ("given", "name"),
     [
         (answer(" "), "empty"),
-        (answer("It is 7.", ran(FAILED)), "failed"),
+        (answer("It is 7.", ran(printed("7")), ran(FAILED)), "failed"),
         (answer("It is 7.", ran(FAILED), ran(Execution(status="ok"))), "unseen"),
-        (answer("It is 123465.", ran(printed("123456"))), "miscopied"),
         (answer("It is saved.", ran(printed("1")), missing=["a.png"]), "no_file"),
+        (replace(answer("It is 7.", ran(printed("8"))), unsupported=["7"]), "support"),
+        (answer("It is 7.", ran(printed("7")), task="Answer as @sum[value]."), "format"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -62,8 +67,15 @@ def test_a_check_objects_to_its_own_case_alone(given: Answer, name: str) -> None
 
 def test_a_second_wish_for_an_installation_is_answered() -> None:
     failed = Instructed(reason="failed", text="")
-    assert broken(answer("Run pip install f.", ran(FAILED))) == ["failed"]
-    assert broken(answer("Run pip install f.", ran(FAILED), failed)) == ["failed", "no_install"]
+    ended = (ran(printed("1")), ran(FAILED))
+    assert broken(answer("Run pip install f.", *ended)) == ["failed"]
+    assert broken(answer("Run pip install f.", *ended, failed)) == ["failed", "no_install"]
+
+
+def test_an_answer_after_nothing_succeeded_has_no_result() -> None:
+    assert broken(answer("It is 7.", ran(FAILED))) == ["failed", "no_result"]
+    assert broken(answer("It is 7.", ran(FAILED), ran(None))) == ["failed", "no_result"]
+    assert broken(answer("It is 7.", ran(None))) == []
 
 
 def test_a_cut_reply_is_no_answer() -> None:
@@ -78,7 +90,7 @@ def test_a_cell_that_only_installs_shows_nothing(code: str) -> None:
 
 @pytest.mark.parametrize("code", ["# needs: pip install f\nf()", "raise RuntimeError('run pip install f first')"])
 def test_a_mention_of_an_installation_hides_no_failure(code: str) -> None:
-    assert broken(answer("Done.", ran(FAILED, code))) == ["failed"]
+    assert broken(answer("Done.", ran(printed("1")), ran(FAILED, code))) == ["failed"]
 
 
 def test_a_tool_of_the_caller_that_was_called_last_counts() -> None:
@@ -89,8 +101,10 @@ def test_a_tool_of_the_caller_that_was_called_last_counts() -> None:
     ("asked", "names"),
     [
         ("none", []),
-        ("strict", [check.name for check in CHECKS]),
+        ("strict", [check.name for check in CHECKS if check.name != "support"]),
         ("failed, cut", ["cut", "failed"]),
+        ("none,support", ["support"]),
+        ("default,support", ["cut", "empty", "failed", "no_result", "no_file", "format", "support"]),
     ],
 )
 def test_checks_are_named_on_the_command_line(asked: str, names: list[str]) -> None:
@@ -98,8 +112,8 @@ def test_checks_are_named_on_the_command_line(asked: str, names: list[str]) -> N
 
 
 def test_a_model_that_calls_natively_has_only_the_checks_that_need_no_language() -> None:
-    assert checks_named("default", "native") == ["cut", "empty", "failed", "no_file"]
-    assert checks_named("default", "fenced") == [check.name for check in CHECKS]
+    assert checks_named("default", "native") == ["cut", "empty", "failed", "no_result", "no_file", "format"]
+    assert checks_named("default", "fenced") == [check.name for check in CHECKS if check.name != "support"]
 
 
 @pytest.mark.parametrize("asked", ["", "nonsense", "cut,nonsense", "CUT"])
@@ -109,7 +123,7 @@ def test_a_name_that_no_check_has_is_one_line(asked: str) -> None:
     name = asked.rsplit(",", maxsplit=1)[-1]
     assert str(caught.value) == (
         f"There is no check {name!r}. Try: --review none, default, strict, or "
-        "cut,empty,no_code,failed,no_install,unseen,miscopied,no_file"
+        "cut,empty,no_code,failed,no_install,no_result,unseen,no_file,format,support"
     )
 
 
@@ -119,7 +133,7 @@ def test_each_check_has_its_sentence_for_the_model() -> None:
 
 def test_a_check_that_asks_for_code_says_so_to_the_model() -> None:
     asking = {check.name for check in CHECKS if check.asks_for_code}
-    assert asking == {"no_code", "failed", "no_install", "unseen", "no_file"}
+    assert asking == {"no_code", "failed", "no_install", "unseen", "no_file", "support"}
     assert all("```python" in INSTRUCTION[name] for name in asking)
 
 
@@ -131,5 +145,5 @@ def test_objections_are_counted_by_check() -> None:
 def test_the_documentation_lists_each_check() -> None:
     page = (Path(__file__).parents[3] / "docs" / "models.md").read_text()
     for check in CHECKS:
-        when = "yes" if "native" in check.is_default_for else "for code blocks"
+        when = "yes" if "native" in check.is_default_for else "for code blocks" if check.is_default_for else "no"
         assert f"| `{check.name}` | {check.reason} | {when} |" in page

@@ -3,7 +3,6 @@
 import pytest
 
 from agent.record.events import CheckName, Event, Instructed
-from agent.record.question import Question
 from agent.review.checks import checks_named
 from agent.review.reviewer import Reviewer
 from sandbox.testing import printed
@@ -27,7 +26,7 @@ async def reviewed(
         return ["other.png"]
 
     reviewer = Reviewer(checks, (), file_names)
-    objection = await reviewer.objection(replied(text), Question(PLOT, list(events)), is_last_turn=is_last_turn)
+    objection = await reviewer.objection(replied(text), [PLOT, *events], is_last_turn=is_last_turn)
     return objection.reason if objection else None, listings
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.spellings.dates import LANGUAGES, month_names, read_clock, read_day
 from agent.batch.scoring.matching import Date, Time
+from agent.spellings.dates import LANGUAGES, month_names, read_clock, read_day
 
 FOURTH = Date(value=date(1976, 7, 4))
 
