@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from pydantic import SecretStr
 
+from agent.answers import AnswerType
 from agent.endpoint.config import Endpoint, LocalModel, RecordedModel, Sampling, choose_model, endpoint_of_record
 from agent.endpoint.limiter import Limiter
 from agent.errors import UsageError
@@ -188,11 +189,12 @@ class Agent:
         task: str,
         *,
         files: Iterable[Path | str] = (),
+        answer: Any = None,
         run_directory: Path | str | None = None,
         on_progress: Callable[[Progress], None] = ignore,
     ) -> RunResult:
         """`run` for callers without an event loop."""
-        run = self.run(task, files=files, run_directory=run_directory, on_progress=on_progress)
+        run = self.run(task, files=files, answer=answer, run_directory=run_directory, on_progress=on_progress)
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -205,10 +207,14 @@ class Agent:
         task: str,
         *,
         files: Iterable[Path | str] = (),
+        answer: Any = None,
         run_directory: Path | str | None = None,
         on_progress: Callable[[Progress], None] = ignore,
     ) -> RunResult:
         """Answer one task. `files` are copied into the sandbox's /workspace first.
+
+        `answer` is the type of the answer: a pydantic model, any other type that pydantic knows, or a JSON schema. The
+        result's `value` has it, and the outcome is "failed" if the model does not come to an answer that fits.
 
         The run directory is new, by default a fresh one under `runs_directory`. Raises UsageError for a bad task or
         file, SandboxError if no sandbox starts, EndpointError or LocalModelError if no model answers; what the model's
@@ -216,11 +222,18 @@ class Agent:
         """
         check_task(task)
         given = check_files(Path(file) for file in files)
+        if answer is not None:
+            AnswerType.of(answer)
         async with self.session(run_directory=run_directory, on_progress=on_progress) as session:
-            return await session.ask(task, files=given)
+            return await session.ask(task, files=given, answer=answer)
 
     def stream(
-        self, task: str, *, files: Iterable[Path | str] = (), run_directory: Path | str | None = None
+        self,
+        task: str,
+        *,
+        files: Iterable[Path | str] = (),
+        answer: Any = None,
+        run_directory: Path | str | None = None,
     ) -> AsyncGenerator[Progress | RunResult, None]:
         """`run` as an iterator: each piece of progress as it comes, and the RunResult as the last.
 
@@ -228,7 +241,9 @@ class Agent:
         """
         given = list(files)
         return stream(
-            lambda on_progress: self.run(task, files=given, run_directory=run_directory, on_progress=on_progress)
+            lambda on_progress: self.run(
+                task, files=given, answer=answer, run_directory=run_directory, on_progress=on_progress
+            )
         )
 
     @asynccontextmanager

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -54,6 +54,8 @@ class TaskResult(BaseModel):
     outcome: Outcome
     answer: str | None
     """The file holds only the beginning and the end of an answer over MAX_ANSWER_CHARS."""
+    value: Any = None
+    """The value of an answer that fits its schema."""
     match: bool | None = None
     """True if the answer is the expected one; None without an expectation."""
     usage: BoundedUsage = Usage()
@@ -62,7 +64,7 @@ class TaskResult(BaseModel):
     duration_s: Seconds
     """The time from its start in the batch to its end."""
     error: str | None = None
-    """One line, if the outcome is "error"."""
+    """One line, if the outcome is "error", or if the answer does not fit its schema."""
     limit: LimitName | None = None
     turns: Count = 0
     retries: Count = 0

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
+from agent.answers import AnswerType
 from agent.batch.expecting import expected_of
 from agent.batch.scoring.matching import Expected
 from agent.endpoint.config import Sampling
@@ -41,6 +42,21 @@ def _check_id(name: str) -> str:
     return name
 
 
+def _schema_of(given: Any) -> Any:
+    """Return a schema that a table holds as a text of JSON, once it is checked."""
+    if isinstance(given, str):
+        try:
+            given = json.loads(given)
+        except (ValueError, RecursionError) as error:
+            raise PydanticCustomError("schema", "it must be a JSON schema") from error
+    if given is not None:
+        try:
+            AnswerType.of(given if isinstance(given, dict) else {"type": given})
+        except UsageError as error:
+            raise PydanticCustomError("schema", "{said}", {"said": error.message.rstrip(".")}) from error
+    return given
+
+
 def _check_question(text: str) -> str:
     try:
         check_task(text)
@@ -58,6 +74,8 @@ class BatchTask(BaseModel):
     task: Annotated[str, AfterValidator(_check_question)]
     files: tuple[Path, ...] = ()
     """Host files that are copied into the sandbox's /workspace."""
+    answer_schema: Annotated[dict[str, Any] | None, BeforeValidator(_schema_of)] = None
+    """The JSON schema that the answer must fit."""
     expect: Annotated[Expected | None, BeforeValidator(expected_of)] = None
     sampling: Sampling = Sampling()
     limits: Limits = Limits()
@@ -93,6 +111,8 @@ class BatchTask(BaseModel):
         `known` caches the SHA-256 of files and is updated with those of this task.
         """
         digest = hashlib.sha256(self.task.encode())
+        if self.answer_schema is not None:
+            digest.update(json.dumps(self.answer_schema, sort_keys=True).encode())
         for path in self.files:
             if path not in known:
                 with path.open("rb") as file:

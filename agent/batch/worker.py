@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from agent.batch.activity import Activity
 from agent.batch.tasks import BatchTask
@@ -48,6 +48,9 @@ class Ran:
     cost: Cost | None = None
     turns: int = 0
     retries: int = 0
+    value: Any = None
+    error: str | None = None
+    """Why the answer does not fit its schema."""
     support: list[Claim] = field(default_factory=list)
 
 
@@ -169,6 +172,8 @@ class LocalWorker:
             cost=activity.cost,
             turns=activity.turns,
             retries=activity.retries,
+            value=result.value if result else None,
+            error=result.error if result else None,
             support=result.support if result else [],
         )
 
@@ -180,7 +185,7 @@ class LocalWorker:
                 asyncio.timeout(deadline_s) as deadline,
                 self._opened.conversation(directory, on_progress, runtime=runtime) as conversation,
             ):
-                return await conversation.ask(task.task, files=check_files(task.files))
+                return await conversation.ask(task.task, files=check_files(task.files), answer=task.answer_schema)
         except TimeoutError:
             if not deadline.expired():
                 raise

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agent.agent import Agent
+from agent.answers import read_schema
 from agent.cli.app import agent_for, app, confirm, print_json, print_result, stderr_console
 from agent.cli.chat import Chat
 from agent.cli.limit_options import with_limits
@@ -41,6 +42,9 @@ def run(
         list[Path] | None, typer.Option("-f", "--file", metavar="FILE", help="File to put into /workspace.")
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="Run directory to make.")] = None,
+    answer_schema: Annotated[
+        Path | None, typer.Option("--answer-schema", metavar="FILE", help="JSON schema that the answer must fit.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     *,
     asked: ModelOptions,
@@ -50,9 +54,10 @@ def run(
     """Answer TASK: the model writes Python, the sandbox runs it, the answer is printed."""
     task = sys.stdin.read() if task == "-" else task
     agent = agent_for(asked, policy, limits)
+    schema = read_schema(answer_schema) if answer_schema else None
     console = stderr_console()
     with RunView(console) as view:
-        answered = agent.run_sync(task, files=file or [], run_directory=output, on_progress=view)
+        answered = agent.run_sync(task, files=file or [], answer=schema, run_directory=output, on_progress=view)
     _tell(answered, console, as_json=as_json)
 
 
@@ -139,6 +144,8 @@ def _tell(answered: RunResult, console: Console, *, as_json: bool) -> None:
     words, usage = outcome_words(answered.outcome, answered.limit), answered.usage
     took = f"{usage.input_tokens} + {usage.output_tokens} tokens{_price(answered.cost)}"
     console.print(Text(f"{answered.run_directory}: {words}, {took}", style="dim"), soft_wrap=True)
+    if answered.error:
+        console.print(Text(answered.error, style="yellow"), soft_wrap=True)
     if missing := not_computed(answered.support):
         console.print(Text(missing, style="yellow"), soft_wrap=True)
     if as_json:
@@ -148,6 +155,8 @@ def _tell(answered: RunResult, console: Console, *, as_json: bool) -> None:
                     "outcome": answered.outcome,
                     "limit": answered.limit,
                     "answer": answered.answer,
+                    "value": answered.value,
+                    "error": answered.error,
                     "run_directory": str(answered.run_directory),
                     "usage": answered.usage.model_dump(),
                     "cost": answered.cost and answered.cost.model_dump(mode="json"),
@@ -157,6 +166,8 @@ def _tell(answered: RunResult, console: Console, *, as_json: bool) -> None:
                 ensure_ascii=False,
             )
         )
+    elif answered.value is not None:
+        print_json(json.dumps(answered.value, ensure_ascii=False))
     else:
         print_result(plain(answered.answer or ""))
     raise typer.Exit(0 if answered.outcome == "answered" else 1)

@@ -1,5 +1,6 @@
 """The interface of a model for the loop; an endpoint and a recorded run implement it."""
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from agent.endpoint.assembly import OnDelta
@@ -18,5 +19,11 @@ class Generator(Protocol):
     def can_continue(self) -> bool: ...
 
     async def generate(
-        self, messages: list[Message], tools: list[dict[str, Any]], on_delta: OnDelta, *, prefix: str = ""
+        self,
+        messages: list[Message],
+        tools: list[dict[str, Any]],
+        on_delta: OnDelta,
+        *,
+        prefix: str = "",
+        schema: Mapping[str, Any] | None = None,
     ) -> Generation: ...

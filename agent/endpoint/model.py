@@ -34,7 +34,7 @@ from agent.messages import Attempt, Message, Reply
 
 MAX_ATTEMPTS = 4
 LIST_TIMEOUT_S = 30.0
-OPTIONAL_FIELDS = ("stream_options", "tools", "temperature", "top_p", "seed")
+OPTIONAL_FIELDS = ("stream_options", "tools", "temperature", "top_p", "seed", "response_format")
 """Fields that are left out if an endpoint refuses them. Without tools, calls are found in the text."""
 MIN_PREFIX_CHARS = 16
 CHARS_PER_TOKEN = 4
@@ -116,20 +116,27 @@ class Model:
         return [name for name in found if isinstance(name, str)]
 
     async def generate(
-        self, messages: list[Message], tools: list[dict[str, Any]], on_delta: OnDelta, *, prefix: str = ""
+        self,
+        messages: list[Message],
+        tools: list[dict[str, Any]],
+        on_delta: OnDelta,
+        *,
+        prefix: str = "",
+        schema: Mapping[str, Any] | None = None,
     ) -> Generation:
         """One turn of the model.
 
         A `prefix` is the text of a reply that was cut off: the model continues it, and the reply's content is both
-        together. It needs `can_continue`. Before a repeated attempt, `on_delta` receives ("restart", reason): the
-        pieces of this turn so far are void. Raises EndpointError if the endpoint refuses or the last attempt fails,
-        ContextLengthError if the messages are too long, ContentFilterError if a filter stops them.
+        together. It needs `can_continue`. With a `schema`, an endpoint that can do so writes only JSON that fits it.
+        Before a repeated attempt, `on_delta` receives ("restart", reason): the pieces of this turn so far are void.
+        Raises EndpointError if the endpoint refuses or the last attempt fails, ContextLengthError if the messages are
+        too long, ContentFilterError if a filter stops them.
         """
         if prefix and not self.can_continue:
             raise ValueError(f"{self.endpoint.model!r} at {self.endpoint.public_url!r} cannot continue a prefix")
         begun = time.monotonic()
         attempts: list[Attempt] = []
-        whole = body_of(self.endpoint, self.sampling, messages, tools, prefix=prefix)
+        whole = body_of(self.endpoint, self.sampling, messages, tools, prefix=prefix, schema=schema)
         body = {name: value for name, value in whole.items() if name not in self._refused}
 
         def note(state: tenacity.RetryCallState) -> None:

@@ -1,5 +1,6 @@
 """The body of a request: messages, tools and sampling, with the field names of the provider."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from agent.endpoint.config import Endpoint, Sampling
@@ -7,9 +8,15 @@ from agent.messages import Message
 
 
 def body_of(
-    endpoint: Endpoint, sampling: Sampling, messages: list[Message], tools: list[dict[str, Any]], *, prefix: str = ""
+    endpoint: Endpoint,
+    sampling: Sampling,
+    messages: list[Message],
+    tools: list[dict[str, Any]],
+    *,
+    prefix: str = "",
+    schema: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The body of the request for one turn. The answer continues the text `prefix`."""
+    """The body of the request for one turn. The answer continues the text `prefix`, and is JSON that fits `schema`."""
     switches = endpoint.switches
     body: dict[str, Any] = {"model": endpoint.model, "messages": messages, "stream": True}
     optional: dict[str, Any] = {
@@ -19,11 +26,20 @@ def body_of(
         "top_p": sampling.top_p,
         switches.output_limit: sampling.max_output_tokens,
         "seed": sampling.seed if switches.seed else None,
+        "response_format": _response_format(schema) if schema is not None else None,
     }
     body |= {name: value for name, value in optional.items() if value is not None}
     if prefix:
         return body | _continued(endpoint, messages, prefix)
     return body | _thinking_fields(endpoint, sampling.thinking, sampling.thinking_budget)
+
+
+def _response_format(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Without `strict`, which accepts only a part of JSON Schema.
+
+    See https://platform.openai.com/docs/guides/structured-outputs.
+    """
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema)}}
 
 
 def can_continue(endpoint: Endpoint) -> bool:

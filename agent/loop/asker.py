@@ -4,7 +4,7 @@ A reply that is cut off at the limit on output tokens is continued where the ser
 into its text are recovered. Every request is recorded, also one that failed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import takewhile
 from types import MappingProxyType
@@ -66,11 +66,16 @@ class Asker:
         self._calls_natively = any(map(_was_native, transcript.events))
         self._settings = next(event.settings for event in transcript.events if isinstance(event, RunStarted))
 
-    async def ask(self, tools: Tools, *, may_call: bool = True) -> ModelReplied:
-        """Ask for a turn and record it. Without `may_call`, a call in its text stays text. Raises EndpointError."""
+    async def ask(
+        self, tools: Tools, *, may_call: bool = True, schema: Mapping[str, Any] | None = None
+    ) -> ModelReplied:
+        """Ask for a turn and record it. Without `may_call`, a call in its text stays text. Raises EndpointError.
+
+        With a `schema`, an endpoint that can do so writes only JSON that fits.
+        """
         turn = 1 + sum(isinstance(event, ModelReplied) for event in self._transcript.events)
         try:
-            generation, sha256 = await self._whole_reply(turn, tools)
+            generation, sha256 = await self._whole_reply(turn, tools, schema)
         except _ListenerError as failed:
             raise failed.error from None
         recovered = None
@@ -78,17 +83,21 @@ class Asker:
             self._calls_natively = True
         elif may_call and generation.reply.finish_reason != REFUSED:
             recovered = self._recover(generation.reply, turn)
-        event = self._event(turn, generation, recovered, sha256, tools, may_call=may_call)
+        event = self._event(turn, generation, recovered, sha256, tools, may_call=may_call).model_copy(
+            update={"is_constrained": schema is not None}
+        )
         self._on_progress(progress.TurnEnded(event.reasoning, event.content, not event.tool_calls, event.usage))
         return self._transcript.append(event, lambda clean: reply_message(clean, self._settings))
 
-    async def _whole_reply(self, turn: int, tools: Tools) -> tuple[Generation, str]:
+    async def _whole_reply(self, turn: int, tools: Tools, schema: Mapping[str, Any] | None) -> tuple[Generation, str]:
         """The reply to the events so far, continued if it was cut off, and the hash of the last request."""
         self._context.make_room(self._transcript, self._requests.estimated_tokens())
         while True:
             prefix, sha256 = self._requests.prefix, self._requests.sha256(tools)
             try:
-                generation = await self._model.generate(self._requests.messages(), tools, self._on_delta, prefix=prefix)
+                generation = await self._model.generate(
+                    self._requests.messages(), tools, self._on_delta, prefix=prefix, schema=schema
+                )
             except EndpointError as error:
                 self._record_failure(turn, error, sha256, tools)
                 if isinstance(error, ContextLengthError) and not prefix and self._context.shorten(self._transcript):

@@ -6,8 +6,11 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from pydantic import TypeAdapter
+
+from agent.answers import AnswerType
 from agent.errors import UsageError
 from agent.loop.files import check_files, keep_files, put_files
 from agent.loop.loop import Finish, Loop
@@ -37,6 +40,7 @@ from agent.text import encodable
 from sandbox import CellblockError, Change, Session
 
 MAX_TASK_CHARS = 200_000
+_ANY: TypeAdapter[Any] = TypeAdapter(Any)
 MIN_COLLECTING_S = 10.0
 """For copying files after an answer that has taken all of its time."""
 
@@ -103,21 +107,26 @@ class Conversation:
         """True if a question was asked, so that there is a run directory."""
         return self._loop is not None
 
-    async def ask(self, question: str, *, files: Iterable[Path | str] = ()) -> RunResult:
+    async def ask(self, question: str, *, files: Iterable[Path | str] = (), answer: Any = None) -> RunResult:
         """Answer one question. `files` are copied into the sandbox's /workspace first.
+
+        `answer` is the type of the answer, such as a pydantic model, or a JSON schema; the result's `value` has it.
 
         A caller who is cancelled stops the answer and may ask the next question. Raises UsageError for a bad question
         or file, SandboxError if the sandbox is lost and no other starts, EndpointError if the model does not answer.
         """
         check_task(question)
         given = check_files(Path(file) for file in files)
+        answer_type = None if answer is None else AnswerType.of(answer)
         if self._is_asking:
             raise UsageError("A question is being answered; a session takes one at a time.")
         self._is_asking = True
         try:
             records = await put_files(self._sandbox, given)
-            transcript, loop = await self._begin(question, given, records)
-            artifacts = await self._answer(transcript, loop.answer, {record.name for record in records})
+            transcript, loop = await self._begin(question, given, records, answer_type)
+            artifacts = await self._answer(
+                transcript, lambda: loop.answer(answer_type), {record.name for record in records}
+            )
         finally:
             self._is_asking = False
         return self._result(transcript, loop, artifacts)
@@ -141,24 +150,43 @@ class Conversation:
     def _result(self, transcript: Transcript, loop: Loop, artifacts: list[FileRecord]) -> RunResult:
         last, taken, directory = self._last, loop.meter, transcript.directory
         return RunResult(
-            last.outcome, last.answer, directory, taken.usage, artifacts, last.limit, taken.cost, self._support
+            last.outcome,
+            last.answer,
+            directory,
+            taken.usage,
+            artifacts,
+            last.limit,
+            taken.cost,
+            self._support,
+            last.value,
+            last.error,
         )
 
-    async def _begin(self, question: str, given: list[Path], records: list[GivenFile]) -> tuple[Transcript, Loop]:
+    async def _begin(
+        self, question: str, given: list[Path], records: list[GivenFile], answer_type: AnswerType | None
+    ) -> tuple[Transcript, Loop]:
         """Record the question and its files; the first one opens the transcript."""
+        schema = dict(answer_type.schema) if answer_type else None
         if self._transcript is None or self._loop is None:
-            return await self._begin_run(question, given, records)
+            return await self._begin_run(question, given, records, schema)
         await asyncio.to_thread(keep_files, self._transcript, given, records)
         self._note_resumed(self._transcript)
         self._loop.give_up_calls()
         if self._last.outcome == "cancelled":
             self._transcript.append(Instructed(reason="stopped", text=INSTRUCTION["stopped"]))
-        _append_question(self._transcript, Asked(task=question, files=records))
+        _append_question(self._transcript, Asked(task=question, files=records, answer_schema=schema))
         return self._transcript, self._loop
 
-    async def _begin_run(self, question: str, given: list[Path], records: list[GivenFile]) -> tuple[Transcript, Loop]:
+    async def _begin_run(
+        self, question: str, given: list[Path], records: list[GivenFile], schema: dict[str, Any] | None
+    ) -> tuple[Transcript, Loop]:
         started = await run_started(
-            self._setup, self._sandbox, run_id=self.run_directory.name, question=question, files=records
+            self._setup,
+            self._sandbox,
+            run_id=self.run_directory.name,
+            question=question,
+            files=records,
+            answer_schema=schema,
         )
         transcript = Transcript(self.run_directory, clock=utc_now, redactor=Redactor(self._setup.secrets))
         try:
@@ -210,7 +238,12 @@ class Conversation:
             self._last = last = replace(last, outcome="unsupported")
         transcript.append(
             QuestionFinished(
-                outcome=last.outcome, answer=last.answer, error=last.error, limit=last.limit, support=claims
+                outcome=last.outcome,
+                answer=last.answer,
+                error=last.error,
+                limit=last.limit,
+                value=_ANY.dump_python(last.value, mode="json"),
+                support=claims,
             )
         )
         return claims

@@ -1,11 +1,12 @@
 """think → execute → integrate: the model is asked, its calls are run, and it reads the output."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from agent import progress
+from agent.answers import AnswerType, MismatchError
 from agent.endpoint.finish import REFUSED
 from agent.endpoint.generator import Generator
 from agent.errors import EndpointError
@@ -28,6 +29,8 @@ from sandbox import Execution
 
 MAX_SAID_CHARS = 32 << 20
 """The limit for all replies to one question together. A usual run needs a hundredth of it."""
+MAX_REWRITES = 2
+"""How often an answer is asked for again that does not fit its schema."""
 CostOf = Callable[[ModelReplied | ReplyCut], Cost | None]
 """The cost of one request; None if the model has no price."""
 
@@ -40,6 +43,8 @@ class Finish:
     answer: str | None
     error: str | None = None
     limit: LimitName | None = None
+    value: Any = None
+    """The value of a typed answer; None if its type was not asked for, or if the answer does not fit it."""
 
 
 class Loop:
@@ -74,6 +79,7 @@ class Loop:
         )
         self._reviewer = Reviewer(self._settings.review or (), self._functions, self._cells.file_names)
         self.meter = Meter(self._limits)
+        self._answer_type: AnswerType | None = None
 
     def _scene(self) -> Scene:
         environment = self._started.environment
@@ -84,14 +90,17 @@ class Loop:
     def _question(self) -> Question:
         return Question.last_of(self._transcript.events)
 
-    async def answer(self) -> Finish:
+    async def answer(self, answer_type: AnswerType | None = None) -> Finish:
         """Answer the last question of the transcript. At the limit on time, the running cell is stopped."""
         self.meter = Meter(self._limits)
+        self._answer_type = answer_type
         return await self._in_time(self._take_turns())
 
     async def go_on(self) -> Finish:
         """Answer the transcript's last question from where it stops, as `answer` would; the limits count from here."""
         self.meter = Meter(self._limits)
+        schema = self._question.asked.answer_schema
+        self._answer_type = None if schema is None else AnswerType.of(schema)
         return await self._in_time(self._catch_up())
 
     def give_up_calls(self) -> None:
@@ -111,7 +120,7 @@ class Loop:
     async def _take_turns(self) -> Finish:
         """Take turns until the model answers without a call. At a limit, it has one last turn without tools."""
         while (limit := self._limit()) is None:
-            replied = await self._think(self._started.tools)
+            replied = await self._next_turn()
             if replied.tool_calls:
                 await self._execute_all(replied.tool_calls)
             elif finish := await self._answered(replied):
@@ -120,7 +129,15 @@ class Loop:
             return Finish("limit", self._question.best_text, limit=limit)
         self._instruct("limit", INSTRUCTION["limit_failed" if self._question.has_only_failed else "limit"])
         last = await self._think([], may_call=False)
-        return Finish("limit", last.content.strip() or self._question.best_text, limit=limit)
+        answer = last.content.strip() or self._question.best_text
+        return Finish("limit", answer, limit=limit, value=self._value_in(answer or "")[0])
+
+    async def _next_turn(self) -> ModelReplied:
+        """A turn with the tools; or, if the answer is to be written again so that it fits its schema, one without."""
+        last = self._question.since[-1:]
+        if self._answer_type and last and isinstance(last[0], Instructed) and last[0].reason == "schema":
+            return await self._think([], may_call=False, schema=self._answer_type.schema)
+        return await self._think(self._started.tools)
 
     async def _catch_up(self) -> Finish:
         """Run the calls of the last reply that have no answer, then take turns."""
@@ -149,12 +166,35 @@ class Loop:
                 self.meter.count_attempt(failed=True)
             self._transcript.append(objection)
             return None
-        return Finish("failed" if self._question.has_only_failed else "answered", replied.content.strip())
+        if self._question.has_only_failed:
+            return Finish("failed", replied.content.strip())
+        return self._typed(replied.content.strip())
 
-    async def _think(self, tools: list[dict[str, Any]], *, may_call: bool = True) -> ModelReplied:
+    def _typed(self, answer: str) -> Finish | None:
+        """Accept an answer that fits its schema, if it has one. None if the model is to write it again."""
+        value, why = self._value_in(answer)
+        if why is None:
+            return Finish("answered", answer, value=value)
+        if self._question.instructed.count("schema") == MAX_REWRITES:
+            return Finish("failed", answer, error=f"The answer does not fit its schema: {why}")
+        self._instruct("schema", INSTRUCTION["schema"].format(why=why))
+        return None
+
+    def _value_in(self, answer: str) -> tuple[Any, str | None]:
+        """The value of a typed answer, or why it has none."""
+        if self._answer_type is None:
+            return None, None
+        try:
+            return self._answer_type.value_of(answer), None
+        except MismatchError as error:
+            return None, str(error)
+
+    async def _think(
+        self, tools: list[dict[str, Any]], *, may_call: bool = True, schema: Mapping[str, Any] | None = None
+    ) -> ModelReplied:
         begun = len(self._transcript.events)
         try:
-            replied = await self._asker.ask(tools, may_call=may_call)
+            replied = await self._asker.ask(tools, may_call=may_call, schema=schema)
         finally:
             for cut in self._transcript.events[begun:]:
                 if isinstance(cut, ReplyCut):
@@ -174,7 +214,7 @@ class Loop:
     def _limit(self) -> LimitName | None:
         return "session" if self._cells.is_over else self.meter.reached()
 
-    def _instruct(self, reason: Literal["limit", "resumed"], text: str) -> None:
+    def _instruct(self, reason: Literal["limit", "resumed", "schema"], text: str) -> None:
         self._transcript.append(Instructed(reason=reason, text=text))
 
     async def _execute_all(self, calls: list[ToolCall]) -> None:

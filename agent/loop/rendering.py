@@ -18,6 +18,9 @@ def question_message(asked: RunStarted | Asked, settings: ModelSettings) -> Mess
     parts = [asked.task]
     if asked.files:
         parts.append("\n".join(["Files:", *map(_listed, asked.files)]))
+    if asked.answer_schema is not None:
+        schema = json.dumps(asked.answer_schema, ensure_ascii=False)
+        parts.append(INSTRUCTION["typed"].format(schema=schema))
     if settings.calls == "fenced":
         parts.append(INSTRUCTION["write" if asked.files else "write_if_it_helps"])
     return {"role": "user", "content": "\n\n".join(parts)}

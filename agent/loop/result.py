@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from agent.limits import LimitName
 from agent.messages import Cost, Usage
@@ -26,6 +27,10 @@ class RunResult:
     """The cost of all turns; None if the model has no price."""
     support: list[Claim] = field(default_factory=list)
     """The numbers, dates and quoted names of the answer, and where the run has each."""
+    value: Any = None
+    """The value of a typed answer; None if no type was asked for, or if the answer does not fit it."""
+    error: str | None = None
+    """Why the answer does not fit its type, in one line."""
 
     @property
     def unsupported(self) -> list[str]:

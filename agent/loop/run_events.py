@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.resources import files as package_files
+from typing import Any
 
 from agent.loop.loop import Finish
 from agent.loop.setup import Setup
@@ -29,7 +30,13 @@ from sandbox import Session
 
 
 async def run_started(
-    setup: Setup, sandbox: Session, *, run_id: str, question: str, files: list[GivenFile]
+    setup: Setup,
+    sandbox: Session,
+    *,
+    run_id: str,
+    question: str,
+    files: list[GivenFile],
+    answer_schema: dict[str, Any] | None,
 ) -> RunStarted:
     """The first event: what is asked, how it is answered, and in which environment."""
     calls = setup.settings.calls
@@ -39,6 +46,7 @@ async def run_started(
         run_id=run_id,
         task=question,
         files=files,
+        answer_schema=answer_schema,
         settings=setup.settings,
         tools=[TOOL, *(tool.schema for tool in setup.tools)] if calls == "native" else [],
         system_prompt=package_files("agent.prompting").joinpath(f"{calls}.md").read_text(),

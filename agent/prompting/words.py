@@ -72,6 +72,9 @@ INSTRUCTION = {
     "own modules and the installed packages. Only if the error itself is the answer, repeat your answer.",
     "no_file": "The file {missing} was requested, but does not exist. Write the whole program again in a ```python "
     "block, and let it save {missing}. Only if no file is wanted, repeat your answer.",
+    "typed": "The answer must be JSON that fits this JSON schema:\n{schema}",
+    "schema": "The answer does not fit its JSON schema: {why}\nWrite the answer again, as JSON that fits it, and "
+    "nothing else.",
     "format": "The answer must have this form: {forms}\nWrite it again in exactly that form, with the values in it and "
     "nothing else.",
     "support": "No output shows {unsupported}. Write a program in a ```python block that computes and prints it, or "

@@ -21,6 +21,7 @@ from agent.limits import LimitName, Limits
 from agent.messages import RUN_PYTHON, Attempt, Cost, Message, ToolCall, Usage
 from agent.pricing import Prices
 from agent.record.directory import is_inside
+from agent.validation import excess
 from sandbox import Execution, Policy
 from sandbox.execution import Items
 
@@ -65,6 +66,12 @@ def _check_tool(tool: dict[str, Any]) -> dict[str, Any]:
     return tool
 
 
+def _check_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    if what := excess(schema):
+        raise PydanticCustomError("schema", "{what}", {"what": what})
+    return schema
+
+
 def _check_url(url: str) -> str:
     try:
         _ = urlsplit(url).port
@@ -95,6 +102,7 @@ Time = Annotated[str, Field(pattern=r"^(\d{4}-\d\d-\d\dT[0-9:.]{5,15}(Z|[+-]\d\d
 Name = Annotated[str, AfterValidator(_check_name)]
 Tool = Annotated[dict[str, Any], AfterValidator(_check_tool)]
 Url = Annotated[str, AfterValidator(_check_url)]
+Schema = Annotated[dict[str, Any], AfterValidator(_check_schema)]
 BoundedUsage = Annotated[Usage, AfterValidator(_check_usage)]
 BoundedCost = Annotated[Cost, AfterValidator(_check_cost)]
 
@@ -222,6 +230,8 @@ class RunStarted(_Said):
     run_id: str
     task: str
     files: Items[GivenFile]
+    answer_schema: Schema | None = None
+    """The JSON schema that the answer must fit."""
     settings: ModelSettings
     tools: Items[Tool]
     system_prompt: str
@@ -241,6 +251,8 @@ class Asked(_Said):
     task: str
     files: Items[GivenFile]
     """The files that came with it."""
+    answer_schema: Schema | None = None
+    """As in `run_started`."""
 
 
 class ModelReplied(_Said):
@@ -270,6 +282,8 @@ class ModelReplied(_Said):
     """The format of the calls that were recovered from the text; None if they were native or there were none."""
     raw_content: str | None = None
     """The text as it came, if calls were recovered from it."""
+    is_constrained: bool = False
+    """True if the endpoint was asked to write only JSON that fits the question's schema."""
 
 
 class ReplyCut(_Event):
@@ -328,7 +342,7 @@ class ToolRan(_Said):
     """What the outputs of the cell do not show: how it ended, what was lost or left out."""
 
 
-Reason = CheckName | Literal["limit", "stopped", "resumed"]
+Reason = CheckName | Literal["schema", "limit", "stopped", "resumed"]
 
 
 class Instructed(_Event):
@@ -407,6 +421,8 @@ class QuestionFinished(_Event):
     error: str | None = None
     """One line, if there is no answer that could be accepted."""
     limit: LimitName | None = None
+    value: Any = None
+    """The value of an answer that fits its schema."""
     support: Items[Claim] = []
     """The claims of the answer, in its order."""
 

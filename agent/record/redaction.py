@@ -41,7 +41,7 @@ class Redactor:
     def clean(self, event: ValueT) -> ValueT:
         """The event, or a part of one, as it may be recorded. Unchanged events are returned as they are."""
         dumped = event.model_dump()
-        clean = {name: self._value(value) for name, value in dumped.items()}
+        clean = {name: self.value(value) for name, value in dumped.items()}
         for name in _from_outside(clean):
             clean[name] = _each_text(clean[name], without_credentials)
         if isinstance(event, RunStarted):
@@ -55,7 +55,7 @@ class Redactor:
         Such a secret may be spread over several chunks, so that none of them holds it.
         """
         dumped = reply.model_dump()
-        is_clean = self._value(dumped) == _each_text(dumped, encodable)
+        is_clean = self.value(dumped) == _each_text(dumped, encodable)
         return [self.text(chunk) for chunk in chunks] if is_clean else None
 
     def is_in_file(self, path: Path) -> bool:
@@ -75,7 +75,8 @@ class Redactor:
             tail = data[len(data) - kept :]
         return False
 
-    def _value(self, value: Any) -> Any:
+    def value(self, value: Any) -> Any:
+        """The same for each text in a JSON value, keys included."""
         return _each_text(value, self.text)
 
 

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +84,13 @@ class Playback:
         return any(isinstance(event, ReplyCut) for event in self._recorded.events)
 
     async def generate(
-        self, messages: list[Message], tools: list[dict[str, Any]], on_delta: OnDelta, *, prefix: str = ""
+        self,
+        messages: list[Message],
+        tools: list[dict[str, Any]],
+        on_delta: OnDelta,
+        *,
+        prefix: str = "",
+        schema: Mapping[str, Any] | None = None,
     ) -> Generation:
         """Return the recorded answer to this request.
 

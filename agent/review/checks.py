@@ -50,7 +50,7 @@ class Answer:
     @cached_property
     def missing_forms(self) -> list[str]:
         """The forms of the question that the text does not have."""
-        return missing_forms(self.question.asked.task, self.text)
+        return [] if self.question.asked.answer_schema else missing_forms(self.question.asked.task, self.text)
 
 
 @dataclass(frozen=True)

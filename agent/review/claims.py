@@ -12,7 +12,7 @@ from fractions import Fraction
 from itertools import islice
 from typing import Any
 
-from agent.spellings.dates import read_clock, read_day
+from agent.spellings.dates import days_in, read_clock, read_day
 from agent.spellings.numerals import Numeral, numerals, only_numeral
 from agent.spellings.readable import readable, without_programs
 
@@ -22,14 +22,6 @@ MAX_ANSWER_CHARS = 1 << 16
 MAX_NAME_CHARS = 200
 """A longer quotation is no name."""
 
-_WORD = r"[^\W\d_]{3,12}"
-_DAY = re.compile(
-    r"\d{4}\s?[-/.年년]\s?\d{1,2}\s?[-/.月월]\s?\d{1,2}\s?[日일号]?"
-    r"|\d{1,2}([-/.])\s?\d{1,2}\1\s?\d{4}"
-    rf"|\d{{1,2}}(?:\.|st|nd|rd|th|º|er)?[-\s]+(?:of |de |d')?{_WORD}\.?,?[-\s]+(?:del? )?\d{{4}}"
-    rf"|{_WORD}\.?\s+\d{{1,2}}(?:st|nd|rd|th)?,?\s+\d{{4}}",
-    re.IGNORECASE,
-)
 _PREFIXED = re.compile(r"[ \u00a0]?([kKMGTcmµμ])(i?)([A-Za-z]{0,2})\b")
 """A unit with a prefix of the SI: kB, MiB, cm, or k alone."""
 _PREFIXES = {"k": 3, "K": 3, "M": 6, "G": 9, "T": 12, "c": -2, "m": -3, "µ": -6, "μ": -6}
@@ -48,7 +40,8 @@ class Stated:
 
     text: str
     """As it stands in the answer, with plain punctuation."""
-    value: Numeral | date | time | str
+    value: Numeral | frozenset[date] | time | str
+    """A number; the days that a date may mean, as 4/5/2024 may mean two; a time; or a name."""
     is_cut: bool = False
     """True if three dots stand beside it, so that it may be a part of a number."""
     scales: tuple[Fraction, ...] = (Fraction(1),)
@@ -88,7 +81,7 @@ def _in_value(value: Any, files: Collection[str]) -> Iterator[Stated]:
         case str() if isinstance(value, _Written) or only_numeral(value) or len(value) > MAX_NAME_CHARS:
             yield from _in_prose(value, files)
         case str() if day := read_day(value):
-            yield Stated(value, day[0])
+            yield Stated(value, frozenset({day[0]}))
         case str() if value.strip() and value not in files:
             yield Stated(value, value)
 
@@ -109,9 +102,7 @@ Placed = tuple[int, Stated]
 
 
 def _days_in(text: str) -> Iterator[Placed]:
-    for match in _DAY.finditer(text):
-        if day := read_day(match[0]):
-            yield match.start(), Stated(match[0], day[0])
+    return ((match.start(), Stated(match[0], days)) for match, days in days_in(text))
 
 
 def _times_in(text: str) -> Iterator[Placed]:

@@ -16,8 +16,8 @@ from functools import cached_property
 from agent.messages import RUN_PYTHON
 from agent.record.events import Asked, Claim, ClaimSource, Event, RunStarted, ToolRan
 from agent.review.claims import Stated, claims_in
-from agent.spellings.dates import clocks, spellings
-from agent.spellings.numerals import LETTER, Numeral, loose_numerals, numerals
+from agent.spellings.dates import clocks, days_in
+from agent.spellings.numerals import Numeral, loose_numerals, numerals
 from agent.spellings.readable import folded, readable
 from agent.text import cut_middle, printed
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, StreamOutput
@@ -60,6 +60,10 @@ class _Source:
             found |= {*numeral.readings, *numeral.ratios}
         return sorted(found)
 
+    @cached_property
+    def days(self) -> set[date]:
+        return {day for _, days in days_in(self.readable) for day in days}
+
     def has(self, claim: Stated) -> bool:
         match claim.value:
             case Numeral() as numeral:
@@ -68,10 +72,8 @@ class _Source:
                     for lowest, highest in _meanings(numeral)
                     for scale in claim.scales
                 )
-            case date() as day:
-                return f"{day:%y}" in self.readable and any(
-                    re.search(_as_word(one), self.readable, re.IGNORECASE) for one in spellings(day)
-                )
+            case frozenset() as days:
+                return not days.isdisjoint(self.days)
             case time() as clock:
                 return any(re.search(rf"(?<![\d:])(?:{one})", self.readable, re.IGNORECASE) for one in clocks(clock))
             case str() as name:
@@ -99,7 +101,7 @@ def support_of(events: Sequence[Event], answer: str | None, files: Collection[st
 
 
 def _looked_up(claim: Stated, sources: Iterable[_Source]) -> Claim:
-    kind = {Numeral: "number", date: "date", time: "date", str: "name"}[type(claim.value)]
+    kind = {Numeral: "number", frozenset: "date", time: "date", str: "name"}[type(claim.value)]
     found = next((source for source in sources if source.has(claim)), None)
     place = {"source": found.kind, "seq": found.seq, "cell": found.cell} if found else {}
     return Claim.model_validate({"kind": kind, "text": claim.text, **place})
@@ -168,7 +170,3 @@ def _tolerances(value: Fraction, unit: Fraction) -> tuple[Fraction, Fraction]:
 
 def _words(text: str) -> str:
     return " ".join(folded(text).casefold().split())
-
-
-def _as_word(pattern: str) -> str:
-    return rf"(?<!\d)(?<!{LETTER})(?:{pattern})(?=T\d|Z|(?!{LETTER}))"

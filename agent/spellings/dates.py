@@ -17,6 +17,14 @@ LANGUAGES = (
 _DAY = r"(?:\.|er|re|st|nd|rd|th|º|ª|°)?"
 _CLOCK = re.compile(r"(\d{1,2})(?::|h|時|时|点)(\d{2})(?::(\d{2})|分)?\s?(?:([ap])\.?m\.?)?", re.IGNORECASE)
 _YEAR_FIRST = re.compile(r"(\d{4})\s?(?:[-/.]|年|년)\s?(\d{1,2})\s?(?:[-/.]|月|월)\s?(\d{1,2})\s?[.日일号]?")
+_WORD = r"[^\W\d_]{3,12}"
+_ANY_DAY = re.compile(
+    r"(?<!\d)\d{4}\s?[-/.年년]\s?\d{1,2}\s?[-/.月월]\s?\d{1,2}(?!\d)(?:\s?[日일号])?"
+    r"|(?<!\d)\d{1,2}([-/.])\s?\d{1,2}\1\s?\d{4}(?!\d)"
+    rf"|(?<!\d)\d{{1,2}}(?:\.|st|nd|rd|th|º|er)?[-\s]+(?:of |de |d')?{_WORD}\.?,?[-\s]+(?:del? )?\d{{4}}(?!\d)"
+    rf"|{_WORD}\.?\s+\d{{1,2}}(?:st|nd|rd|th)?,?\s+\d{{4}}(?!\d)",
+    re.IGNORECASE,
+)
 _YEAR_LAST = re.compile(r"(\d{1,2})([-/.])\s?(\d{1,2})[-/.]\s?(\d{4})")
 
 
@@ -89,15 +97,28 @@ def read_clock(text: str) -> time | None:
         return None
 
 
+def days_in(text: str) -> Iterator[tuple[re.Match[str], frozenset[date]]]:
+    """Yield each date of a text, and the days that it may mean."""
+    for match in _ANY_DAY.finditer(text):
+        if days := _days_of(match[0].strip()):
+            yield match, days
+
+
 def _day_of(text: str) -> date | None:
+    days = _days_of(text)
+    return next(iter(days)) if len(days) == 1 else None
+
+
+def _days_of(text: str) -> frozenset[date]:
+    """Return the days that a text may mean; two if day and month can change places."""
     if match := _YEAR_FIRST.fullmatch(text):
-        return _date(*map(int, match.groups()))
-    if match := _YEAR_LAST.fullmatch(text):
+        days = {_date(*map(int, match.groups()))}
+    elif match := _YEAR_LAST.fullmatch(text):
         first, second, year = int(match[1]), int(match[3]), int(match[4])
         days = {_date(year, second, first)} | ({_date(year, first, second)} if match[2] != "." else set())
-        days.discard(None)
-        return days.pop() if len(days) == 1 else None
-    return _named_day(text)
+    else:
+        days = {_named_day(text)}
+    return frozenset(day for day in days if day)
 
 
 def _named_day(text: str) -> date | None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from agent import ContextLengthError, Endpoint, EndpointError, Sampling
+from agent.answers import AnswerType
 from agent.endpoint.model import Model
 from agent.limits import Limits
 from agent.loop import loop
@@ -61,6 +62,7 @@ async def run_loop(
     started: RunStarted = STARTED,
     files: Iterable[str] = (),
     seen: list[Progress] | None = None,
+    answer_type: AnswerType | None = None,
     **options: Any,
 ) -> Ran:
     seen = [] if seen is None else seen
@@ -71,7 +73,7 @@ async def run_loop(
             record.append(said(started.model_copy(update={"tools": [*started.tools, *schemas]})))
             async with Model(target, Sampling()) as model:
                 options.setdefault("limits", Limits(max_turns=max_turns))
-                finish = await Loop(model, sandbox, record, seen.append, **options).answer()
+                finish = await Loop(model, sandbox, record, seen.append, **options).answer(answer_type)
         replies = [event for event in record.events if isinstance(event, ModelReplied)]
         assert len([item for item in seen if isinstance(item, TurnEnded)]) == len(replies)
         return Ran(finish, record.events, endpoint.requests)
@@ -720,3 +722,68 @@ async def test_the_code_of_a_call_runs_however_its_arguments_come(shape: str, tm
     assert ran.finish == Finish("answered", "It is 42.")
     call = ran.requests[1]["messages"][2]["tool_calls"][0]["function"]
     assert call == {"name": "run_python", "arguments": '{"code": "print(6*7)"}'}
+
+
+class Mean(BaseModel):
+    mean: float
+    unit: str = "m"
+
+
+FITS = '{"mean": 42}'
+
+
+def typed(answer: Any) -> dict[str, Any]:
+    answer_type = AnswerType.of(answer)
+    started = STARTED.model_copy(update={"answer_schema": dict(answer_type.schema)})
+    return {"answer_type": answer_type, "started": started, "max_turns": 9}
+
+
+async def test_an_answer_that_fits_its_type_at_once_takes_no_further_turn(tmp_path: Path) -> None:
+    ran = await run_loop(tmp_path, [calls("print(6*7)"), says(f"```json\n{FITS}\n```")], PRINT_42, **typed(Mean))
+    assert ran.finish.value == Mean(mean=42)
+    assert all("response_format" not in request for request in ran.requests)
+    assert json.dumps(Mean.model_json_schema()) in ran.requests[0]["messages"][-1]["content"]
+
+
+async def test_an_answer_that_does_not_fit_is_written_again_within_its_schema_and_without_tools(tmp_path: Path) -> None:
+    ran = await run_loop(tmp_path, [calls("print(6*7)"), says("It is 42."), says(FITS)], PRINT_42, **typed(Mean))
+    assert ran.finish == Finish("answered", FITS, value=Mean(mean=42))
+    *before, last = ran.requests
+    assert all("response_format" not in request for request in before)
+    schema = Mean.model_json_schema()
+    assert last["response_format"] == {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+    assert "tools" not in last
+    [instructed] = ran.of(Instructed)
+    assert instructed.reason == "schema"
+    assert [event.is_constrained for event in ran.of(ModelReplied)] == [False, False, True]
+
+
+async def test_an_endpoint_that_refuses_a_schema_is_asked_without_it(tmp_path: Path) -> None:
+    refusal = Refusal(400, "response_format is not supported")
+    script: list[Reply] = [calls("print(6*7)"), says("It is 42."), refusal, says(FITS)]
+    ran = await run_loop(tmp_path, script, PRINT_42, **typed(Mean))
+    assert ran.finish.value == Mean(mean=42)
+    assert ["response_format" in request for request in ran.requests] == [False, False, True, False]
+
+
+async def test_an_answer_that_never_fits_has_failed_and_says_why(tmp_path: Path) -> None:
+    wrong = says('{"mean": "many"}')
+    ran = await run_loop(tmp_path, [calls("print(6*7)"), wrong, wrong, wrong], PRINT_42, **typed(Mean))
+    assert ran.finish == Finish(
+        "failed",
+        '{"mean": "many"}',
+        error="The answer does not fit its schema: mean: Input should be a valid number, unable to parse string as a "
+        "number",
+    )
+
+
+async def test_a_typed_answer_at_a_limit_keeps_its_value(tmp_path: Path) -> None:
+    options = typed(Mean) | {"max_turns": 1}
+    ran = await run_loop(tmp_path, [calls("print(6*7)"), says(FITS)], PRINT_42, **options)
+    assert ran.finish == Finish("limit", FITS, limit="turns", value=Mean(mean=42))
+
+
+async def test_a_typed_answer_is_not_asked_for_where_nothing_succeeded(tmp_path: Path) -> None:
+    script: list[Reply] = [calls("f()"), says("No."), says("No."), says("It failed.")]
+    ran = await run_loop(tmp_path, script, Step("f()", FAILED), **typed({"type": "number"}))
+    assert ran.finish == Finish("failed", "It failed.")
