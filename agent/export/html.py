@@ -31,7 +31,7 @@ from agent.export.story import Cell, Question, finished_of, started_of, story
 from agent.export.words import ending_line, facts
 from agent.pieces import gathered, pieces_of
 from agent.record.events import Event, RunStarted
-from agent.record.support import source_of
+from agent.record.support import not_computed, source_of
 from agent.text import harmless, plain, printed, visible
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Output, StreamOutput
 
@@ -79,6 +79,7 @@ def _page() -> Template:
         "pieces": pieces_in,
         "plain": plain,
         "shown": _shown,
+        "not_computed": not_computed,
         "source_of": source_of,
         "visible": visible,
     }

@@ -8,15 +8,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pydantic import TypeAdapter
-
 from agent.answers import AnswerType
 from agent.errors import UsageError
 from agent.loop.files import check_files, keep_files, put_files
 from agent.loop.loop import Finish, Loop
 from agent.loop.rendering import question_message
 from agent.loop.result import RunResult
-from agent.loop.run_events import run_finished, run_resumed, run_started
+from agent.loop.run_events import question_finished, run_finished, run_resumed, run_started
 from agent.loop.setup import Setup
 from agent.loop.workspace import Workspace
 from agent.progress import Progress
@@ -27,20 +25,16 @@ from agent.record.events import (
     FileRecord,
     GivenFile,
     Instructed,
-    QuestionFinished,
     RunStarted,
     SandboxChanged,
 )
 from agent.record.redaction import Redactor
-from agent.record.support import unsupported
 from agent.record.transcript import Transcript, utc_now
 from agent.replay.resuming import Past
-from agent.review.support import support_of
 from agent.text import encodable
 from sandbox import CellblockError, Change, Session
 
 MAX_TASK_CHARS = 200_000
-_ANY: TypeAdapter[Any] = TypeAdapter(Any)
 MIN_COLLECTING_S = 10.0
 """For copying files after an answer that has taken all of its time."""
 
@@ -223,30 +217,19 @@ class Conversation:
             self._last = await answer()
             within_s = self._collecting_s(time.monotonic() - begun_s)
             artifacts = await self._workspace.collect(transcript, within_s=within_s)
-            self._support = await self._supported(transcript)
+            self._support = await self._record_end(transcript)
             return artifacts
         except Exception as error:
             known = isinstance(error, CellblockError)
             self._last = Finish("error", self._last.answer, str(error) if known else repr(error))
             raise
 
-    async def _supported(self, transcript: Transcript) -> list[Claim]:
-        """Look up what the answer states, and record how the question ended."""
-        last, files = self._last, self._workspace.artifacts
-        claims = await asyncio.to_thread(support_of, transcript.events, last.answer, files)
-        if last.outcome == "answered" and "support" in (self._setup.settings.review or ()) and unsupported(claims):
-            self._last = last = replace(last, outcome="unsupported")
-        transcript.append(
-            QuestionFinished(
-                outcome=last.outcome,
-                answer=last.answer,
-                error=last.error,
-                limit=last.limit,
-                value=_ANY.dump_python(last.value, mode="json"),
-                support=claims,
-            )
-        )
-        return claims
+    async def _record_end(self, transcript: Transcript) -> list[Claim]:
+        """Record how the question ended, and return where its answer comes from."""
+        files, checks = set(self._workspace.artifacts), self._setup.settings.review or ()
+        event = await asyncio.to_thread(question_finished, transcript.events, self._last, files=files, checks=checks)
+        self._last = replace(self._last, outcome=event.outcome)
+        return transcript.append(event).support
 
     def _collecting_s(self, spent_s: float) -> float | None:
         """How long files may be copied after an answer; None is no limit."""

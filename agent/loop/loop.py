@@ -142,7 +142,7 @@ class Loop:
     async def _catch_up(self) -> Finish:
         """Run the calls of the last reply that have no answer, then take turns."""
         question = self._question
-        if [reason for reason in question.instructed if reason in ("limit", "resumed")][-1:] == ["limit"]:
+        if question.has_ended_early:
             self._instruct("resumed", INSTRUCTION["resumed"])
         elif question.replies:
             is_judged = any(isinstance(event, ToolRan | Instructed) for event in question.after_reply)

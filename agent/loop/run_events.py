@@ -1,10 +1,12 @@
 """The events that record how a run starts, is resumed and ends."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.metadata import version
 from importlib.resources import files as package_files
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from agent.loop.loop import Finish
 from agent.loop.setup import Setup
@@ -13,20 +15,26 @@ from agent.messages import Usage
 from agent.pricing import total_cost
 from agent.prompting.version import prompts_sha256
 from agent.record.events import (
+    CheckName,
     Environment,
     Event,
     GivenFile,
     ModelReplied,
+    QuestionFinished,
     ReplyCut,
     Resumed,
     RunFinished,
     RunStarted,
 )
 from agent.record.origin import source_sha256
+from agent.record.support import unsupported
 from agent.replay.resuming import Past
 from agent.review.checks import objections_in
+from agent.review.support import support_of
 from agent.tools.run_python import TOOL
 from sandbox import Session
+
+_ANY: TypeAdapter[Any] = TypeAdapter(Any)
 
 
 async def run_started(
@@ -85,6 +93,25 @@ def run_resumed(setup: Setup, past: Past) -> Resumed:
         different=past.different,
         settings=setup.settings,
         limits=setup.limits,
+    )
+
+
+def question_finished(
+    events: Sequence[Event], last: Finish, *, files: Collection[str], checks: Collection[CheckName]
+) -> QuestionFinished:
+    """The event that records how a question ended, and where its answer comes from.
+
+    `files` are the names of those that the run has made, `checks` those that are on.
+    """
+    support = support_of(events, last.answer, files)
+    is_refused = last.outcome == "answered" and "support" in checks and unsupported(support)
+    return QuestionFinished(
+        outcome="unsupported" if is_refused else last.outcome,
+        answer=last.answer,
+        error=last.error,
+        limit=last.limit,
+        value=_ANY.dump_python(last.value, mode="json"),
+        support=support,
     )
 
 

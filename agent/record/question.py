@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from typing import Self, TypeVar
 
 from agent.messages import RUN_PYTHON, ToolCall
-from agent.record.events import Asked, Event, Instructed, ModelReplied, Reason, ReplyCut, RunStarted, ToolRan
+from agent.record.events import (
+    Asked,
+    Event,
+    Instructed,
+    ModelReplied,
+    QuestionFinished,
+    Reason,
+    ReplyCut,
+    RunStarted,
+    ToolRan,
+)
 
 E = TypeVar("E")
 
@@ -61,6 +71,17 @@ class Question:
         """True if calls ran code, and none of them succeeded."""
         ran = [event for event in self.ran if event.execution or event.tool != RUN_PYTHON]
         return bool(ran) and not any(map(succeeded, ran))
+
+    @property
+    def has_ended_early(self) -> bool:
+        """True if it ended at a limit or without an answer that could be accepted, and has not been resumed since."""
+        for event in reversed(self.since):
+            match event:
+                case QuestionFinished():
+                    return event.outcome != "answered"
+                case Instructed(reason="limit" | "resumed"):
+                    return event.reason == "limit"
+        return False
 
     @property
     def best_text(self) -> str | None:

@@ -29,7 +29,11 @@ _LABELLED = re.compile(
     r"|(?:(?<=[`\"'\n])|^)[^\W\d_][\w ]{0,40}[:=] ?(?:\[[^\W\d][\w ,.'-]{0,60}\]|_{2,}|\.{3})(?=[`\"'.\n ]|$)"
 )
 """A label and a place for its value: x = <number>; at the begin of a line or quotation also Answer: ___ or [number]."""
-_TAG = re.compile(r"<([A-Za-z][\w-]*)>[^<>]{0,80}</\1>")
+_HTML = (
+    "a|b|body|button|code|div|em|form|h[1-6]|head|html|i|label|li|ol|p|pre|script|small|span|strong|style|su[bp]|table|"
+    "t[dhr]|title|u|ul"
+)
+_TAG = re.compile(rf"<(?!(?i:{_HTML})>)([A-Za-z][\w-]*)>[\w .-]{{0,60}}</\1>")
 _HEADER = re.compile(
     r"(?:^|\n)[ \t]*(\|(?:[^|\n]*[^\W\d][^|\n]*\|)+)[ \t]*(?:\n[ \t|:-]+)?(?=\n[ \t]*[^|\s]|\n[ \t]*\n|\s*$)"
 )

@@ -18,6 +18,7 @@ from agent.endpoint.model import Model
 from agent.export.formats import FORMATS, export_run
 from agent.loop.loop import Finish, Loop
 from agent.loop.rendering import question_message
+from agent.loop.run_events import question_finished
 from agent.messages import Usage
 from agent.record.events import (
     Asked,
@@ -138,6 +139,8 @@ async def _run(scenario: Scenario, directory: Path) -> tuple[list[Event], Finish
                     asked = Asked(task=question.task, files=question.files)
                     transcript.append(asked, lambda clean: question_message(clean, first.settings))
                 finish = await loop.answer()
+                made = {artifact.name for artifact in scenario.artifacts}
+                transcript.append(question_finished(transcript.events, finish, files=made, checks=()))
     return transcript.events, finish
 
 

@@ -7,12 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from agent import Agent, Limits, RunResult, UsageError
 from agent.progress import CodeEnded, CodeStarted, OutputPiece, Progress, ReasoningDelta, TextDelta, TurnEnded
 from agent.prompting.words import INSTRUCTION
 from agent.record import transcript
-from agent.record.events import Asked, Event, Instructed, ModelReplied, RunFinished, RunStarted, SandboxChanged, ToolRan
+from agent.record.events import (
+    Asked,
+    Event,
+    Instructed,
+    ModelReplied,
+    QuestionFinished,
+    RunFinished,
+    RunStarted,
+    SandboxChanged,
+    ToolRan,
+)
 from agent.record.history import messages_of, request_sha256
 from agent.testing import Refusal, ScriptedEndpoint, calls, says, thinks
 
@@ -46,7 +57,8 @@ async def test_a_session_keeps_variables_files_and_history(tmp_path: Path) -> No
     assert (first.usage.input_tokens, second.usage.input_tokens) == (20, 20)
     events = events_of(second)
     assert [event.type for event in events] == [
-        "run_started", "sandbox", "model", "tool", "model", "question", "model", "tool", "model", "run_finished",
+        "run_started", "sandbox", "model", "tool", "model", "question_finished",
+        "question", "model", "tool", "model", "question_finished", "run_finished",
     ]  # fmt: skip
     assert [event.task for event in events if isinstance(event, RunStarted | Asked)] == [
         "How much is x?",
@@ -248,3 +260,47 @@ async def test_hints_come_from_the_real_sandbox(tmp_path: Path) -> None:
 def test_a_limit_on_cost_needs_a_price() -> None:
     with pytest.raises(UsageError, match="A limit on cost needs a price, and none is known for model 'm'"):
         Agent(model="m", base_url="http://127.0.0.1:9/v1", limits=Limits(max_cost=1))
+
+
+async def test_what_an_answer_states_is_looked_up_and_recorded(tmp_path: Path) -> None:
+    script = [calls("print(6 * 7)\nopen('a.png', 'w').close()"), says('2 rows give 42, not 43: see "a.png".')]
+    with ScriptedEndpoint(script) as endpoint:
+        result = await agent_of(endpoint, tmp_path).run("What do 2 rows give?")
+    assert result.outcome == "answered"
+    assert [(claim.text, claim.source, claim.cell) for claim in result.support] == [
+        ("2", "question", None), ("42", "cell", 1), ("43", None, None),
+    ]  # fmt: skip
+    assert result.unsupported == ["43"]
+    [ended] = [event for event in events_of(result) if isinstance(event, QuestionFinished)]
+    assert (ended.outcome, ended.answer, ended.support) == ("answered", result.answer, result.support)
+
+
+async def test_an_answer_without_the_support_that_is_required_is_unsupported_and_can_be_resumed(tmp_path: Path) -> None:
+    script = [calls("print(6 * 7)"), says("It is 43."), says("It is 44."), says("It is 42.")]
+    with ScriptedEndpoint(script) as endpoint:
+        result = await agent_of(endpoint, tmp_path, review="default,support").run("What is it?")
+        assert (result.outcome, result.answer, result.unsupported) == ("unsupported", "It is 44.", ["44"])
+        again = await Agent.resume(result.run_directory, base_url=endpoint.base_url, api_key="k")
+    assert (again.outcome, again.answer) == ("answered", "It is 42.")
+    reasons = [event.reason for event in events_of(result) if isinstance(event, Instructed)]
+    assert reasons == ["support", "resumed"]
+
+
+class Mean(BaseModel):
+    mean: float
+
+
+async def test_a_typed_answer_is_a_value_that_is_recorded_and_played_back(tmp_path: Path) -> None:
+    with ScriptedEndpoint([calls("print(42.5)"), says("It is 42.5."), says('{"mean": 42.5}')]) as endpoint:
+        result = await agent_of(endpoint, tmp_path).run("What is the mean?", answer=Mean)
+    assert (result.outcome, result.value) == ("answered", Mean(mean=42.5))
+    [ended] = [event for event in events_of(result) if isinstance(event, QuestionFinished)]
+    assert ended.value == {"mean": 42.5}
+    played = Agent(model=f"recorded:{result.run_directory}", runs_directory=tmp_path / "again")
+    assert (await played.run("What is the mean?", answer=Mean)).value == Mean(mean=42.5)
+
+
+async def test_a_type_that_is_none_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    with ScriptedEndpoint([]) as endpoint, pytest.raises(UsageError, match=r"^The schema is not valid"):
+        await agent_of(endpoint, tmp_path).run("What?", answer={"type": "nonsense"})
+    assert endpoint.requests == []

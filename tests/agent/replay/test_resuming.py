@@ -95,7 +95,7 @@ async def test_files_that_earlier_questions_left_before_a_crash_are_collected_ag
         await session.ask("First?")
         await session.ask("Second?", files=[given])
     kinds = [event.type for event in read(tmp_path / "run").events]
-    directory = cut(tmp_path / "run", len(kinds) - 2)
+    directory = cut(tmp_path / "run", len(kinds) - 3)
     async with Agent.recorded_in(directory).session(resume=directory) as session:
         await (session.ask("Third?") if is_asked_anew else session.go_on())
     finished = read(directory).finished

@@ -41,6 +41,7 @@ def test_an_answer_has_the_form_or_lacks_it(task: str, good: str, bad: str) -> N
         "```python\nprint(f'@mean[value]')\n```\nWhat does it print?",
         "If a < b and c > d, is f(x) positive? Dates are YYYY-MM-DD.",
         "Write to me@example.com about issue #12.",
+        "Why is <b>this</b> bold and <script>x = 1</script> not?",
         "What is $\\frac{a}{b}$?",
     ],
 )
