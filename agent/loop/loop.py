@@ -31,6 +31,8 @@ MAX_SAID_CHARS = 32 << 20
 """The limit for all replies to one question together. A usual run needs a hundredth of it."""
 MAX_REWRITES = 2
 """How often an answer is asked for again that does not fit its schema."""
+LONG_CHARS = 12_000
+"""After so many characters of replies and outputs, the model reads the question again."""
 CostOf = Callable[[ModelReplied | ReplyCut], Cost | None]
 """The cost of one request; None if the model has no price."""
 
@@ -285,8 +287,18 @@ class Loop:
                 observation=observation,
                 notes=endings(execution) if execution else [],
             ),
-            lambda clean: observation_message(clean, self._settings),
+            lambda clean: observation_message(clean, self._settings, self._to_remind_of(clean)),
         )
+
+    def _to_remind_of(self, ran: ToolRan) -> str | None:
+        """The question, if the history since it was last shown has become long; else None."""
+        before = sum(
+            len(event.message.get("content", ""))
+            for event in self._question.since
+            if isinstance(event, ModelReplied | ToolRan)
+        )
+        is_due = before // LONG_CHARS < (before + len(ran.observation)) // LONG_CHARS
+        return self._question.asked.task if is_due else None
 
 
 def _said_chars(event: Event) -> int:

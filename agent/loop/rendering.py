@@ -10,7 +10,11 @@ from textwrap import indent
 from agent.messages import Message
 from agent.prompting.words import INSTRUCTION, OBSERVATION
 from agent.record.events import Asked, GivenFile, ModelReplied, ModelSettings, RunStarted, ToolRan
+from agent.text import cut_middle
 from agent.tools.run_python import canonical
+
+MAX_QUESTION_CHARS = 4_000
+"""How much of a question is shown again."""
 
 
 def question_message(asked: RunStarted | Asked, settings: ModelSettings) -> Message:
@@ -44,11 +48,14 @@ def reply_message(replied: ModelReplied, settings: ModelSettings) -> Message:
     return message
 
 
-def observation_message(ran: ToolRan, settings: ModelSettings) -> Message:
-    """What the model reads about one of its calls."""
+def observation_message(ran: ToolRan, settings: ModelSettings, question: str | None = None) -> Message:
+    """What the model reads about one of its calls, and the `question` again if it was asked long ago."""
+    text = ran.observation
+    if question is not None:
+        text += OBSERVATION["question"].format(task=cut_middle(question, MAX_QUESTION_CHARS, OBSERVATION["cut"]))
     if settings.calls == "fenced":
-        return {"role": "user", "content": OBSERVATION["output"].format(text=ran.observation)}
-    return {"role": "tool", "tool_call_id": ran.call_id, "content": ran.observation}
+        return {"role": "user", "content": OBSERVATION["output"].format(text=text)}
+    return {"role": "tool", "tool_call_id": ran.call_id, "content": text}
 
 
 def _listed(file: GivenFile) -> str:

@@ -26,6 +26,7 @@ OBSERVATION = {
     "turn_over": "The turn was stopped before it.",
     "no_calls_left": "The limit on calls is reached.",
     "abandoned": "The code was stopped before its end.",
+    "question": "\n\nThe question was: {task}",
     "output": "Output:\n{text}",
     "tool_failed": "{name} failed: {error}",
     "bad_arguments": "The arguments of {name} are wrong, so it was not called: {errors}.",

@@ -787,3 +787,13 @@ async def test_a_typed_answer_is_not_asked_for_where_nothing_succeeded(tmp_path:
     script: list[Reply] = [calls("f()"), says("No."), says("No."), says("It failed.")]
     ran = await run_loop(tmp_path, script, Step("f()", FAILED), **typed({"type": "number"}))
     assert ran.finish == Finish("failed", "It failed.")
+
+
+async def test_a_question_is_shown_again_with_the_output_that_makes_its_history_long(tmp_path: Path) -> None:
+    codes = [f"f({place})" for place in range(4)]
+    script: list[Reply] = [*(calls(code, call_id=code) for code in codes), says("42")]
+    ran = await run_loop(tmp_path, script, *[Step(code, printed("x" * 7_000)) for code in codes], max_turns=9)
+    shown = [message["content"] for message in ran.requests[-1]["messages"] if message["role"] == "tool"]
+    again = f"\n\nThe question was: {STARTED.task}"
+    assert [content.endswith(again) for content in shown] == [False, True, False, True]
+    assert all(again not in event.observation for event in ran.of(ToolRan))
