@@ -23,6 +23,7 @@ from agent.progress import Progress, TurnEnded, Waiting, ignore
 from agent.record.events import Calls, ModelReplied, ModelSettings, ReplyCut
 from agent.record.reading import Recorded
 from agent.record.redaction import Redactor
+from agent.record.transcript import check_new
 from agent.replay.playback import Playback, endpoint_of
 from agent.replay.resuming import Past, reopened
 from agent.review.checks import checks_named
@@ -204,8 +205,11 @@ class OpenRuntime:
         """Questions over one sandbox and one run directory; with `resume`, those of the run that is there.
 
         The sandbox gets ready while the model is opened. `runtime` has the same model, and other sampling, limits or
-        policy. Raises SandboxError and LocalModelError; for `resume` and `force`, see `reopened`.
+        policy. Raises SandboxError and LocalModelError; for `resume` and `force`, see `reopened`. A directory that
+        cannot take a new run is refused before anything is opened: see `check_new`.
         """
+        if not resume:
+            check_new(directory)
         runtime = runtime or self._runtime
         async with AsyncExitStack() as stack:
             if resume:

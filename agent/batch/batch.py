@@ -221,7 +221,7 @@ class Batch:
             usage=ran.usage,
             cost=ran.cost,
             duration_s=ran.duration_s,
-            error=redactor.words(str(ran.failure)) if ran.failure else None,
+            error=redactor.words(ran.failure.for_shell) if ran.failure else None,
             limit=ran.limit,
             turns=ran.turns,
             retries=ran.retries,

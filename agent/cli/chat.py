@@ -157,7 +157,7 @@ class Chat:
         self._console.print(Text(plain(text), style="dim"), soft_wrap=True)
 
     def _print_error(self, error: CellblockError) -> None:
-        self._console.print(Text(plain(str(error)), style="red"), soft_wrap=True)
+        self._console.print(Text(plain(error.for_shell), style="red"), soft_wrap=True)
 
 
 def with_files(line: str) -> tuple[str, list[Path]]:

@@ -35,6 +35,8 @@ def export(
     pieces = exported_pieces(recorded.events, to, normalize=normalize)
     if output is None:
         _print(pieces)
+    elif transcript.is_part_of_run(output):
+        raise UsageError(f"{str(output)!r} is a part of a run, which is never rewritten.", hint="-o FILE elsewhere")
     else:
         _write(output, pieces)
 

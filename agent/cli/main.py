@@ -23,7 +23,7 @@ def command_line(arguments: list[str]) -> int:
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 1
     except CellblockError as error:
-        return _print_error(str(error), error.exit_code)
+        return _print_error(error.for_shell, error.exit_code)
     except OSError as error:
         if error.errno not in (errno.EMFILE, errno.ENFILE):
             raise

@@ -180,8 +180,8 @@ class Conversation:
             self._last = await answer()
             return await self._workspace.collect(transcript, within_s=self._collecting_s(time.monotonic() - begun_s))
         except Exception as error:
-            known = isinstance(error, CellblockError)
-            self._last = Finish("error", self._last.answer, str(error) if known else repr(error))
+            told = error.for_shell if isinstance(error, CellblockError) else repr(error)
+            self._last = Finish("error", self._last.answer, told)
             raise
 
     def _collecting_s(self, spent_s: float) -> float | None:

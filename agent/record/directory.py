@@ -74,6 +74,11 @@ class Directory:
         except OSError:  # its name is too long
             return False
 
+    def is_empty(self) -> bool:
+        """True if nothing is in the directory itself."""
+        with self._opened("") as descriptor, os.scandir(descriptor) as found:
+            return next(found, None) is None
+
     def status(self, name: str) -> os.stat_result:
         """The status of a name. For a link, the link's own status."""
         with self._folder_of(name) as (folder, last):
