@@ -1,32 +1,28 @@
 """The commands that ask a model: run, resume and chat."""
 
 import asyncio
-import json
 import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from agent.agent import Agent
-from agent.cli.app import agent_for, app, confirm, print_json, print_result, stderr_console
+from agent.cli.app import agent_for, app, confirm, print_result, stderr_console
 from agent.cli.chat import Chat
 from agent.cli.limit_options import with_limits
 from agent.cli.options import ModelOptions, SectionedCommand, with_model, with_policy
-from agent.cli.showing import outcome_words
+from agent.cli.results import tell, told_where_it_stopped
 from agent.cli.view import RunView
 from agent.endpoint.config import endpoint_of_record
 from agent.errors import UsageError
 from agent.limits import Limits
-from agent.loop.result import RunResult
-from agent.messages import Cost
+from agent.paths import expanded
 from agent.record import transcript
 from agent.record.events import ModelSettings
 from agent.replay.playback import endpoint_of
-from agent.text import plain
 from sandbox import Policy
 
 
@@ -49,10 +45,10 @@ def run(
     """Answer TASK: the model writes Python, the sandbox runs it, the answer is printed."""
     task = sys.stdin.read() if task == "-" else task
     agent = agent_for(asked, policy, limits)
-    console = stderr_console()
-    with RunView(console) as view:
-        answered = agent.run_sync(task, files=file or [], run_directory=output, on_progress=view)
-    _tell(answered, console, as_json=as_json)
+    console, directory = stderr_console(), expanded(output) if output else agent.new_directory()
+    with told_where_it_stopped(directory, console), RunView(console) as view:
+        answered = agent.run_sync(task, files=file or [], run_directory=directory, on_progress=view)
+    tell(answered, console, as_json=as_json)
 
 
 @app.command(cls=SectionedCommand)
@@ -80,7 +76,7 @@ def resume(
     recorded = transcript.read(run)
     base_url = base_url or _trusted_url(recorded.started.settings)
     console = stderr_console()
-    with RunView(console) as view:
+    with told_where_it_stopped(run, console), RunView(console) as view:
         answered = asyncio.run(
             Agent.resume(
                 run,
@@ -92,7 +88,7 @@ def resume(
                 on_progress=view,
             )
         )
-    _tell(answered, console, as_json=as_json)
+    tell(answered, console, as_json=as_json)
 
 
 @app.command(cls=SectionedCommand)
@@ -111,7 +107,7 @@ def chat(
 ) -> None:
     """Ask one question after the other over one sandbox; piped, one question a line."""
     agent = agent_for(asked, policy, limits)
-    Chat(agent, stderr_console(), print_result, files=file or [], run_directory=output).run()
+    Chat(agent, stderr_console(), print_result, files=file or [], run_directory=output and expanded(output)).run()
 
 
 def _trusted_url(settings: ModelSettings) -> str | None:
@@ -127,32 +123,3 @@ def _trusted_url(settings: ModelSettings) -> str | None:
             raise
         return endpoint.public_url
     return None
-
-
-def _price(cost: Cost | None) -> str:
-    return "" if cost is None else f", {cost}"
-
-
-def _tell(answered: RunResult, console: Console, *, as_json: bool) -> None:
-    """Print what an answer came to, and leave with the exit code for it."""
-    words, usage = outcome_words(answered.outcome, answered.limit), answered.usage
-    took = f"{usage.input_tokens} + {usage.output_tokens} tokens{_price(answered.cost)}"
-    console.print(Text(f"{answered.run_directory}: {words}, {took}", style="dim"), soft_wrap=True)
-    if as_json:
-        print_json(
-            json.dumps(
-                {
-                    "outcome": answered.outcome,
-                    "limit": answered.limit,
-                    "answer": answered.answer,
-                    "run_directory": str(answered.run_directory),
-                    "usage": answered.usage.model_dump(),
-                    "cost": answered.cost and answered.cost.model_dump(mode="json"),
-                    "artifacts": [artifact.model_dump() for artifact in answered.artifacts],
-                },
-                ensure_ascii=False,
-            )
-        )
-    else:
-        print_result(plain(answered.answer or ""))
-    raise typer.Exit(0 if answered.outcome == "answered" else 1)

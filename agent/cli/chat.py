@@ -12,6 +12,7 @@ from rich.text import Text
 
 from agent.agent import Agent
 from agent.cli.background import Background
+from agent.cli.results import file_lines
 from agent.cli.view import RunView
 from agent.errors import InterruptedRunError, UsageError
 from agent.loop.conversation import Conversation
@@ -145,8 +146,8 @@ class Chat:
 
     def _show(self, result: RunResult) -> None:
         self._interrupts = 0
-        for artifact in result.artifacts:
-            self._note(f"{result.run_directory}/files/{plain(artifact.name)}  {artifact.size_bytes} bytes")
+        for line in file_lines(result):
+            self._note(line)
         if result.limit:
             self._console.print(Text(f"stopped at the limit on {result.limit}", style="yellow"))
         self._print_answer(plain(result.answer or "(no answer)"))

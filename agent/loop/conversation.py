@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,6 +15,7 @@ from agent.loop.result import RunResult
 from agent.loop.run_events import run_finished, run_resumed, run_started
 from agent.loop.setup import Setup
 from agent.loop.workspace import Workspace
+from agent.paths import Files, paths_of
 from agent.progress import Progress
 from agent.prompting.words import INSTRUCTION
 from agent.record.events import Asked, FileRecord, GivenFile, Instructed, RunStarted, SandboxChanged
@@ -90,14 +91,14 @@ class Conversation:
         """True if a question was asked, so that there is a run directory."""
         return self._loop is not None
 
-    async def ask(self, question: str, *, files: Iterable[Path | str] = ()) -> RunResult:
+    async def ask(self, question: str, *, files: Files = ()) -> RunResult:
         """Answer one question. `files` are copied into the sandbox's /workspace first.
 
         A caller who is cancelled stops the answer and may ask the next question. Raises UsageError for a bad question
         or file, SandboxError if the sandbox is lost and no other starts, EndpointError if the model does not answer.
         """
         check_task(question)
-        given = check_files(Path(file) for file in files)
+        given = check_files(paths_of(files))
         if self._is_asking:
             raise UsageError("A question is being answered; a session takes one at a time.")
         self._is_asking = True
