@@ -212,7 +212,6 @@ OPENS_OTHER_FILES = {
     "agent/record/blobs.py": {"put_file": "files of the user's"},
     "agent/record/origin.py": {"source_sha256": "our own source"},
     "agent/record/redaction.py": {"is_in_file": "files of the user's"},
-    "agent/record/transcript.py": {"__init__": "whether the user named a directory"},
     "agent/replay/rerun.py": {"_read": "a folder of its own"},
 }  # fmt: skip
 """Functions that open paths which are not of a run directory, and what those are."""

@@ -47,7 +47,7 @@ def test_the_wheel_holds_every_source_file_and_the_image(dist: Path) -> None:
     names = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
     sources = {
         path.relative_to(ROOT).as_posix()
-        for package in ("agent", "sandbox", "images")
+        for package in ("agent", "cellblock", "sandbox", "images")
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
