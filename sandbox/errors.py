@@ -1,6 +1,7 @@
 """The errors of this project.
 
     CellblockError                every error of this project; `exit_code` is what the command line returns
+    ├── SettingsError         a program set a value that cannot be (exit code 2); also a ValueError
     └── SandboxError              the sandbox could not do its part (environment, exit code 3)
         ├── EngineError           no engine answers, or it refused a request
         ├── ImageError            the sandbox image is missing or cannot be built
@@ -39,6 +40,12 @@ class CellblockError(Exception):
 
 def _with_hint(message: str, hint: str | None) -> str:
     return f"{message} Try: {hint}" if hint else message
+
+
+class SettingsError(CellblockError, ValueError):
+    """A program set a value of a policy, a limit or the like that cannot be."""
+
+    exit_code = 2
 
 
 class SandboxError(CellblockError):

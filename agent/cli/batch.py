@@ -92,7 +92,7 @@ def batch(
     Each task has 600 s, unless --max-seconds is given.
     """
     with flag_errors({}):
-        budget = Budget(tokens=budget_tokens, cost=budget_cost, seconds=budget_seconds)
+        budget = Budget.model_validate({"tokens": budget_tokens, "cost": budget_cost, "seconds": budget_seconds})
     given = read_tasks(tasks, sys.stdin.buffer.read(MAX_SOURCE_BYTES + 1) if tasks == "-" else b"")
     runtime = with_time_limit(agent_for(asked, policy, limits).runtime)
     console = stderr_console()

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx2
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from agent.credentials import bare_url, forms_of, secrets_in_url, without, without_credentials
 from agent.endpoint.presets import Preset, preset_of
@@ -13,6 +13,7 @@ from agent.endpoint.providers import PROVIDERS, Provider, ProviderName, Reasonin
 from agent.errors import UsageError
 from agent.local.models import DEFAULT_MODEL, MODELS
 from agent.text import encodable
+from sandbox.settings import Settings
 
 MODEL_STUDIO_URL = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"
 MODEL_STUDIO_MODEL = "qwen3-coder-plus"
@@ -22,11 +23,7 @@ RECORDED = "recorded:"
 CACHES = ("implicit", "explicit")
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Endpoint(_Value):
+class Endpoint(Settings):
     """An OpenAI-compatible endpoint and the model to ask there."""
 
     base_url: str
@@ -71,7 +68,7 @@ class Endpoint(_Value):
         return self.switches.reasoning or ("reasoning_content" if self.preset.reasoning_in_history else None)
 
 
-class LocalModel(_Value):
+class LocalModel(Settings):
     """The built-in model, or the user's model file, to be served locally."""
 
     name: str = DEFAULT_MODEL.name
@@ -81,13 +78,13 @@ class LocalModel(_Value):
         return Endpoint(base_url=base_url, model=self.name, api_key=SecretStr(api_key), provider="llama_cpp")
 
 
-class RecordedModel(_Value):
+class RecordedModel(Settings):
     """A recorded run that answers instead of a model."""
 
     run: Path
 
 
-class Sampling(_Value):
+class Sampling(Settings):
     """The sampling of a model. A value that is None is set by the model's preset, or else by the endpoint."""
 
     temperature: float | None = Field(None, ge=0, le=2)
