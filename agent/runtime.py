@@ -109,7 +109,9 @@ class Runtime:
         name = self.endpoint.model
         if cost_of(name, Usage(), self.prices) is None:
             raise UsageError(
-                f"A limit on cost needs a price, and none is known for model {name!r}.", hint="--prices FILE"
+                f"A limit on cost needs a price, and none is known for model {name!r}.",
+                hint="--prices FILE",
+                in_python="Agent(prices=FILE)",
             )
 
     def setup(self, model: Generator, context_tokens: int | None) -> Setup:

@@ -16,7 +16,7 @@ COMMAND = re.compile(
 OWN = {"','.join(known)", "BUILD", "BASE", "REPOSITORY", "number", "turn", "budget_tokens", "able"}
 """Constants of ours, and whole numbers."""
 NO_SUGGESTION = {
-    "agent/replay/resuming.py": {"name"},
+    "agent/replay/resuming.py": {"name", "str(run)"},
     "agent/cli/environment.py": {"check.hint"},
     "agent/cli/app.py": {"version('cellblock')"},
     "agent/endpoint/complaints.py": {"name.replace('_', '-')", "hint"},
@@ -25,6 +25,7 @@ NO_SUGGESTION = {
         "max(total_bytes >> 21, 128)", "facts['ServerVersion']", "rights", "endpoint.host", "endpoint.named_by",
         "KERNEL_LINE.format('swapaccount=1')",
     },
+    "sandbox/errors.py": {"message", "hint"},
     "sandbox/docker/facts.py": {"facts['ServerVersion']"},
 }  # fmt: skip
 """Values that are ours, and texts that are no command."""

@@ -168,7 +168,9 @@ class BatchDirectory:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UsageError(
-                f"Another batch is running in {str(self.path)!r}: process {holder}.", hint="-o DIR, with another one"
+                f"Another batch is running in {str(self.path)!r}: process {holder}.",
+                hint="-o DIR, with another one",
+                in_python="run_batch(tasks, ANOTHER, ...)",
             ) from error
         self.predecessor = int(holder) if holder.isdecimal() else None
         with self._errors():

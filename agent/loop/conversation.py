@@ -219,11 +219,16 @@ def _append_question(transcript: Transcript, asked: RunStarted | Asked) -> None:
 def check_task(task: str) -> None:
     """Raises UsageError for a task that no model should be asked."""
     if not task.strip():
-        raise UsageError("The task is empty.", hint='cellblock run "What is 123 to the power of 21?"')
+        raise UsageError(
+            "The task is empty.",
+            hint='cellblock run "What is 123 to the power of 21?"',
+            in_python='agent.run("What is 123 to the power of 21?")',
+        )
     if encodable(task) != task:
         raise UsageError(f"The task is not valid UTF-8: {task[:40]!r}.", hint="export LANG=C.UTF-8")
     if len(task) > MAX_TASK_CHARS:
         raise UsageError(
             f"The task is {len(task)} characters long, over the limit of {MAX_TASK_CHARS}: {task[:40]!r}….",
             hint='put the data into a file: cellblock run "TASK" -f FILE',
+            in_python="put the data into a file: agent.run(task, files=FILE)",
         )

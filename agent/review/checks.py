@@ -153,7 +153,9 @@ def checks_named(asked: str, calls: Calls) -> list[CheckName]:
     for name in wanted:
         if name not in known:
             raise UsageError(
-                f"There is no check {name!r}.", hint=f"--review none, default, strict, or {','.join(known)}"
+                f"There is no check {name!r}.",
+                hint=f"--review none, default, strict, or {','.join(known)}",
+                in_python=f"review= none, default, strict, or {','.join(known)}",
             )
     return [name for name in known if name in wanted]
 
