@@ -19,7 +19,7 @@ NO_SUGGESTION = {
     "agent/replay/resuming.py": {"name", "str(run)"},
     "agent/cli/environment.py": {"check.hint"},
     "agent/cli/app.py": {"version('cellblock')"},
-    "agent/endpoint/complaints.py": {"name.replace('_', '-')", "hint"},
+    "agent/endpoint/complaints.py": {"name.replace('_', '-')", "hint", "match[1]"},
     "agent/cli/main.py": {"error.ctx.command_path"},
     "sandbox/docker/diagnosis.py": {
         "max(total_bytes >> 21, 128)", "facts['ServerVersion']", "rights", "endpoint.host", "endpoint.named_by",
