@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,9 +13,12 @@ from rich.text import Text
 from agent.agent import Agent
 from agent.cli.app import agent_for, app, confirm, print_result, stderr_console
 from agent.cli.chat import Chat
+from agent.cli.console import CleanConsole
 from agent.cli.limit_options import with_limits
 from agent.cli.options import ModelOptions, SectionedCommand, with_model, with_policy
 from agent.cli.results import tell, told_where_it_stopped
+from agent.cli.runs import NewestRun, run_meant
+from agent.cli.verbosity import Quiet, Verbose, log_to_stderr
 from agent.cli.view import RunView
 from agent.endpoint.config import endpoint_of_record
 from agent.errors import UsageError
@@ -26,26 +30,31 @@ from agent.replay.playback import endpoint_of
 from sandbox import Policy
 
 
-@app.command(cls=SectionedCommand)
+@app.command(cls=SectionedCommand, context_settings={"allow_extra_args": True})
 @with_policy
 @with_limits
 @with_model
 def run(
+    ctx: typer.Context,
     task: Annotated[str, typer.Argument(metavar="TASK", help="What to find out; - reads it from stdin.")],
     file: Annotated[
         list[Path] | None, typer.Option("-f", "--file", metavar="FILE", help="File to put into /workspace.")
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="Run directory to make.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     *,
     asked: ModelOptions,
     policy: Policy,
     limits: Limits,
 ) -> None:
     """Answer TASK: the model writes Python, the sandbox runs it, the answer is printed."""
+    if ctx.args:
+        raise _several([task, *ctx.args], file or [])
     task = sys.stdin.read() if task == "-" else task
     agent = agent_for(asked, policy, limits)
-    console, directory = stderr_console(), expanded(output) if output else agent.new_directory()
+    console, directory = _console(quiet, verbose), expanded(output) if output else agent.new_directory()
     with told_where_it_stopped(directory, console), RunView(console) as view:
         answered = agent.run_sync(task, files=file or [], run_directory=directory, on_progress=view)
     tell(answered, console, as_json=as_json)
@@ -55,7 +64,7 @@ def run(
 @with_policy
 @with_limits
 def resume(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
+    run: NewestRun = None,
     force: Annotated[bool, typer.Option("--force", help="Resume even if a cell's output has changed.")] = False,
     prices: Annotated[
         Path | None, typer.Option("--prices", metavar="FILE", help="Another table of prices than the run had (TOML).")
@@ -65,6 +74,8 @@ def resume(
         typer.Option("--base-url", metavar="URL", help="Where to ask its model, if your environment names no URL."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     *,
     policy: Policy,
     limits: Limits,
@@ -73,9 +84,10 @@ def resume(
 
     Model and sampling are those of the run. Its policy and its limits narrow yours; the limits count anew.
     """
+    run = run_meant(run)
     recorded = transcript.read(run)
     base_url = base_url or _trusted_url(recorded.started.settings)
-    console = stderr_console()
+    console = _console(quiet, verbose)
     with told_where_it_stopped(run, console), RunView(console) as view:
         answered = asyncio.run(
             Agent.resume(
@@ -108,6 +120,23 @@ def chat(
     """Ask one question after the other over one sandbox; piped, one question a line."""
     agent = agent_for(asked, policy, limits)
     Chat(agent, stderr_console(), print_result, files=file or [], run_directory=output and expanded(output)).run()
+
+
+def _console(quiet: bool, verbose: bool) -> CleanConsole:
+    if verbose:
+        log_to_stderr()
+    return stderr_console(quiet=quiet)
+
+
+def _several(words: list[str], files: list[Path]) -> UsageError:
+    """The error for more than one TASK. It names the command that was meant: one question, and a -f for each file."""
+    found = [word for word in words if expanded(word).is_file()]
+    question = " ".join(word for word in words if word not in found) or "QUESTION"
+    given = "".join(f" -f {shlex.quote(str(file))}" for file in [*files, *found])
+    return UsageError(
+        "A question is one argument, and each file has its own -f." if found else "A question is one argument.",
+        hint=f"cellblock run {shlex.quote(question)}{given}",
+    )
 
 
 def _trusted_url(settings: ModelSettings) -> str | None:

@@ -17,15 +17,15 @@ from rich.progress import (
 from rich.text import Text
 
 from agent import local
-from agent.cli.app import agent_for, app, print_result, stderr_console
+from agent.cli.app import Commands, agent_for, app, print_result, stderr_console
 from agent.cli.doctor import check_all
 from agent.cli.options import ModelOptions, SectionedCommand, with_model, with_policy
 from agent.text import plain
 from sandbox import Policy
 from sandbox.docker import build_image, connect, default_image, find_orphans, list_images, remove_container
 
-image_app = typer.Typer(no_args_is_help=True, help="The sandbox image.")
-model_app = typer.Typer(no_args_is_help=True, help="The built-in local models.")
+image_app = typer.Typer(cls=Commands, no_args_is_help=True, help="The sandbox image.")
+model_app = typer.Typer(cls=Commands, no_args_is_help=True, help="The built-in local models.")
 app.add_typer(image_app, name="image")
 app.add_typer(model_app, name="model")
 

@@ -32,6 +32,8 @@ OTHER_FLAGS = {
 """Flags of fields whose names are not clear enough."""
 METAVARS = {"environment": "NAME=VALUE", "user": "UID:GID", "seed": "NUMBER"}
 MAX_SHOWN_CHARS = 80
+UNLIMITED = "none"
+"""Pass this to remove a limit."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from agent.record.blobs import FOLDER as BLOBS
 from agent.record.blobs import Blobs
 from agent.record.directory import Directory, oddity, write_all
 from agent.record.events import SCHEMA_VERSION, Blob, Event, RunFinished
+from agent.record.logged import log
 from agent.record.reading import ARTIFACTS, FILE_NAME, MAX_CHUNKS, RAW_BYTES, Recorded, locked, read
 from agent.record.redaction import Redactor
 
@@ -177,6 +178,7 @@ class Transcript:
         self.blobs.commit()
         placed = placed.model_copy(update={"sha256": sha256})
         self.events.append(placed)
+        log(placed, self.directory)
         return cast("EventT", placed)
 
     def keep_chunks(self, chunks: list[str], reply: Reply) -> Blob | None:

@@ -103,7 +103,7 @@ REFUSED_IN_A_PROGRAM: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "a temperature": (lambda: Sampling(temperature=5), "Sampling: temperature cannot be 5: it must be at most 2."),
     "a text": (
-        lambda: Sampling(top_p="many"),  # type: ignore[arg-type]
+        lambda: Sampling(top_p="many"),
         "Sampling: top_p cannot be 'many': input should be a valid number, unable to parse string as a number.",
     ),
     "a budget": (lambda: Budget(tokens=0), "Budget: tokens cannot be 0: it must be at least 1."),
@@ -112,7 +112,7 @@ REFUSED_IN_A_PROGRAM: dict[str, tuple[Callable[[], object], str]] = {
         "Endpoint needs a value for 'model'. Try: Endpoint(model=...)",
     ),
     "a key": (
-        lambda: Endpoint(base_url="http://h/v1", model="m", api_key=4711),  # type: ignore[arg-type]
+        lambda: Endpoint(base_url="http://h/v1", model="m", api_key=4711),
         "Endpoint: api_key cannot be that: input should be a valid string.",
     ),
 }

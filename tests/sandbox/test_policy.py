@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -120,9 +121,9 @@ def test_a_long_image_name_is_refused_in_linear_time() -> None:
             Policy(image=image)
 
 
-REFUSED_IN_A_PROGRAM = {
+REFUSED_IN_A_PROGRAM: dict[str, tuple[Callable[[], object], str]] = {
     "a text that is no size": (
-        lambda: Policy(memory_bytes="12x"),  # type: ignore[arg-type]
+        lambda: Policy(memory_bytes="12x"),
         "Policy: memory_bytes cannot be '12x': a size is a number of bytes, or one with a unit, like 512MiB or 2g.",
     ),
     "a size out of its bounds": (
