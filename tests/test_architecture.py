@@ -208,7 +208,10 @@ OPENS_OTHER_FILES = {
     "agent/cli/batch.py": {"batch": "/dev/null"},
     "agent/cli/asking.py": {"_several": "files of the user's"},
     "agent/cli/config.py": {"_read": "files of settings"},
-    "agent/cli/chat.py": {"name": "files of the user's", "with_files": "files of the user's"},
+    "agent/cli/chat.py": {
+        "name": "files of the user's", "with_files": "files of the user's", "_no_file": "files of the user's",
+    },
+    "agent/cli/completing.py": {"_paths": "files of the user's", "_ended": "files of the user's"},
     "agent/cli/exporting.py": {"_forget_stdout": "/dev/null", "_write": "the file that the user names"},
     "agent/loop/files.py": {"check_files": "files of the user's", "_head_of": "files of the user's"},
     "agent/record/blobs.py": {"put_file": "files of the user's"},

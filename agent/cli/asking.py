@@ -11,11 +11,12 @@ import typer
 from rich.text import Text
 
 from agent.agent import Agent
-from agent.cli.app import agent_for, app, confirm, print_result, stderr_console
+from agent.cli.app import agent_for, app, confirm, stderr_console
 from agent.cli.chat import Chat
 from agent.cli.console import CleanConsole
 from agent.cli.limit_options import with_limits
 from agent.cli.options import ModelOptions, SectionedCommand, with_model, with_policy
+from agent.cli.rendering import print_answer
 from agent.cli.results import tell, told_where_it_stopped
 from agent.cli.runs import NewestRun, run_meant
 from agent.cli.verbosity import Quiet, Verbose, log_to_stderr
@@ -119,7 +120,7 @@ def chat(
 ) -> None:
     """Ask one question after the other over one sandbox; piped, one question a line."""
     agent = agent_for(asked, policy, limits)
-    Chat(agent, stderr_console(), print_result, files=file or [], run_directory=output and expanded(output)).run()
+    Chat(agent, stderr_console(), print_answer, files=file or [], run_directory=output and expanded(output)).run()
 
 
 def _console(quiet: bool, verbose: bool) -> CleanConsole:

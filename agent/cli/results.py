@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agent.cli.app import print_json, print_result
+from agent.cli.app import print_json
+from agent.cli.rendering import print_answer
 from agent.cli.showing import outcome_words
 from agent.errors import InterruptedRunError
 from agent.loop.result import RunResult
@@ -33,7 +34,7 @@ def tell(answered: RunResult, console: Console, *, as_json: bool) -> None:
     if as_json:
         print_json(json.dumps(as_value(answered), ensure_ascii=False))
     else:
-        print_result(plain(answered.answer or ""))
+        print_answer(answered.answer or "")
     raise typer.Exit(0 if is_answered else 1)
 
 

@@ -24,15 +24,19 @@ MAX_PREVIEWS = 10
 
 
 def check_files(files: Iterable[Path]) -> list[Path]:
-    """The given files, if each is readable and no two have the same name. Raises UsageError."""
+    """The given files, each once, if each is readable and no two have the same name. Raises UsageError."""
     checked: dict[str, Path] = {}
     for file in files:
         if not file.is_file():
             raise UsageError(f"{str(file)!r} is not a file.", hint=f"ls -l {shlex.quote(str(file.parent))}")
         if encodable(file.name) != file.name:
             raise UsageError(f"The name of {str(file)!r} is not valid UTF-8.", hint="mv it to another name")
+        if file.name in checked and file.samefile(checked[file.name]):
+            continue
         if file.name in checked:
-            raise UsageError(f"{str(file)!r} and {str(checked[file.name])!r} have the same name.")
+            raise UsageError(
+                f"{str(file)!r} and {str(checked[file.name])!r} have the same name.", hint="mv one of them"
+            )
         checked[file.name] = file
     return list(checked.values())
 
