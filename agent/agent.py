@@ -18,7 +18,7 @@ from agent.endpoint.limiter import Limiter
 from agent.errors import UsageError
 from agent.limits import Limits
 from agent.loop.conversation import Conversation, check_task
-from agent.loop.files import check_files
+from agent.loop.files import check_files, check_sizes
 from agent.loop.result import RunResult
 from agent.loop.streaming import stream
 from agent.paths import Files, expanded, paths_of
@@ -217,6 +217,7 @@ class Agent:
         """
         check_task(task)
         given = check_files(paths_of(files))
+        check_sizes(given, self.runtime.policy)
         async with self.session(run_directory=run_directory, on_progress=on_progress) as session:
             return await session.ask(task, files=given)
 

@@ -14,7 +14,7 @@ from agent.endpoint.limiter import Limiter
 from agent.endpoint.model import Model
 from agent.errors import AgentError, UnreachableError, UsageError
 from agent.limits import Limits
-from agent.local import file_to_serve, serve
+from agent.local import LocalServer, file_to_serve, in_use, serve
 from agent.loop.conversation import Conversation
 from agent.loop.setup import Setup
 from agent.messages import Cost, Usage
@@ -159,7 +159,7 @@ class Runtime:
             case LocalModel(name=name):
                 on_waiting(Waiting(f"loading {name}"))
                 path = await asyncio.to_thread(file_to_serve, name)
-                async with serve(path, name=name, slots=slots) as server:
+                async with _served(path, name, slots) as server:
                     endpoint = self.model.endpoint(server.base_url, server.api_key)
                     async with Model(endpoint, self.sampling, headers=server.headers, limiter=self.limiter) as model:
                         yield model, self.context_tokens or server.context_tokens
@@ -266,6 +266,17 @@ class OpenRuntime:
             raise
         except (AgentError, TimeoutError):
             pass
+
+
+@asynccontextmanager
+async def _served(path: Path, name: str, slots: int) -> AsyncIterator[LocalServer]:
+    """The server of a model file that stays loaded, or else one of our own."""
+    async with in_use(path) as server:
+        if server is not None:
+            yield server
+            return
+    async with serve(path, name=name, slots=slots) as server:
+        yield server
 
 
 def _check_engine(policy: Policy) -> None:

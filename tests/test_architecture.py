@@ -213,7 +213,9 @@ OPENS_OTHER_FILES = {
     },
     "agent/cli/completing.py": {"_paths": "files of the user's", "_ended": "files of the user's"},
     "agent/cli/exporting.py": {"_forget_stdout": "/dev/null", "_write": "the file that the user names"},
-    "agent/loop/files.py": {"check_files": "files of the user's", "_head_of": "files of the user's"},
+    "agent/loop/files.py": {
+        "check_files": "files of the user's", "check_sizes": "files of the user's", "_head_of": "files of the user's",
+    },
     "agent/record/blobs.py": {"put_file": "files of the user's"},
     "agent/record/origin.py": {"source_sha256": "our own source"},
     "agent/record/redaction.py": {"is_in_file": "files of the user's"},

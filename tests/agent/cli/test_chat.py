@@ -238,7 +238,9 @@ def test_a_question_names_a_file_by_its_path(tmp_path: Path, monkeypatch: pytest
     assert with_files(f"@{tmp_path}/a.csv twice: @{tmp_path}/a.csv") == ("a.csv twice: a.csv", [tmp_path / "a.csv"])
 
 
-@pytest.mark.parametrize("line", ["me@a.csv", "@app.route('/')", "mail @anna.b", "What does @property do?", "a @ b"])
+@pytest.mark.parametrize(
+    "line", ["me@a.csv", "@app.route('/')", "mail @anna.b", "@angular/core", "What does @property do?", "a @ b"]
+)
 def test_words_that_only_look_like_files_stay(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.csv").touch()
@@ -247,7 +249,7 @@ def test_words_that_only_look_like_files_stay(line: str, tmp_path: Path, monkeyp
 
 TYPOS = {
     "What is in @sales.csv?": "'sales.csv' is not a file, so nothing was sent. Try: @sale.csv, or leave out the @",
-    "@data/x": "'data/x' is not a file, so nothing was sent. Try: ls data, or leave out the @",
+    "@./data/x": "'./data/x' is not a file, so nothing was sent. Try: ls data, or leave out the @",
     '@"my file"': "'my file' is not a file, so nothing was sent. Try: ls ., or leave out the @",
     "@~nobody-at-all/x.csv": "'~nobody-at-all/x.csv' is not a file, so nothing was sent. "
     "Try: ls '~nobody-at-all', or leave out the @",

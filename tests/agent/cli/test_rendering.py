@@ -2,11 +2,11 @@
 
 import io
 import re
+import sys
 
 import pytest
 from rich.markdown import Markdown
 
-from agent.cli import rendering
 from agent.cli.console import CleanConsole
 from agent.cli.rendering import is_markdown, literal, print_answer
 
@@ -55,6 +55,6 @@ def test_a_pipe_gets_the_answer_as_it_is(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_a_terminal_gets_it_rendered(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(rendering.sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     print_answer("**42**")
-    assert capsys.readouterr().out.strip() == "42"
+    assert re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).strip() == "42"
