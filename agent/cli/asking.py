@@ -17,7 +17,7 @@ from agent.cli.console import CleanConsole
 from agent.cli.limit_options import with_limits
 from agent.cli.options import ModelOptions, SectionedCommand, with_model, with_policy
 from agent.cli.rendering import print_answer
-from agent.cli.results import tell, told_where_it_stopped
+from agent.cli.results import granting, tell, told_where_it_stopped
 from agent.cli.runs import NewestRun, run_meant
 from agent.cli.verbosity import Quiet, Verbose, log_to_stderr
 from agent.cli.view import RunView
@@ -56,9 +56,10 @@ def run(
     task = sys.stdin.read() if task == "-" else task
     agent = agent_for(asked, policy, limits)
     console, directory = _console(quiet, verbose), expanded(output) if output else agent.new_directory()
-    with told_where_it_stopped(directory, console), RunView(console) as view:
+    options = granting(asked, policy)
+    with told_where_it_stopped(directory, console, options), RunView(console) as view:
         answered = agent.run_sync(task, files=file or [], run_directory=directory, on_progress=view)
-    tell(answered, console, as_json=as_json)
+    tell(answered, console, as_json=as_json, options=options)
 
 
 @app.command(cls=SectionedCommand)

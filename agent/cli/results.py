@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,18 +11,23 @@ from rich.console import Console
 from rich.text import Text
 
 from agent.cli.app import print_json
+from agent.cli.options import ModelOptions
 from agent.cli.rendering import print_answer
 from agent.cli.showing import outcome_words
+from agent.credentials import bare_url
 from agent.errors import InterruptedRunError
 from agent.loop.result import RunResult
 from agent.messages import Cost
 from agent.record.transcript import holds_run
 from agent.text import plain, size_words
-from sandbox import CellblockError
+from sandbox import CellblockError, Policy
 
 
-def tell(answered: RunResult, console: Console, *, as_json: bool) -> None:
-    """Print what an answer came to, and leave with the exit code for it."""
+def tell(answered: RunResult, console: Console, *, as_json: bool, options: Sequence[str] = ()) -> None:
+    """Print what an answer came to, and leave with the exit code for it.
+
+    `options` are those that the command needs which continues the run.
+    """
     for line in file_lines(answered):
         _note(console, line)
     words, usage = outcome_words(answered.outcome, answered.limit), answered.usage
@@ -30,7 +35,7 @@ def tell(answered: RunResult, console: Console, *, as_json: bool) -> None:
     _note(console, f"{answered.run_directory}: {words}, {took}")
     is_answered = answered.outcome == "answered"
     if not is_answered:
-        _note(console, f"to go on: {resuming(answered.run_directory)}")
+        _note(console, f"to go on: {resuming(answered.run_directory, options)}")
     if as_json:
         print_json(json.dumps(as_value(answered), ensure_ascii=False))
     else:
@@ -59,23 +64,36 @@ def file_lines(answered: RunResult) -> Iterator[str]:
 
 
 @contextmanager
-def told_where_it_stopped(run: Path, console: Console) -> Iterator[None]:
+def told_where_it_stopped(run: Path, console: Console, options: Sequence[str] = ()) -> Iterator[None]:
     """Name the command that continues a run which has begun and was interrupted, or failed."""
     try:
         yield
     except KeyboardInterrupt as interrupt:
         if not holds_run(run):
             raise
-        raise InterruptedRunError(f"interrupted; the record is in {str(run)!r}.", hint=resuming(run)) from interrupt
+        raise InterruptedRunError(
+            f"interrupted; the record is in {str(run)!r}.", hint=resuming(run, options)
+        ) from interrupt
     except CellblockError:
         if holds_run(run):
-            _note(console, f"{run}: error; to go on: {resuming(run)}")
+            _note(console, f"{run}: error; to go on: {resuming(run, options)}")
         raise
 
 
-def resuming(run: Path) -> str:
+def resuming(run: Path, options: Sequence[str] = ()) -> str:
     """The command that continues a run."""
-    return f"cellblock resume {shlex.quote(str(run))}"
+    return shlex.join(["cellblock", "resume", str(run), *options])
+
+
+def granting(asked: ModelOptions, policy: Policy) -> list[str]:
+    """The options of a run that its record does not grant by itself, as `resume` takes them."""
+    given = {
+        "--base-url": asked.base_url and bare_url(asked.base_url),
+        "--prices": asked.prices and str(asked.prices),
+        "--network": policy.network if policy.network != "none" else None,
+        "--image": policy.image,
+    }
+    return [word for option, value in given.items() if value for word in (option, value)]
 
 
 def _note(console: Console, text: str) -> None:

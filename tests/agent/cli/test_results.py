@@ -6,13 +6,16 @@ import pytest
 import typer
 from rich.console import Console
 
-from agent.cli.results import tell, told_where_it_stopped
+from agent.cli.options import ModelOptions
+from agent.cli.results import granting, resuming, tell, told_where_it_stopped
+from agent.endpoint.config import Sampling
 from agent.errors import EndpointError, InterruptedRunError
 from agent.loop.result import RunResult
 from agent.messages import Usage
 from agent.record.events import FileRecord
 from agent.record.transcript import Transcript
 from agent.text import size_words
+from sandbox import Policy
 
 
 def told(answered: RunResult, capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -62,3 +65,11 @@ def test_a_run_that_fails_on_its_way_names_the_command_that_continues_it(
 )  # fmt: skip
 def test_a_size_is_rounded_for_people(size_bytes: int, words: str) -> None:
     assert size_words(size_bytes) == words
+
+
+def test_the_command_that_continues_a_run_has_the_options_that_the_record_does_not_grant() -> None:
+    asked = ModelOptions("m", "http://u:secret@h/v1", None, Sampling(), Path("p.toml"), "default")
+    options = granting(asked, Policy(network="bridge"))
+    assert resuming(Path("runs/a"), options) == (
+        "cellblock resume runs/a --base-url http://h/v1 --prices p.toml --network bridge"
+    )
