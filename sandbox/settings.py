@@ -31,6 +31,14 @@ class Settings(BaseModel, metaclass=_Kind):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    if not TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: object) -> None:
+            raise SettingsError(
+                f"{type(self).__name__} is frozen: its {name} cannot be changed.",
+                in_python=f"value.model_copy(update={{{name!r}: ...}})",
+            )
+
 
 def _error(kind: type[BaseModel], error: ValidationError) -> SettingsError:
     detail = error.errors(include_url=False)[0]

@@ -72,6 +72,8 @@ class Config:
                 continue
             if name == "environment":
                 texts[name] = [f"{variable}={text}" for variable, text in value.items()]
+            elif isinstance(value, list):
+                texts[name] = [str(item) for item in value]
             else:
                 texts[name] = value if isinstance(value, bool) else str(value)
         return texts

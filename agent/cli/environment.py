@@ -39,8 +39,7 @@ def doctor(*, asked: ModelOptions, policy: Policy) -> None:
     runtime = agent_for(asked, policy).runtime
     checks = asyncio.run(check_all(runtime.model, runtime.policy, runtime.sampling))
     for check in checks:
-        mends = check.hint and check.hint != "cellblock doctor"  # they have just typed it
-        hint = f"\n       try: {check.hint}" if mends and check.level != "ok" else ""
+        hint = f"\n       try: {check.hint}" if check.hint and check.level != "ok" else ""
         print_result(f"{check.level:<4}  {check.name}: {plain(check.detail)}{hint}")
     raise typer.Exit(3 if any(check.level == "FAIL" for check in checks) else 0)
 

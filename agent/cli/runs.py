@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -63,7 +64,12 @@ def run_meant(run: Path | None) -> Path:
         stderr_console().print(Text(plain(str(newest)), style="dim"), soft_wrap=True)
         return newest
     place, named = expanded(run), runs_directory() / run
-    return named if not Directory(place).exists() and holds_run(named) else place
+    meant = named if not Directory(place).exists() and holds_run(named) else place
+    if not holds_run(meant) and _is_batch(meant):
+        raise UsageError(
+            f"{str(meant)!r} is a batch, which has a run for each task.", hint=f"cellblock ls {shlex.quote(str(meant))}"
+        )
+    return meant
 
 
 def latest_run(directory: Path) -> Path:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from pydantic import ValidationError
 
 from agent import Budget, Endpoint, Sampling, UsageError
 from agent.cli.limit_options import read_limits
@@ -91,7 +90,7 @@ def test_a_bad_option_is_one_line(field: str, text: str, words: str) -> None:
 
 
 def test_limits_are_frozen() -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(SettingsError, match="Limits is frozen: its max_turns cannot be changed"):
         Limits().max_turns = 3  # type: ignore[misc]
 
 

@@ -126,3 +126,13 @@ def test_no_link_in_a_run_is_followed_when_it_is_removed(runs: Path) -> None:
     (runs / "plain" / "files").symlink_to(runs.parent / "papers")
     assert command_line(["rm", "runs/plain"]) in (0, 3)
     assert (runs.parent / "papers" / "letter.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", ["show", "verify", "rm"])
+def test_a_batch_is_no_run_and_names_the_command_that_lists_its_runs(
+    runs: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (runs / "questions").mkdir()
+    (runs / "questions" / "results.jsonl").touch()
+    assert command_line([command, "runs/questions"]) == 2
+    assert capsys.readouterr().err.endswith("Try: cellblock ls runs/questions\n")
