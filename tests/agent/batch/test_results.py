@@ -98,7 +98,7 @@ def test_replaced_results_are_kept_apart(tmp_path: Path) -> None:
 def test_a_second_batch_is_refused_while_one_is_running(tmp_path: Path) -> None:
     with BatchDirectory(tmp_path), pytest.raises(UsageError) as caught, BatchDirectory(tmp_path):
         pass
-    assert str(caught.value) == (
+    assert caught.value.for_shell == (
         f"Another batch is running in {str(tmp_path)!r}: process {os.getpid()}. Try: -o DIR, with another one"
     )
     with BatchDirectory(tmp_path):
