@@ -15,7 +15,7 @@ from agent.cli.options import ModelOptions
 from agent.cli.rendering import print_answer
 from agent.cli.showing import outcome_words
 from agent.credentials import bare_url
-from agent.errors import InterruptedRunError
+from agent.errors import InterruptedRunError, ResumeError, TranscriptError, UsageError
 from agent.loop.result import RunResult
 from agent.messages import Cost
 from agent.record.transcript import holds_run
@@ -74,6 +74,8 @@ def told_where_it_stopped(run: Path, console: Console, options: Sequence[str] = 
         raise InterruptedRunError(
             f"interrupted; the record is in {str(run)!r}.", hint=resuming(run, options)
         ) from interrupt
+    except (UsageError, TranscriptError, ResumeError):  # nothing was begun, or it cannot go on
+        raise
     except CellblockError:
         if holds_run(run):
             _note(console, f"{run}: error; to go on: {resuming(run, options)}")

@@ -9,7 +9,14 @@ from rich.console import Console
 from agent.cli.options import ModelOptions
 from agent.cli.results import granting, resuming, tell, told_where_it_stopped
 from agent.endpoint.config import Sampling
-from agent.errors import EndpointError, InterruptedRunError
+from agent.errors import (
+    AgentError,
+    EndpointError,
+    InterruptedRunError,
+    ResumeError,
+    TranscriptError,
+    UsageError,
+)
 from agent.loop.result import RunResult
 from agent.messages import Usage
 from agent.record.events import FileRecord
@@ -73,3 +80,13 @@ def test_the_command_that_continues_a_run_has_the_options_that_the_record_does_n
     assert resuming(Path("runs/a"), options) == (
         "cellblock resume runs/a --base-url http://h/v1 --prices p.toml --network bridge"
     )
+
+
+@pytest.mark.parametrize("error", [UsageError("answered"), TranscriptError("holds a run"), ResumeError("differs")])
+def test_what_was_not_begun_names_no_command_that_continues_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], error: AgentError
+) -> None:
+    Transcript(tmp_path).close()
+    with pytest.raises(type(error)), told_where_it_stopped(tmp_path, Console(stderr=True)):
+        raise error
+    assert capsys.readouterr().err == ""
