@@ -70,7 +70,7 @@ def cellblock(
     ] = False,
 ) -> None:
     """A self-hosted, sandboxed code interpreter: a Qwen coder writes Python, a locked container runs it."""
-    config = read_config(Path.cwd(), os.environ)
+    config = read_config(Path(), os.environ)
     for note in config.notes if ctx.invoked_subcommand in CONFIGURED else ():
         print_note(note)
     use(config)

@@ -100,9 +100,9 @@ def read_config(folder: Path, environ: Mapping[str, str]) -> Config:
     """The settings of the user and of a folder. Raises UsageError for an unknown key or a bad value."""
     own = user_file(environ)
     settings, project, notes = _read(own), _read(folder / PROJECT_FILE), []
-    is_trusted = folder.resolve() in (expanded(path).resolve() for path in settings.get("trusted", ()))
-    for name in sorted(project):
-        if name not in HARMLESS and not is_trusted:
+    trusted = [expanded(path).resolve() for path in settings.get("trusted", ())]
+    for name in sorted(project.keys() - HARMLESS):
+        if folder.resolve() not in trusted:
             notes.append(
                 f"{PROJECT_FILE}: {_key(name)!r} is ignored, because this folder is not trusted. "
                 f"Try: trusted = [{str(folder.resolve())!r}] in {own}"
