@@ -96,7 +96,7 @@ release-check: setup ## Build the wheel and the sdist, and test the wheel in a n
 	$(PYTHON) -m venv build/release/venv
 	build/release/venv/bin/pip install --quiet --disable-pip-version-check \
 	    --constraint build/release/constraints.txt dist/cellblock-*.whl
-	cd build/release && venv/bin/python -c "import agent, sandbox; [getattr(agent, name) for name in agent.__all__]"
+	cd build/release && venv/bin/python -c "import cellblock; [getattr(cellblock, name) for name in cellblock.__all__]"
 	cd build/release && venv/bin/cellblock --version && venv/bin/cellblock model ls
 
 clean: ## Remove .venv, caches and build output; the engine, the image and the model stay

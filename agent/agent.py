@@ -19,9 +19,10 @@ from agent.endpoint.limiter import Limiter
 from agent.errors import UsageError
 from agent.limits import Limits
 from agent.loop.conversation import Conversation, check_task
-from agent.loop.files import check_files
+from agent.loop.files import check_files, check_sizes
 from agent.loop.result import RunResult
 from agent.loop.streaming import stream
+from agent.paths import Files, expanded, paths_of
 from agent.pricing import Prices, read_prices
 from agent.progress import Noted, Progress, ignore
 from agent.record.events import ModelSettings
@@ -87,13 +88,13 @@ class Agent:
             policy=policy or Policy(),
             sampling=sampling or Sampling(),
             limits=limits or Limits(),
-            prices=prices if prices is None or isinstance(prices, Prices) else read_prices(Path(prices)),
+            prices=prices if prices is None or isinstance(prices, Prices) else read_prices(expanded(prices)),
             limiter=limiter,
             tools=function_tools(tools),
             context_tokens=context_tokens,
             review=review,
         )
-        self.runs_directory = Path(runs_directory)
+        self.runs_directory = expanded(runs_directory)
 
     def with_options(
         self,
@@ -130,7 +131,7 @@ class Agent:
         a URL, a network or an image that nothing of yours names, for a limit on cost without prices of your own (a
         record cannot say what your money buys), and if `tools` are not the functions that the run had.
         """
-        recorded = read(Path(run))
+        recorded = read(expanded(run))
         started, settings = recorded.started, recorded.started.settings
         agent = cls(
             model=_model_of(settings, base_url, api_key),
@@ -171,7 +172,7 @@ class Agent:
         agent = cls.recorded_in(
             run, api_key=api_key, prices=prices, limits=limits, tools=tools, policy=policy, base_url=base_url
         )
-        recorded = read(Path(run))
+        recorded = read(expanded(run))
         if recorded.finished is not None and recorded.finished.outcome == "answered":
             raise UsageError(
                 f"The run {str(run)!r} is answered; nothing is left to do.",
@@ -188,7 +189,7 @@ class Agent:
         self,
         task: str,
         *,
-        files: Iterable[Path | str] = (),
+        files: Files = (),
         answer: Any = None,
         run_directory: Path | str | None = None,
         on_progress: Callable[[Progress], None] = ignore,
@@ -206,7 +207,7 @@ class Agent:
         self,
         task: str,
         *,
-        files: Iterable[Path | str] = (),
+        files: Files = (),
         answer: Any = None,
         run_directory: Path | str | None = None,
         on_progress: Callable[[Progress], None] = ignore,
@@ -221,7 +222,8 @@ class Agent:
         code does wrong is never raised.
         """
         check_task(task)
-        given = check_files(Path(file) for file in files)
+        given = check_files(paths_of(files))
+        check_sizes(given, self.runtime.policy)
         if answer is not None:
             AnswerType.of(answer)
         async with self.session(run_directory=run_directory, on_progress=on_progress) as session:
@@ -231,7 +233,7 @@ class Agent:
         self,
         task: str,
         *,
-        files: Iterable[Path | str] = (),
+        files: Files = (),
         answer: Any = None,
         run_directory: Path | str | None = None,
     ) -> AsyncGenerator[Progress | RunResult, None]:
@@ -239,12 +241,16 @@ class Agent:
 
         To leave early and at once, close it: `async with contextlib.aclosing(agent.stream(...)) as pieces`.
         """
-        given = list(files)
+        given = paths_of(files)
         return stream(
             lambda on_progress: self.run(
                 task, files=given, answer=answer, run_directory=run_directory, on_progress=on_progress
             )
         )
+
+    def new_directory(self) -> Path:
+        """A directory for a new run, under `runs_directory`. It is not made yet."""
+        return self.runs_directory / _fresh_run_id()
 
     @asynccontextmanager
     async def session(
@@ -261,7 +267,7 @@ class Agent:
         policy (with a network only if this agent has the same) in which its cells are run again. Without `force`, a
         cell that gives something else raises ResumeError. Raises what `run` raises for sandbox and model.
         """
-        directory = Path(resume or run_directory or self.runs_directory / _fresh_run_id())
+        directory = expanded(resume or run_directory or self.new_directory())
         async with (
             self.runtime.opened(on_progress) as opened,
             opened.conversation(directory, on_progress, resume=resume is not None, force=force) as conversation,

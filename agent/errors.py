@@ -34,6 +34,16 @@ class UsageError(AgentError):
 
     exit_code = 2
 
+    @classmethod
+    def not_ours(cls, directory: Path, holds: str) -> "UsageError":
+        """Build the error for a directory that holds files of others, which a run or a batch could overwrite."""
+        new = str(directory / "new")
+        return cls(
+            f"{str(directory)!r} is not empty and holds {holds}: nothing is written there.",
+            hint=f"-o {shlex.quote(new)}",
+            in_python=f"run_directory={new!r}",
+        )
+
 
 class EndpointError(AgentError):
     """The model's endpoint refused, vanished or sent an invalid answer."""

@@ -2,10 +2,11 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from agent.messages import Cost, Usage
 from agent.pricing import total_cost
+from sandbox.settings import Settings
 
 LimitName = Literal["turns", "calls", "tokens", "cost", "seconds", "failures", "session"]
 """The limit that ended an answer; "session" is `session_timeout_s` of the sandbox."""
@@ -15,14 +16,12 @@ MAX_REPETITIONS = 3
 """How often the same program may give the same error. A model that writes it once more does not find another way."""
 
 
-class Limits(BaseModel):
+class Limits(Settings):
     """What the answer to one question may use; None is no limit.
 
     At a limit the model has one last turn, without tools, to give its best answer. If the limit is time or money, its
     best answer is the last text that it wrote.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_turns: int | None = Field(12, ge=1, description="Turns of the model.")
     max_calls: int | None = Field(100, ge=1, description="Tool calls of all turns together; later calls are not run.")

@@ -13,11 +13,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from agent.errors import UsageError
 from agent.messages import Cost, Usage
 from agent.validation import first_complaint
+from sandbox.settings import Settings
 
 CACHED_SHARE = Decimal("0.2")
 EXPLICIT_CACHED_SHARE = Decimal("0.1")
@@ -27,11 +28,7 @@ CACHE_CREATION_SHARE = Decimal("1.25")
 Price = Annotated[Decimal, Field(ge=0, le=10**12, decimal_places=24)]
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Tier(_Value):
+class Tier(Settings):
     """The prices of requests up to a number of input tokens. A price that is None is a fixed share of another."""
 
     up_to_input_tokens: int | None = Field(None, gt=0)
@@ -45,7 +42,7 @@ class Tier(_Value):
     cache_creation: Price | None = None
 
 
-class ModelPrice(_Value):
+class ModelPrice(Settings):
     """The tiers of a model, from small to large; a model without tiers has one."""
 
     tiers: tuple[Tier, ...] = Field(min_length=1)
@@ -65,7 +62,7 @@ class ModelPrice(_Value):
         return self
 
 
-class Prices(_Value):
+class Prices(Settings):
     """A table of prices."""
 
     currency: str = Field(min_length=1)

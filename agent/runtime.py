@@ -14,7 +14,7 @@ from agent.endpoint.limiter import Limiter
 from agent.endpoint.model import Model
 from agent.errors import AgentError, UnreachableError, UsageError
 from agent.limits import Limits
-from agent.local import file_to_serve, serve
+from agent.local import LocalServer, file_to_serve, in_use, serve
 from agent.loop.conversation import Conversation
 from agent.loop.setup import Setup
 from agent.messages import Cost, Usage
@@ -23,6 +23,7 @@ from agent.progress import Progress, TurnEnded, Waiting, ignore
 from agent.record.events import Calls, ModelReplied, ModelSettings, ReplyCut
 from agent.record.reading import Recorded
 from agent.record.redaction import Redactor
+from agent.record.transcript import check_new
 from agent.replay.playback import Playback, endpoint_of
 from agent.replay.resuming import Past, reopened
 from agent.review.checks import checks_named
@@ -108,7 +109,9 @@ class Runtime:
         name = self.endpoint.model
         if cost_of(name, Usage(), self.prices) is None:
             raise UsageError(
-                f"A limit on cost needs a price, and none is known for model {name!r}.", hint="--prices FILE"
+                f"A limit on cost needs a price, and none is known for model {name!r}.",
+                hint="--prices FILE",
+                in_python="Agent(prices=FILE)",
             )
 
     def setup(self, model: Generator, context_tokens: int | None) -> Setup:
@@ -156,7 +159,7 @@ class Runtime:
             case LocalModel(name=name):
                 on_waiting(Waiting(f"loading {name}"))
                 path = await asyncio.to_thread(file_to_serve, name)
-                async with serve(path, name=name, slots=slots) as server:
+                async with _served(path, name, slots) as server:
                     endpoint = self.model.endpoint(server.base_url, server.api_key)
                     async with Model(endpoint, self.sampling, headers=server.headers, limiter=self.limiter) as model:
                         yield model, self.context_tokens or server.context_tokens
@@ -204,8 +207,11 @@ class OpenRuntime:
         """Questions over one sandbox and one run directory; with `resume`, those of the run that is there.
 
         The sandbox gets ready while the model is opened. `runtime` has the same model, and other sampling, limits or
-        policy. Raises SandboxError and LocalModelError; for `resume` and `force`, see `reopened`.
+        policy. Raises SandboxError and LocalModelError; for `resume` and `force`, see `reopened`. A directory that
+        cannot take a new run is refused before anything is opened: see `check_new`.
         """
+        if not resume:
+            check_new(directory)
         runtime = runtime or self._runtime
         async with AsyncExitStack() as stack:
             if resume:
@@ -260,6 +266,17 @@ class OpenRuntime:
             raise
         except (AgentError, TimeoutError):
             pass
+
+
+@asynccontextmanager
+async def _served(path: Path, name: str, slots: int) -> AsyncIterator[LocalServer]:
+    """The server of a model file that stays loaded, or else one of our own."""
+    async with in_use(path) as server:
+        if server is not None:
+            yield server
+            return
+    async with serve(path, name=name, slots=slots) as server:
+        yield server
 
 
 def _check_engine(policy: Policy) -> None:

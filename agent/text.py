@@ -174,3 +174,15 @@ def cut_middle(text: str, limit: int, note: str) -> str:
         return text
     half = limit // 2
     return text[:half] + note.format(count=len(text) - 2 * half) + text[-half:]
+
+
+def size_words(size_bytes: int) -> str:
+    """A size for people, rounded: `1 byte`, `1.5 kB`, `8 kB`, `12 MB`."""
+    if size_bytes < 1000:
+        return f"{size_bytes} byte{'s' * (size_bytes != 1)}"
+    size = float(size_bytes)
+    for unit in ("kB", "MB", "GB", "TB"):
+        size /= 1000
+        if size < 999.5 or unit == "TB":
+            break
+    return f"{size:.1f}".removesuffix(".0") + f" {unit}" if size < 9.95 else f"{size:.0f} {unit}"

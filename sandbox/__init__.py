@@ -9,6 +9,7 @@ from sandbox.errors import (
     ProtocolError,
     SandboxError,
     SessionClosedError,
+    SettingsError,
     StartError,
 )
 from sandbox.execution import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
@@ -41,6 +42,7 @@ __all__ = [
     "SandboxInfo",
     "Session",
     "SessionClosedError",
+    "SettingsError",
     "StartError",
     "StreamOutput",
     "TransferredFile",

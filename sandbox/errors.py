@@ -1,6 +1,7 @@
 """The errors of this project.
 
     CellblockError                every error of this project; `exit_code` is what the command line returns
+    ├── SettingsError         a program set a value that cannot be (exit code 2); also a ValueError
     └── SandboxError              the sandbox could not do its part (environment, exit code 3)
         ├── EngineError           no engine answers, or it refused a request
         ├── ImageError            the sandbox image is missing or cannot be built
@@ -15,20 +16,36 @@ the `Execution`.
 
 
 class CellblockError(Exception):
-    """One line that says what happened and to which value, and the command that fixes it.
+    """One line that says what happened and to which value, and what fixes it.
 
-    `hint` is None if no command helps.
+    `hint` is a command for a shell, None if none helps. `in_python` is what fixes it in a program, if that differs.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, in_python: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.in_python = in_python
 
     def __str__(self) -> str:
-        return f"{self.message} Try: {self.hint}" if self.hint else self.message
+        return _with_hint(self.message, self.in_python or self.hint)
+
+    @property
+    def for_shell(self) -> str:
+        """The line for somebody who typed a command."""
+        return _with_hint(self.message, self.hint)
+
+
+def _with_hint(message: str, hint: str | None) -> str:
+    return f"{message} Try: {hint}" if hint else message
+
+
+class SettingsError(CellblockError, ValueError):
+    """A program set a value of a policy, a limit or the like that cannot be."""
+
+    exit_code = 2
 
 
 class SandboxError(CellblockError):

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
 
+from sandbox.settings import Settings
 from sandbox.sizes import parse_size
 
 MIB = 1 << 20
@@ -115,14 +116,14 @@ Environment = Annotated[
 ]
 
 
-class Policy(BaseModel):
+class Policy(Settings):
     """The limits of one sandbox. Every field has a unit and a default; nothing is inherited from the host.
 
-    Sizes are numbers of bytes, or text like "512MiB" and "2g" in powers of 1024. Raises pydantic's ValidationError
-    for a value that an engine could not enforce.
+    Sizes are numbers of bytes, or text like "512MiB" and "2g" in powers of 1024. Raises SettingsError for a value
+    that an engine could not enforce.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(allow_inf_nan=False, use_attribute_docstrings=True)
 
     image: Annotated[str, AfterValidator(_check_image)] | None = None
     """Any image with python3, ipykernel and jupyter-client; without one, Cellblock's own."""

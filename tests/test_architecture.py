@@ -207,13 +207,19 @@ OPENS_OTHER_FILES = {
     "agent/batch/tasks.py": {"fingerprint": "files of the user's"},
     "agent/cli/app.py": {"print_pieces": "/dev/null"},
     "agent/cli/batch.py": {"batch": "/dev/null"},
-    "agent/cli/chat.py": {"name": "files of the user's", "with_files": "files of the user's"},
+    "agent/cli/asking.py": {"_several": "files of the user's"},
+    "agent/cli/config.py": {"_read": "files of settings"},
+    "agent/cli/chat.py": {
+        "name": "files of the user's", "with_files": "files of the user's", "_no_file": "files of the user's",
+    },
+    "agent/cli/completing.py": {"_paths": "files of the user's", "_ended": "files of the user's"},
     "agent/cli/exporting.py": {"_forget_stdout": "/dev/null", "_write": "the file that the user names"},
-    "agent/loop/files.py": {"check_files": "files of the user's", "_head_of": "files of the user's"},
+    "agent/loop/files.py": {
+        "check_files": "files of the user's", "check_sizes": "files of the user's", "_head_of": "files of the user's",
+    },
     "agent/record/blobs.py": {"put_file": "files of the user's"},
     "agent/record/origin.py": {"source_sha256": "our own source"},
     "agent/record/redaction.py": {"is_in_file": "files of the user's"},
-    "agent/record/transcript.py": {"__init__": "whether the user named a directory"},
     "agent/replay/rerun.py": {"_read": "a folder of its own"},
 }  # fmt: skip
 """Functions that open paths which are not of a run directory, and what those are."""

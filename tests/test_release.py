@@ -47,7 +47,7 @@ def test_the_wheel_holds_every_source_file_and_the_image(dist: Path) -> None:
     names = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
     sources = {
         path.relative_to(ROOT).as_posix()
-        for package in ("agent", "sandbox", "images")
+        for package in ("agent", "cellblock", "sandbox", "images")
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
@@ -78,3 +78,9 @@ def test_an_installation_builds_the_image_that_the_checkout_builds(installed: Pa
 def test_the_changelog_speaks_of_this_version_first() -> None:
     headings = [line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## ")]
     assert headings[0].startswith(f"## {VERSION}")
+
+
+def test_who_installed_with_pip_is_not_sent_to_make(installed: Path, tmp_path: Path) -> None:
+    asked = "from sandbox.docker.engine import START; print(START)"
+    shown = run(sys.executable, "-c", asked, directory=tmp_path, PYTHONPATH=str(installed))
+    assert shown.startswith("start Docker; ")

@@ -13,18 +13,33 @@ COMMAND = re.compile(
     r"(?:the same command with |Try: |\()?(?:cellblock (?:run|chat|batch|resume|replay|show|export|verify|doctor|model)"
     r"|docker|sudo|sed|ls|df|export|pip|ray|mv|fetch|--[a-z])\b"
 )
-OWN = {"','.join(known)", "BUILD", "BASE", "REPOSITORY", "number", "turn", "budget_tokens", "able"}
+OWN = {
+    "','.join(known)",
+    "BUILD",
+    "BASE",
+    "REPOSITORY",
+    "number",
+    "turn",
+    "budget_tokens",
+    "able",
+    "workspace_gib",
+    "memory_gib",
+}
 """Constants of ours, and whole numbers."""
 NO_SUGGESTION = {
-    "agent/replay/resuming.py": {"name"},
-    "agent/cli/environment.py": {"check.hint"},
+    "agent/replay/resuming.py": {"name", "str(run)"},
+    "agent/cli/environment.py": {"check.hint", "other.pid"},
     "agent/cli/app.py": {"version('cellblock')"},
-    "agent/endpoint/complaints.py": {"name.replace('_', '-')", "hint"},
-    "agent/cli/main.py": {"error.ctx.command_path"},
+    "agent/endpoint/complaints.py": {"name.replace('_', '-')", "hint", "match[1]"},
+    "agent/cli/main.py": {"error.ctx.command_path", "MEANT[unknown[1]]"},
+    "agent/cli/asking.py": {"given"},
+    "agent/cli/chat.py": {"meant"},
+    "agent/cli/config.py": {"near[0]"},
     "sandbox/docker/diagnosis.py": {
         "max(total_bytes >> 21, 128)", "facts['ServerVersion']", "rights", "endpoint.host", "endpoint.named_by",
         "KERNEL_LINE.format('swapaccount=1')",
     },
+    "sandbox/errors.py": {"message", "hint"},
     "sandbox/docker/facts.py": {"facts['ServerVersion']"},
 }  # fmt: skip
 """Values that are ours, and texts that are no command."""

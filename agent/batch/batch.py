@@ -222,7 +222,7 @@ class Batch:
             cost=ran.cost,
             duration_s=ran.duration_s,
             value=redactor.value(ran.value),
-            error=redactor.words(str(ran.failure)) if ran.failure else ran.error,
+            error=redactor.words(ran.failure.for_shell) if ran.failure else ran.error,
             limit=ran.limit,
             turns=ran.turns,
             retries=ran.retries,

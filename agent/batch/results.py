@@ -30,6 +30,7 @@ from agent.validation import holds_at_most
 from sandbox.execution import Items
 
 RESULTS = "results.jsonl"
+LOCK = ".lock"
 REPLACED = "replaced.jsonl"
 SUMMARY = "summary.json"
 TASKS = "tasks"
@@ -118,7 +119,8 @@ def _unreadable_line(number: int, path: Path) -> TranscriptError:
 class BatchDirectory:
     """The directory of a running batch, locked; use it as a context manager.
 
-    Raises UsageError if another batch holds it, TranscriptError if it cannot be written.
+    Raises UsageError if another batch holds it or if its files are not those of a batch, TranscriptError if it cannot
+    be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -129,8 +131,9 @@ class BatchDirectory:
 
     def __enter__(self) -> Self:
         with self._errors():
+            self._check_ours()
             self._folder.create()
-            self._lock = self._folder.changing(".lock", make=True)
+            self._lock = self._folder.changing(LOCK, make=True)
         try:
             self._hold()
             with self._errors():
@@ -147,6 +150,22 @@ class BatchDirectory:
             self._file.close()
         self._lock.close()
 
+    def _check_ours(self) -> None:
+        """Raise UsageError for a directory with files of others, which a batch could overwrite."""
+        folder = self._folder
+        if not folder.exists() or folder.is_empty():
+            return
+        if folder.has(transcript.FILE_NAME):
+            raise UsageError.not_ours(self.path, "a run")
+        if not folder.has(LOCK) and not self._has_results():
+            raise UsageError.not_ours(self.path, "no batch")
+
+    def _has_results(self) -> bool:
+        """True if the file of results begins with one. Raises TranscriptError if it holds something else."""
+        with suppress(FileNotFoundError), self._folder.reading(RESULTS) as file:
+            return len(file.readline(MAX_LINE_BYTES)) == MAX_LINE_BYTES or any(read_results(self.path))
+        return False
+
     def _hold(self) -> None:
         """Take the lock and write the id of this process into it."""
         holder = self._lock.read(MAX_HOLDER_BYTES).decode("ascii", "replace").strip()
@@ -154,7 +173,9 @@ class BatchDirectory:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UsageError(
-                f"Another batch is running in {str(self.path)!r}: process {holder}.", hint="-o DIR, with another one"
+                f"Another batch is running in {str(self.path)!r}: process {holder}.",
+                hint="-o DIR, with another one",
+                in_python="run_batch(tasks, ANOTHER, ...)",
             ) from error
         self.predecessor = int(holder) if holder.isdecimal() else None
         with self._errors():

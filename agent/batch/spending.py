@@ -2,17 +2,16 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from agent.batch.activity import Activity
 from agent.messages import Cost, Usage
 from agent.pricing import total_cost
+from sandbox.settings import Settings
 
 
-class Budget(BaseModel):
+class Budget(Settings):
     """Limits of a whole batch over all its starts, `seconds` of one start; None is no limit."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     tokens: int | None = Field(None, ge=1)
     """Input and output tokens of all tasks together."""

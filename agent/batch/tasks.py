@@ -65,6 +65,11 @@ def _check_question(text: str) -> str:
     return text
 
 
+def _alone(files: object) -> object:
+    """One file alone as a list of files: a text would be taken for a list of characters."""
+    return (files,) if isinstance(files, str | Path) else files
+
+
 class BatchTask(BaseModel):
     """One task. `sampling`, `limits` and `policy` hold only what differs from the rest of the batch."""
 
@@ -72,7 +77,7 @@ class BatchTask(BaseModel):
 
     id: Annotated[str, BeforeValidator(_id_as_text), AfterValidator(_check_id)]
     task: Annotated[str, AfterValidator(_check_question)]
-    files: tuple[Path, ...] = ()
+    files: Annotated[tuple[Path, ...], BeforeValidator(_alone)] = ()
     """Host files that are copied into the sandbox's /workspace."""
     answer_schema: Annotated[dict[str, Any] | None, BeforeValidator(_schema_of)] = None
     """The JSON schema that the answer must fit."""

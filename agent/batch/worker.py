@@ -85,7 +85,11 @@ class Worker(Protocol):
 def check_model(runtime: Runtime) -> None:
     """Raises UsageError if the model is a recorded run."""
     if isinstance(runtime.model, Recorded):
-        raise UsageError("A recorded run answers only its own task.", hint="cellblock batch --model NAME ...")
+        raise UsageError(
+            "A recorded run answers only its own task.",
+            hint="cellblock batch --model NAME ...",
+            in_python="Agent(model=NAME)",
+        )
 
 
 def default_jobs(runtime: Runtime) -> int:

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,16 +12,24 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from agent.agent import Agent
+from agent.cli.config import read_config, use
 from agent.cli.console import CleanConsole
 from agent.cli.options import ModelOptions
 from agent.errors import InterruptedRunError, OutputError
 from agent.limits import Limits
+from agent.paths import expanded
 from agent.text import escaped_json
 from sandbox import Policy
 
 
-class _Commands(TyperGroup):
-    """Turns Ctrl-C into our own error, because Typer would exit with code 1."""
+class Commands(TyperGroup):
+    """Shows the help of commands whole, and turns Ctrl-C into our own error, because Typer would exit with code 1."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List each command with the first sentence of its help, whole."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _first_sentence(command.help or "")) for name, command in commands if command])
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -29,8 +38,12 @@ class _Commands(TyperGroup):
             raise InterruptedRunError("interrupted") from error
 
 
+def _first_sentence(text: str) -> str:
+    return f"{' '.join(text.split()).partition('. ')[0].removesuffix('.')}."
+
+
 app = typer.Typer(
-    cls=_Commands,
+    cls=Commands,
     rich_markup_mode=None,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -44,18 +57,29 @@ def _show_version(asked: bool) -> None:
         raise typer.Exit
 
 
+CONFIGURED = ("run", "chat", "batch", "resume", "replay", "doctor")
+"""The commands whose options the configuration files may set."""
+
+
 @app.callback()
 def cellblock(
+    ctx: typer.Context,
+    *,
     _version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+        bool, typer.Option("-V", "--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """A self-hosted, sandboxed code interpreter: a Qwen coder writes Python, a locked container runs it."""
+    config = read_config(Path(), os.environ)
+    for note in config.notes if ctx.invoked_subcommand in CONFIGURED else ():
+        print_note(note)
+    use(config)
+    ctx.default_map = dict.fromkeys(CONFIGURED, config.defaults())
 
 
-def stderr_console() -> CleanConsole:
-    """The console for progress and messages."""
-    return CleanConsole(stderr=True)
+def stderr_console(*, quiet: bool = False) -> CleanConsole:
+    """The console for progress and messages; a quiet one shows nothing."""
+    return CleanConsole(stderr=True, quiet=quiet)
 
 
 def stdout_console() -> CleanConsole:
@@ -108,4 +132,5 @@ def agent_for(asked: ModelOptions, policy: Policy, limits: Limits | None = None)
         review=f"{asked.review},support" if asked.require_support else asked.review,
         policy=policy,
         limits=limits,
+        runs_directory=expanded(os.environ.get("CELLBLOCK_RUNS") or "runs"),
     )

@@ -1,42 +1,43 @@
 """The commands that ask a model: run, resume and chat."""
 
 import asyncio
-import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from agent.agent import Agent
 from agent.answers import read_schema
-from agent.cli.app import agent_for, app, confirm, print_json, print_result, stderr_console
+from agent.cli.app import agent_for, app, confirm, stderr_console
 from agent.cli.chat import Chat
+from agent.cli.console import CleanConsole
 from agent.cli.limit_options import with_limits
 from agent.cli.options import ModelOptions, SectionedCommand, with_model, with_policy
-from agent.cli.showing import outcome_words
+from agent.cli.rendering import print_answer
+from agent.cli.results import granting, tell, told_where_it_stopped
+from agent.cli.runs import NewestRun, run_meant
+from agent.cli.verbosity import Quiet, Verbose, log_to_stderr
 from agent.cli.view import RunView
 from agent.endpoint.config import endpoint_of_record
 from agent.errors import UsageError
 from agent.limits import Limits
-from agent.loop.result import RunResult
-from agent.messages import Cost
+from agent.paths import expanded
 from agent.record import transcript
 from agent.record.events import ModelSettings
-from agent.record.support import not_computed
 from agent.replay.playback import endpoint_of
-from agent.text import plain
 from sandbox import Policy
 
 
-@app.command(cls=SectionedCommand)
+@app.command(cls=SectionedCommand, context_settings={"allow_extra_args": True})
 @with_policy
 @with_limits
 @with_model
 def run(
+    ctx: typer.Context,
     task: Annotated[str, typer.Argument(metavar="TASK", help="What to find out; - reads it from stdin.")],
     file: Annotated[
         list[Path] | None, typer.Option("-f", "--file", metavar="FILE", help="File to put into /workspace.")
@@ -46,26 +47,31 @@ def run(
         Path | None, typer.Option("--answer-schema", metavar="FILE", help="JSON schema that the answer must fit.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     *,
     asked: ModelOptions,
     policy: Policy,
     limits: Limits,
 ) -> None:
     """Answer TASK: the model writes Python, the sandbox runs it, the answer is printed."""
+    if ctx.args:
+        raise _several([task, *ctx.args], file or [])
     task = sys.stdin.read() if task == "-" else task
     agent = agent_for(asked, policy, limits)
     schema = read_schema(answer_schema) if answer_schema else None
-    console = stderr_console()
-    with RunView(console) as view:
-        answered = agent.run_sync(task, files=file or [], answer=schema, run_directory=output, on_progress=view)
-    _tell(answered, console, as_json=as_json)
+    console, directory = _console(quiet, verbose), expanded(output) if output else agent.new_directory()
+    options = granting(asked, policy)
+    with told_where_it_stopped(directory, console, options), RunView(console) as view:
+        answered = agent.run_sync(task, files=file or [], answer=schema, run_directory=directory, on_progress=view)
+    tell(answered, console, as_json=as_json, options=options)
 
 
 @app.command(cls=SectionedCommand)
 @with_policy
 @with_limits
 def resume(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
+    run: NewestRun = None,
     force: Annotated[bool, typer.Option("--force", help="Resume even if a cell's output has changed.")] = False,
     prices: Annotated[
         Path | None, typer.Option("--prices", metavar="FILE", help="Another table of prices than the run had (TOML).")
@@ -75,6 +81,8 @@ def resume(
         typer.Option("--base-url", metavar="URL", help="Where to ask its model, if your environment names no URL."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     *,
     policy: Policy,
     limits: Limits,
@@ -83,10 +91,11 @@ def resume(
 
     Model and sampling are those of the run. Its policy and its limits narrow yours; the limits count anew.
     """
+    run = run_meant(run)
     recorded = transcript.read(run)
     base_url = base_url or _trusted_url(recorded.started.settings)
-    console = stderr_console()
-    with RunView(console) as view:
+    console = _console(quiet, verbose)
+    with told_where_it_stopped(run, console), RunView(console) as view:
         answered = asyncio.run(
             Agent.resume(
                 run,
@@ -98,7 +107,7 @@ def resume(
                 on_progress=view,
             )
         )
-    _tell(answered, console, as_json=as_json)
+    tell(answered, console, as_json=as_json)
 
 
 @app.command(cls=SectionedCommand)
@@ -117,7 +126,24 @@ def chat(
 ) -> None:
     """Ask one question after the other over one sandbox; piped, one question a line."""
     agent = agent_for(asked, policy, limits)
-    Chat(agent, stderr_console(), print_result, files=file or [], run_directory=output).run()
+    Chat(agent, stderr_console(), print_answer, files=file or [], run_directory=output and expanded(output)).run()
+
+
+def _console(quiet: bool, verbose: bool) -> CleanConsole:
+    if verbose:
+        log_to_stderr()
+    return stderr_console(quiet=quiet)
+
+
+def _several(words: list[str], files: list[Path]) -> UsageError:
+    """The error for more than one TASK. It names the command that was meant: one question, and a -f for each file."""
+    found = [word for word in words if expanded(word).is_file()]
+    question = " ".join(word for word in words if word not in found) or "QUESTION"
+    given = "".join(f" -f {shlex.quote(str(file))}" for file in [*files, *found])
+    return UsageError(
+        "A question is one argument, and each file has its own -f." if found else "A question is one argument.",
+        hint=f"cellblock run {shlex.quote(question)}{given}",
+    )
 
 
 def _trusted_url(settings: ModelSettings) -> str | None:
@@ -133,41 +159,3 @@ def _trusted_url(settings: ModelSettings) -> str | None:
             raise
         return endpoint.public_url
     return None
-
-
-def _price(cost: Cost | None) -> str:
-    return "" if cost is None else f", {cost}"
-
-
-def _tell(answered: RunResult, console: Console, *, as_json: bool) -> None:
-    """Print what an answer came to, and leave with the exit code for it."""
-    words, usage = outcome_words(answered.outcome, answered.limit), answered.usage
-    took = f"{usage.input_tokens} + {usage.output_tokens} tokens{_price(answered.cost)}"
-    console.print(Text(f"{answered.run_directory}: {words}, {took}", style="dim"), soft_wrap=True)
-    if answered.error:
-        console.print(Text(answered.error, style="yellow"), soft_wrap=True)
-    if missing := not_computed(answered.support):
-        console.print(Text(missing, style="yellow"), soft_wrap=True)
-    if as_json:
-        print_json(
-            json.dumps(
-                {
-                    "outcome": answered.outcome,
-                    "limit": answered.limit,
-                    "answer": answered.answer,
-                    "value": answered.value,
-                    "error": answered.error,
-                    "run_directory": str(answered.run_directory),
-                    "usage": answered.usage.model_dump(),
-                    "cost": answered.cost and answered.cost.model_dump(mode="json"),
-                    "support": [claim.model_dump() for claim in answered.support],
-                    "artifacts": [artifact.model_dump() for artifact in answered.artifacts],
-                },
-                ensure_ascii=False,
-            )
-        )
-    elif answered.value is not None:
-        print_json(json.dumps(answered.value, ensure_ascii=False))
-    else:
-        print_result(plain(answered.answer or ""))
-    raise typer.Exit(0 if answered.outcome == "answered" else 1)

@@ -21,6 +21,7 @@ from agent.cli.app import agent_for, app, print_result, stderr_console
 from agent.cli.batch_view import ENDS, BatchView, print_notes, table_lines
 from agent.cli.limit_options import with_limits
 from agent.cli.options import ModelOptions, SectionedCommand, flag_errors, with_model, with_policy
+from agent.cli.verbosity import Quiet, Verbose, log_to_stderr
 from agent.endpoint.limiter import RateLimit
 from agent.errors import InterruptedRunError, UsageError
 from agent.limits import Limits
@@ -82,6 +83,8 @@ def batch(
         float | None,
         typer.Option("--budget-seconds", metavar="NUMBER", help="Seconds for this start.", rich_help_panel=BATCH_PANEL),
     ] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     *,
     asked: ModelOptions,
     policy: Policy,
@@ -92,10 +95,12 @@ def batch(
     Each task has 600 s, unless --max-seconds is given.
     """
     with flag_errors({}):
-        budget = Budget(tokens=budget_tokens, cost=budget_cost, seconds=budget_seconds)
+        budget = Budget.model_validate({"tokens": budget_tokens, "cost": budget_cost, "seconds": budget_seconds})
     given = read_tasks(tasks, sys.stdin.buffer.read(MAX_SOURCE_BYTES + 1) if tasks == "-" else b"")
     runtime = with_time_limit(agent_for(asked, policy, limits).runtime)
-    console = stderr_console()
+    if verbose:
+        log_to_stderr()
+    console = stderr_console(quiet=quiet)
     rate = RateLimit(requests_per_minute, tokens_per_minute, requests_at_once)
     worker = worker_for(
         runtime, jobs=jobs, rate=rate, max_starting=max_starting, ray=ray, note=lambda note: print_notes(console, note)

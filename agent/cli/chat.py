@@ -1,10 +1,11 @@
 """`cellblock chat`: a conversation in a terminal, or one question per line if stdin is piped."""
 
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from importlib import import_module
+from difflib import get_close_matches
 from pathlib import Path
 
 from rich.console import Console
@@ -12,11 +13,14 @@ from rich.text import Text
 
 from agent.agent import Agent
 from agent.cli.background import Background
+from agent.cli.completing import complete_with_tab
+from agent.cli.results import file_lines
 from agent.cli.view import RunView
 from agent.errors import InterruptedRunError, UsageError
 from agent.loop.conversation import Conversation
 from agent.loop.files import check_files
 from agent.loop.result import RunResult
+from agent.paths import expanded
 from agent.termination import Terminated
 from agent.text import plain
 from sandbox import CellblockError
@@ -26,6 +30,14 @@ HELP = """\
 /help        show this help
 /exit        leave; so does Ctrl-D
 Ctrl-C       stop the answer or its code; variables and files are kept. Twice: leave"""
+_FILE_LIKE = re.compile(
+    r"^(?:\.{0,2}/|~)|\.(?:[ct]sv|txt|md|log|jsonl?|ndjson|geojson|xml|html?|ya?ml|toml|ini|xls[xmb]?|od[st]|docx?|pptx?|pdf"
+    r"|parquet|feather|arrow|avro|orc|db|sqlite3?|duckdb|zip|gz|tar|tgz|bz2|xz|7z|png|jpe?g|gif|webp|svg|tiff?|bmp"
+    r"|wav|mp[34]|np[yz]|pkl|h5|hdf5|nc|mat|sav|dta|sas7bdat|rds|py|ipynb|r|sql|shp|kml|gpx|ics|eml|dat|bin)$",
+    re.IGNORECASE,
+)
+"""A path, or the ending of a file that people ask about; `@property` and `@app.route` are neither."""
+COMMANDS = ("/file", "/help", "/exit")
 _AT = re.compile(r"(?<!\S)@(?:\"([^\"]+)\"|(\S+))")
 
 
@@ -81,8 +93,8 @@ class Chat:
         if not self._is_typed:
             yield from (line.strip() for line in sys.stdin)
             return
-        with suppress(ImportError):  # lets input() edit lines and recall earlier ones; Windows has no readline
-            import_module("readline")
+        with suppress(ImportError):  # Windows has no readline
+            complete_with_tab(COMMANDS)
         while True:
             try:
                 line = input("> ") if sys.stdout.isatty() else self._input_with_piped_stdout()
@@ -115,7 +127,7 @@ class Chat:
         if command == "/help":
             self._console.print(Text(HELP))
         elif command == "/file" and argument.strip():
-            self._attach(Path(argument.strip().strip("\"'")).expanduser())
+            self._attach(expanded(argument.strip().strip("\"'")))
         else:
             self._print_error(UsageError(f"There is no command {line!r}.", hint="/help"))
 
@@ -128,10 +140,9 @@ class Chat:
             self._note(f"{path.name} is sent with the next question.")
 
     def _ask(self, background: Background, session: Conversation, view: RunView, line: str) -> None:
-        question, mentioned = with_files(line)
         try:
-            files = [*self._files, *(file for file in mentioned if file not in self._files)]
-            self._show(background.run(session.ask(question, files=files)))
+            question, mentioned = with_files(line)
+            self._show(background.run(session.ask(question, files=[*self._files, *mentioned])))
             self._files = []
         except KeyboardInterrupt as interrupt:
             view.pause()
@@ -145,11 +156,11 @@ class Chat:
 
     def _show(self, result: RunResult) -> None:
         self._interrupts = 0
-        for artifact in result.artifacts:
-            self._note(f"{result.run_directory}/files/{plain(artifact.name)}  {artifact.size_bytes} bytes")
+        for line in file_lines(result):
+            self._note(line)
         if result.limit:
             self._console.print(Text(f"stopped at the limit on {result.limit}", style="yellow"))
-        self._print_answer(plain(result.answer or "(no answer)"))
+        self._print_answer(result.answer or "(no answer)")
         if self._is_typed:
             self._console.print()
 
@@ -157,21 +168,35 @@ class Chat:
         self._console.print(Text(plain(text), style="dim"), soft_wrap=True)
 
     def _print_error(self, error: CellblockError) -> None:
-        self._console.print(Text(plain(str(error)), style="red"), soft_wrap=True)
+        self._console.print(Text(plain(error.for_shell), style="red"), soft_wrap=True)
+
+
+def _no_file(name: str) -> UsageError:
+    folder = expanded(name).parent
+    there = [entry.name for entry in folder.iterdir() if entry.is_file()] if folder.is_dir() else []
+    near = get_close_matches(Path(name).name, there, n=1)
+    meant = f"@{shlex.quote(str(folder / near[0]))}" if near else f"ls {shlex.quote(str(folder))}"
+    return UsageError(f"{name!r} is not a file, so nothing was sent.", hint=f"{meant}, or leave out the @")
 
 
 def with_files(line: str) -> tuple[str, list[Path]]:
-    """Replace each @PATH that is a file by the file's name; return the question and those files."""
+    """Replace each @PATH that is a file by the file's name; return the question and those files.
+
+    Raises UsageError for what looks like a file and is none: it is more likely a typo than a word of the question.
+    """
     files: list[Path] = []
 
     def name(match: re.Match[str]) -> str:
         written = match[1] or match[2]
         bare = written if match[1] else written.rstrip(".,;:!?)")
         for text in (written, bare):
-            path = Path(text).expanduser()
+            path = expanded(text)
             if path.is_file():
                 files.append(path)
                 return path.name + written[len(text) :]
+        is_in_folder = "/" in bare and expanded(bare).parent.is_dir()
+        if match[1] or is_in_folder or _FILE_LIKE.search(bare):
+            raise _no_file(bare)
         return match[0]
 
     return _AT.sub(name, line), list(dict.fromkeys(files))

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from agent.endpoint.config import Endpoint, LocalModel, Sampling
@@ -20,13 +21,24 @@ MAX_LISTED_CHARS = 300
 MIN_DISK_BYTES = 2 << 30
 MIN_MEMORY_BYTES = 2 << 30
 LOCAL_MODEL_MEMORY_BYTES = 2 << 30
+ITSELF = "cellblock doctor"
+INSTEAD = {
+    "model": "start that server, or name the right one with --base-url URL or CELLBLOCK_BASE_URL",
+    "sandbox": "docker info, to see whether the engine is well",
+}
 NEEDED_TO_START = ("engine", "image", "runtime", "network")
 
 
 async def check_all(model: Endpoint | LocalModel | Recorded, policy: Policy, sampling: Sampling) -> list[Check]:
     """Every check, in the order in which things are needed; the last one starts a sandbox."""
     engine = await asyncio.to_thread(check_engine, policy)
-    return [*engine, await _model(model, sampling), _disk(), _memory(model, policy), await _sandbox(policy, engine)]
+    checks = [*engine, await _model(model, sampling), _disk(), _memory(model, policy), await _sandbox(policy, engine)]
+    return [_mended(check) for check in checks]
+
+
+def _mended(check: Check) -> Check:
+    """A check whose hint helps the person who has just typed the command that errors name elsewhere."""
+    return replace(check, hint=INSTEAD.get(check.name)) if check.hint == ITSELF else check
 
 
 async def _model(model: Endpoint | LocalModel | Recorded, sampling: Sampling) -> Check:

@@ -17,15 +17,16 @@ from rich.progress import (
 from rich.text import Text
 
 from agent import local
-from agent.cli.app import agent_for, app, print_result, stderr_console
+from agent.cli.app import Commands, agent_for, app, print_note, print_result, stderr_console
 from agent.cli.doctor import check_all
 from agent.cli.options import ModelOptions, SectionedCommand, with_model, with_policy
+from agent.errors import UsageError
 from agent.text import plain
 from sandbox import Policy
 from sandbox.docker import build_image, connect, default_image, find_orphans, list_images, remove_container
 
-image_app = typer.Typer(no_args_is_help=True, help="The sandbox image.")
-model_app = typer.Typer(no_args_is_help=True, help="The built-in local models.")
+image_app = typer.Typer(cls=Commands, no_args_is_help=True, help="The sandbox image.")
+model_app = typer.Typer(cls=Commands, no_args_is_help=True, help="The built-in local models.")
 app.add_typer(image_app, name="image")
 app.add_typer(model_app, name="model")
 
@@ -95,6 +96,32 @@ def model_list() -> None:
     for model in local.MODELS.values():
         path = local.find(model)
         print_result(f"{model.name}  {model.size_bytes / 1e6:.0f} MB  {path or 'not downloaded'}")
+
+
+@model_app.command("serve")
+def model_serve(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the model.")] = local.DEFAULT_MODEL.name,
+    idle_minutes: Annotated[
+        float, typer.Option("--idle-minutes", metavar="NUMBER", min=0.01, help="End after so long without a run.")
+    ] = 60.0,
+    slots: Annotated[int, typer.Option("--slots", metavar="NUMBER", min=1, help="Requests answered at a time.")] = 1,
+) -> None:
+    """Keep a built-in model loaded, so that each run finds it and answers at once. Prints its URL; Ctrl-C ends it.
+
+    Only runs of the same user find it. Other programs can ask it with the key in the file that is named.
+    """
+    asyncio.run(_serve(local.file_to_serve(name), name, idle_minutes * 60, slots))
+
+
+async def _serve(path: Path, name: str, idle_s: float, slots: int) -> None:
+    async with local.in_use(path) as other:
+        if other is not None:
+            raise UsageError(f"The model {name!r} is served already, by process {other.pid}.", hint=f"kill {other.pid}")
+    async with local.serve(path, name=name, slots=slots) as server:
+        with local.announced(server, path) as file:
+            print_note(f"{name} is loaded; its address and key are in {file}.")
+            print_result(server.base_url)
+            await local.until_idle(file, server, idle_s)
 
 
 def _download(model: local.ModelFile) -> Path:

@@ -11,6 +11,7 @@ import typer
 from rich.text import Text
 
 from agent.cli.app import app, stderr_console
+from agent.cli.runs import NewestRun, run_meant
 from agent.errors import UsageError
 from agent.export.formats import FORMATS, check_format, exported_pieces
 from agent.record import transcript
@@ -18,7 +19,8 @@ from agent.record import transcript
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory or transcript.")],
+    run: NewestRun = None,
+    *,
     to: Annotated[str, typer.Option("--to", metavar="FORMAT", help=f"One of {', '.join(FORMATS)}.")],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write it; else to stdout.")
@@ -29,12 +31,15 @@ def export(
 ) -> None:
     """Export a recorded RUN as a notebook, a page, a script, training messages or API items."""
     check_format(to)
+    run = run_meant(run)
     recorded = transcript.read(run)
     if recorded.torn:
         _warn(f"The last line of {str(run)!r} is torn: {len(recorded.torn)} bytes were left out.")
     pieces = exported_pieces(recorded.events, to, normalize=normalize)
     if output is None:
         _print(pieces)
+    elif transcript.is_part_of_run(output):
+        raise UsageError(f"{str(output)!r} is a part of a run, which is never rewritten.", hint="-o FILE elsewhere")
     else:
         _write(output, pieces)
 

@@ -5,12 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from agent.cli.options import flag_errors, flag_of, with_options
+from agent.cli.options import UNLIMITED, flag_errors, flag_of, with_options
 from agent.limits import Limits
 
 PANEL = "Limits of one question"
-UNLIMITED = "none"
-"""Pass this to remove a limit."""
 
 
 def with_limits(command: Callable[..., None]) -> Callable[..., None]:

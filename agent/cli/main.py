@@ -1,17 +1,39 @@
 """The entry point of the command line. Exit codes are in `sandbox.errors`."""
 
 import errno
+import re
+import shlex
 from typing import Any
 
 import typer
 from rich.text import Text
 
-from agent.cli import asking, batch, environment, exporting, recorded, replaying  # noqa: F401  (they register their commands)
+from agent.cli import asking, batch, environment, exporting, recorded, replaying, runs  # noqa: F401  (they register their commands)
 from agent.cli.app import app, stderr_console
 from agent.text import plain
 from sandbox import CellblockError
 
 ENVIRONMENT = 3
+MEANT = {
+    **dict.fromkeys(("list", "ps", "runs"), "ls"),
+    **dict.fromkeys(("remove", "delete", "del"), "rm RUN"),
+    **dict.fromkeys(("log", "logs", "cat", "inspect"), "show"),
+    **dict.fromkeys(("ask", "exec", "query"), 'run "QUESTION"'),
+    **dict.fromkeys(("repl", "shell", "console"), "chat"),
+    **dict.fromkeys(("check", "info", "status"), "doctor"),
+    **dict.fromkeys(("prune", "clean"), "gc"),
+    "completion": "--install-completion",
+    "help": "--help",
+    "version": "--version",
+    "pull": "model pull",
+    "serve": "model serve",
+    "build": "image build",
+    "convert": "export --to html",
+    "images": "image ls",
+    "models": "model ls",
+}
+"""What people type who come from other tools."""
+_UNKNOWN = re.compile("No such command '(.*?)'")
 _UsageError: Any = typer.BadParameter.__mro__[1]
 """The base class of Typer's errors about a command line. It has no public name."""
 
@@ -23,7 +45,7 @@ def command_line(arguments: list[str]) -> int:
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 1
     except CellblockError as error:
-        return _print_error(str(error), error.exit_code)
+        return _print_error(error.for_shell, error.exit_code)
     except OSError as error:
         if error.errno not in (errno.EMFILE, errno.ENFILE):
             raise
@@ -33,9 +55,26 @@ def command_line(arguments: list[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":  # a command without arguments: the message is its help
             stderr_console().print(Text(message), soft_wrap=True)
             return int(error.exit_code)
-        hint = f"{error.ctx.command_path} --help" if error.ctx else "cellblock --help"
-        return _print_error(f"{' '.join(message.split()).rstrip('.')}. Try: {hint}", error.exit_code)
+        line = _without_guess(" ".join(message.split()).removesuffix("."))
+        return _print_error(f"{line}{'' if line.endswith('?') else '.'} Try: {_hint(error, line)}", error.exit_code)
     return code if isinstance(code, int) else 0
+
+
+def _without_guess(line: str) -> str:
+    """The line without Typer's guess, if we know better what was meant."""
+    unknown = _UNKNOWN.match(line)
+    return unknown[0] if unknown and unknown[1] in MEANT else line
+
+
+def _hint(error: Any, line: str) -> str:
+    """The command that was meant: a question without its command, the word of another tool, or else the help."""
+    unknown = _UNKNOWN.match(line)
+    if unknown and not error.ctx.parent:
+        if " " in unknown[1]:
+            return f"cellblock run {shlex.quote(unknown[1])}"
+        if unknown[1] in MEANT:
+            return f"cellblock {MEANT[unknown[1]]}"
+    return f"{error.ctx.command_path} --help" if error.ctx else "cellblock --help"
 
 
 def _print_error(message: str, exit_code: int) -> int:

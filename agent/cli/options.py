@@ -18,7 +18,8 @@ from agent.endpoint.config import Sampling
 from agent.endpoint.providers import PROVIDERS
 from agent.errors import UsageError
 from agent.text import cut_middle
-from sandbox import Policy, format_size
+from sandbox import Policy
+from sandbox.settings import BOUNDS, reason_of, shown_value
 
 PANEL = "Sandbox"
 MODEL_PANEL = "Model"
@@ -30,8 +31,9 @@ OTHER_FLAGS = {
 }
 """Flags of fields whose names are not clear enough."""
 METAVARS = {"environment": "NAME=VALUE", "user": "UID:GID", "seed": "NUMBER"}
-BOUNDS = {"gt": "more than", "ge": "at least", "le": "at most"}
 MAX_SHOWN_CHARS = 80
+UNLIMITED = "none"
+"""Pass this to remove a limit."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def with_model(command: Callable[..., None]) -> Callable[..., None]:
 def read_model_options(given: Mapping[str, Any]) -> ModelOptions:
     """Make ModelOptions from option values; None means not given. Raises UsageError for the first bad value."""
     with flag_errors(given):
-        sampling = Sampling(**{name: given[name] for name in Sampling.model_fields if name in given})
+        sampling = Sampling.model_validate({name: given[name] for name in Sampling.model_fields if name in given})
     others = {name: given[name] for name in ("model", "base_url", "provider", "prices")}
     review = "default" if given["review"] is None else given["review"]
     return ModelOptions(sampling=sampling, review=review, require_support=bool(given["require_support"]), **others)
@@ -165,13 +167,7 @@ def flag_errors(given: Mapping[str, Any]) -> Iterator[None]:
         name = str(detail["loc"][0])
         shown = detail["input"] if len(detail["loc"]) > 1 else given.get(name, detail["input"])
         what = cut_middle(repr(shown), MAX_SHOWN_CHARS, "…")
-        reasons = [
-            f"it must be {BOUNDS[key]} {_shown(name, limit)}"
-            for key, limit in detail.get("ctx", {}).items()
-            if key in BOUNDS
-        ]
-        reason = reasons[0] if reasons else detail["msg"][:1].lower() + detail["msg"][1:]
-        raise UsageError(f"{flag_of(name)} cannot be {what}: {reason}.") from error
+        raise UsageError(f"{flag_of(name)} cannot be {what}: {reason_of(detail, name)}.") from error
 
 
 class SectionedCommand(TyperCommand):
@@ -190,7 +186,7 @@ class SectionedCommand(TyperCommand):
 
 def _policy_option(name: str, field: FieldInfo) -> PolicyOption:
     limits = [
-        f"{word} {_shown(name, getattr(limit, key))}"
+        f"{word} {shown_value(name, getattr(limit, key))}"
         for limit in field.metadata
         for key, word in BOUNDS.items()
         if hasattr(limit, key)
@@ -200,7 +196,7 @@ def _policy_option(name: str, field: FieldInfo) -> PolicyOption:
         field=name,
         flag=flag_of(name),
         metavar=_metavar(name, field),
-        default=_shown(name, default) if default else "",
+        default=shown_value(name, default) if default else "",
         bounds=", ".join(limits),
         help=field.description or "",
     )
@@ -224,13 +220,6 @@ def _metavar(name: str, field: FieldInfo) -> str:
     if name.endswith("_s"):
         return "SECONDS"
     return METAVARS.get(name) or ("NUMBER" if field.annotation in (int, float) else name.upper())
-
-
-def _shown(name: str, value: Any) -> str:
-    if name.endswith("_bytes"):
-        return format_size(value)
-    number = f"{value:g}" if isinstance(value, float) else str(value)
-    return f"{number} s" if name.endswith("_s") else number
 
 
 def _variable(text: str) -> tuple[str, str]:

@@ -4,12 +4,12 @@ import json
 import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from agent.cli.app import app, print_json, print_pieces, print_result, stdout_console
+from agent.cli.runs import NewestRun, run_meant
 from agent.cli.showing import RunPrinter, show_state, turn_of
 from agent.errors import UsageError
 from agent.json_pieces import COMPACT, json_pieces
@@ -20,10 +20,11 @@ from agent.text import plain
 
 @app.command()
 def verify(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
+    run: NewestRun = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
     """Check that RUN holds what was recorded. The exit code is 0 if it does and RUN has an end, else 1."""
+    run = run_meant(run)
     verdict = verification.verify(run)
     if as_json:
         print_json(json.dumps({"run": str(run), "state": verdict.state} | asdict(verdict)))
@@ -36,12 +37,13 @@ def verify(
 
 @app.command()
 def show(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory or transcript.")],
+    run: NewestRun = None,
     turn: Annotated[int | None, typer.Option("--turn", metavar="N", help="Show only this turn, in full.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the events as JSON, one per line.")] = False,
     follow: Annotated[bool, typer.Option("--follow", help="Show a run while it is running, until it ends.")] = False,
 ) -> None:
     """Show a recorded RUN: questions, thinking, code, outputs and answers, and the usage of each turn."""
+    run = run_meant(run)
     if turn is not None and follow:
         raise UsageError(
             "--follow shows all turns and cannot be combined with --turn.",

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from agent.cli.app import app, print_json, print_note, stdout_console
 from agent.cli.options import SectionedCommand, with_policy
+from agent.cli.runs import NewestRun, run_meant
 from agent.progress import ignore
 from agent.replay.replaying import Item, Replay, replay
 from agent.text import cut_middle, harmless, plain, visible
@@ -30,7 +30,7 @@ MAX_CODE_CHARS = 60
 @app.command(name="replay", cls=SectionedCommand)
 @with_policy
 def replay_run(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory or transcript.")],
+    run: NewestRun = None,
     update_image: Annotated[
         bool, typer.Option("--update-image", help="Use the image that the recorded name means now, and compare.")
     ] = False,
@@ -42,12 +42,12 @@ def replay_run(
 
     The policy of the run narrows yours. A note names each request beyond yours, and the option that grants it.
     """
-    console = stdout_console()
+    console, meant = stdout_console(), run_meant(run)
 
     async def work() -> Replay:
         async with DockerLauncher() as launcher:
             return await replay(
-                run,
+                meant,
                 launcher,
                 policy=policy,
                 update_image=update_image,

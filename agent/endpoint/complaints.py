@@ -54,12 +54,27 @@ _BAD_KEY = re.compile(r"invalid_?api_?key|incorrect api key|invalid api-key", re
 _LOST = (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError, httpx2.DecodingError)
 
 
+_FIELD = r"--(?:no-)?(temperature|top-p|seed|max-output-tokens|thinking-budget|thinking)"
+_SET = re.compile(r"cellblock run " + _FIELD + r" (\w+) \.\.\.")
+_LEFT_OUT = re.compile(r"cellblock run \.\.\., without " + _FIELD + ".*")
+_URL = re.compile(r"cellblock run --base-url '?([^' ]+)'? \.\.\.")
+
+
+def _in_python(hint: str) -> str:
+    """Options as what a program writes."""
+    hint = _SET.sub(lambda match: "Sampling({}={})".format(match[1].replace("-", "_"), match[2]), hint)
+    hint = _LEFT_OUT.sub(lambda match: "a Sampling without " + match[1].replace("-", "_"), hint)
+    hint = _URL.sub(lambda match: f"Agent(base_url={match[1]!r}, ...)", hint)
+    return hint.replace("cellblock run --model NAME ...", "Agent(model=NAME, ...)")
+
+
 def as_endpoint_error(error: Exception, endpoint: Endpoint, attempts: Sequence[Attempt] = ()) -> EndpointError:
     """The error for the user, with the failed attempts."""
     kind, what, hint = _complaint(error, endpoint, _words_of(error, endpoint))
     tried = f" (attempt {len(attempts)})" if len(attempts) > 1 else ""
     said = endpoint.redacted(f"The endpoint {endpoint.public_url!r} {what}{tried}.")
-    found = kind(said, hint=hint and endpoint.redacted(hint))
+    hint = hint and endpoint.redacted(hint)
+    found = kind(said, hint=hint, in_python=hint and _in_python(hint))
     found.attempts = tuple(attempts)
     return found
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx2
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from agent.credentials import bare_url, forms_of, secrets_in_url, without, without_credentials
 from agent.endpoint.presets import Preset, preset_of
@@ -13,6 +13,7 @@ from agent.endpoint.providers import PROVIDERS, Provider, ProviderName, Reasonin
 from agent.errors import UsageError
 from agent.local.models import DEFAULT_MODEL, MODELS
 from agent.text import encodable
+from sandbox.settings import Settings
 
 MODEL_STUDIO_URL = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"
 MODEL_STUDIO_MODEL = "qwen3-coder-plus"
@@ -22,11 +23,7 @@ RECORDED = "recorded:"
 CACHES = ("implicit", "explicit")
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Endpoint(_Value):
+class Endpoint(Settings):
     """An OpenAI-compatible endpoint and the model to ask there."""
 
     base_url: str
@@ -71,7 +68,7 @@ class Endpoint(_Value):
         return self.switches.reasoning or ("reasoning_content" if self.preset.reasoning_in_history else None)
 
 
-class LocalModel(_Value):
+class LocalModel(Settings):
     """The built-in model, or the user's model file, to be served locally."""
 
     name: str = DEFAULT_MODEL.name
@@ -81,13 +78,13 @@ class LocalModel(_Value):
         return Endpoint(base_url=base_url, model=self.name, api_key=SecretStr(api_key), provider="llama_cpp")
 
 
-class RecordedModel(_Value):
+class RecordedModel(Settings):
     """A recorded run that answers instead of a model."""
 
     run: Path
 
 
-class Sampling(_Value):
+class Sampling(Settings):
     """The sampling of a model. A value that is None is set by the model's preset, or else by the endpoint."""
 
     temperature: float | None = Field(None, ge=0, le=2)
@@ -121,13 +118,20 @@ def _check_thinking(sampling: Sampling, endpoint: Endpoint) -> None:
     thinking, budget_tokens = sampling.thinking, sampling.thinking_budget
     plain = f"cellblock run --model {shlex.quote(model)} ..."
     if thinking is False and known == "only":
-        raise UsageError(f"Model {model!r} always thinks: it takes no --no-thinking.", hint=plain)
+        raise UsageError(
+            f"Model {model!r} always thinks: it takes no --no-thinking.",
+            hint=plain,
+            in_python="Sampling(thinking=None)",
+        )
     if thinking and known == "none":
-        raise UsageError(f"Model {model!r} does not think: it takes no --thinking.", hint=plain)
+        raise UsageError(
+            f"Model {model!r} does not think: it takes no --thinking.", hint=plain, in_python="Sampling(thinking=None)"
+        )
     if budget_tokens is not None and not thinking and (thinking is False or known != "only"):
         raise UsageError(
             f"--thinking-budget {budget_tokens} bounds thinking that was not asked for.",
             hint=f"cellblock run --thinking --thinking-budget {budget_tokens} ...",
+            in_python=f"Sampling(thinking=True, thinking_budget={budget_tokens})",
         )
     if thinking is not None and known in (None, "hybrid") and switches.thinking is None:
         raise _no_switch(endpoint, "--thinking" if thinking else "--no-thinking", "thinking")
@@ -140,6 +144,7 @@ def _no_switch(endpoint: Endpoint, flag: str, switch: str) -> UsageError:
     return UsageError(
         f"{flag} has no known meaning for the endpoint {endpoint.public_url!r} (provider {endpoint.switches.name!r}).",
         hint=f"cellblock run --provider {able} ...",
+        in_python=f"Agent(provider=NAME, ...), NAME being one of {able}",
     )
 
 
@@ -170,6 +175,7 @@ def choose_model(
     raise UsageError(
         f"Model {model!r} is not built in ({known}), and no endpoint is named for it.",
         hint=f"cellblock run --model {shlex.quote(model)} --base-url URL ...",
+        in_python=f"Agent(model={model!r}, base_url=URL)",
     )
 
 
@@ -196,6 +202,7 @@ def endpoint_of_record(endpoint: Endpoint, base_url: str | None, environ: Mappin
             f"The run asked the endpoint {endpoint.public_url!r}, which none of your settings names; its whole history "
             "would be sent there.",
             hint=f"the same command with --base-url {shlex.quote(endpoint.public_url)}, if you trust it",
+            in_python=f"base_url={endpoint.public_url!r}, if you trust it",
         )
     return with_key(endpoint, environ)
 
@@ -215,6 +222,7 @@ def _local(name: str, provider: str | None, environ: Mapping[str, str]) -> Local
         raise UsageError(
             f"The built-in model {name!r} has no provider {provider!r}.",
             hint=f"cellblock run --provider {shlex.quote(provider)} --model NAME --base-url URL ...",
+            in_python=f"Agent(provider={provider!r}, model=NAME, base_url=URL)",
         )
     own = environ.get("CELLBLOCK_MODEL_FILE")
     return LocalModel(name=Path(own).stem if own else name)
@@ -245,11 +253,16 @@ def _endpoint(url: str, api_key: str | None, model: str | None) -> Endpoint:
     host = _host_of(url)
     if not host:
         shown = url.rpartition("@")[2].partition("?")[0]  # the rest may be a password or a key
-        raise UsageError(f"{shown!r} is not an http(s) URL.", hint="cellblock run --base-url http://HOST:PORT/v1 ...")
+        raise UsageError(
+            f"{shown!r} is not an http(s) URL.",
+            hint="cellblock run --base-url http://HOST:PORT/v1 ...",
+            in_python='Agent(base_url="http://HOST:PORT/v1", ...)',
+        )
     if not model:
         raise UsageError(
             f"The endpoint {host!r} needs the name of a model.",
             hint="cellblock run --model NAME ... (or set CELLBLOCK_MODEL)",
+            in_python="Agent(model=NAME, ...), or set CELLBLOCK_MODEL",
         )
     if encodable(model) != model:
         raise UsageError(f"The name of the model is not valid UTF-8: {model!r}.", hint="export LANG=C.UTF-8")
@@ -257,6 +270,7 @@ def _endpoint(url: str, api_key: str | None, model: str | None) -> Endpoint:
         raise UsageError(
             f"The API key cannot be sent: its character {odd} is not printable ASCII.",
             hint="export CELLBLOCK_API_KEY=KEY",
+            in_python="Agent(api_key=KEY)",
         )
     return Endpoint(base_url=url, model=model, api_key=SecretStr(api_key or "none"))
 

@@ -112,4 +112,8 @@ def provider_name(text: str) -> ProviderName:
         if text == name:
             return PROVIDERS[name].name
     known = ", ".join(PROVIDERS)
-    raise UsageError(f"There is no provider {text!r}; there are {known}.", hint="cellblock run --provider generic ...")
+    raise UsageError(
+        f"There is no provider {text!r}; there are {known}.",
+        hint="cellblock run --provider generic ...",
+        in_python='Agent(provider="generic", ...)',
+    )

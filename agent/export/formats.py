@@ -33,7 +33,9 @@ def check_format(to: str) -> None:
     """Raises UsageError for an unknown format."""
     if to not in FORMATS:
         raise UsageError(
-            f"There is no format {to!r}; there are {', '.join(FORMATS)}.", hint="cellblock export RUN --to html"
+            f"There is no format {to!r}; there are {', '.join(FORMATS)}.",
+            hint="cellblock export RUN --to html",
+            in_python='export_run(run, to="html")',
         )
 
 

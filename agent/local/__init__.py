@@ -2,6 +2,7 @@
 
 from agent.local.download import Progress, pull
 from agent.local.models import DEFAULT_MODEL, MODELS, ModelFile, file_to_serve, find, model_named, models_dir, own_file
+from agent.local.served import announced, in_use, until_idle
 from agent.local.server import LocalServer, serve
 
 __all__ = [
@@ -10,11 +11,14 @@ __all__ = [
     "LocalServer",
     "ModelFile",
     "Progress",
+    "announced",
     "file_to_serve",
     "find",
+    "in_use",
     "model_named",
     "models_dir",
     "own_file",
     "pull",
     "serve",
+    "until_idle",
 ]

@@ -188,7 +188,7 @@ class Asker:
     def _record_failure(self, turn: int, error: EndpointError, sha256: str, tools: Tools) -> None:
         attempts, names = list(error.attempts), _names_of(tools)
         self._transcript.append(
-            ModelFailed(turn=turn, error=str(error), attempts=attempts, request_sha256=sha256, tools=names)
+            ModelFailed(turn=turn, error=error.for_shell, attempts=attempts, request_sha256=sha256, tools=names)
         )
 
     def _on_delta(self, kind: Literal["reasoning", "text", "restart"], text: str) -> None:

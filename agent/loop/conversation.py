@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +17,7 @@ from agent.loop.result import RunResult
 from agent.loop.run_events import question_finished, run_finished, run_resumed, run_started
 from agent.loop.setup import Setup
 from agent.loop.workspace import Workspace
+from agent.paths import Files, paths_of
 from agent.progress import Progress
 from agent.prompting.words import INSTRUCTION
 from agent.record.events import (
@@ -101,7 +102,7 @@ class Conversation:
         """True if a question was asked, so that there is a run directory."""
         return self._loop is not None
 
-    async def ask(self, question: str, *, files: Iterable[Path | str] = (), answer: Any = None) -> RunResult:
+    async def ask(self, question: str, *, files: Files = (), answer: Any = None) -> RunResult:
         """Answer one question. `files` are copied into the sandbox's /workspace first.
 
         `answer` is the type of the answer, such as a pydantic model, or a JSON schema; the result's `value` has it.
@@ -110,7 +111,7 @@ class Conversation:
         or file, SandboxError if the sandbox is lost and no other starts, EndpointError if the model does not answer.
         """
         check_task(question)
-        given = check_files(Path(file) for file in files)
+        given = check_files(paths_of(files))
         answer_type = None if answer is None else AnswerType.of(answer)
         if self._is_asking:
             raise UsageError("A question is being answered; a session takes one at a time.")
@@ -220,8 +221,8 @@ class Conversation:
             self._support = await self._record_end(transcript)
             return artifacts
         except Exception as error:
-            known = isinstance(error, CellblockError)
-            self._last = Finish("error", self._last.answer, str(error) if known else repr(error))
+            told = error.for_shell if isinstance(error, CellblockError) else repr(error)
+            self._last = Finish("error", self._last.answer, told)
             raise
 
     async def _record_end(self, transcript: Transcript) -> list[Claim]:
@@ -265,11 +266,16 @@ def _append_question(transcript: Transcript, asked: RunStarted | Asked) -> None:
 def check_task(task: str) -> None:
     """Raises UsageError for a task that no model should be asked."""
     if not task.strip():
-        raise UsageError("The task is empty.", hint='cellblock run "What is 123 to the power of 21?"')
+        raise UsageError(
+            "The task is empty.",
+            hint='cellblock run "What is 123 to the power of 21?"',
+            in_python='agent.run("What is 123 to the power of 21?")',
+        )
     if encodable(task) != task:
         raise UsageError(f"The task is not valid UTF-8: {task[:40]!r}.", hint="export LANG=C.UTF-8")
     if len(task) > MAX_TASK_CHARS:
         raise UsageError(
             f"The task is {len(task)} characters long, over the limit of {MAX_TASK_CHARS}: {task[:40]!r}….",
             hint='put the data into a file: cellblock run "TASK" -f FILE',
+            in_python="put the data into a file: agent.run(task, files=FILE)",
         )

@@ -15,30 +15,53 @@ from agent.record.directory import is_inside
 from agent.record.events import FileRecord, GivenFile
 from agent.record.reading import ARTIFACTS
 from agent.record.transcript import Transcript
-from agent.text import encodable
-from sandbox import FileInfo, FileTransferError, Session
+from agent.text import encodable, size_words
+from sandbox import FileInfo, FileTransferError, Policy, Session, format_size
 
 MAX_ARTIFACTS = 100
+KERNEL_BYTES = 100 << 20
+"""What a kernel needs of the memory beside the files."""
 MAX_PREVIEWS = 10
 """The first lines are shown for at most this many files of a question."""
 
 
 def check_files(files: Iterable[Path]) -> list[Path]:
-    """The given files, if each is readable and no two have the same name. Raises UsageError."""
+    """The given files, each once, if each is readable and no two have the same name. Raises UsageError."""
     checked: dict[str, Path] = {}
     for file in files:
         if not file.is_file():
             raise UsageError(f"{str(file)!r} is not a file.", hint=f"ls -l {shlex.quote(str(file.parent))}")
         if encodable(file.name) != file.name:
             raise UsageError(f"The name of {str(file)!r} is not valid UTF-8.", hint="mv it to another name")
+        if file.name in checked and file.samefile(checked[file.name]):
+            continue
         if file.name in checked:
-            raise UsageError(f"{str(file)!r} and {str(checked[file.name])!r} have the same name.")
+            raise UsageError(
+                f"{str(file)!r} and {str(checked[file.name])!r} have the same name.", hint="mv one of them"
+            )
         checked[file.name] = file
     return list(checked.values())
 
 
+def check_sizes(files: list[Path], policy: Policy) -> None:
+    """Raises UsageError for files that a sandbox cannot hold: they are in /workspace, which is in its memory."""
+    needed_bytes = sum(file.stat().st_size for file in files)
+    if needed_bytes <= min(policy.workspace_bytes, policy.memory_bytes - KERNEL_BYTES):
+        return
+    workspace_gib = max(1, -(-needed_bytes * 5 // 4 >> 30))
+    memory_gib = max(-(-policy.memory_bytes >> 30), 2 * workspace_gib + 1)
+    what = repr(str(files[0])) if len(files) == 1 else f"The {len(files)} files together"
+    raise UsageError(
+        f"{what} {'has' if len(files) == 1 else 'have'} {size_words(needed_bytes)}, more than a sandbox of "
+        f"{format_size(policy.memory_bytes)} with a /workspace of {format_size(policy.workspace_bytes)} holds.",
+        hint=f"--workspace {workspace_gib}g --memory {memory_gib}g",
+        in_python=f'Policy(workspace_bytes="{workspace_gib}g", memory_bytes="{memory_gib}g")',
+    )
+
+
 async def put_files(session: Session, files: list[Path]) -> list[GivenFile]:
-    """Copy host files into the workspace under their own names."""
+    """Copy host files into the workspace under their own names. Raises UsageError if they are too large."""
+    await asyncio.to_thread(check_sizes, files, session.policy)
     records = []
     for place, file in enumerate(files):
         moved = await session.put_file(file, file.name)

@@ -211,6 +211,7 @@ class Loop:
             raise EndpointError(
                 f"The replies to this question have more than {MAX_SAID_CHARS:,} characters together.",
                 hint="cellblock run --max-output-tokens 8192 ...",
+                in_python="Sampling(max_output_tokens=8192)",
             )
 
     def _limit(self) -> LimitName | None:

@@ -7,6 +7,7 @@ regular files are opened. So nothing outside is read, changed or removed, and no
 import errno
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -73,6 +74,11 @@ class Directory:
             return self.path.is_dir()
         except OSError:  # its name is too long
             return False
+
+    def is_empty(self) -> bool:
+        """True if nothing is in the directory itself."""
+        with self._opened("") as descriptor, os.scandir(descriptor) as found:
+            return next(found, None) is None
 
     def status(self, name: str) -> os.stat_result:
         """The status of a name. For a link, the link's own status."""
@@ -171,6 +177,11 @@ class Directory:
         """Remove a file, or a link itself. A missing name is no error."""
         with suppress(FileNotFoundError), self._folder_of(name) as (folder, last):
             os.unlink(last, dir_fd=folder)
+
+    def remove_tree(self, name: str) -> None:
+        """Remove a folder with all that is in it. No link in it is followed; a missing name is no error."""
+        with suppress(FileNotFoundError), self._folder_of(name) as (folder, last):
+            shutil.rmtree(last, dir_fd=folder)
 
     def remove_empty(self, name: str = "") -> None:
         """Remove a folder, or the directory itself, if it exists and is empty."""

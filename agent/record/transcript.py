@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar, cast
 
-from agent.errors import TranscriptError
+from agent.errors import TranscriptError, UsageError
 from agent.messages import Message, Reply
 from agent.progress import ignore
 from agent.record import lines
@@ -26,6 +26,7 @@ from agent.record.blobs import FOLDER as BLOBS
 from agent.record.blobs import Blobs
 from agent.record.directory import Directory, oddity, write_all
 from agent.record.events import SCHEMA_VERSION, Blob, Event, RunFinished
+from agent.record.logged import log
 from agent.record.reading import ARTIFACTS, FILE_NAME, MAX_CHUNKS, RAW_BYTES, Recorded, locked, read
 from agent.record.redaction import Redactor
 
@@ -43,26 +44,57 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def check_new(directory: Path) -> None:
+    """Check that a run can begin in a directory: it must be empty or missing, so that no file of others is overwritten.
+
+    Raises TranscriptError if it holds a run or cannot be read, UsageError if it holds something else.
+    """
+    folder = Directory(directory)
+    if not folder.exists():
+        return
+    try:
+        is_empty, is_run = folder.is_empty(), folder.has(FILE_NAME)
+    except OSError as error:
+        raise TranscriptError.unwritable(WHAT, directory, error) from error
+    if is_run:
+        raise TranscriptError(
+            f"{str(directory)!r} already holds a run.", hint=f"cellblock show {shlex.quote(str(directory))}"
+        )
+    if not is_empty:
+        raise UsageError.not_ours(directory, "no run")
+
+
+def holds_run(directory: Path) -> bool:
+    """True if a run has begun in a directory."""
+    with suppress(OSError):
+        return Directory(directory).has(FILE_NAME)
+    return False
+
+
+def is_part_of_run(file: Path) -> bool:
+    """True if a path is the transcript of a run, or lies in one of the folders of a run."""
+    path = file.absolute()
+    folders = [above.parent for above in path.parents if above.name in (BLOBS, ARTIFACTS)]
+    return any(holds_run(folder) for folder in (*folders, *([path.parent] if path.name == FILE_NAME else ())))
+
+
 class Transcript:
     """An open transcript: appends events and keeps those of this run in memory. Its file is locked while it is open."""
 
     def __init__(
         self, directory: Path, *, clock: Callable[[], datetime] = utc_now, redactor: Redactor | None = None
     ) -> None:
-        """Start a new run directory. Raises TranscriptError if it holds a run already, or cannot be made.
+        """Start a new run directory. Raises what `check_new` raises.
 
         The secrets that the redactor knows are not written.
         """
+        check_new(directory)
         folder = Directory(directory)
         try:
             folder.create()
             file = folder.new(FILE_NAME)
         except OSError as error:
-            if not directory.is_dir() or not isinstance(error, FileExistsError):
-                raise TranscriptError.unwritable(WHAT, directory, error) from error
-            raise TranscriptError(
-                f"{str(directory)!r} already holds a run.", hint=f"cellblock show {shlex.quote(str(directory))}"
-            ) from error
+            raise TranscriptError.unwritable(WHAT, directory, error) from error
         self._open(folder, file, clock, redactor)
 
     @classmethod
@@ -146,6 +178,7 @@ class Transcript:
         self.blobs.commit()
         placed = placed.model_copy(update={"sha256": sha256})
         self.events.append(placed)
+        log(placed, self.directory)
         return cast("EventT", placed)
 
     def keep_chunks(self, chunks: list[str], reply: Reply) -> Blob | None:

@@ -81,6 +81,7 @@ def _network(recorded: Recorded, own: Policy) -> str:
         raise UsageError(
             f"The run {str(recorded.directory)!r} had the network {wished!r}; its code would have it again.",
             hint=f"the same command with --network {shlex.quote(wished)}, if you allow it",
+            in_python=f"policy=Policy(network={wished!r}), if you allow it",
         )
     return wished
 
@@ -93,6 +94,7 @@ def _image(recorded: Recorded, own: Policy, *, update_image: bool) -> str | None
         raise UsageError(
             f"The run {str(recorded.directory)!r} had the image {wished!r}, which is not Cellblock's own.",
             hint=f"the same command with --image {shlex.quote(wished)}, if you allow it",
+            in_python=f"policy=Policy(image={wished!r}), if you allow it",
         )
     if own.image is not None or update_image:
         return own.image

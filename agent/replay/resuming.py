@@ -92,6 +92,7 @@ def _different(number: int, run: Path) -> ResumeError:
         f"Cell {number} of {str(run)!r} gives something else now than recorded, so the model would go on from what is "
         "no longer so.",
         hint=f"cellblock replay {name} to see it, cellblock resume {name} --force to go on all the same",
+        in_python=f"cellblock replay {name} to see it, Agent.resume({str(run)!r}, force=True) to go on all the same",
     )
 
 

@@ -154,7 +154,9 @@ def checks_named(asked: str, calls: Calls) -> list[CheckName]:
     for name in map(str.strip, asked.split(",")):
         if name not in known and name not in groups:
             raise UsageError(
-                f"There is no check {name!r}.", hint=f"--review none, default, strict, or {','.join(known)}"
+                f"There is no check {name!r}.",
+                hint=f"--review none, default, strict, or {','.join(known)}",
+                in_python=f"review= none, default, strict, or {','.join(known)}",
             )
         wanted.update(groups.get(name, [name]))
     return [name for name in known if name in wanted]

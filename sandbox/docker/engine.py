@@ -29,7 +29,9 @@ REQUEST_TIMEOUT_S = 60
 MAX_CONNECTIONS = 16
 """Connections kept open for the next request. More than are ever used at once: urllib3 warns when it drops one."""
 
-START = "make engine, or start Docker; `docker context ls` shows where it is expected"
+IS_CHECKOUT = (Path(__file__).parents[2] / "images" / "engine.sh").exists()
+START = f"{'make engine, or ' * IS_CHECKOUT}start Docker; `docker context ls` shows where it is expected"
+"""Who has installed Cellblock with pip has no Makefile."""
 SELECT = "docker context ls, and set DOCKER_HOST or DOCKER_CONTEXT to an engine"
 
 FOREIGN_ERRORS = (

@@ -1,14 +1,15 @@
 """How a limit is counted, and how the command line sets one."""
 
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from pydantic import ValidationError
 
-from agent import UsageError
+from agent import Budget, Endpoint, Sampling, UsageError
 from agent.cli.limit_options import read_limits
 from agent.limits import LimitName, Limits, Meter
 from agent.messages import Cost, Usage
+from sandbox import SettingsError
 
 OFF = Limits(max_turns=None, max_calls=None, max_consecutive_failures=None)
 
@@ -89,5 +90,36 @@ def test_a_bad_option_is_one_line(field: str, text: str, words: str) -> None:
 
 
 def test_limits_are_frozen() -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(SettingsError, match="Limits is frozen: its max_turns cannot be changed"):
         Limits().max_turns = 3  # type: ignore[misc]
+
+
+REFUSED_IN_A_PROGRAM: dict[str, tuple[Callable[[], object], str]] = {
+    "a limit": (lambda: Limits(max_turns=0), "Limits: max_turns cannot be 0: it must be at least 1."),
+    "a limit's name": (
+        lambda: Limits(max_turn=3),  # type: ignore[call-arg]
+        "Limits has no field 'max_turn'. Try: Limits(max_turns=...)",
+    ),
+    "a temperature": (lambda: Sampling(temperature=5), "Sampling: temperature cannot be 5: it must be at most 2."),
+    "a text": (
+        lambda: Sampling(top_p="many"),
+        "Sampling: top_p cannot be 'many': input should be a valid number, unable to parse string as a number.",
+    ),
+    "a budget": (lambda: Budget(tokens=0), "Budget: tokens cannot be 0: it must be at least 1."),
+    "an endpoint without a model": (
+        lambda: Endpoint(base_url="http://h/v1"),  # type: ignore[call-arg]
+        "Endpoint needs a value for 'model'. Try: Endpoint(model=...)",
+    ),
+    "a key": (
+        lambda: Endpoint(base_url="http://h/v1", model="m", api_key=4711),
+        "Endpoint: api_key cannot be that: input should be a valid string.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_IN_A_PROGRAM)
+def test_a_bad_value_in_a_program_is_one_line(case: str) -> None:
+    make, line = REFUSED_IN_A_PROGRAM[case]
+    with pytest.raises(SettingsError) as caught:
+        make()
+    assert str(caught.value) == line

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sandbox import Policy
+from sandbox import Policy, SettingsError
 
 
 def test_every_field_says_what_it_means() -> None:
@@ -104,17 +105,44 @@ def test_every_valid_image_name_is_accepted(image: str) -> None:
 @pytest.mark.parametrize("place", range(4))
 def test_an_image_with_a_shell_metacharacter_is_refused(mark: str, place: int) -> None:
     parts = ["host.io", "/name", ":tag", f"@{DIGEST}"]
-    with pytest.raises(ValidationError, match="it must be the name of an image"):
+    with pytest.raises(SettingsError, match="it must be the name of an image"):
         Policy(image="".join(parts[: place + 1]) + mark + "".join(parts[place + 1 :]))
 
 
 @pytest.mark.parametrize("image", ["", "-rm", "--a", "/name", "name/", "a//b", "name:", "name:-x", "a@b", "a" * 513])
 def test_an_invalid_image_name_is_refused(image: str) -> None:
-    with pytest.raises(ValidationError, match="it must be the name of an image"):
+    with pytest.raises(SettingsError, match="it must be the name of an image"):
         Policy(image=image)
 
 
 def test_a_long_image_name_is_refused_in_linear_time() -> None:
     for image in ("a-" * 100_000, "a" * 200_000 + "!", "a/" * 100_000, "a." * 100_000):
-        with pytest.raises(ValidationError, match="it must be the name of an image"):
+        with pytest.raises(SettingsError, match="it must be the name of an image"):
             Policy(image=image)
+
+
+REFUSED_IN_A_PROGRAM: dict[str, tuple[Callable[[], object], str]] = {
+    "a text that is no size": (
+        lambda: Policy(memory_bytes="12x"),
+        "Policy: memory_bytes cannot be '12x': a size is a number of bytes, or one with a unit, like 512MiB or 2g.",
+    ),
+    "a size out of its bounds": (
+        lambda: Policy(memory_bytes=1), "Policy: memory_bytes cannot be 1: it must be at least 128 MiB."),
+    "the flag's name": (
+        lambda: Policy(memory="2g"),  # type: ignore[call-arg]
+        "Policy has no field 'memory'. Try: Policy(memory_bytes=...)"),
+    "a name that nothing is like": (
+        lambda: Policy(qqq=1),  # type: ignore[call-arg]
+        "Policy has no field 'qqq'."),
+    "a number that is none": (
+        lambda: Policy(cpus=float("nan")), "Policy: cpus cannot be nan: input should be a finite number."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED_IN_A_PROGRAM)
+def test_a_bad_value_in_a_program_is_one_line(case: str) -> None:
+    make, line = REFUSED_IN_A_PROGRAM[case]
+    with pytest.raises(SettingsError) as caught:
+        make()
+    assert str(caught.value) == line
+    assert isinstance(caught.value, ValueError)

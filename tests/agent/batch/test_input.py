@@ -51,7 +51,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "a taken id": ('{"id": "GOOD", "task": "x"}', "id 'GOOD' is already used by line 1; ids ignore case"),
     "an unknown key": ('{"id": "a", "task": "x", "expext": 1}', "unknown key 'expext'"),
     "no such file": ('{"id": "a", "task": "x", "files": ["/nowhere/a.csv"]}', "'/nowhere/a.csv' is not a file."),
-    "one file": ('{"id": "a", "task": "x", "files": "a.csv"}', "files: it must be a list, not 'a.csv'"),
+    "one file": ('{"id": "a", "task": "x", "files": "a.csv"}', "'a.csv' is not a file."),
     "a limit alone": ('{"id": "a", "task": "x", "limits": 3}', "limits: it must be an object, not 3"),
     "a limit": ('{"id": "a", "task": "x", "limits": {"max_turns": 0}}',
         "limits.max_turns: input should be greater than or equal to 1, not 0"),

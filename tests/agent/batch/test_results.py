@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent import TaskResult, TranscriptError, UsageError, read_results
-from agent.batch.results import MAX_ANSWER_CHARS, MAX_LINE_BYTES, REPLACED, RESULTS, BatchDirectory
+from agent.batch.results import LOCK, MAX_ANSWER_CHARS, MAX_LINE_BYTES, REPLACED, RESULTS, BatchDirectory
 
 
 def result(name: str, answer: str = "42") -> TaskResult:
@@ -70,6 +70,7 @@ def test_a_torn_last_line_is_not_a_result_and_is_cut_off(tmp_path: Path, torn: i
 
 
 def test_a_file_that_is_one_torn_line_is_empty(tmp_path: Path) -> None:
+    (tmp_path / LOCK).touch()
     (tmp_path / RESULTS).write_bytes(b"{" * 100_000)
     with BatchDirectory(tmp_path) as directory:
         directory.add(result("a"))
@@ -97,7 +98,7 @@ def test_replaced_results_are_kept_apart(tmp_path: Path) -> None:
 def test_a_second_batch_is_refused_while_one_is_running(tmp_path: Path) -> None:
     with BatchDirectory(tmp_path), pytest.raises(UsageError) as caught, BatchDirectory(tmp_path):
         pass
-    assert str(caught.value) == (
+    assert caught.value.for_shell == (
         f"Another batch is running in {str(tmp_path)!r}: process {os.getpid()}. Try: -o DIR, with another one"
     )
     with BatchDirectory(tmp_path):
@@ -152,6 +153,7 @@ def test_a_full_disk_is_a_one_line_error_and_releases_the_lock(small_disk: Path)
 
 
 def test_a_torn_line_of_replaced_results_damages_no_other_line(tmp_path: Path) -> None:
+    (tmp_path / LOCK).touch()
     (tmp_path / REPLACED).write_text('{"id": "torn')
     with BatchDirectory(tmp_path) as directory:
         directory.add(result("a"))
@@ -174,6 +176,41 @@ def test_a_sparse_file_of_results_is_refused_at_once(tmp_path: Path) -> None:
         file.truncate(1 << 40)
     with pytest.raises(TranscriptError, match="The last line of its results is longer than"), BatchDirectory(tmp_path):
         pass
+
+
+FOREIGN = {"summary.json": "{}", "results.jsonl": '{"score": 1}\n', "tasks/a.txt": "mine", "notes.md": "mine"}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_folder_with_files_of_others_is_refused_and_left_as_it_is(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(FOREIGN[name])
+    with pytest.raises((UsageError, TranscriptError)), BatchDirectory(tmp_path):
+        pass
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / name]
+    assert (tmp_path / name).read_text() == FOREIGN[name]
+
+
+def test_a_results_file_of_another_program_that_has_no_line_end_is_not_cut_off(tmp_path: Path) -> None:
+    (tmp_path / RESULTS).write_text('{"score": 1}')
+    with pytest.raises(UsageError, match="is not empty and holds no batch"), BatchDirectory(tmp_path):
+        pass
+    assert (tmp_path / RESULTS).read_text() == '{"score": 1}'
+
+
+def test_a_run_directory_is_no_place_for_a_batch(tmp_path: Path) -> None:
+    (tmp_path / "transcript.jsonl").touch()
+    with pytest.raises(UsageError, match="is not empty and holds a run"), BatchDirectory(tmp_path):
+        pass
+
+
+def test_a_batch_is_continued_where_its_hidden_file_was_not_copied(tmp_path: Path) -> None:
+    with BatchDirectory(tmp_path) as directory:
+        directory.add(result("a"))
+    (tmp_path / LOCK).unlink()
+    with BatchDirectory(tmp_path) as directory:
+        directory.add(result("b"))
+    assert ids(tmp_path) == ["a", "b"]
 
 
 GOOD = result("a").model_dump_json().removesuffix("}")

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from agent.cli.chat import with_files
+from agent.errors import UsageError
+from agent.loop.files import check_files
 from agent.record import transcript
 from agent.record.events import Asked, RunStarted
 from agent.testing import Hang, Refusal, ScriptedEndpoint, calls, says
@@ -236,8 +238,41 @@ def test_a_question_names_a_file_by_its_path(tmp_path: Path, monkeypatch: pytest
     assert with_files(f"@{tmp_path}/a.csv twice: @{tmp_path}/a.csv") == ("a.csv twice: a.csv", [tmp_path / "a.csv"])
 
 
-@pytest.mark.parametrize("line", ["me@a.csv", "@nowhere.csv", "What does @property do?", "a @ b"])
+@pytest.mark.parametrize(
+    "line", ["me@a.csv", "@app.route('/')", "mail @anna.b", "@angular/core", "What does @property do?", "a @ b"]
+)
 def test_words_that_only_look_like_files_stay(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.csv").touch()
     assert with_files(line) == (line, [])
+
+
+TYPOS = {
+    "What is in @sales.csv?": "'sales.csv' is not a file, so nothing was sent. Try: @sale.csv, or leave out the @",
+    "@./data/x": "'./data/x' is not a file, so nothing was sent. Try: ls data, or leave out the @",
+    '@"my file"': "'my file' is not a file, so nothing was sent. Try: ls ., or leave out the @",
+    "@~nobody-at-all/x.csv": "'~nobody-at-all/x.csv' is not a file, so nothing was sent. "
+    "Try: ls '~nobody-at-all', or leave out the @",
+}
+
+
+@pytest.mark.parametrize("line", TYPOS)
+def test_a_file_that_is_not_there_is_an_error_and_no_text(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sale.csv").touch()
+    with pytest.raises(UsageError) as caught:
+        with_files(line)
+    assert str(caught.value) == TYPOS[line]
+
+
+def test_the_same_file_twice_is_one_file_and_two_of_one_name_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a.csv").touch()
+    (tmp_path / "b" / "a.csv").touch()
+    (tmp_path / "link.csv").symlink_to("a.csv")
+    first, again = tmp_path / "a.csv", tmp_path / "b" / ".." / "a.csv"
+    assert check_files([first, again, first]) == [first]
+    with pytest.raises(UsageError, match="have the same name"):
+        check_files([first, tmp_path / "b" / "a.csv"])

@@ -4,7 +4,7 @@ import pytest
 
 from agent import Endpoint, LocalModel, Sampling
 from agent.cli import doctor
-from agent.cli.doctor import _disk, _memory, _model
+from agent.cli.doctor import _disk, _memory, _model, check_all
 from agent.cli.options import read_policy
 from agent.local import MODELS
 from sandbox import Policy
@@ -52,3 +52,12 @@ async def test_a_model_that_the_endpoint_does_not_list_is_pointed_out() -> None:
     assert check.detail == (
         f"qwen3-codr at {endpoint.base_url}, provider generic, which lists only: qwen3-coder-plus, qwen3-max"
     )
+
+
+async def test_the_doctor_does_not_send_to_the_doctor(clean_environ: pytest.MonkeyPatch) -> None:
+    clean_environ.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    model = Endpoint(base_url="http://127.0.0.1:9/v1", model="m")
+    checks = await check_all(model, Policy(), Sampling())
+    assert "cellblock doctor" not in [check.hint for check in checks]
+    (found,) = [check.hint for check in checks if check.name == "model"]
+    assert found == "start that server, or name the right one with --base-url URL or CELLBLOCK_BASE_URL"

@@ -61,7 +61,7 @@ def test_a_built_in_name_runs_locally_in_any_environment() -> None:
 def test_an_incomplete_choice_is_one_line_with_its_hint(model: str | None, url: str | None, words: str) -> None:
     with pytest.raises(UsageError) as caught:
         choose_model(model=model, base_url=url, api_key=None, environ={})
-    assert str(caught.value) == words
+    assert caught.value.for_shell == words
 
 
 def test_the_url_that_is_recorded_carries_no_secret() -> None:
@@ -112,7 +112,7 @@ def test_an_explicit_cache_is_for_providers_that_have_one() -> None:
     assert chosen.explicit_cache
     with pytest.raises(UsageError) as caught:
         choose_model(model="m", base_url="http://h/v1", api_key=None, environ=environ)
-    assert str(caught.value) == (
+    assert caught.value.for_shell == (
         "CELLBLOCK_CACHE cannot be 'explicit' for the provider 'generic': it is implicit, or explicit for "
         "model_studio. Try: unset CELLBLOCK_CACHE"
     )
@@ -151,7 +151,7 @@ def test_thinking_that_is_not_supported_is_one_line(case: str) -> None:
     model, provider, asked, line = CONTRADICTIONS[case]
     with pytest.raises(UsageError) as caught:
         Sampling.model_validate(asked).for_endpoint(endpoint(model, provider))
-    assert str(caught.value) == line
+    assert caught.value.for_shell == line
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ NOT_URLS = [
 def test_an_invalid_url_is_one_line(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         choose_model(model="m", base_url=url, api_key=None, environ={})
-    assert str(caught.value) == (
+    assert caught.value.for_shell == (
         f"{url!r} is not an http(s) URL. Try: cellblock run --base-url http://HOST:PORT/v1 ..."
     )
 
@@ -235,6 +235,6 @@ def test_a_key_that_no_header_can_hold_is_one_line_without_the_key(key: str) -> 
     with pytest.raises(UsageError) as caught:
         choose_model(model="m", base_url="http://h/v1", api_key=key, environ={})
     place = next(place for place, char in enumerate(key, 1) if char in "ü \n")
-    assert str(caught.value) == (
+    assert caught.value.for_shell == (
         f"The API key cannot be sent: its character {place} is not printable ASCII. Try: export CELLBLOCK_API_KEY=KEY"
     )

@@ -237,7 +237,7 @@ async def test_an_answer_without_a_mark_of_its_end_is_accepted_the_second_time()
 async def complaint(*answers: list[Step], endless: bytes = b"", sampling: Sampling | None = None) -> str:
     with pytest.raises(EndpointError) as caught:
         await ask(*answers, endless=endless, sampling=sampling)
-    text = str(caught.value)
+    text = caught.value.for_shell
     assert "\n" not in text
     assert KEY not in text + str(caught.value.attempts)
     return text.partition("/v1' ")[2]
@@ -393,7 +393,7 @@ async def test_an_address_without_a_version_is_the_likeliest_mistake() -> None:
     async with raw_endpoint(status(404, b"404 page not found")) as endpoint:
         url = endpoint.base_url.removesuffix("/v1")
         async with model_at(url) as model:
-            with pytest.raises(EndpointError, match=f"404 page not found.*Try: cellblock run --base-url {url}/v1 "):
+            with pytest.raises(EndpointError, match=rf"404 page not found.*Try: Agent\(base_url='{url}/v1'"):
                 await model.generate(MESSAGES, [], lambda kind, text: None)
 
 

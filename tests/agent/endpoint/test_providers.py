@@ -33,7 +33,7 @@ def test_a_given_provider_takes_precedence_over_the_host() -> None:
 def test_an_unknown_provider_is_one_line_with_the_known_ones() -> None:
     with pytest.raises(UsageError) as caught:
         provider_name("VLLM")
-    assert str(caught.value) == (
+    assert caught.value.for_shell == (
         "There is no provider 'VLLM'; there are model_studio, openai, vllm, sglang, ollama, llama_cpp, generic. "
         "Try: cellblock run --provider generic ..."
     )

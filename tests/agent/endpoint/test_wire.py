@@ -108,7 +108,7 @@ async def test_a_redirect_to_another_origin_is_refused_and_nothing_is_sent_there
         async with raw_endpoint([moved]) as endpoint:
             with pytest.raises(AccessError) as caught:
                 await ask(endpoint.base_url)
-    assert str(caught.value) == (
+    assert caught.value.for_shell == (
         f"The endpoint {endpoint.base_url!r} redirects to another origin, {other.base_url!r}; nothing was sent there. "
         f"Try: cellblock run --base-url {other.base_url} ..., if you trust it"
     )
@@ -127,7 +127,7 @@ async def test_no_other_kind_of_address_is_reached(target: str) -> None:
     async with raw_endpoint([moved]) as endpoint:
         with pytest.raises(AccessError, match="redirects to another origin") as caught:
             await ask(endpoint.base_url)
-    assert "pw" not in str(caught.value)
+    assert "pw" not in caught.value.for_shell
 
 
 async def test_the_credentials_in_a_url_are_sent_instead_of_the_key() -> None:

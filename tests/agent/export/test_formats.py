@@ -38,7 +38,7 @@ from tests.samples import STARTED, said
 def test_an_unknown_format_is_refused_with_a_list_of_the_formats(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         agent.export_run(tmp_path, "pdf")
-    assert str(caught.value) == (
+    assert caught.value.for_shell == (
         "There is no format 'pdf'; there are ipynb, md, html, py, messages, responses. "
         "Try: cellblock export RUN --to html"
     )

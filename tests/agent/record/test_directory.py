@@ -116,22 +116,22 @@ def test_a_transcript_with_a_second_name_is_refused(run: Path, tmp_path: Path) -
     assert print_of(run) == before
 
 
-def test_a_new_run_is_not_written_through_existing_links(tmp_path: Path, mine: Path) -> None:
+def test_a_new_run_is_not_written_through_links(tmp_path: Path, mine: Path) -> None:
     run, before = tmp_path / "new", print_of(mine)
-    run.mkdir()
-    (run / "blobs").symlink_to(mine / "papers")
-    with Transcript(run) as transcript, pytest.raises(TranscriptError, match="It is a link"):
-        transcript.append(
-            said(ToolRan(call_id="a", arguments="{}", code="1", execution=printed("x" * 9000), observation=""))
-        )
+    event = said(ToolRan(call_id="a", arguments="{}", code="1", execution=printed("x" * 9000), observation=""))
+    with Transcript(run) as transcript:
+        (run / "blobs").symlink_to(mine / "papers")
+        with pytest.raises(TranscriptError, match="It is a link"):
+            transcript.append(event)
     assert print_of(mine) == before
 
 
 def test_discarding_a_run_leaves_foreign_files(tmp_path: Path) -> None:
     run = tmp_path / "new"
-    (run / "blobs").mkdir(parents=True)
+    transcript = Transcript(run)
+    (run / "blobs").mkdir()
     (run / "blobs" / "mine.txt").write_text("mine")
-    Transcript(run).discard()
+    transcript.discard()
     assert [str(path.relative_to(run)) for path in sorted(run.rglob("*"))] == ["blobs", "blobs/mine.txt"]
 
 
@@ -227,6 +227,8 @@ def test_a_folder_that_is_nested_too_deep_is_one_entry(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [".lock", "results.jsonl", "tasks", "replaced.jsonl", "summary.json"])
 def test_a_batch_writes_through_no_link_in_its_directory(tmp_path: Path, mine: Path, name: str) -> None:
     (tmp_path / "batch").mkdir()
+    if name != ".lock":
+        (tmp_path / "batch" / ".lock").touch()
     (tmp_path / "batch" / name).symlink_to(mine / "papers" if name == "tasks" else mine / "letter.txt")
     (mine / "papers" / "a").mkdir()
     before = print_of(mine)

@@ -52,7 +52,7 @@ async def test_a_record_gives_no_network_by_itself(tmp_path: Path, launcher: Doc
     edit(run, '"network":"none"', '"network":"bridge"')
     with pytest.raises(UsageError) as caught:
         await replay(run, launcher, policy=Policy(network="other"))
-    assert str(caught.value) == (
+    assert caught.value.for_shell == (
         f"The run '{run}' had the network 'bridge'; its code would have it again. "
         "Try: the same command with --network bridge, if you allow it"
     )
@@ -158,7 +158,7 @@ async def test_a_missing_image_is_one_error_line_that_offers_another(tmp_path: P
     edit(run, image_id, "sha256:" + "0" * 64)
     with pytest.raises(ImageError) as caught:
         await replay(run, launcher)
-    assert str(caught.value).endswith(f"cellblock replay {run} --update-image")
+    assert caught.value.for_shell.endswith(f"cellblock replay {run} --update-image")
     done = await replay(run, launcher, update_image=True)
     assert verdicts(done) == {"cell 1": "same"}
     assert done.changes == [f"image: sha256:{'0' * 64} → {image_id}"]
@@ -173,7 +173,7 @@ async def test_a_missing_copy_of_a_given_file_is_named(tmp_path: Path, launcher:
             blob.unlink()
     with pytest.raises(TranscriptError) as caught:
         await replay(run, launcher)
-    assert str(caught.value) == f"The run {str(run)!r} holds no copy of 'table.csv'."
+    assert caught.value.for_shell == f"The run {str(run)!r} holds no copy of 'table.csv'."
 
 
 async def test_a_record_cannot_show_a_file_of_the_host(tmp_path: Path, launcher: DockerLauncher) -> None:

@@ -147,7 +147,7 @@ async def test_a_cell_that_gives_something_else_stops_unless_forced(
     before = (directory / FILE_NAME).read_bytes()
     with pytest.raises(ResumeError) as caught:
         await Agent.resume(directory)
-    assert str(caught.value) == (
+    assert caught.value.for_shell == (
         f"Cell 1 of {str(directory)!r} gives something else now than recorded, so the model would go on from what is "
         f"no longer so. Try: cellblock replay {directory} to see it, cellblock resume {directory} --force to go on all "
         "the same"
@@ -163,7 +163,7 @@ async def test_a_run_that_is_being_written_is_refused(endpoint: RefillableEndpoi
     directory = cut(await run(endpoint, tmp_path / "run"), 2)
     with Transcript.reopen(directory), pytest.raises(TranscriptError) as caught:
         await Agent.resume(directory)
-    assert str(caught.value).startswith(f"{str(directory)!r} is being written.")
+    assert caught.value.for_shell.startswith(f"{str(directory)!r} is being written.")
 
 
 async def test_a_run_that_is_answered_is_refused(endpoint: RefillableEndpoint, tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ async def test_a_run_that_is_answered_is_refused(endpoint: RefillableEndpoint, t
     directory = await run(endpoint, tmp_path / "run")
     with pytest.raises(UsageError) as caught:
         await Agent.resume(directory)
-    assert str(caught.value) == (
+    assert caught.value.for_shell == (
         f"The run {str(directory)!r} is answered; nothing is left to do. Try: cellblock show {directory}"
     )
 
@@ -187,7 +187,7 @@ async def test_functions_of_the_caller_have_to_be_given_again(endpoint: Refillab
         await run(endpoint, directory, tools=[price])
     with pytest.raises(UsageError) as caught:
         await Agent.resume(directory)
-    assert str(caught.value) == (
+    assert caught.value.for_shell == (
         f"The run {str(directory)!r} was started with other functions of its caller: price. "
         "Try: Agent.resume(run, tools=[...])"
     )
@@ -262,7 +262,7 @@ async def test_the_url_of_a_record_is_asked_only_where_you_name_it(
             monkeypatch.setenv("CELLBLOCK_BASE_URL", other)
         with pytest.raises(UsageError) as caught:
             await Agent.resume(crashed)
-        assert str(caught.value) == (
+        assert caught.value.for_shell == (
             f"The run asked the endpoint '{endpoint.base_url}', which none of your settings names; its whole history "
             f"would be sent there. Try: the same command with --base-url {endpoint.base_url}, if you trust it"
         )
