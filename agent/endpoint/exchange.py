@@ -23,6 +23,7 @@ from agent.endpoint.failures import (
     UnfinishedAnswerError,
     error_in,
 )
+from agent.endpoint.route import Route
 from agent.endpoint.sse import OverlongError, ValueReader
 from agent.endpoint.wire import open_http
 
@@ -39,7 +40,7 @@ DRAIN_TIMEOUT_S = 0.1
 _LOST = (httpx2.RequestError, httpx2.StreamError, ssl.SSLError, anyio.EndOfStream)
 
 
-def open_client(endpoint: Endpoint, headers: Mapping[str, str]) -> openai.AsyncOpenAI:
+def open_client(endpoint: Endpoint, route: Route, headers: Mapping[str, str]) -> openai.AsyncOpenAI:
     """A client that does not retry by itself. Close it when done."""
     timeout = openai.Timeout(SILENCE_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
     return _Client(
@@ -47,7 +48,7 @@ def open_client(endpoint: Endpoint, headers: Mapping[str, str]) -> openai.AsyncO
         api_key=endpoint.api_key.get_secret_value(),
         timeout=timeout,
         max_retries=0,
-        http_client=open_http(endpoint, headers, timeout),
+        http_client=open_http(endpoint, route, headers, timeout),
     )
 
 
