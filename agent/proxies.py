@@ -49,12 +49,17 @@ class Proxy:
 
 def proxy_for(url: str, environ: Mapping[str, str]) -> Proxy | None:
     """The proxy for a URL; None if it is reached directly. Raises UsageError if the variable has no usable value."""
+    named = named_for_url(url, environ)
+    return parsed(*named) if named else None
+
+
+def named_for_url(url: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
+    """The variable that counts for a URL, and its value; None if the URL is reached directly."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if is_this_machine(host) or is_exempt(host, parts.port or DEFAULT_PORTS.get(parts.scheme), no_proxy(environ)):
         return None
-    named = named_for(parts.scheme, environ) or named_for("all", environ)
-    return parsed(*named) if named else None
+    return named_for(parts.scheme, environ) or named_for("all", environ)
 
 
 def named_for(kind: str, environ: Mapping[str, str]) -> tuple[str, str] | None:

@@ -6,6 +6,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+from agent.cli.surroundings import check_surroundings
 from agent.endpoint.config import Endpoint, LocalModel, Sampling
 from agent.endpoint.failures import one_safe_line
 from agent.endpoint.model import Model
@@ -26,7 +27,9 @@ NEEDED_TO_START = ("engine", "image", "runtime", "network")
 async def check_all(model: Endpoint | LocalModel | Recorded, policy: Policy, sampling: Sampling) -> list[Check]:
     """Every check, in the order in which things are needed; the last one starts a sandbox."""
     engine = await asyncio.to_thread(check_engine, policy)
-    return [*engine, await _model(model, sampling), _disk(), _memory(model, policy), await _sandbox(policy, engine)]
+    network = check_surroundings(model.base_url if isinstance(model, Endpoint) else None, os.environ)
+    asked = await _model(model, sampling)
+    return [*engine, *network, asked, _disk(), _memory(model, policy), await _sandbox(policy, engine)]
 
 
 async def _model(model: Endpoint | LocalModel | Recorded, sampling: Sampling) -> Check:

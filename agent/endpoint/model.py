@@ -60,8 +60,8 @@ class Generation:
 class Model:
     """One endpoint and its sampling. Close it when done.
 
-    Raises UsageError if the sampling asks for thinking that the model or the endpoint does not support, or if a variable
-    names a proxy or certificates that cannot be used. Many models may share a `limiter`.
+    Raises UsageError if the sampling asks for thinking that the model or the endpoint does not support, or if a
+    variable of the environment names a proxy or certificates that cannot be used. Many models may share a `limiter`.
     """
 
     def __init__(

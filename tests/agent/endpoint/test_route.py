@@ -39,6 +39,14 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
     return issuer(tmp_path_factory.mktemp("ca"))
 
 
+@pytest.fixture
+def hashed(authority: Issuer, tmp_path: Path) -> Path:
+    """A directory with the authority's certificate under its hash."""
+    shutil.copy(authority.file, tmp_path)
+    subprocess.run(["openssl", "rehash", str(tmp_path)], check=True, capture_output=True)
+    return tmp_path
+
+
 async def asked(base_url: str) -> str:
     """The answer of the endpoint at an address."""
 
@@ -161,7 +169,7 @@ def test_a_proxy_that_cannot_be_used_is_one_line_with_its_variable(value: str, m
 )
 def test_no_malformed_proxy_is_taken(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("all_proxy", value)
-    with pytest.raises(UsageError, match="^all_proxy is not the address of a proxy"):
+    with pytest.raises(UsageError, match=r"\Aall_proxy is not the address of a proxy"):
         route_to(f"http://{NAME}/v1", os.environ)
 
 
@@ -236,12 +244,10 @@ async def test_the_refusal_of_a_request_through_a_proxy_names_it(
 
 
 async def test_an_authority_of_ones_own_is_trusted_by_any_of_the_variables(
-    authority: Issuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    authority: Issuer, hashed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copy(authority.file, tmp_path)
-    subprocess.run(["openssl", "rehash", str(tmp_path)], check=True, capture_output=True)
     values = [(name, str(authority.file)) for name in CA_VARIABLES if name != "SSL_CERT_DIR"]
-    values += [("SSL_CERT_DIR", f"/nowhere:{tmp_path}"), ("REQUESTS_CA_BUNDLE", str(tmp_path))]
+    values += [("SSL_CERT_DIR", f"/nowhere:{hashed}"), ("REQUESTS_CA_BUNDLE", str(hashed))]
     async with (
         raw_endpoint(ANSWER) as endpoint,
         way(straight, port_of(endpoint.base_url), authority.context()) as server,
