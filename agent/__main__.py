@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import sys
+from contextlib import suppress
 
 from agent.streams import clean_standard_streams
 from agent.termination import TERMINATED, Termination
@@ -30,6 +31,8 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("cellblock: interrupted\n")
         code = INTERRUPTED
+    with suppress(OSError):  # what is left at exit would be written there, and fail with more than a line
+        sys.stdout.flush()
     sys.exit(TERMINATED if termination.has_come and code == INTERRUPTED else code)
 
 

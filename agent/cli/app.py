@@ -1,6 +1,5 @@
 """The application that the commands register with, and their shared functions for output and for the agent."""
 
-import os
 import sys
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -75,7 +74,7 @@ def confirm(question: str) -> bool:
 
 
 def print_result(text: str) -> None:
-    """Write a line of the result to stdout and flush it. Raises OutputError, or BrokenPipeError if the reader left."""
+    """Write a line of the result to stdout and flush it. Raises OutputError."""
     print_pieces([text])
 
 
@@ -85,10 +84,7 @@ def print_pieces(pieces: Iterable[str]) -> None:
         sys.stdout.writelines(pieces)
         sys.stdout.write("\n")
         sys.stdout.flush()
-    except BrokenPipeError:
-        raise
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # discards the buffer, which is written at exit
         raise OutputError(f"Cannot write the result to stdout: {error.strerror}.", hint="df -h") from error
 
 

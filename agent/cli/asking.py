@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +20,7 @@ from agent.cli.options import ModelOptions, SectionedCommand, with_model, with_p
 from agent.cli.showing import outcome_words
 from agent.cli.view import RunView
 from agent.endpoint.config import endpoint_of_record
-from agent.errors import UsageError
+from agent.errors import OutputError, UsageError
 from agent.limits import Limits
 from agent.loop.result import RunResult
 from agent.messages import Cost
@@ -138,21 +139,23 @@ def _tell(answered: RunResult, console: Console, *, as_json: bool) -> None:
     words, usage = outcome_words(answered.outcome, answered.limit), answered.usage
     took = f"{usage.input_tokens} + {usage.output_tokens} tokens{_price(answered.cost)}"
     console.print(Text(f"{answered.run_directory}: {words}, {took}", style="dim"), soft_wrap=True)
-    if as_json:
-        print_json(
-            json.dumps(
-                {
-                    "outcome": answered.outcome,
-                    "limit": answered.limit,
-                    "answer": answered.answer,
-                    "run_directory": str(answered.run_directory),
-                    "usage": answered.usage.model_dump(),
-                    "cost": answered.cost and answered.cost.model_dump(mode="json"),
-                    "artifacts": [artifact.model_dump() for artifact in answered.artifacts],
-                },
-                ensure_ascii=False,
-            )
-        )
-    else:
-        print_result(plain(answered.answer or ""))
+    try:
+        print_json(_as_json(answered)) if as_json else print_result(plain(answered.answer or ""))
+    except OutputError as error:
+        raise OutputError(error.message, hint=f"cellblock show {shlex.quote(str(answered.run_directory))}") from error
     raise typer.Exit(0 if answered.outcome == "answered" else 1)
+
+
+def _as_json(answered: RunResult) -> str:
+    return json.dumps(
+        {
+            "outcome": answered.outcome,
+            "limit": answered.limit,
+            "answer": answered.answer,
+            "run_directory": str(answered.run_directory),
+            "usage": answered.usage.model_dump(),
+            "cost": answered.cost and answered.cost.model_dump(mode="json"),
+            "artifacts": [artifact.model_dump() for artifact in answered.artifacts],
+        },
+        ensure_ascii=False,
+    )

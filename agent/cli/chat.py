@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from importlib import import_module
+from itertools import takewhile
 from pathlib import Path
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from agent.errors import InterruptedRunError, UsageError
 from agent.loop.conversation import Conversation
 from agent.loop.files import check_files
 from agent.loop.result import RunResult
+from agent.streams import reader_has_left
 from agent.termination import Terminated
 from agent.text import plain
 from sandbox import CellblockError
@@ -68,7 +70,7 @@ class Chat:
     def _talk(self, background: Background, session: Conversation, view: RunView) -> None:
         if self._is_typed:
             self._note(f"{self._agent.runtime.settings.model}; /help lists the commands, Ctrl-D leaves.")
-        for line in self._lines():
+        for line in takewhile(lambda _: not reader_has_left(), self._lines()):
             if line.startswith("/"):
                 if line.split()[0] in ("/exit", "/quit"):
                     break
