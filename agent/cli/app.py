@@ -1,7 +1,8 @@
 """The application that the commands register with, and their shared functions for output and for the agent."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -86,6 +87,15 @@ def print_pieces(pieces: Iterable[str]) -> None:
         sys.stdout.flush()
     except OSError as error:
         raise OutputError(f"Cannot write the result to stdout: {error.strerror}.", hint="df -h") from error
+
+
+@contextmanager
+def kept(look: str) -> Iterator[None]:
+    """Let the error of a result that cannot be written name the command that shows it all the same."""
+    try:
+        yield
+    except OutputError as error:
+        raise OutputError(error.message, hint=look) from error
 
 
 def print_json(text: str) -> None:

@@ -13,14 +13,14 @@ from rich.console import Console
 from rich.text import Text
 
 from agent.agent import Agent
-from agent.cli.app import agent_for, app, confirm, print_json, print_result, stderr_console
+from agent.cli.app import agent_for, app, confirm, kept, print_json, print_result, stderr_console
 from agent.cli.chat import Chat
 from agent.cli.limit_options import with_limits
 from agent.cli.options import ModelOptions, SectionedCommand, with_model, with_policy
 from agent.cli.showing import outcome_words
 from agent.cli.view import RunView
 from agent.endpoint.config import endpoint_of_record
-from agent.errors import OutputError, UsageError
+from agent.errors import UsageError
 from agent.limits import Limits
 from agent.loop.result import RunResult
 from agent.messages import Cost
@@ -139,10 +139,8 @@ def _tell(answered: RunResult, console: Console, *, as_json: bool) -> None:
     words, usage = outcome_words(answered.outcome, answered.limit), answered.usage
     took = f"{usage.input_tokens} + {usage.output_tokens} tokens{_price(answered.cost)}"
     console.print(Text(f"{answered.run_directory}: {words}, {took}", style="dim"), soft_wrap=True)
-    try:
+    with kept(f"cellblock show {shlex.quote(str(answered.run_directory))}"):
         print_json(_as_json(answered)) if as_json else print_result(plain(answered.answer or ""))
-    except OutputError as error:
-        raise OutputError(error.message, hint=f"cellblock show {shlex.quote(str(answered.run_directory))}") from error
     raise typer.Exit(0 if answered.outcome == "answered" else 1)
 
 

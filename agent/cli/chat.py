@@ -1,6 +1,7 @@
 """`cellblock chat`: a conversation in a terminal, or one question per line if stdin is piped."""
 
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agent.agent import Agent
+from agent.cli.app import kept
 from agent.cli.background import Background
 from agent.cli.view import RunView
 from agent.errors import InterruptedRunError, UsageError
@@ -151,7 +153,8 @@ class Chat:
             self._note(f"{result.run_directory}/files/{plain(artifact.name)}  {artifact.size_bytes} bytes")
         if result.limit:
             self._console.print(Text(f"stopped at the limit on {result.limit}", style="yellow"))
-        self._print_answer(plain(result.answer or "(no answer)"))
+        with kept(f"cellblock show {shlex.quote(str(result.run_directory))}"):
+            self._print_answer(plain(result.answer or "(no answer)"))
         if self._is_typed:
             self._console.print()
 
