@@ -64,7 +64,7 @@ async def _sandbox(policy: Policy, engine: list[Check]) -> Check:
 
 
 def _disk() -> Check:
-    free_bytes = shutil.disk_usage(Path.cwd()).free
+    free_bytes = shutil.disk_usage(Path()).free  # also in a directory that has been removed
     return Check(
         "disk", _level(free_bytes >= MIN_DISK_BYTES), f"{free_bytes / 1e9:.1f} GB free here", "df -h ., then make room"
     )
