@@ -4,6 +4,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,20 @@ def test_a_slow_reader_of_a_pipe_that_does_not_block_gets_all(option: list[str])
             text += piece
         assert exporting.wait() == 0
     assert text == (RUNS / "plot" / "export.html").read_bytes()
+
+
+def test_a_slow_writer_of_a_pipe_that_does_not_block_is_waited_for() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    command = [sys.executable, "-m", "agent", "run", "-", "--base-url", "http://127.0.0.1:9"]
+    with subprocess.Popen(command, stdin=reader, stderr=subprocess.PIPE, text=True) as running:
+        while not os.get_blocking(reader):  # the command does not read yet
+            time.sleep(0.01)
+        os.close(reader)
+        os.write(writer, b"What?")
+        os.close(writer)
+        assert running.stderr is not None
+        assert "needs the name of a model" in running.stderr.read()
 
 
 def test_an_error_is_told_by_the_exit_code_if_nothing_else_can_be() -> None:
