@@ -57,7 +57,8 @@ def named_for_url(url: str, environ: Mapping[str, str]) -> tuple[str, str] | Non
     """The variable that counts for a URL, and its value; None if the URL is reached directly."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if is_this_machine(host) or is_exempt(host, parts.port or DEFAULT_PORTS.get(parts.scheme), no_proxy(environ)):
+    _, listed = no_proxy(environ)
+    if is_this_machine(host) or is_exempt(host, parts.port or DEFAULT_PORTS.get(parts.scheme), listed):
         return None
     return named_for(parts.scheme, environ) or named_for("all", environ)
 
@@ -70,9 +71,10 @@ def named_for(kind: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
     return None
 
 
-def no_proxy(environ: Mapping[str, str]) -> str:
-    """The hosts that need no proxy, as the environment lists them."""
-    return environ.get("no_proxy", environ.get("NO_PROXY", ""))
+def no_proxy(environ: Mapping[str, str]) -> tuple[str, str]:
+    """The variable that lists the hosts that need no proxy, and its value."""
+    name = "no_proxy" if "no_proxy" in environ else "NO_PROXY"
+    return name, environ.get(name, "")
 
 
 def parsed(variable: str, value: str) -> Proxy:

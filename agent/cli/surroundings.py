@@ -36,14 +36,14 @@ def _proxies(base_url: str | None, environ: Mapping[str, str]) -> Iterator[Check
 def _no_proxy(environ: Mapping[str, str]) -> Iterator[Check]:
     if not any(named_for(kind, environ) for kind in KINDS):
         return
-    listed = no_proxy(environ)
+    name, listed = no_proxy(environ)
     for entry in entries_of(listed):
         if "/" in entry and not _is_network(entry):
-            yield Check("proxy", "warn", f"NO_PROXY has the entry {entry!r}, which is no network", "unset NO_PROXY")
+            yield Check("proxy", "warn", f"{name} has the entry {entry!r}, which is no network", f"unset {name}")
     if missing := [host for host in HERE if not is_exempt(host, None, listed)]:
         whole = ",".join([*filter(None, [listed.strip(", ")]), *missing])
-        detail = f"NO_PROXY does not list {', '.join(missing)}; Cellblock reaches this machine directly all the same"
-        yield Check("proxy", "warn", detail, f"export NO_PROXY={shlex.quote(whole)}")
+        detail = f"{name} does not list {', '.join(missing)}; Cellblock reaches this machine directly all the same"
+        yield Check("proxy", "warn", detail, f"export {name}={shlex.quote(whole)}")
 
 
 def _certificates(base_url: str | None, environ: Mapping[str, str]) -> Iterator[Check]:

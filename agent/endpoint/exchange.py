@@ -56,7 +56,7 @@ def open_client(endpoint: Endpoint, route: Route, headers: Mapping[str, str]) ->
             http_client=open_http(endpoint, route, headers, timeout),
         )
     except (OSError, ValueError, RuntimeError, ImportError, httpx2.InvalidURL) as error:
-        words = one_safe_line(f"{type(error).__name__}: {error}", endpoint, MAX_WORDS_CHARS)
+        words = one_safe_line(f"{type(error).__name__}: {error}", endpoint, MAX_WORDS_CHARS).rstrip(".")
         raise UsageError(
             f"The endpoint {endpoint.public_url!r} cannot be asked: {words}.", hint="cellblock doctor"
         ) from error

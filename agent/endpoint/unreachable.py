@@ -65,4 +65,4 @@ def _hint_for_refusal(proxy: Proxy, url: str, words: str) -> str:
 
 
 def _hint_for_proxy(proxy: Proxy, url: str) -> str:
-    return f"export NO_PROXY={urlsplit(url).hostname}, if it needs no proxy, or correct {proxy.variable}"
+    return f"add {urlsplit(url).hostname} to NO_PROXY, if it needs no proxy, or correct {proxy.variable}"

@@ -40,6 +40,8 @@ def test_a_list_of_exceptions_without_this_machine_is_completed_by_the_hint() ->
     assert check.level == "warn"
     assert check.detail.startswith("NO_PROXY does not list 127.0.0.1, ::1; ")
     assert check.hint == "export NO_PROXY=localhost,10.0.0.0/8,127.0.0.1,::1"
+    *_, check = check_surroundings(None, {"ALL_PROXY": "p:1", "no_proxy": "a.test", "NO_PROXY": "*"})
+    assert check.hint == "export no_proxy=a.test,localhost,127.0.0.1,::1"
     assert lines(None, ALL_PROXY="p:1", NO_PROXY="*")[1:] == []
 
 

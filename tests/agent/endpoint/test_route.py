@@ -184,7 +184,7 @@ async def test_a_proxy_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) ->
             assert str(error) == (
                 f"The endpoint 'https://{NAME}/v1', through the proxy '{scheme}://{there}' of HTTPS_PROXY, cannot be "
                 "reached: All connection attempts failed (attempt 4). "
-                f"Try: export NO_PROXY={NAME}, if it needs no proxy, or correct HTTPS_PROXY"
+                f"Try: add {NAME} to NO_PROXY, if it needs no proxy, or correct HTTPS_PROXY"
             )
 
 
