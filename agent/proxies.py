@@ -65,7 +65,7 @@ def named_for_url(url: str, environ: Mapping[str, str]) -> tuple[str, str] | Non
 
 def named_for(kind: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
     """The variable that is set for a scheme or for all, and its value; None if there is none."""
-    for name in (f"{kind}_proxy", f"{kind}_proxy".upper()):
+    for name in _names(kind):
         if (value := environ.get(name)) is not None:
             return (name, value.strip()) if value.strip() else None
     return None
@@ -102,7 +102,7 @@ def parsed(variable: str, value: str) -> Proxy:
 
 def proxy_secrets(environ: Mapping[str, str]) -> set[str]:
     """The credentials of all proxies, as written and decoded."""
-    values = (found[1] for kind in KINDS if (found := named_for(kind, environ)))
+    values = (environ.get(name, "") for kind in KINDS for name in _names(kind))
     written = {part for value in values for part in _credentials(value)}
     return {form for secret in written if secret for form in (secret, unquote(secret))}
 
@@ -115,6 +115,10 @@ def is_exempt(host: str, port: int | None, listed: str) -> bool:
 def entries_of(listed: str) -> list[str]:
     """The entries of NO_PROXY in lower case, without schemes."""
     return [entry.rpartition("://")[2].lower() for entry in _SEPARATORS.split(listed) if entry]
+
+
+def _names(kind: str) -> tuple[str, str]:
+    return f"{kind}_proxy", f"{kind}_proxy".upper()
 
 
 def _split(url: str) -> SplitResult | None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.proxies import is_exempt, parsed, proxy_for
+from agent.proxies import is_exempt, parsed, proxy_for, proxy_secrets
 
 EXEMPT = {
     "*": ("anything.test", "10.0.0.1", "fd00::1"),
@@ -75,3 +75,12 @@ def test_the_credentials_of_a_proxy_are_decoded_and_not_shown() -> None:
         assert (proxy.url, proxy.auth) == ("http://p:1", ("us@er", "p:w/"))
         assert "p:w/" not in repr(proxy)
     assert parsed("ALL_PROXY", "http://user:p@ss@p:1").auth == ("user", "p@ss")
+
+
+def test_the_credentials_of_every_proxy_are_secrets_also_of_one_that_does_not_count() -> None:
+    environ = {
+        "HTTPS_PROXY": "http://a:first%21word@p:1",
+        "https_proxy": "b:second-word@p:1",
+        "ALL_PROXY": "http://p:1",
+    }
+    assert {"first%21word", "first!word", "second-word"} <= proxy_secrets(environ)

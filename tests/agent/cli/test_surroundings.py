@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from agent.cli.surroundings import check_surroundings
+from tests.test_cli import cellblock
 
 URL = "https://api.test/v1"
 LISTED = {"NO_PROXY": "localhost,127.0.0.1,::1"}
@@ -62,3 +63,11 @@ def test_wrong_certificates_are_a_failure_only_if_the_endpoint_needs_them(tmp_pa
         f"FAIL {said}",
         f"warn certificates: REQUESTS_CA_BUNDLE names '{tmp_path}', which has no certificate under its hash.",
     ]
+
+
+def test_the_doctor_names_each_wrong_variable_unasked() -> None:
+    wrong = {"SSL_CERT_FILE": "/nowhere", "SSL_CERT_DIR": "", "ALL_PROXY": "socks4://p:1", "NO_PROXY": ""}
+    done = cellblock("doctor", environ=wrong | {"DOCKER_HOST": "unix:///nowhere.sock"})
+    assert done.stdout.count("\nwarn  certificates: SSL_CERT_FILE names '/nowhere', which cannot be read") == 1
+    assert done.stdout.count("\nwarn  proxy: ALL_PROXY names a proxy of the kind 'socks4'") == 1
+    assert done.stdout.count("\nwarn  proxy: NO_PROXY does not list localhost, 127.0.0.1, ::1") == 1
