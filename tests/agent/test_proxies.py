@@ -49,7 +49,7 @@ def test_what_no_proxy_does_not_list_is_asked_through_the_proxy(listed: str) -> 
 
 def url_of(url: str, **environ: str) -> str | None:
     proxy = proxy_for(url, environ)
-    return proxy and f"{proxy.variable} {proxy.url}"
+    return f"{proxy.variable} {proxy.url}" if proxy else None
 
 
 def test_the_variable_of_the_scheme_goes_first_and_lower_case_before_upper_case() -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 NAME = "endpoint.test"
 """A name that only the proxies know."""
-Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
+Reader = asyncio.StreamReader
+Writer = asyncio.StreamWriter
 
 
 @dataclass
