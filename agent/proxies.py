@@ -80,12 +80,8 @@ def no_proxy(environ: Mapping[str, str]) -> tuple[str, str]:
 def parsed(variable: str, value: str) -> Proxy:
     """The proxy that a variable names. Raises UsageError, without the password in the value."""
     parts = _split(value if "://" in value else f"http://{value}")
-    shown = value.rpartition("@")[2]
     if parts is None:
-        raise UsageError(
-            f"{variable} is not the address of a proxy: {shown!r}.",
-            hint=f"export {variable}=http://HOST:PORT, with %XX for special characters in a password",
-        )
+        raise not_a_proxy(variable, value)
     scheme, (user_info, _, place) = ALIASES.get(parts.scheme, parts.scheme), parts.netloc.rpartition("@")
     if scheme not in SCHEMES:
         raise UsageError(
@@ -98,6 +94,14 @@ def parsed(variable: str, value: str) -> Proxy:
         )
     user, _, password = user_info.partition(":")
     return Proxy(variable, f"{scheme}://{place}", (unquote(user), unquote(password)) if user_info else None)
+
+
+def not_a_proxy(variable: str, value: str) -> UsageError:
+    """The error for a value that is no address, without the password in it."""
+    return UsageError(
+        f"{variable} is not the address of a proxy: {value.rpartition('@')[2]!r}.",
+        hint=f"export {variable}=http://HOST:PORT, with %XX for special characters in a password",
+    )
 
 
 def proxy_secrets(environ: Mapping[str, str]) -> set[str]:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from agent.certificates import named_certificates, own_context
-from agent.proxies import Proxy, proxy_for
+from agent.proxies import Proxy, not_a_proxy, proxy_for
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,14 @@ class Route:
     """The variables that name the trusted certificates, with their values; empty for those of the system."""
 
     def transport(self, limits: httpx2.Limits) -> httpx2.AsyncHTTPTransport:
-        """What carries the requests."""
+        """What carries the requests. Raises UsageError for a proxy whose name no client can look up."""
         if self.proxy is None:
             return httpx2.AsyncHTTPTransport(verify=self.context, limits=limits)
-        proxy = httpx2.Proxy(
-            self.proxy.url, auth=self.proxy.auth, ssl_context=self.context if self.proxy.is_tls else None
-        )
+        try:
+            url = httpx2.URL(self.proxy.url)
+        except (httpx2.InvalidURL, ValueError) as error:
+            raise not_a_proxy(self.proxy.variable, self.proxy.url) from error
+        proxy = httpx2.Proxy(url, auth=self.proxy.auth, ssl_context=self.context if self.proxy.is_tls else None)
         kind = _SocksTransport if self.proxy.is_socks else httpx2.AsyncHTTPTransport
         return kind(verify=self.context, limits=limits, proxy=proxy)
 

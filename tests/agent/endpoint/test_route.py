@@ -164,6 +164,14 @@ def test_a_proxy_that_cannot_be_used_is_one_line_with_its_variable(value: str, m
     assert str(caught.value) == BAD_PROXIES[value]
 
 
+@pytest.mark.parametrize("host", ["h\udcff", "\u200b", "xn--\u00fc"])
+def test_a_name_that_cannot_be_looked_up_is_no_proxy(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", f"http://user:password@{host}:1")
+    with pytest.raises(UsageError) as caught:
+        Model(Endpoint(base_url=f"https://{NAME}/v1", model="m"), Sampling())
+    assert str(caught.value).startswith(f"ALL_PROXY is not the address of a proxy: {f'http://{host}:1'!r}. ")
+
+
 @pytest.mark.parametrize(
     "value", ["http://[::1", "http://", "'http://h:1'", "http://h:99999", "$PROXY", "http:/h", "a b"]
 )
