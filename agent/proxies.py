@@ -6,6 +6,7 @@ domains, addresses and networks, each with a port if need be. This machine is al
 
 import importlib.util
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -84,9 +85,10 @@ def parsed(variable: str, value: str) -> Proxy:
         raise not_a_proxy(variable, value)
     scheme, (user_info, _, place) = ALIASES.get(parts.scheme, parts.scheme), parts.netloc.rpartition("@")
     if scheme not in SCHEMES:
+        likely = "socks5h" if scheme.startswith("socks") else "http"
         raise UsageError(
             f"{variable} names a proxy of the kind {parts.scheme!r}; there are {', '.join(SCHEMES)}.",
-            hint=f"export {variable}={'socks5h' if scheme.startswith('socks') else 'http'}://{place}",
+            hint=f"export {variable}={shlex.quote(f'{likely}://{place}')}",
         )
     if scheme.startswith("socks") and importlib.util.find_spec("socksio") is None:
         raise UsageError(

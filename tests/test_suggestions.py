@@ -20,6 +20,12 @@ NO_SUGGESTION = {
     "agent/cli/environment.py": {"check.hint"},
     "agent/cli/app.py": {"version('cellblock')"},
     "agent/endpoint/complaints.py": {"name.replace('_', '-')", "hint"},
+    "agent/certificates.py": {"variable"},
+    "agent/cli/exporting.py": {"look"},
+    "agent/cli/surroundings.py": {"name"},
+    "agent/endpoint/unreachable.py": {"proxy.variable"},
+    "agent/proxies.py": {"variable", "likely", "place"},
+    "sandbox/docker/engine.py": {"variable"},
     "agent/cli/main.py": {"error.ctx.command_path"},
     "sandbox/docker/diagnosis.py": {
         "max(total_bytes >> 21, 128)", "facts['ServerVersion']", "rights", "endpoint.host", "endpoint.named_by",

@@ -1,6 +1,7 @@
 """What is wrong on the way to an endpoint: its proxy refuses or is away, or its certificate is not trusted."""
 
 import re
+import shlex
 from urllib.parse import urlsplit
 
 import openai
@@ -33,7 +34,7 @@ def on_the_way(error: Exception, url: str, route: Route, words: str) -> Complain
     if is_untrusted(error):
         return _untrusted(route, words)
     if isinstance(error, openai.APIConnectionError) and _NO_TLS.search(words) and url.startswith("https://"):
-        hint = f"cellblock run --base-url {url.replace('https://', 'http://', 1)} ..."
+        hint = f"cellblock run --base-url {shlex.quote(url.replace('https://', 'http://', 1))} ..."
         return UnreachableError, f"does not speak TLS there: {words}", hint
     if route.proxy is None:
         return None
@@ -65,4 +66,5 @@ def _hint_for_refusal(proxy: Proxy, url: str, words: str) -> str:
 
 
 def _hint_for_proxy(proxy: Proxy, url: str) -> str:
-    return f"add {urlsplit(url).hostname} to NO_PROXY, if it needs no proxy, or correct {proxy.variable}"
+    host = urlsplit(url).hostname or ""
+    return f"add {shlex.quote(host)} to NO_PROXY, if it needs no proxy, or correct {proxy.variable}"
