@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import sys
+from contextlib import suppress
 
 from agent.streams import clean_standard_streams
 from agent.termination import TERMINATED, Termination
@@ -18,6 +19,7 @@ STREAMS = ("stdin", "stdout", "stderr")
 def main() -> None:
     """Run the command line and exit with its code."""
     open_closed_streams()
+    wait_for_stdin()
     if not may_open_files():
         sys.exit(ENVIRONMENT)
     clean_standard_streams()
@@ -30,6 +32,8 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("cellblock: interrupted\n")
         code = INTERRUPTED
+    with suppress(OSError):  # what is left at exit would be written there, and fail with more than a line
+        sys.stdout.flush()
     sys.exit(TERMINATED if termination.has_come and code == INTERRUPTED else code)
 
 
@@ -39,6 +43,12 @@ def open_closed_streams() -> None:
         if getattr(sys, name) is None:
             os.dup2(os.open(os.devnull, os.O_RDWR), number)
             setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
+
+
+def wait_for_stdin() -> None:
+    """Let reads of stdin wait for its writer. A terminal is shared with other programs and stays as it is."""
+    if not sys.stdin.isatty():
+        os.set_blocking(sys.stdin.fileno(), True)
 
 
 def may_open_files() -> bool:

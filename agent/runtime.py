@@ -20,6 +20,7 @@ from agent.loop.setup import Setup
 from agent.messages import Cost, Usage
 from agent.pricing import Prices, cost_of
 from agent.progress import Progress, TurnEnded, Waiting, ignore
+from agent.proxies import proxy_secrets
 from agent.record.events import Calls, ModelReplied, ModelSettings, ReplyCut
 from agent.record.reading import Recorded
 from agent.record.redaction import Redactor
@@ -98,7 +99,8 @@ class Runtime:
     @property
     def secrets(self) -> set[str]:
         """What must not be recorded: the keys of the endpoint, and the secret variables of the sandbox."""
-        return self.endpoint.secrets | secrets_for_clients(os.environ) | secrets_among(self.policy.environment)
+        of_clients = secrets_for_clients(os.environ) | proxy_secrets(os.environ)
+        return self.endpoint.secrets | of_clients | secrets_among(self.policy.environment)
 
     def cost(self, reply: ModelReplied | ReplyCut | TurnEnded) -> Cost | None:
         """What a request cost; None if the model has no price."""

@@ -14,11 +14,11 @@ from hypothesis import settings
 from agent.local import DEFAULT_MODEL, find
 from sandbox import CellblockError, Session
 from sandbox.docker import DockerLauncher, connect, default_image, require_image
+from sandbox.hosts import is_this_machine
 from tests.agent.export.chromium import find_chromium
 from tests.chaos.harness import missing_for_private_engine
 
 IN_CI = bool(os.environ.get("CI"))
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 # No example has a time limit: a busy machine makes any of them slow.
 settings.register_profile("patient", deadline=None)
@@ -79,7 +79,7 @@ def loopback_only(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     connect = socket.socket.connect
 
     def guarded(self: socket.socket, address: Any) -> None:
-        if self.family != socket.AF_UNIX and address[0] not in LOOPBACK:
+        if self.family != socket.AF_UNIX and not is_this_machine(address[0]):
             raise AssertionError(f"{request.node.nodeid} wanted to reach {address!r}")
         connect(self, address)
 

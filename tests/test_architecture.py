@@ -205,7 +205,6 @@ OPENS_OTHER_FILES = {
         "_parts": "an archive",
     },
     "agent/batch/tasks.py": {"fingerprint": "files of the user's"},
-    "agent/cli/app.py": {"print_pieces": "/dev/null"},
     "agent/cli/batch.py": {"batch": "/dev/null"},
     "agent/cli/asking.py": {"_several": "files of the user's"},
     "agent/cli/config.py": {"_read": "files of settings"},
@@ -213,7 +212,7 @@ OPENS_OTHER_FILES = {
         "name": "files of the user's", "with_files": "files of the user's", "_no_file": "files of the user's",
     },
     "agent/cli/completing.py": {"_paths": "files of the user's", "_ended": "files of the user's"},
-    "agent/cli/exporting.py": {"_forget_stdout": "/dev/null", "_write": "the file that the user names"},
+    "agent/cli/exporting.py": {"_replacing": "the file that the user names"},
     "agent/loop/files.py": {
         "check_files": "files of the user's", "check_sizes": "files of the user's", "_head_of": "files of the user's",
     },

@@ -35,8 +35,8 @@ from agent.record.directory import Directory, write_all
 from agent.record.origin import source_sha256
 from agent.runtime import Runtime
 from sandbox import CellblockError, EngineError, ImageError, StartError
+from sandbox.hosts import is_this_machine
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CONNECT_S = 5.0
 STOP_S = 30.0
 WATCH_EVERY_S = 5.0
@@ -308,7 +308,7 @@ def _checked_address(address: str) -> str:
 async def _reachable(address: str) -> str:
     """Return the address for Ray, with a loopback host replaced by this machine's address. Raises ClusterError."""
     host, _, port = address.rpartition(":")
-    if host in LOOPBACK:
+    if is_this_machine(host):
         host = str(get_node_ip_address())  # type: ignore[no-untyped-call]
     try:
         async with asyncio.timeout(CONNECT_S):

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -99,7 +100,7 @@ def confirm(question: str) -> bool:
 
 
 def print_result(text: str) -> None:
-    """Write a line of the result to stdout and flush it. Raises OutputError, or BrokenPipeError if the reader left."""
+    """Write a line of the result to stdout and flush it. Raises OutputError."""
     print_pieces([text])
 
 
@@ -109,11 +110,17 @@ def print_pieces(pieces: Iterable[str]) -> None:
         sys.stdout.writelines(pieces)
         sys.stdout.write("\n")
         sys.stdout.flush()
-    except BrokenPipeError:
-        raise
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # discards the buffer, which is written at exit
         raise OutputError(f"Cannot write the result to stdout: {error.strerror}.", hint="df -h") from error
+
+
+@contextmanager
+def kept(look: str) -> Iterator[None]:
+    """Let the error of a result that cannot be written name the command that shows it all the same."""
+    try:
+        yield
+    except OutputError as error:
+        raise OutputError(error.message, hint=look) from error
 
 
 def print_json(text: str) -> None:

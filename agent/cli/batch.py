@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -14,10 +15,11 @@ import typer
 
 from agent.batch.batch import Batch
 from agent.batch.input import MAX_SOURCE_BYTES, read_tasks
+from agent.batch.results import SUMMARY
 from agent.batch.running import with_time_limit, worker_for
 from agent.batch.spending import Budget
 from agent.batch.tasks import BatchTask
-from agent.cli.app import agent_for, app, print_result, stderr_console
+from agent.cli.app import agent_for, app, kept, print_result, stderr_console
 from agent.cli.batch_view import ENDS, BatchView, print_notes, table_lines
 from agent.cli.limit_options import with_limits
 from agent.cli.options import ModelOptions, SectionedCommand, flag_errors, with_model, with_policy
@@ -122,8 +124,9 @@ def batch(
     finally:
         if started.end != "running":
             print_notes(console, f"{output}: {ENDS[started.end]}")
-            for line in table_lines(started):
-                print_result(line)
+            with kept(f"cat {shlex.quote(str(output / SUMMARY))}"):
+                for line in table_lines(started):
+                    print_result(line)
     if started.end == "interrupted":
         raise InterruptedRunError("interrupted; repeat the same command to continue")
     is_done = started.tally.count("answered") == started.total

@@ -6,12 +6,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from difflib import get_close_matches
+from itertools import takewhile
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from agent.agent import Agent
+from agent.cli.app import kept
 from agent.cli.background import Background
 from agent.cli.completing import complete_with_tab
 from agent.cli.results import file_lines
@@ -21,6 +23,7 @@ from agent.loop.conversation import Conversation
 from agent.loop.files import check_files
 from agent.loop.result import RunResult
 from agent.paths import expanded
+from agent.streams import reader_has_left
 from agent.termination import Terminated
 from agent.text import plain
 from sandbox import CellblockError
@@ -80,7 +83,7 @@ class Chat:
     def _talk(self, background: Background, session: Conversation, view: RunView) -> None:
         if self._is_typed:
             self._note(f"{self._agent.runtime.settings.model}; /help lists the commands, Ctrl-D leaves.")
-        for line in self._lines():
+        for line in takewhile(lambda _: not reader_has_left(), self._lines()):
             if line.startswith("/"):
                 if line.split()[0] in ("/exit", "/quit"):
                     break
@@ -160,7 +163,8 @@ class Chat:
             self._note(line)
         if result.limit:
             self._console.print(Text(f"stopped at the limit on {result.limit}", style="yellow"))
-        self._print_answer(result.answer or "(no answer)")
+        with kept(f"cellblock show {shlex.quote(str(result.run_directory))}"):
+            self._print_answer(result.answer or "(no answer)")
         if self._is_typed:
             self._console.print()
 

@@ -17,6 +17,9 @@ class CleanConsole(Console):
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
+    def on_broken_pipe(self) -> None:
+        """Go on: a command ends with its own exit code, also if nobody reads."""
+
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """The segments of a renderable, each made harmless."""
         for text, style, control in super().render(renderable, options):

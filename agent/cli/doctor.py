@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from agent.cli.surroundings import check_surroundings
 from agent.endpoint.config import Endpoint, LocalModel, Sampling
 from agent.endpoint.failures import one_safe_line
 from agent.endpoint.model import Model
@@ -32,7 +33,9 @@ NEEDED_TO_START = ("engine", "image", "runtime", "network")
 async def check_all(model: Endpoint | LocalModel | Recorded, policy: Policy, sampling: Sampling) -> list[Check]:
     """Every check, in the order in which things are needed; the last one starts a sandbox."""
     engine = await asyncio.to_thread(check_engine, policy)
-    checks = [*engine, await _model(model, sampling), _disk(), _memory(model, policy), await _sandbox(policy, engine)]
+    network = check_surroundings(model.base_url if isinstance(model, Endpoint) else None, os.environ)
+    asked = await _model(model, sampling)
+    checks = [*engine, *network, asked, _disk(), _memory(model, policy), await _sandbox(policy, engine)]
     return [_mended(check) for check in checks]
 
 
@@ -73,7 +76,7 @@ async def _sandbox(policy: Policy, engine: list[Check]) -> Check:
 
 
 def _disk() -> Check:
-    free_bytes = shutil.disk_usage(Path.cwd()).free
+    free_bytes = shutil.disk_usage(Path()).free  # also in a directory that has been removed
     return Check(
         "disk", _level(free_bytes >= MIN_DISK_BYTES), f"{free_bytes / 1e9:.1f} GB free here", "df -h ., then make room"
     )

@@ -35,7 +35,7 @@ app.add_typer(model_app, name="model")
 @with_policy
 @with_model
 def doctor(*, asked: ModelOptions, policy: Policy) -> None:
-    """Check engine, image, model, disk, memory and one real sandbox, and show a fix for each failure."""
+    """Check engine, image, proxies, certificates, model, disk, memory and a sandbox, with a fix for each failure."""
     runtime = agent_for(asked, policy).runtime
     checks = asyncio.run(check_all(runtime.model, runtime.policy, runtime.sampling))
     for check in checks:

@@ -1,20 +1,25 @@
 """The command that writes a recorded run in another format."""
 
-import os
+import errno
+import secrets
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import typer
 from rich.text import Text
 
 from agent.cli.app import app, stderr_console
 from agent.cli.runs import NewestRun, run_meant
-from agent.errors import UsageError
+from agent.errors import OutputError, UsageError
 from agent.export.formats import FORMATS, check_format, exported_pieces
 from agent.record import transcript
+from agent.streams import reader_has_left
 
 
 @app.command()
@@ -49,31 +54,44 @@ def _warn(text: str) -> None:
 
 
 def _print(pieces: Iterator[str]) -> None:
-    """Write to stdout, whatever the locale; a reader who has read enough is no error."""
+    """Write to stdout in UTF-8, whatever the locale, for as long as somebody reads."""
     try:
-        for piece in pieces:
+        for piece in takewhile(lambda _: not reader_has_left(), pieces):
             sys.stdout.buffer.write(piece.encode())
         sys.stdout.flush()
-    except BrokenPipeError:
-        _forget_stdout()
     except OSError as error:
-        _forget_stdout()
-        raise UsageError(
-            f"Cannot write to stdout: {error.strerror}.", hint="cellblock export RUN --to FORMAT -o FILE"
+        raise OutputError(
+            f"Cannot write the result to stdout: {error.strerror}.", hint="cellblock export RUN --to FORMAT -o FILE"
         ) from error
-
-
-def _forget_stdout() -> None:
-    """What is left in its buffer goes nowhere, without a word at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _write(path: Path, pieces: Iterator[str]) -> None:
     try:
-        with path.open("wb") as file:
+        with _replacing(path) as file:
             for piece in pieces:
                 file.write(piece.encode())
     except OSError as error:
+        look = "df -h" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "ls -ld"
         raise UsageError(
-            f"Cannot write {str(path)!r}: {error.strerror}.", hint=f"ls -ld {shlex.quote(str(path.parent))}"
+            f"Cannot write {str(path)!r}: {error.strerror}.", hint=f"{look} {shlex.quote(str(path.parent))}"
         ) from error
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that takes the name once it is whole. A device or a pipe is written to as it is."""
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+        return
+    target = path.resolve()  # of a link, the file behind it is replaced
+    partial = target.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with partial.open("xb") as file:
+            yield file
+        if target.exists():
+            shutil.copymode(target, partial)
+        partial.replace(target)
+    finally:
+        with suppress(OSError):
+            partial.unlink()

@@ -3,6 +3,7 @@
 import errno
 import re
 import shlex
+import sys
 from typing import Any
 
 import typer
@@ -10,6 +11,7 @@ from rich.text import Text
 
 from agent.cli import asking, batch, environment, exporting, recorded, replaying, runs  # noqa: F401  (they register their commands)
 from agent.cli.app import app, stderr_console
+from agent.outlet import UnwritableError
 from agent.text import plain
 from sandbox import CellblockError
 
@@ -42,14 +44,13 @@ def command_line(arguments: list[str]) -> int:
     """Run one command and return its exit code. Every expected failure is one line on stderr."""
     try:
         code = app(arguments, prog_name="cellblock", standalone_mode=False)
+        sys.stdout.flush()
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 1
     except CellblockError as error:
         return _print_error(error.for_shell, error.exit_code)
     except OSError as error:
-        if error.errno not in (errno.EMFILE, errno.ENFILE):
-            raise
-        return _print_error("Too many files are open. Try: ulimit -n 4096, or fewer jobs", ENVIRONMENT)
+        return _print_error(_words_of(error), ENVIRONMENT)
     except _UsageError as error:
         message = error.format_message()
         if type(error).__name__ == "NoArgsIsHelpError":  # a command without arguments: the message is its help
@@ -75,6 +76,17 @@ def _hint(error: Any, line: str) -> str:
         if unknown[1] in MEANT:
             return f"cellblock {MEANT[unknown[1]]}"
     return f"{error.ctx.command_path} --help" if error.ctx else "cellblock --help"
+
+
+def _words_of(error: OSError) -> str:
+    """The words for an error of the system that no other part of Cellblock has told."""
+    if isinstance(error, UnwritableError):
+        return f"Cannot write the result to stdout: {error.strerror}. Try: df -h"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "Too many files are open. Try: ulimit -n 4096, or fewer jobs"
+    hint = " Try: df -h" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+    place = f" at {error.filename!r}" if error.filename else ""
+    return f"The system refused{place}: {error.strerror or error}.{hint}"
 
 
 def _print_error(message: str, exit_code: int) -> int:

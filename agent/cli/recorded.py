@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from itertools import takewhile
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from agent.errors import UsageError
 from agent.json_pieces import COMPACT, json_pieces
 from agent.record import reading, verification
 from agent.record.events import Event
+from agent.streams import reader_has_left
 from agent.text import plain
 
 
@@ -55,7 +57,7 @@ def show(
     if turn is not None:
         first, *_ = events = list(events)
         events, print_event = turn_of(events, turn), RunPrinter(console, first, in_full=True)
-    for event in events:
+    for event in takewhile(lambda _: not reader_has_left(), events):
         print_pieces(json_pieces(event.model_dump(mode="json"), COMPACT)) if as_json else print_event(event)
     if not as_json and turn is None:
         show_state(reading.read(run), console)

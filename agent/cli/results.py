@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agent.cli.app import print_json
+from agent.cli.app import kept, print_json
 from agent.cli.options import ModelOptions
 from agent.cli.rendering import print_answer
 from agent.cli.showing import outcome_words
@@ -39,12 +39,13 @@ def tell(answered: RunResult, console: Console, *, as_json: bool, options: Seque
         _note(console, f"to go on: {resuming(answered.run_directory, options)}")
     for warning in filter(None, (answered.error, not_computed(answered.support))):
         console.print(Text(warning, style="yellow"), soft_wrap=True)
-    if as_json:
-        print_json(json.dumps(as_value(answered), ensure_ascii=False))
-    elif answered.value is not None:
-        print_json(json.dumps(answered.value, ensure_ascii=False))
-    else:
-        print_answer(answered.answer or "")
+    with kept(f"cellblock show {shlex.quote(str(answered.run_directory))}"):
+        if as_json:
+            print_json(json.dumps(as_value(answered), ensure_ascii=False))
+        elif answered.value is not None:
+            print_json(json.dumps(answered.value, ensure_ascii=False))
+        else:
+            print_answer(answered.answer or "")
     raise typer.Exit(0 if is_answered else 1)
 
 

@@ -25,13 +25,13 @@ from agent.endpoint.failures import (
     refused_field,
     server_text,
 )
+from agent.endpoint.route import Route
 from agent.endpoint.sse import BrokenEventError, OverlongError
+from agent.endpoint.unreachable import Complaint, on_the_way, via_proxy
 from agent.endpoint.wire import ElsewhereError
 from agent.errors import AccessError, ContentFilterError, ContextLengthError, EndpointError, UnreachableError
 from agent.messages import Attempt
 from agent.text import cut_middle
-
-Complaint = tuple[type[EndpointError], str, str | None]
 
 CHECK = "cellblock doctor"
 SET_KEY = "export CELLBLOCK_API_KEY=KEY"
@@ -68,11 +68,15 @@ def _in_python(hint: str) -> str:
     return hint.replace("cellblock run --model NAME ...", "Agent(model=NAME, ...)")
 
 
-def as_endpoint_error(error: Exception, endpoint: Endpoint, attempts: Sequence[Attempt] = ()) -> EndpointError:
-    """The error for the user, with the failed attempts."""
-    kind, what, hint = _complaint(error, endpoint, _words_of(error, endpoint))
+def as_endpoint_error(
+    error: Exception, endpoint: Endpoint, attempts: Sequence[Attempt] = (), route: Route | None = None
+) -> EndpointError:
+    """The error for the user, with the failed attempts. `route` is the way that the request went."""
+    words = _words_of(error, endpoint)
+    blamed = on_the_way(error, endpoint.public_url, route, words) if route else None
+    kind, what, hint = blamed or _complaint(error, endpoint, words)
     tried = f" (attempt {len(attempts)})" if len(attempts) > 1 else ""
-    said = endpoint.redacted(f"The endpoint {endpoint.public_url!r} {what}{tried}.")
+    said = endpoint.redacted(f"The endpoint {endpoint.public_url!r}{via_proxy(error, route)} {what}{tried}.")
     hint = hint and endpoint.redacted(hint)
     found = kind(said, hint=hint, in_python=hint and _in_python(hint))
     found.attempts = tuple(attempts)

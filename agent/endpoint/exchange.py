@@ -22,9 +22,12 @@ from agent.endpoint.failures import (
     Streamed,
     UnfinishedAnswerError,
     error_in,
+    one_safe_line,
 )
+from agent.endpoint.route import Route
 from agent.endpoint.sse import OverlongError, ValueReader
 from agent.endpoint.wire import open_http
+from agent.errors import UsageError
 
 CONNECT_TIMEOUT_S = 10.0
 SILENCE_TIMEOUT_S = 300.0
@@ -36,19 +39,27 @@ TRAILER_TIMEOUT_S = 10.0
 DRAIN_TIMEOUT_S = 0.1
 """The longest time for the rest of a body after `[DONE]`, so that the connection can be used again."""
 
+MAX_WORDS_CHARS = 200
+
 _LOST = (httpx2.RequestError, httpx2.StreamError, ssl.SSLError, anyio.EndOfStream)
 
 
-def open_client(endpoint: Endpoint, headers: Mapping[str, str]) -> openai.AsyncOpenAI:
-    """A client that does not retry by itself. Close it when done."""
+def open_client(endpoint: Endpoint, route: Route, headers: Mapping[str, str]) -> openai.AsyncOpenAI:
+    """A client that does not retry by itself. Close it when done. Raises UsageError if none can be made."""
     timeout = openai.Timeout(SILENCE_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
-    return _Client(
-        base_url=endpoint.base_url,
-        api_key=endpoint.api_key.get_secret_value(),
-        timeout=timeout,
-        max_retries=0,
-        http_client=open_http(endpoint, headers, timeout),
-    )
+    try:
+        return _Client(
+            base_url=endpoint.base_url,
+            api_key=endpoint.api_key.get_secret_value(),
+            timeout=timeout,
+            max_retries=0,
+            http_client=open_http(endpoint, route, headers, timeout),
+        )
+    except (OSError, ValueError, RuntimeError, ImportError, httpx2.InvalidURL) as error:
+        words = one_safe_line(f"{type(error).__name__}: {error}", endpoint, MAX_WORDS_CHARS).rstrip(".")
+        raise UsageError(
+            f"The endpoint {endpoint.public_url!r} cannot be asked: {words}.", hint="cellblock doctor"
+        ) from error
 
 
 class _Client(openai.AsyncOpenAI):

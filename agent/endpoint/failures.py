@@ -50,6 +50,8 @@ _FINE = ("0", "200", "ok", "success", "none", "")
 _CODE_KEYS = ("code", "status", "status_code", "error_code", "errcode")
 _MAX_DEPTH = 4
 _MARKUP = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_BARRED = re.compile(r"4\d\d\b|Requested .+ from proxy|Invalid username/password|.+not allowed by ruleset")
+"""How the HTTP client begins the refusal of a proxy."""
 _LAST_WORD = re.compile(r"\s\S*\Z")
 _REFUSES = re.compile(
     r"unsupported|not (?:be )?(?:supported|permitted|allowed|recogni[sz]ed)|not support|not accept|un(?:known|expected"
@@ -105,7 +107,7 @@ FAILURES = (
 def is_passing(error: BaseException) -> bool:
     """True if the same request may succeed a moment later."""
     if isinstance(error, PASSING):
-        return not is_redirect_loop(error)
+        return not (is_redirect_loop(error) or is_untrusted(error) or is_barred(error))
     if not isinstance(error, openai.APIError) or is_too_long(error) or is_filtered(error):
         return False
     status = status_of(error)  # None if the stream reports an error without one
@@ -115,6 +117,17 @@ def is_passing(error: BaseException) -> bool:
 def is_redirect_loop(error: BaseException) -> bool:
     """True if the endpoint redirects in a loop."""
     return isinstance(error.__cause__, httpx2.TooManyRedirects)
+
+
+def is_untrusted(error: BaseException) -> bool:
+    """True if the certificate of the endpoint, or of its proxy, is not trusted."""
+    return isinstance(error, openai.APIConnectionError) and "CERTIFICATE_VERIFY_FAILED" in str(error.__cause__)
+
+
+def is_barred(error: BaseException) -> bool:
+    """True if a proxy refuses the request, or wants other credentials."""
+    cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else None
+    return status_of(error) == 407 or (isinstance(cause, httpx2.ProxyError) and bool(_BARRED.match(str(cause))))
 
 
 def is_throttling(error: BaseException) -> bool:

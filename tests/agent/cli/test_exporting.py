@@ -54,7 +54,7 @@ BAD = {
     "a file": (["export", PLAIN, "--to", "md", "-o", "/"], 2,
         "cellblock: Cannot write '/': Is a directory. Try: ls -ld /"),
     "room": (["export", PLAIN, "--to", "md", "-o", "/dev/full"], 2,
-        "cellblock: Cannot write '/dev/full': No space left on device. Try: ls -ld /dev"),
+        "cellblock: Cannot write '/dev/full': No space left on device. Try: df -h /dev"),
 }  # fmt: skip
 
 
@@ -80,5 +80,7 @@ def test_a_full_disk_behind_stdout_is_one_line() -> None:
     command = f"{sys.executable} -m agent export {PLAIN} --to md > /dev/full"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
-        2, "cellblock: Cannot write to stdout: No space left on device. Try: cellblock export RUN --to FORMAT -o FILE\n"
+        3,
+        "cellblock: Cannot write the result to stdout: No space left on device. "
+        "Try: cellblock export RUN --to FORMAT -o FILE\n",
     )  # fmt: skip

