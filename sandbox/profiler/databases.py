@@ -25,7 +25,11 @@ def profile_sqlite(source: Source) -> Iterator[dict[str, Any]]:
     with closing(_connected(source.path)) as base:
         found = list(islice(_tables(base), MAX_TABLES))
         count = base.execute("SELECT count(*) FROM sqlite_schema WHERE type IN ('table', 'view')").fetchone()[0]
-        yield {"kind": "sqlite", "tables": found, "table_count": max(len(found), count if len(found) == MAX_TABLES else 0)}
+        yield {
+            "kind": "sqlite",
+            "tables": found,
+            "table_count": max(len(found), count if len(found) == MAX_TABLES else 0),
+        }
 
 
 def _connected(path: str) -> sqlite3.Connection:

@@ -11,8 +11,8 @@ from typing import Any
 
 from sandbox.profiler.encodings import MAX_CHECKED_BYTES, PIECE_BYTES, encoding_of
 from sandbox.profiler.source import Source
-from sandbox.profiler.tables import header_place, shown, table_of
-from sandbox.profiler.values import Marks, marks_of
+from sandbox.profiler.tables import shown, table_of
+from sandbox.profiler.values import marks_of
 
 SEPARATORS = ",;\t|"
 SAMPLE_CHARS = 1 << 16
@@ -120,9 +120,7 @@ def _delimited(source: Source, told: dict[str, Any], separator: str) -> Iterator
             yield told
 
 
-def _with_table(
-    told: dict[str, Any], records: list[list[str]], above: list[int], separator: str
-) -> dict[str, Any]:
+def _with_table(told: dict[str, Any], records: list[list[str]], above: list[int], separator: str) -> dict[str, Any]:
     texts = [cell.strip() for record in records[1:2000] for cell in record]
     marks = marks_of(texts, comma_is_likely=separator == ";")
     table = table_of(records, marks)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
+from sandbox.profiler.delimited import profile_text
 from sandbox.profiler.source import Source
 
 MAGIC = (
@@ -131,8 +132,6 @@ def _tar_or_text(source: Source) -> Iterator[dict[str, Any]]:
         found = profile_markup(source)
     first = next(found, None)
     if first is None:
-        from sandbox.profiler.delimited import profile_text
-
         found = profile_text(source)
         first = next(found, None) or {"kind": "binary"}
     yield from chain([first], found)

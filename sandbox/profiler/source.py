@@ -41,7 +41,9 @@ class Source:
     @property
     def packed_as(self) -> str:
         """The compression of the file as it is; empty if it is none."""
-        return next((name for magic, name in _MAGIC.items() if not self.compression and self.head.startswith(magic)), "")
+        return next(
+            (name for magic, name in _MAGIC.items() if not self.compression and self.head.startswith(magic)), ""
+        )
 
     def open(self) -> IO[bytes]:
         if self.compression:

@@ -13,7 +13,20 @@ MAX_CELL_CHARS = 200
 SAMPLE_ROWS = 2
 SAMPLE_COLUMNS = 30
 LOOKED_FOR_HEADER = 30
-TOTALS = ("total", "grand total", "sum", "subtotal", "summe", "gesamt", "somme", "totale", "suma", "合计", "总计", "итого")
+TOTALS = (
+    "total",
+    "grand total",
+    "sum",
+    "subtotal",
+    "summe",
+    "gesamt",
+    "somme",
+    "totale",
+    "suma",
+    "合计",
+    "总计",
+    "итого",
+)
 _YEARS = range(1900, 2101)
 
 Rows = Sequence[Sequence[Any]]
