@@ -116,7 +116,7 @@ def _delimited(source: Source, told: dict[str, Any], separator: str) -> Iterator
         yield told
         if not is_whole:
             table["total"] = ""
-            table["rows"], table["is_estimate"] = _count(source, reader, text, len(records), told["header_lines"])
+            table["rows"], table["is_estimate"] = _count(source, reader, len(records), told["header_lines"])
             yield told
 
 
@@ -163,17 +163,16 @@ def _without_error(reader: Iterator[list[str]]) -> Iterator[list[str]]:
         return
 
 
-def _count(source: Source, reader: Any, text: io.TextIOWrapper, seen: int, above: int) -> tuple[int, bool]:
-    """The number of rows, and whether it is an estimate."""
-    header = 1
+def _count(source: Source, reader: Iterator[list[str]], seen: int, above: int) -> tuple[int, bool]:
+    """The number of rows, and whether it is an estimate: those of a large file are told by its first lines."""
     if source.size_bytes <= MAX_COUNTED_BYTES:
-        return seen - header + sum(1 for record in _without_error(reader) if record), False
-    at = max(text.buffer.tell(), 1) if not source.compression else 0
-    if not at:
-        return seen - header, True
-    ends = sum(piece.count(b"\n") for piece in source.pieces(PIECE_BYTES, MAX_CHECKED_BYTES))
-    per_byte = ends / min(source.size_bytes, MAX_CHECKED_BYTES)
-    return max(round(per_byte * source.size_bytes) - above - header, 0), True
+        return seen - 1 + sum(1 for record in _without_error(reader) if record), False
+    ends = read = 0
+    for piece in source.pieces(PIECE_BYTES, MAX_CHECKED_BYTES):
+        ends += piece.count(b"\n") or piece.count(b"\r")
+        read += len(piece)
+    whole = read < MAX_CHECKED_BYTES
+    return max(ends if whole else round(ends / read * source.size_bytes) - above - 1, 0), True
 
 
 def _aligned(name: str, sample: str) -> dict[str, Any] | None:

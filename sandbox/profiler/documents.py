@@ -15,7 +15,7 @@ from sandbox.profiler.values import column_of, marks_of
 MAX_JSON_BYTES = 48 << 20
 MAX_RECORDS = 20_000
 MAX_LINE_CHARS = 8 << 20
-MAX_DEPTH = 4
+MAX_DEPTH = 6
 MAX_KEYS = 12
 MAX_OUTLINE_CHARS = 1_200
 MAX_HTML_CHARS = 4 << 20
@@ -28,7 +28,7 @@ def profile_json(source: Source) -> Iterator[dict[str, Any]]:
     encoding = encoding_of(source.head, source.pieces(PIECE_BYTES, MAX_CHECKED_BYTES))
     if encoding is None:
         return
-    told = {"kind": "json", "encoding": encoding}
+    told: dict[str, Any] = {"kind": "json", "encoding": encoding}
     if table := _json_lines(source, encoding):
         yield told | {"kind": "jsonl", "tables": [table]}
         return
@@ -118,26 +118,24 @@ def _compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+_PLAIN = {bool: "boolean", int: "number", float: "number", str: "text"}
+
+
 def _outline(value: Any, depth: int = 0) -> str:
     """The keys of a value and what is behind them."""
-    match value:
-        case dict():
-            if depth == MAX_DEPTH:
-                return f"object of {len(value)} keys"
-            inside = [f"{shown(key, 60)}: {_outline(each, depth + 1)}" for key, each in islice(value.items(), MAX_KEYS)]
-            more = [f"and {len(value) - MAX_KEYS} more keys"] if len(value) > MAX_KEYS else []
-            return "{" + ", ".join(inside + more) + "}"
-        case list():
-            if not value:
-                return "empty list"
-            return f"list of {len(value)}, the first: {_outline(value[0], depth + 1)}"
-        case bool():
-            return "boolean"
-        case int() | float():
-            return "number"
-        case str():
-            return "text"
-    return "null"
+    if isinstance(value, dict):
+        return _outline_of_object(value, depth)
+    if isinstance(value, list):
+        return f"list of {len(value)}, the first: {_outline(value[0], depth + 1)}" if value else "empty list"
+    return _PLAIN.get(type(value), "null")
+
+
+def _outline_of_object(value: dict[str, Any], depth: int) -> str:
+    if depth > MAX_DEPTH:
+        return f"object of {len(value)} keys"
+    inside = [f"{shown(key, 60)}: {_outline(each, depth + 1)}" for key, each in islice(value.items(), MAX_KEYS)]
+    more = [f"and {len(value) - MAX_KEYS} more keys"] if len(value) > MAX_KEYS else []
+    return "{" + ", ".join(inside + more) + "}"
 
 
 def profile_markup(source: Source) -> Iterator[dict[str, Any]]:

@@ -43,8 +43,8 @@ LANGUAGES = (
     ("mac_roman", "äöüßéèêëàâçîïôûùáíóúñåæø"),
 )
 """Encodings of one byte, and the letters beyond ASCII of languages that are written in them, the likeliest first."""
-_SYMBOLS = frozenset("€£§°²³µ½¼¾×–—‘’“”„‚…«»•·´®©™±\xa0¡¿№‰")
-_JOINING = frozenset("’'·\xad")
+_SYMBOLS = frozenset("€£§°²³µ½¼¾“”„…«»•·®©™±¡¿№‰\xa0\xd7\xb4\u2013\u2014\u2018\u2019\u201a")
+_JOINING = frozenset("\u2019·\xad")
 _HIGH = re.compile(rb"[^\n]*[\x80-\xff][^\n]*\n?")
 
 

@@ -61,9 +61,8 @@ def _behind(schema: list[dict[int, Any]], place: int) -> int:
 
 
 def _type(node: dict[int, Any]) -> str:
-    if logical := node.get(10):
-        if found := LOGICAL.get(next(iter(logical), 0)):
-            return found
+    if (logical := node.get(10)) and (found := LOGICAL.get(next(iter(logical), 0))):
+        return found
     if node.get(6) in CONVERTED:
         return CONVERTED[node[6]]
     return PHYSICAL[node[1]] if 1 in node else "object"
@@ -111,13 +110,11 @@ class _Compact:
         match kind:
             case 1 | 2:
                 return kind == 1
-            case 3:
-                return self._byte()
-            case 4 | 5 | 6:
-                return self._zigzag()
+            case 3 | 4 | 5 | 6:
+                return self._byte() if kind == 3 else self._zigzag()
             case 7:
                 self._at += 8
-                return None
+                return 0.0  # no field that is told is one
             case 8:
                 size = self._varint()
                 self._at += size

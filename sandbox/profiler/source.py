@@ -52,7 +52,7 @@ class Source:
 
     def text(self, encoding: str) -> io.TextIOWrapper:
         """The file as text, with the line ends that it has."""
-        return io.TextIOWrapper(self.open(), encoding, errors="replace", newline="")  # type: ignore[arg-type]
+        return io.TextIOWrapper(self.open(), encoding, errors="replace", newline="")
 
     def pieces(self, piece_bytes: int, max_bytes: int) -> Iterator[bytes]:
         """The bytes up to a limit. A compressed file that is cut off ends where it is cut."""

@@ -119,29 +119,20 @@ def _whole_type(sums: Counter[str]) -> str:
     return most if count >= MOSTLY * total else "text"
 
 
+_NATIVE = {bool: "boolean", int: "integer", dt.date: "date", dt.time: "time", dt.timedelta: "time", bytes: "binary"}
+
+
 def _type_of(value: Any, marks: Marks) -> str:
     match value:
         case str():
             return text_type(value, marks)
-        case bool():
-            return "boolean"
-        case int():
-            return "integer"
         case float():
             return "integer" if value.is_integer() else "decimal"
         case dt.datetime():
             return "datetime" if value.time() != dt.time() else "date"
-        case dt.date():
-            return "date"
-        case dt.time() | dt.timedelta():
-            return "time"
-        case bytes():
-            return "binary"
-        case list():
-            return "list"
-        case dict():
-            return "object"
-    return "text"
+        case list() | dict():
+            return "list" if isinstance(value, list) else "object"
+    return _NATIVE.get(type(value), "text")
 
 
 def text_type(text: str, marks: Marks) -> str:

@@ -7,8 +7,8 @@ from itertools import islice
 from typing import Any
 
 from sandbox.profiler.source import Source
-from sandbox.profiler.tables import is_blank, table_of
-from sandbox.profiler.values import Marks
+from sandbox.profiler.tables import table_of
+from sandbox.profiler.values import Marks, is_blank
 
 MAX_SHEETS = 30
 MAX_SHEET_CELLS = 40_000
