@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from agent.prompting.reading import reading_of
-from agent.prompting.words import FILES, HINTS
+from agent.prompting.words import FILE_KINDS, FILES, HINTS, NOT_IN_ONE_LINE
 from agent.pycode import parsed
 from agent.text import plain
 from sandbox import ErrorOutput, FileProfile
@@ -86,9 +86,9 @@ def _right_reading(name: str, profile: FileProfile, code: str) -> Iterator[str]:
     if reading is None:
         if profile.problem or profile.needs:
             why = FILES[profile.problem] if profile.problem else FILES["needs"].format(package=profile.needs)
-            yield HINTS["file_is"].format(name=name, kind=FILES["kinds"].get(profile.kind, profile.kind), why=why)
-        elif told := FILES["otherwise"].get(profile.kind):
-            yield HINTS["file_is"].format(name=name, kind=FILES["kinds"].get(profile.kind, profile.kind), why=told)
+            yield HINTS["file_is"].format(name=name, kind=FILE_KINDS.get(profile.kind, profile.kind), why=why)
+        elif told := NOT_IN_ONE_LINE.get(profile.kind):
+            yield HINTS["file_is"].format(name=name, kind=FILE_KINDS.get(profile.kind, profile.kind), why=told)
         return
     function = reading.function.rpartition(".")[2]
     if function in code and all(_has_option(code, option, value) for option, value in reading.options.items()):
@@ -97,7 +97,7 @@ def _right_reading(name: str, profile: FileProfile, code: str) -> Iterator[str]:
 
 
 def _written_as(profile: FileProfile) -> str:
-    facts = [FILES["kinds"].get(profile.kind, profile.kind)]
+    facts = [FILE_KINDS.get(profile.kind, profile.kind)]
     if profile.encoding and profile.encoding != "utf-8":
         facts.append(FILES["encoding"].format(encoding=profile.encoding))
     if profile.separator not in ("", ","):

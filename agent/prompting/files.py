@@ -7,7 +7,7 @@ from itertools import islice
 from textwrap import indent
 
 from agent.prompting.reading import reading_of
-from agent.prompting.words import FILES
+from agent.prompting.words import COLUMN_TYPES, FILE_KINDS, FILES, NOT_IN_ONE_LINE
 from agent.text import cut_middle, plain
 from sandbox import FileProfile
 from sandbox.profiles import FileColumn, FileTable
@@ -39,7 +39,7 @@ def _clean(text: str) -> str:
 
 def _facts(profile: FileProfile) -> Iterator[str]:
     """The kind of a file, and how its text is written."""
-    yield FILES["kinds"].get(profile.kind, profile.kind)
+    yield FILE_KINDS.get(profile.kind, profile.kind)
     if profile.compression:
         yield FILES["compressed"].format(compression=profile.compression)
     if profile.problem:
@@ -97,7 +97,7 @@ def _details(name: str, profile: FileProfile) -> Iterator[str]:
         yield ", ".join(listed) + (", ..." if profile.member_count > MAX_MEMBERS else "")
     if reading := reading_of(name, profile):
         yield FILES["read"].format(code=reading)
-    elif told := FILES["otherwise"].get(profile.kind):
+    elif told := NOT_IN_ONE_LINE.get(profile.kind):
         yield told
 
 
@@ -140,7 +140,7 @@ def _columns_of(table: FileTable) -> str:
 
 
 def _column(column: FileColumn) -> str:
-    facts = [column.declared.lower() or FILES["types"].get(column.type, column.type)]
+    facts = [column.declared.lower() or COLUMN_TYPES.get(column.type, column.type)]
     if column.format == "?":
         facts = [FILES["unsure_date"].format(type=column.type)]
     elif column.format:

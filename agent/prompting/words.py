@@ -1,7 +1,5 @@
 """The sentences that the model reads beside the system prompt and the output of its code."""
 
-from typing import Any
-
 OBSERVATION = {
     "nothing": "The code ran without output. Print what you need to see.",
     "blank": "The output is blank. Print what you need to see.",
@@ -34,53 +32,8 @@ OBSERVATION = {
     "unreadable_arguments": "they are cut off or not valid JSON",
 }
 
-FILES: dict[str, Any] = {
+FILES = {
     "file": "- /workspace/{name} ({size} bytes), {facts}",
-    "kinds": {
-        "csv": "CSV",
-        "spaced": "a table with spaces between its columns",
-        "fixed": "a table with columns of fixed width",
-        "text": "text",
-        "json": "JSON",
-        "jsonl": "JSON lines",
-        "xml": "XML",
-        "html": "an HTML page",
-        "excel": "an Excel workbook",
-        "old_excel": "an old Excel workbook (.xls)",
-        "xlsb": "a binary Excel workbook (.xlsb)",
-        "ods": "an OpenDocument spreadsheet",
-        "sqlite": "an SQLite database",
-        "parquet": "Parquet",
-        "zip": "a zip archive",
-        "tar": "a tar archive",
-        "docx": "a Word document",
-        "pptx": "a PowerPoint presentation",
-        "word": "an old Word document (.doc)",
-        "old_office": "an old Office document",
-        "pdf": "a PDF document",
-        "png": "a PNG image",
-        "jpeg": "a JPEG image",
-        "gif": "a GIF image",
-        "tiff": "a TIFF image",
-        "bmp": "a BMP image",
-        "webp": "a WebP image",
-        "npy": "a numpy array",
-        "npz": "numpy arrays",
-        "mat": "a MATLAB file",
-        "stata": "a Stata file",
-        "sas": "a SAS file",
-        "spss": "an SPSS file",
-        "hdf5": "HDF5",
-        "binary": "not text",
-    },
-    "types": {"code": "digits that begin with 0, keep as text", "empty": "always empty"},
-    "otherwise": {
-        "old_excel": "It cannot be read here: xlrd is not installed.",
-        "xlsb": "It cannot be read here: pyxlsb is not installed.",
-        "ods": "pandas cannot read it here: parse content.xml in it with zipfile and xml.etree.ElementTree.",
-        "html": "pandas cannot read HTML here (lxml is not installed): use html.parser.",
-        "xml": "Read it with xml.etree.ElementTree.",
-    },
     "compressed": "compressed by {compression}",
     "empty": "empty",
     "password": "protected by a password, so it cannot be read",
@@ -114,6 +67,55 @@ FILES: dict[str, Any] = {
     "cut": "\n[... {count} characters left out ...]\n",
 }
 """What is told of given files: their kinds, and the words around what is found in them."""
+
+FILE_KINDS = {
+    "csv": "CSV",
+    "spaced": "a table with spaces between its columns",
+    "fixed": "a table with columns of fixed width",
+    "text": "text",
+    "json": "JSON",
+    "jsonl": "JSON lines",
+    "xml": "XML",
+    "html": "an HTML page",
+    "excel": "an Excel workbook",
+    "old_excel": "an old Excel workbook (.xls)",
+    "xlsb": "a binary Excel workbook (.xlsb)",
+    "ods": "an OpenDocument spreadsheet",
+    "sqlite": "an SQLite database",
+    "parquet": "Parquet",
+    "zip": "a zip archive",
+    "tar": "a tar archive",
+    "docx": "a Word document",
+    "pptx": "a PowerPoint presentation",
+    "word": "an old Word document (.doc)",
+    "old_office": "an old Office document",
+    "pdf": "a PDF document",
+    "png": "a PNG image",
+    "jpeg": "a JPEG image",
+    "gif": "a GIF image",
+    "tiff": "a TIFF image",
+    "bmp": "a BMP image",
+    "webp": "a WebP image",
+    "npy": "a numpy array",
+    "npz": "numpy arrays",
+    "mat": "a MATLAB file",
+    "stata": "a Stata file",
+    "sas": "a SAS file",
+    "spss": "an SPSS file",
+    "hdf5": "HDF5",
+    "binary": "not text",
+}
+
+COLUMN_TYPES = {"code": "digits that begin with 0, keep as text", "empty": "always empty"}
+
+NOT_IN_ONE_LINE = {
+    "old_excel": "It cannot be read here: xlrd is not installed.",
+    "xlsb": "It cannot be read here: pyxlsb is not installed.",
+    "ods": "pandas cannot read it here: parse content.xml in it with zipfile and xml.etree.ElementTree.",
+    "html": "pandas cannot read HTML here (lxml is not installed): use html.parser.",
+    "xml": "Read it with xml.etree.ElementTree.",
+}
+"""How a file is read for which there is no one line."""
 
 HINTS = {
     "missing_module": "{name!r} is not installed, and nothing can be downloaded: there is no network.",
