@@ -46,7 +46,7 @@ def reading_of(name: str, profile: FileProfile) -> Reading | None:
 
 
 def _options(profile: FileProfile) -> dict[str, Any]:
-    table = profile.tables[0] if profile.tables else FileTable()
+    table = max(profile.tables, key=_weight, default=FileTable())
     packing = {} if profile.has_packed_ending or not profile.compression else {"compression": profile.compression}
     encoding = {} if profile.encoding in (None, "utf-8") else {"encoding": profile.encoding}
     match profile.kind:
@@ -61,6 +61,11 @@ def _options(profile: FileProfile) -> dict[str, Any]:
         case "sqlite":
             return {"sql": f"SELECT * FROM {_sql_name(table.name)}"}
     return {}
+
+
+def _weight(table: FileTable) -> tuple[bool, int]:
+    """The table that is shown how to read is one that is not hidden, and a large one."""
+    return not (table.is_hidden or table.is_view), (table.rows or 0) * table.column_count
 
 
 def _sql_name(name: str) -> str:

@@ -1,5 +1,6 @@
 """A table as it is told, from its first rows: where its header is, and what its columns are."""
 
+import datetime as dt
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -50,8 +51,10 @@ def table_of(rows: Rows, marks: Marks, *, name: str = "") -> dict[str, Any]:
     named = has_names(first, body, marks)
     names = column_names(first) if named else [str(number) for number in range(width)]
     body = body if named else rows[top:]
+    total = total_in(body)
+    items = body[:-1] if total else body
     columns = [
-        column_of(column[:MAX_NAME_CHARS], [row[place] if place < len(row) else None for row in body], marks)
+        column_of(column[:MAX_NAME_CHARS], [row[place] if place < len(row) else None for row in items], marks)
         for place, column in islice(enumerate(names), MAX_COLUMNS)
     ]
     return {
@@ -61,8 +64,8 @@ def table_of(rows: Rows, marks: Marks, *, name: str = "") -> dict[str, Any]:
         "rows": len(body),
         "column_count": width,
         "columns": columns,
-        "sample": [[shown(cell) for cell in row[:SAMPLE_COLUMNS]] for row in body[:SAMPLE_ROWS]],
-        "total": total_in(body),
+        "sample": [[shown(cell) for cell in row[: min(width, SAMPLE_COLUMNS)]] for row in body[:SAMPLE_ROWS]],
+        "total": total,
     }
 
 
@@ -133,5 +136,7 @@ def shown(cell: Any, max_chars: int = MAX_CELL_CHARS) -> str:
         return ""
     if isinstance(cell, bytes):
         return f"<{len(cell)} bytes>"
+    if isinstance(cell, dt.datetime) and cell.time() == dt.time():
+        cell = cell.date()
     text = cell if isinstance(cell, str) else str(cell)
     return text[: max_chars + 1].replace("\r\n", "\\n").replace("\n", "\\n").replace("\r", "\\n")[:max_chars]
