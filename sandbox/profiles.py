@@ -38,7 +38,7 @@ Kind = Literal[
 ]  # fmt: skip
 ColumnType = Literal[
     "integer", "decimal", "text", "code", "quantity", "date", "datetime", "time", "boolean", "list", "object",
-    "binary", "empty",
+    "binary", "empty", "unknown",
 ]  # fmt: skip
 Encoding = Literal[
     "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1", "cp1250", "cp1251", "cp1252",

@@ -55,7 +55,7 @@ def _facts(profile: FileProfile) -> Iterator[str]:
     if profile.thousands:
         yield FILES["thousands"].format(mark=profile.thousands)
     if profile.header_lines:
-        yield FILES["header_lines"].format(count=profile.header_lines, line=profile.header_lines + 1)
+        yield FILES["header_lines"].format(line=profile.header_lines + 1)
     if profile.has_nul:
         yield FILES["has_nul"]
     if profile.member_count:
@@ -66,9 +66,10 @@ def _facts(profile: FileProfile) -> Iterator[str]:
 
 def _size(table: FileTable) -> Iterator[str]:
     if table.rows is not None:
-        yield FILES["about_rows" if table.is_estimate else "rows"].format(count=table.rows)
+        many = "about_rows" if table.is_estimate else "rows"
+        yield FILES["row" if table.rows == 1 else many].format(count=table.rows)
     if table.column_count:
-        yield FILES["columns_count"].format(count=table.column_count)
+        yield FILES["column" if table.column_count == 1 else "columns_count"].format(count=table.column_count)
     if table.header_row is None and table.columns:
         yield FILES["no_header"]
 
@@ -108,7 +109,7 @@ def _titled(table: FileTable, profile: FileProfile) -> str:
         facts.append(FILES["hidden"])
     if table.header_row:
         facts.append(FILES["header_row"].format(row=table.header_row + 1, place=table.header_row))
-    return FILES["table"].format(kind=kind, name=table.name, facts=", ".join(facts) or FILES["empty"])
+    return FILES["table"].format(kind=kind, name=table.name, facts=", ".join(facts)).removesuffix(": ")
 
 
 def _rows_of(table: FileTable, profile: FileProfile) -> Iterator[str]:
@@ -120,11 +121,11 @@ def _rows_of(table: FileTable, profile: FileProfile) -> Iterator[str]:
     names = [column.name for column in table.columns]
     header = [] if table.header_row is None or not table.sample else [names]
     for row in [*header, *table.sample]:
-        yield _joined([cell[:MAX_CELL_CHARS] for cell in row], separator)
+        yield _joined([cell[:MAX_CELL_CHARS] for cell in row], separator, table.column_count)
 
 
-def _joined(cells: list[str], separator: str) -> str:
-    more = [f"... {len(cells) - MAX_SHOWN_CELLS} more"] if len(cells) > MAX_SHOWN_CELLS else []
+def _joined(cells: list[str], separator: str, count: int) -> str:
+    more = [f"... {count - MAX_SHOWN_CELLS} more"] if count > MAX_SHOWN_CELLS else []
     shown = [*cells[:MAX_SHOWN_CELLS], *more]
     if len(separator) > 1:
         return separator.join(shown)
@@ -151,7 +152,8 @@ def _column(column: FileColumn) -> str:
         facts.append(FILES["odd"].format(count=column.odd_count, example=column.odd[0][:MAX_CELL_CHARS]))
     if column.blank and column.type != "empty":
         facts.append(FILES["blank"].format(count=column.blank))
-    return f"{column.name[:MAX_CELL_CHARS]} ({', '.join(facts)})"
+    said = ", ".join(fact for fact in facts if fact)
+    return column.name[:MAX_CELL_CHARS] + (f" ({said})" if said else "")
 
 
 def _date_words(format_: str) -> str:

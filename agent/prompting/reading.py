@@ -11,7 +11,7 @@ MAX_NAMED = 6
 """Columns that a line names."""
 _READERS = {
     "csv": "pd.read_csv", "spaced": "pd.read_csv", "fixed": "pd.read_fwf", "excel": "pd.read_excel",
-    "json": "json.load", "jsonl": "pd.read_json", "sqlite": "pd.read_sql",
+    "json": "json.load", "jsonl": "pd.read_json", "sqlite": "pd.read_sql", "xml": "pd.read_xml",
     "npy": "np.load", "npz": "np.load", "mat": "scipy.io.loadmat", "stata": "pd.read_stata", "sas": "pd.read_sas",
     "pickle": "pd.read_pickle", "png": "PIL.Image.open", "jpeg": "PIL.Image.open", "gif": "PIL.Image.open",
     "tiff": "PIL.Image.open", "bmp": "PIL.Image.open", "webp": "PIL.Image.open", "zip": "zipfile.ZipFile",

@@ -43,12 +43,14 @@ FILES = {
     "separator": "separator {separator}",
     "decimal_comma": "decimal comma",
     "thousands": 'thousands separator "{mark}"',
-    "header_lines": "{count} lines above the header",
+    "header_lines": "header in line {line}",
     "has_nul": "with NUL bytes in it",
     "members": "{count} files in it",
     "more_members": "at least {count} files in it",
+    "row": "1 row",
     "rows": "{count} rows",
     "about_rows": "about {count} rows",
+    "column": "1 column",
     "columns_count": "{count} columns",
     "no_header": "no header",
     "columns": "Columns: {columns}",
@@ -106,14 +108,13 @@ FILE_KINDS = {
     "binary": "not text",
 }
 
-COLUMN_TYPES = {"code": "digits that begin with 0, keep as text", "empty": "always empty"}
+COLUMN_TYPES = {"code": "code, keep as text", "empty": "always empty", "unknown": ""}
 
 NOT_IN_ONE_LINE = {
     "old_excel": "It cannot be read here: xlrd is not installed.",
     "xlsb": "It cannot be read here: pyxlsb is not installed.",
     "ods": "pandas cannot read it here: parse content.xml in it with zipfile and xml.etree.ElementTree.",
     "html": "pandas cannot read HTML here (lxml is not installed): use html.parser.",
-    "xml": "Read it with xml.etree.ElementTree.",
 }
 """How a file is read for which there is no one line."""
 

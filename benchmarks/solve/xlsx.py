@@ -13,7 +13,8 @@ _RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationship
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 _OFFICE = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 _STYLES = (
-    f'<styleSheet xmlns="{_MAIN}"><fonts count="1"><font/></fonts><fills count="1"><fill><patternFill patternType="none"/></fill></fills>'
+    f'<styleSheet xmlns="{_MAIN}"><fonts count="1"><font/></fonts>'
+    '<fills count="1"><fill><patternFill patternType="none"/></fill></fills>'
     '<borders count="1"><border/></borders><cellStyleXfs count="1"><xf/></cellStyleXfs>'
     '<cellXfs count="2"><xf numFmtId="0"/><xf numFmtId="14" applyNumberFormat="1"/></cellXfs></styleSheet>'
 )
@@ -40,7 +41,9 @@ def write_workbook(path: Path, sheets: Mapping[str, Rows], *, hidden: Sequence[s
         "xl/workbook.xml": f'<workbook xmlns="{_MAIN}" xmlns:r="{_RELATIONS}"><sheets>{listed}</sheets></workbook>',
         "xl/_rels/workbook.xml.rels": _related([*relations, ("rIdS", "styles", "styles.xml")]),
         "xl/styles.xml": _STYLES,
-        **{f"xl/worksheets/sheet{place}.xml": _sheet(rows) for place, rows in zip(places, sheets.values(), strict=True)},
+        **{
+            f"xl/worksheets/sheet{place}.xml": _sheet(rows) for place, rows in zip(places, sheets.values(), strict=True)
+        },
     }
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in parts.items():
@@ -63,7 +66,7 @@ def _sheet(rows: Rows) -> str:
 
 
 def _cell(cell: Cell, number: int, place: int) -> str:
-    at = f'{_letters(place)}{number}'
+    at = f"{_letters(place)}{number}"
     if cell is None:
         return ""
     if isinstance(cell, str):

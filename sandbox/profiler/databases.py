@@ -52,7 +52,7 @@ def _table(base: sqlite3.Connection, name: str, kind: str) -> dict[str, Any]:
     """One table. A view and a virtual table are programs: only their columns are told."""
     table: dict[str, Any] = {"name": name[:MAX_NAME_CHARS], "header_row": 0, "is_view": kind != "table", "rows": None}
     try:
-        declared = [] if kind == "virtual" else base.execute(f"PRAGMA table_info({_quoted(name)})").fetchall()
+        declared = [] if kind == "virtual" else base.execute(f"PRAGMA table_xinfo({_quoted(name)})").fetchall()
     except sqlite3.Error:
         declared = []
     names, types = [row[1] for row in declared], [row[2] for row in declared]

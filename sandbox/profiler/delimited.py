@@ -19,7 +19,7 @@ SAMPLE_CHARS = 1 << 16
 SAMPLE_RECORDS = 200
 MAX_LINE_CHARS = 1 << 20
 """A longer line is no row of a table."""
-MAX_CELLS = 200_000
+MAX_CELLS = 100_000
 """So many cells are looked at for the types of columns."""
 MAX_COUNTED_BYTES = 64 << 20
 """The rows of a larger file are counted by its lines, and those of a compressed or much larger one are estimated."""
@@ -163,15 +163,17 @@ def _without_error(reader: Iterator[list[str]]) -> Iterator[list[str]]:
         return
 
 
-def _count(source: Source, reader: Iterator[list[str]], seen: int, above: int) -> tuple[int, bool]:
+def _count(source: Source, reader: Iterator[list[str]], seen: int, above: int) -> tuple[int | None, bool]:
     """The number of rows, and whether it is an estimate: those of a large file are told by its first lines."""
-    if source.size_bytes <= MAX_COUNTED_BYTES:
+    if not source.compression and source.size_bytes <= MAX_COUNTED_BYTES:
         return seen - 1 + sum(1 for record in _without_error(reader) if record), False
     ends = read = 0
-    for piece in source.pieces(PIECE_BYTES, MAX_CHECKED_BYTES):
+    for piece in source.pieces(PIECE_BYTES, MAX_COUNTED_BYTES):
         ends += piece.count(b"\n") or piece.count(b"\r")
         read += len(piece)
-    whole = read < MAX_CHECKED_BYTES
+    whole = read < MAX_COUNTED_BYTES
+    if source.compression and not whole:
+        return None, False
     return max(ends if whole else round(ends / read * source.size_bytes) - above - 1, 0), True
 
 
@@ -205,4 +207,4 @@ def _as_table(rows: list[list[str]], kind: str) -> dict[str, Any] | None:
     if not has_numbers or top:
         return None
     table["rows"] = None
-    return {"kind": kind, "decimal": marks.decimal, "thousands": marks.thousands, "tables": [table]}
+    return {"kind": kind, "lines": [], "decimal": marks.decimal, "thousands": marks.thousands, "tables": [table]}

@@ -162,7 +162,8 @@ def _html(source: Source) -> Iterator[dict[str, Any]]:
         table = table_of(rows, marks)
         table.pop("skipped_rows")
         tables.append(table)
-    yield {"kind": "html", "encoding": encoding, "tables": tables}
+    decimal = marks_of((cell for rows in found for row in rows for cell in row), comma_is_likely=True).decimal
+    yield {"kind": "html", "encoding": encoding, "decimal": decimal, "tables": tables}
 
 
 class _Tables(HTMLParser):

@@ -8,6 +8,7 @@ MAX_CHECKED_BYTES = 128 << 20
 PIECE_BYTES = 1 << 20
 MAX_EVIDENCE_BYTES = 1 << 15
 """How much of a text that is not UTF-8 is read to tell its encoding."""
+MIN_KOREAN_BYTES = 16
 MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -22,7 +23,6 @@ LANGUAGES = (
     ("cp1252", "àèéìíòóù"),
     ("cp1252", "ãõáéíóúâêôçà"),
     ("cp1252", "åäöæøéü"),
-    ("cp1252", "áéíóúýþðæö"),
     ("cp1250", "ąćęłńóśźż"),
     ("cp1250", "áčďéěíňóřšťúůýž"),
     ("cp1250", "áäčďéíĺľňóôŕšťúýž"),
@@ -30,6 +30,7 @@ LANGUAGES = (
     ("cp1250", "čćđšž"),
     ("cp1250", "ăâîşţ"),
     ("cp1254", "çğıöşüİâî"),
+    ("cp1252", "áéíóúýþðæö"),
     ("cp1257", "ąčęėįšųūž"),
     ("cp1257", "āčēģīķļņšūž"),
     ("cp1251", "абвгдежзийклмнопрстуфхцчшщъыьэюяё"),
@@ -44,7 +45,9 @@ LANGUAGES = (
 )
 """Encodings of one byte, and the letters beyond ASCII of languages that are written in them, the likeliest first."""
 _SYMBOLS = frozenset("€£§°²³µ½¼¾“”„…«»•·®©™±¡¿№‰\xa0\xd7\xb4\u2013\u2014\u2018\u2019\u201a")
+_CONTROLS = re.compile(rb"[\x01-\x08\x0e-\x1a\x7f]")
 _JOINING = frozenset("\u2019·\xad")
+_IN_WORDS = re.compile(r"(?<![0-9\x80-\U0010ffff])[^\x00-\x7f]+")
 _HIGH = re.compile(rb"[^\n]*[\x80-\xff][^\n]*\n?")
 
 
@@ -71,7 +74,8 @@ def _wide_encoding(head: bytes) -> str | None:
         return "utf-16-le"
     if even > 0.3 and odd < 0.05:
         return "utf-16-be"
-    return "utf-8" if head.count(0) < len(head) * 0.02 and _decodes(head.replace(b"\x00", b""), "utf-8") else None
+    rest = head.replace(b"\x00", b"")
+    return "utf-8" if len(rest) > 0.9 * len(head) and not _CONTROLS.search(rest) and _decodes(rest, "utf-8") else None
 
 
 def _evidence_against_utf8(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
@@ -105,6 +109,8 @@ def _eastern_encoding(data: bytes) -> str | None:
     shares = {
         name: _share(text, common) for name, common in _COMMON.items() if (text := _decodes(data, name)) is not None
     }
+    if shares.get("cp949", 0) > 0.98 and len(data) > MIN_KOREAN_BYTES:  # which is also valid Chinese
+        return "cp949"
     best = max(shares, key=lambda name: shares[name], default=None)
     return best if best and shares[best] > 0.8 else None
 
@@ -112,6 +118,11 @@ def _eastern_encoding(data: bytes) -> str | None:
 def _share(text: str, common: tuple[str, bytes, bytes]) -> float:
     """How many of the characters beyond ASCII are among the common ones."""
     codec, low, high = common
+    runs = [len(run) for run in _IN_WORDS.findall(text)]
+    if (
+        runs and sum(length for length in runs if length > 1) <= sum(runs) / 2
+    ):  # a character alone is two of another encoding
+        return 0.0
     wide = [character for character in text if character > "\x7f"]
     good = 0.0
     for character in wide:
@@ -121,7 +132,7 @@ def _share(text: str, common: tuple[str, bytes, bytes]) -> float:
             good += 0.9
         else:
             good += low <= character.encode(codec, "ignore")[:1] <= high
-    return good / len(wide) if wide else 0.0
+    return good / len(wide)
 
 
 _COMMON = {

@@ -36,8 +36,11 @@ _POINT = re.compile(r"[+-]?(?:\d*\.(?:\d\d?|\d{4,})|0\.\d+|\d{4,}\.\d+|\d{1,3}(?
 _EITHER = re.compile(r"[+-]?\d{1,3}[.,]\d{3}")
 _SPACED = re.compile(r"[+-]?\d{1,3}(?:[ \xa0\u202f]\d{3})+(?:[.,]\d+)?")
 _APOSTROPHES = re.compile(r"[+-]?\d{1,3}(?:['’]\d{3})+(?:[.,]\d+)?")
-_UNIT = r"(?:[€$£¥%₹]|[A-Z]{3}|[a-zA-Zµ°²³]{1,3})"
-_QUANTITY = re.compile(rf"(?:{_UNIT}\s?)?[+-]?\d[\d.,'’ \xa0\u202f]*(?:\s?{_UNIT})?")
+_NUMBER = r"[+-]?\d+(?:[.,' \xa0\u202f\u2019]\d{3})*(?:[.,]\d+)?"
+_QUANTITY = re.compile(
+    rf"(?:[€$£¥₹]\s?|[A-Z]{{3}}\s)?[+-]?{_NUMBER}(?:\s?(?:[€$£¥₹%°]|[A-Z]{{3}}|[kcm]?[gm]|km|[mk]?l|kWh|°C)|\s[a-zA-Z]{{1,3}})?"
+)
+_DOTTED = re.compile(r"[\d.]+\d")
 
 
 class Marks(NamedTuple):
@@ -75,7 +78,7 @@ def column_of(name: str, values: Sequence[Any], marks: Marks) -> dict[str, Any]:
     counted = Counter(value.strip() if isinstance(value, str) else value for value in values if not is_blank(value))
     column: dict[str, Any] = {"name": name, "blank": len(values) - counted.total()}
     if not counted:
-        return column | {"type": "empty"}
+        return column | {"type": "empty" if values else "unknown"}
     types = {value: _type_of(value, marks) for value in counted}
     sums: Counter[str] = Counter()
     for value, type_ in types.items():
@@ -85,6 +88,8 @@ def column_of(name: str, values: Sequence[Any], marks: Marks) -> dict[str, Any]:
     odd = [value for value, type_ in types.items() if type_ not in fits]
     column["type"], _, column["format"] = found.partition(":")
     if found == "text":
+        if all(isinstance(value, str) and _DOTTED.fullmatch(value) for value in counted):
+            column["type"] = "code"  # such as an address: a reader that strips points would take it for a number
         return column
     if column["format"]:
         dates = [value for value in types if types[value] == found]
@@ -97,7 +102,11 @@ def column_of(name: str, values: Sequence[Any], marks: Marks) -> dict[str, Any]:
     return column
 
 
-_ALSO = {"decimal": ("decimal", "integer", "code"), "quantity": ("quantity", "integer", "decimal", "code")}
+_ALSO = {
+    "decimal": ("decimal", "integer", "code"),
+    "code": ("code", "integer"),
+    "quantity": ("quantity", "integer", "decimal", "code"),
+}
 """The types of values that fit into a column."""
 
 
