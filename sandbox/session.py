@@ -251,8 +251,6 @@ class Session:
 
         A program beside the kernel looks at them for some seconds at most. A file that it cannot tell is missing.
         """
-        if not names:
-            return {}
         async with self._operation() as channel:
             number = self._next_id()
             limits = {"timeout_s": PROFILER_TIMEOUT_S, "max_bytes": MAX_REPORT_BYTES}

@@ -45,7 +45,7 @@ async def put_files(session: Session, files: list[Path]) -> list[GivenFile]:
     Where it does not tell what a file is, the first lines of the file stand in.
     """
     moved = [await session.put_file(file, file.name) for file in files]
-    profiles = await session.profile_files([file.name for file in files[:MAX_PROFILES]])
+    profiles = await session.profile_files([file.name for file in files[:MAX_PROFILES]]) if files else {}
     records = []
     for place, (file, copy) in enumerate(zip(files, moved, strict=True)):
         profile = profiles.get(file.name)

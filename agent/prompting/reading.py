@@ -60,7 +60,7 @@ def _options(profile: FileProfile) -> dict[str, Any]:
             return ({"lines": True} if profile.kind == "jsonl" else {}) | encoding | packing
         case "sqlite":
             return {"sql": f"SELECT * FROM {_sql_name(table.name)}"}
-    return {}
+    return {"parser": "etree"} if profile.kind == "xml" else {}
 
 
 def _weight(table: FileTable) -> tuple[bool, int]:
