@@ -174,7 +174,8 @@ def _count(source: Source, reader: Iterator[list[str]], seen: int, above: int) -
     whole = read < MAX_COUNTED_BYTES
     if source.compression and not whole:
         return None, False
-    return max(ends if whole else round(ends / read * source.size_bytes) - above - 1, 0), True
+    lines = ends if whole else round(ends / read * source.size_bytes)
+    return max(lines - above - 1, 0), True
 
 
 def _aligned(name: str, sample: str) -> dict[str, Any] | None:

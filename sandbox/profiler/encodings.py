@@ -132,7 +132,7 @@ def _share(text: str, common: tuple[str, bytes, bytes]) -> float:
             good += 0.9
         else:
             good += low <= character.encode(codec, "ignore")[:1] <= high
-    return good / len(wide)
+    return good / len(wide) if wide else 0.0
 
 
 _COMMON = {

@@ -5,6 +5,7 @@ import os
 import resource
 import select
 import signal
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -83,7 +84,8 @@ def begin(folder: str, name: str) -> Look:
 def told_of(path: str) -> Iterator[dict[str, Any]]:
     """What is told of a file. An error ends it: what is known until then counts."""
     with suppress(Exception):
-        yield from profiles_of(Source(path))
+        if stat.S_ISREG(os.lstat(path).st_mode):
+            yield from profiles_of(Source(path))
 
 
 def finish(look: Look, found: bytes) -> None:

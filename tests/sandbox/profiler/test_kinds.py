@@ -41,7 +41,10 @@ def test_the_tables_of_a_database(tmp_path: Path) -> None:
     assert [(table.name, table.rows, table.is_view) for table in told.tables] == [
         ("a b", 0, False), ("b", 3, False), ("w", None, True)
     ]  # fmt: skip
-    assert [(column.name, column.declared) for column in told.tables[1].columns] == [("id", "INTEGER"), ("title", "TEXT")]
+    assert [(column.name, column.declared) for column in told.tables[1].columns] == [
+        ("id", "INTEGER"),
+        ("title", "TEXT"),
+    ]
     assert told.tables[1].sample == [["1", "x"], ["2", "y"]]
 
 
