@@ -30,7 +30,8 @@ _MISREAD = re.compile(
     r"Excel file format cannot be determined|could not convert string|Could not convert|[Tt]railing data|"
     r"Expected object or value|time data .* match|Unknown datetime string format|UTF-16 stream|tokenizing|"
     r"invalid literal for int|file is not a database|Missing optional dependency|Length mismatch|"
-    r"agg function failed|does not support (?:operation|reduction)|unsupported operand type.*'str'|"
+    r"agg function failed|Cannot perform reduction|does not support (?:operation|reduction)|"
+    r"unsupported operand type.*'str'|"
     r"Mixing dicts|Invalid file path|line contains NUL|Unable to parse string|not supported between instances of 'str'"
 )
 _NOT_THERE = (
@@ -84,16 +85,25 @@ def _right_reading(name: str, profile: FileProfile, code: str) -> Iterator[str]:
     """How a file is read, unless this is how the code reads it."""
     reading = reading_of(name, profile)
     if reading is None:
-        if profile.problem or profile.needs:
-            why = FILES[profile.problem] if profile.problem else FILES["needs"].format(package=profile.needs)
-            yield HINTS["file_is"].format(name=name, kind=FILE_KINDS.get(profile.kind, profile.kind), why=why)
-        elif told := NOT_IN_ONE_LINE.get(profile.kind):
-            yield HINTS["file_is"].format(name=name, kind=FILE_KINDS.get(profile.kind, profile.kind), why=told)
+        yield from _why_not(name, profile)
         return
-    function = reading.function.rpartition(".")[2]
-    if function in code and all(_has_option(code, option, value) for option, value in reading.options.items()):
+    options = reading.options
+    is_reader = reading.function.rpartition(".")[2] in code
+    if not is_reader:  # another may take these
+        options = {option: value for option, value in options.items() if option in ("sep", "encoding")}
+    if (is_reader or options) and all(_has_option(code, option, value) for option, value in options.items()):
         return
     yield HINTS["read_right"].format(name=name, facts=_written_as(profile), code=plain(str(reading)))
+
+
+def _why_not(name: str, profile: FileProfile) -> Iterator[str]:
+    kind = FILE_KINDS.get(profile.kind, profile.kind)
+    if profile.problem:
+        yield HINTS["file_is"].format(name=name, kind=kind, why=FILES[profile.problem])
+    elif profile.needs:
+        yield HINTS["file_is"].format(name=name, kind=kind, why=FILES["needs"].format(package=profile.needs))
+    elif told := NOT_IN_ONE_LINE.get(profile.kind):
+        yield HINTS["file_is_special"].format(name=name, kind=kind, told=told)
 
 
 def _written_as(profile: FileProfile) -> str:

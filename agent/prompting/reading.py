@@ -38,6 +38,8 @@ class Reading:
 def reading_of(name: str, profile: FileProfile) -> Reading | None:
     """How a file is read; None if there is no one line for it."""
     function = _READERS.get(profile.kind)
+    if profile.kind == "text" and profile.encoding != "utf-8" and not profile.compression:
+        function = "open"
     needs_tables = profile.kind in ("excel", "sqlite")
     is_closed = bool(profile.needs or profile.problem) or (needs_tables and not profile.tables)
     if function is None or is_closed or (function == "json.load" and profile.compression):
@@ -56,7 +58,7 @@ def _options(profile: FileProfile) -> dict[str, Any]:
             return _number_options(profile) | encoding | packing
         case "excel":
             return _sheet_options(profile, table)
-        case "json" | "jsonl":
+        case "text" | "json" | "jsonl":
             return ({"lines": True} if profile.kind == "jsonl" else {}) | encoding | packing
         case "sqlite":
             return {"sql": f"SELECT * FROM {_sql_name(table.name)}"}

@@ -21,7 +21,19 @@ BASE = FileProfile.model_validate({
 })  # fmt: skip
 LINES = FileProfile.model_validate({"kind": "jsonl", "encoding": "utf-8"})
 CLOSED = FileProfile.model_validate({"kind": "excel", "problem": "password"})
-GIVEN = {"x.csv": CSV, "b.xlsx": BOOK, "l.db": BASE, "e.jsonl": LINES, "p.xlsx": CLOSED}
+TEXT = FileProfile.model_validate({"kind": "text", "encoding": "cp1252"})
+OLD = FileProfile.model_validate({"kind": "old_excel"})
+PARQUET = FileProfile.model_validate({"kind": "parquet", "needs": "pyarrow"})
+GIVEN = {
+    "t.txt": TEXT,
+    "o.xls": OLD,
+    "q.parquet": PARQUET,
+    "x.csv": CSV,
+    "b.xlsx": BOOK,
+    "l.db": BASE,
+    "e.jsonl": LINES,
+    "p.xlsx": CLOSED,
+}
 READ = 'df = pd.read_csv("/workspace/x.csv")\n'
 RIGHT = 'df = pd.read_csv("/workspace/x.csv", sep=";", decimal=",", encoding="CP1252")\n'
 READ_IT = 'pd.read_csv("/workspace/x.csv", sep=";", decimal=",", encoding="cp1252")'
@@ -85,9 +97,25 @@ TOLD = {
         "json.load(open('e.jsonl'))", "JSONDecodeError", "Extra data: line 2 column 1 (char 9)",
         'e.jsonl is JSON lines. Read it with pd.read_json("/workspace/e.jsonl", lines=True)',
     ),
+    "a text": (
+        "open('t.txt').read()", "UnicodeDecodeError", "'utf-8' codec can't decode byte 0xf6 in position 3",
+        't.txt is text, encoding cp1252. Read it with open("/workspace/t.txt", encoding="cp1252")',
+    ),
+    "a workbook that is taken for text": (
+        "pd.read_csv('b.xlsx')", "UnicodeDecodeError", "'utf-8' codec can't decode byte 0x8b in position 10",
+        'b.xlsx is an Excel workbook. Read it with pd.read_excel("/workspace/b.xlsx", sheet_name="Umsatz")',
+    ),
+    "an old workbook": (
+        "pd.read_excel('o.xls')", "ImportError", "Missing optional dependency 'xlrd'.",
+        "o.xls is an old Excel workbook (.xls). It cannot be read here: xlrd is not installed.",
+    ),
+    "what needs a package": (
+        "pd.read_parquet('q.parquet')", "ImportError", "Missing optional dependency 'pyarrow'.",
+        "q.parquet is Parquet, which cannot be read here: pyarrow is not installed.",
+    ),
     "a password": (
         "pd.read_excel('p.xlsx')", "ValueError", "Excel file format cannot be determined, you must specify an engine",
-        "p.xlsx is an Excel workbook: protected by a password, so it cannot be read",
+        "p.xlsx is an Excel workbook, protected by a password, so it cannot be read.",
     ),
 }  # fmt: skip
 
@@ -112,6 +140,10 @@ QUIET = {
         RIGHT + "df = df.rename(columns={'Ort': 'Place'})\ndf['Place']", "KeyError", "'Place'"
     ),
     "a column that is there, of a frame that the code has changed": (RIGHT + "g['Ort']", "KeyError", "'Ort'"),
+    "a file that the module csv reads as it should be read": (
+        "import csv, json\nr = csv.DictReader(open('x.csv', encoding='cp1252'), delimiter=';')\nnext(r)['Ort']",
+        "KeyError", "'Ort'",
+    ),
     "a method that is not there": (
         RIGHT + "df.append(1)", "AttributeError", "'DataFrame' object has no attribute 'append'"
     ),

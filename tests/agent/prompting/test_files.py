@@ -93,7 +93,8 @@ parse_dates=["Datum"], date_format="%d.%m.%Y", encoding="cp1252")"""),
     "an image": ({"kind": "pdf"}, "- /workspace/x (9 bytes), a PDF document"),
     "a text": (
         {"kind": "text", "encoding": "cp1252", "lines": ["a", "b"]},
-        "- /workspace/x (9 bytes), text, encoding cp1252:\n    a\n    b",
+        "- /workspace/x (9 bytes), text, encoding cp1252:\n    a\n    b\n"
+        '    Read it with open("/workspace/x", encoding="cp1252")',
     ),
 }  # fmt: skip
 
