@@ -234,7 +234,14 @@ def _made_in(code: str) -> set[str]:
             case ast.Call(func=ast.Attribute(attr="assign" | "agg" | "reset_index"), keywords=keywords):
                 made |= {keyword.arg for keyword in keywords if keyword.arg}
                 made |= {value for keyword in keywords for value in _texts(keyword.value)}
-            case ast.keyword(arg="columns" | "names" | "value_name" | "var_name", value=value):
+            case ast.Call(
+                func=ast.Attribute(attr="DataFrame" | "read_csv" | "read_excel" | "set_axis"), keywords=keywords
+            ):
+                made |= {text for word in keywords if word.arg in ("columns", "names") for text in _texts(word.value)}
+            case (
+                ast.keyword(arg="columns", value=ast.Dict() as value)
+                | ast.keyword(arg="value_name" | "var_name", value=value)
+            ):
                 made |= set(_texts(value))
             case ast.Assign(targets=[ast.Attribute(attr="columns")], value=value):
                 made |= set(_texts(value))

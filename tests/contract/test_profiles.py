@@ -12,7 +12,7 @@ import pytest
 from agent.prompting.reading import reading_of
 from benchmarks.solve.brought import BROUGHT
 from benchmarks.solve.files import write
-from benchmarks.solve.xlsx import Rows, write_workbook
+from benchmarks.solve.xlsx import Cell, Rows, write_workbook
 from sandbox import FileProfile, Launcher, Policy, Session
 
 pytestmark = pytest.mark.docker
@@ -29,7 +29,8 @@ async def profiled(session: Session, folder: Path, files: Mapping[str, bytes]) -
 
 async def test_a_workbook_is_told_sheet_by_sheet(session: Session, tmp_path: Path) -> None:
     path = tmp_path / "x.xlsx"
-    table: Rows = [["Report"], [], ["Item", "Count"], *([f"I{n}", n] for n in range(9)), ["Total", 36]]
+    items: list[list[Cell]] = [[f"I{number}", number] for number in range(9)]
+    table: Rows = [["Report"], [], ["Item", "Count"], *items, ["Total", 36]]
     write_workbook(path, {"Stock": table, "Old": [["a", "b"], [1, 2]]}, hidden=["Old"])
     await session.put_file(path, "x.xlsx")
     told = (await session.profile_files(["x.xlsx"]))["x.xlsx"]

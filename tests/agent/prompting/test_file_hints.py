@@ -139,6 +139,10 @@ QUIET = {
     "a column that the code has renamed": (
         RIGHT + "df = df.rename(columns={'Ort': 'Place'})\ndf['Place']", "KeyError", "'Place'"
     ),
+    "a column of a frame that the code has made": (
+        RIGHT + "g = pd.DataFrame([[1]], columns=['New'])\ng.New.x\ndf['New']", "KeyError", "'New'"
+    ),
+    "a column that a melted frame has": (RIGHT + "df.melt(value_name='New')['New']", "KeyError", "'New'"),
     "a column that is there, of a frame that the code has changed": (RIGHT + "g['Ort']", "KeyError", "'Ort'"),
     "a file that the module csv reads as it should be read": (
         "import csv, json\nr = csv.DictReader(open('x.csv', encoding='cp1252'), delimiter=';')\nnext(r)['Ort']",
