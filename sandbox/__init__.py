@@ -16,6 +16,7 @@ from sandbox.execution import DisplayData, ErrorOutput, ExecuteResult, Execution
 from sandbox.launcher import GuestProcess, Launcher, SandboxInfo
 from sandbox.policy import Policy
 from sandbox.pool import Pool
+from sandbox.profiles import FileProfile
 from sandbox.session import Change, Description, FileInfo, Session, TransferredFile
 from sandbox.sizes import format_size
 
@@ -30,6 +31,7 @@ __all__ = [
     "ExecuteResult",
     "Execution",
     "FileInfo",
+    "FileProfile",
     "FileTransferError",
     "GuestProcess",
     "ImageError",

@@ -169,6 +169,13 @@ class Description(AnyHeader):
     id: Count
 
 
+class Report(AnyHeader):
+    """Payload: what a program beside the kernel has written; any code of a cell may have written it."""
+
+    type: Literal["report"]
+    id: Count
+
+
 class Refused(AnyHeader):
     """The guest refuses the last request."""
 
@@ -196,6 +203,7 @@ Header = Annotated[
     | File
     | Files
     | Description
+    | Report
     | Refused,
     Field(discriminator="type"),
 ]

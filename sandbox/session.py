@@ -12,7 +12,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from sandbox.errors import FileTransferError, ProtocolError, SandboxError, Sessi
 from sandbox.execution import ErrorOutput, Execution, Output
 from sandbox.launcher import Launcher, SandboxInfo, guest_source
 from sandbox.policy import Policy
+from sandbox.profiles import MAX_REPORT_BYTES, PROFILER, PROFILER_TIMEOUT_S, FileProfile, profiler_input, profiles_in
 from sandbox.recording import Recording
 
 CHUNK_BYTES = 1 << 18
@@ -244,6 +245,24 @@ class Session:
         async with self._operation() as channel:
             payload = await self._ask(channel, frames.Files, "list", max_files=MAX_LISTED_FILES, hashed=hashed)
             return _FILES.validate_json(payload)
+
+    async def profile_files(self, names: Sequence[str]) -> dict[str, FileProfile]:
+        """What these files of the workspace are, by name: kind, encoding, tables with their columns.
+
+        A program beside the kernel looks at them for some seconds at most. A file that it cannot tell is missing.
+        """
+        async with self._operation() as channel:
+            number = self._next_id()
+            limits = {"timeout_s": PROFILER_TIMEOUT_S, "max_bytes": MAX_REPORT_BYTES}
+            await channel.send(
+                {"type": "run_beside", "id": number, "program": PROFILER} | limits,
+                await asyncio.to_thread(profiler_input, names),
+            )
+            try:
+                _, report = await channel.receive_answer(number, frames.Report)
+            except RefusedError:  # such as a sandbox that is full of processes
+                return {}
+        return profiles_in(report, names)
 
     async def put_file(self, source: Path | IO[bytes], name: str) -> TransferredFile:
         """Copy a host file, or the rest of an open file, into the workspace as `name`.

@@ -35,12 +35,15 @@ ROOMS = {  # room: those that it may use beside the basics and the sandbox
     "testing": set(),  # an endpoint for tests, which uses nothing of what is tested
     "cli": {"batch", "endpoint", "export", "face", "local", "loop", "prompting", "record", "replay"},
 }
+IN_CONTAINER = {"guest", "profiler"}
+"""The packages of `sandbox` that the host sends, and does not import."""
 ONLY_IN = {
     "babel": ("agent/spellings/dates.py",),
     "docker": ("sandbox/docker/",),
     "jinja2": ("agent/export/html.py",),
     "latex2mathml": ("agent/export/mathml.py",),
     "nh3": ("agent/export/rich_text.py",),
+    "openpyxl": ("sandbox/profiler/",),
     "openai": ("agent/endpoint/",),
     "httpx2": ("agent/endpoint/",),
     "ray": ("agent/batch/cluster.py",),
@@ -164,20 +167,20 @@ MAY_PRINT = {
 
 @pytest.mark.parametrize("path", modules("agent", "sandbox"), ids=dotted)
 def test_nothing_is_printed_but_by_the_clean_console_and_streams(path: Path) -> None:
-    if "guest" not in dotted(path).split("."):  # it runs in the container
+    if not IN_CONTAINER & set(dotted(path).split(".")):
         assert printed_by(path) == MAY_PRINT.get(dotted(path), set())
 
 
-@pytest.mark.parametrize("path", modules("sandbox/guest"), ids=dotted)
-def test_the_guest_imports_nothing_of_ours_but_itself(path: Path) -> None:
-    assert {name.rpartition(".")[0] for name in modules_of(path)} <= {"sandbox.guest"}
+@pytest.mark.parametrize("path", modules(*(f"sandbox/{name}" for name in sorted(IN_CONTAINER))), ids=dotted)
+def test_what_runs_in_the_container_imports_nothing_of_ours_but_its_own_package(path: Path) -> None:
+    assert {name.rpartition(".")[0] for name in modules_of(path)} <= {f"sandbox.{path.parent.name}"}
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in modules("agent", "sandbox") if path.parent.name != "guest"], ids=dotted
+    "path", [path for path in modules("agent", "sandbox") if path.parent.name not in IN_CONTAINER], ids=dotted
 )
-def test_the_guest_is_never_imported_on_the_host(path: Path) -> None:
-    assert not {name for name in imports_of(path) if name.startswith("sandbox.guest")}
+def test_what_runs_in_the_container_is_never_imported_on_the_host(path: Path) -> None:
+    assert not {name for name in imports_of(path) if name.startswith(tuple(f"sandbox.{own}" for own in IN_CONTAINER))}
 
 
 @pytest.mark.parametrize("package", [agent, sandbox], ids=["agent", "sandbox"])

@@ -1,7 +1,7 @@
 """run_python: one cell in the sandbox, and what the model reads about it."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -9,7 +9,7 @@ from agent.prompting.hints import Scene, hints, needs_files, repeated, unprinted
 from agent.prompting.observation import observe
 from agent.prompting.words import OBSERVATION
 from agent.pycode import same_lines
-from agent.record.events import ToolRan
+from agent.record.events import GivenFile, ToolRan
 from sandbox import ErrorOutput, Execution, FileInfo, Output, SandboxError, SessionClosedError
 
 
@@ -52,8 +52,11 @@ class Cells:
         self.is_over = False
         """True if the session's time is over, so that no more code can run."""
 
-    async def run(self, code: str, earlier: Iterable[ToolRan]) -> Cell:
-        """Run one cell. If the caller is cancelled, the cell is interrupted, and the result says so."""
+    async def run(self, code: str, earlier: Sequence[ToolRan], given: Iterable[GivenFile] = ()) -> Cell:
+        """Run one cell, after these, over the files that came with the questions.
+
+        If the caller is cancelled, the cell is interrupted, and the result says so.
+        """
         running = asyncio.ensure_future(self._sandbox.execute(code, on_output=self._on_output))
         is_cancelled = False
         try:
@@ -71,7 +74,7 @@ class Cells:
         again = _same_failures(code, execution, earlier)
         found: list[str] = []
         try:
-            found = await self._hints(code, execution)
+            found = await self._hints(code, execution, earlier, given)
         except asyncio.CancelledError:  # the cell is recorded all the same
             is_cancelled = True
         observation = observe(execution, [*found, repeated(execution) if again else ""], unprinted=unprinted(code))
@@ -86,13 +89,22 @@ class Cells:
         except (asyncio.CancelledError, SandboxError):
             return None
 
-    async def _hints(self, code: str, execution: Execution) -> list[str]:
+    async def _hints(
+        self, code: str, execution: Execution, earlier: Sequence[ToolRan], given: Iterable[GivenFile]
+    ) -> list[str]:
         scene = self._scene
         if needs_files(execution):
-            names = await self.file_names()
-            if names is None:
+            try:
+                there = {file.name: file.size_bytes for file in await self._sandbox.list_files()}
+            except SandboxError:
                 return []
-            scene = replace(scene, files=names)
+            known = {file.name: file.profile for file in given if there.get(file.name) == file.size_bytes}
+            scene = replace(
+                scene,
+                files=list(there),
+                given={name: profile for name, profile in known.items() if profile is not None},
+                earlier_code="\n".join(event.code for event in earlier if event.code),
+            )
         return hints(code, execution, scene)
 
     async def file_names(self) -> list[str] | None:

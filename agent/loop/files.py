@@ -21,6 +21,8 @@ from sandbox import FileInfo, FileTransferError, Policy, Session, format_size
 MAX_ARTIFACTS = 100
 KERNEL_BYTES = 100 << 20
 """What a kernel needs of the memory beside the files."""
+MAX_PROFILES = 20
+"""At most this many files of a question are looked at."""
 MAX_PREVIEWS = 10
 """The first lines are shown for at most this many files of a question."""
 
@@ -60,13 +62,21 @@ def check_sizes(files: list[Path], policy: Policy) -> None:
 
 
 async def put_files(session: Session, files: list[Path]) -> list[GivenFile]:
-    """Copy host files into the workspace under their own names. Raises UsageError if they are too large."""
+    """Copy host files into the workspace under their own names, and let the sandbox look at the first of them.
+
+    Where it does not tell what a file is, the first lines of the file stand in. Raises UsageError if the files are too
+    large.
+    """
     await asyncio.to_thread(check_sizes, files, session.policy)
+    moved = [await session.put_file(file, file.name) for file in files]
+    profiles = await session.profile_files([file.name for file in files[:MAX_PROFILES]]) if files else {}
     records = []
-    for place, file in enumerate(files):
-        moved = await session.put_file(file, file.name)
-        head = await asyncio.to_thread(_head_of, file) if place < MAX_PREVIEWS else ""
-        records.append(GivenFile(name=file.name, size_bytes=moved.size_bytes, sha256=moved.sha256, head=head))
+    for place, (file, copy) in enumerate(zip(files, moved, strict=True)):
+        profile = profiles.get(file.name)
+        head = await asyncio.to_thread(_head_of, file) if profile is None and place < MAX_PREVIEWS else ""
+        records.append(
+            GivenFile(name=file.name, size_bytes=copy.size_bytes, sha256=copy.sha256, head=head, profile=profile)
+        )
     return records
 
 

@@ -19,7 +19,17 @@ from agent.progress import Progress
 from agent.prompting.hints import Scene
 from agent.prompting.observation import endings
 from agent.prompting.words import INSTRUCTION, OBSERVATION
-from agent.record.events import Event, Instructed, ModelReplied, Outcome, ReplyCut, RunStarted, ToolRan
+from agent.record.events import (
+    Asked,
+    Event,
+    GivenFile,
+    Instructed,
+    ModelReplied,
+    Outcome,
+    ReplyCut,
+    RunStarted,
+    ToolRan,
+)
 from agent.record.question import Question
 from agent.record.transcript import Transcript
 from agent.review.reviewer import Reviewer
@@ -87,6 +97,13 @@ class Loop:
         environment = self._started.environment
         has_network = environment.policy.network != "none"
         return Scene(environment.packages, tools=self._functions, has_network=has_network)
+
+    @property
+    def _given(self) -> list[GivenFile]:
+        """The files that came with all questions so far."""
+        return [
+            file for event in self._transcript.events if isinstance(event, RunStarted | Asked) for file in event.files
+        ]
 
     @property
     def _question(self) -> Question:
@@ -255,7 +272,7 @@ class Loop:
 
     async def _run(self, call: ToolCall, code: str) -> bool:
         self._on_progress(progress.CodeStarted(code))
-        cell = await self._cells.run(code, self._question.ran)
+        cell = await self._cells.run(code, self._question.ran, self._given)
         self.meter.count_attempt(failed=cell.same_failures > 0)
         self.meter.count_repetition(cell.same_failures + 1)
         self._record(call, cell.observation, code=code, execution=cell.execution)

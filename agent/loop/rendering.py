@@ -5,9 +5,11 @@ calls as such blocks, and each output as a `user` message.
 """
 
 import json
+from collections.abc import Iterator, Sequence
 from textwrap import indent
 
 from agent.messages import Message
+from agent.prompting.files import MAX_ALL_CHARS, told_of
 from agent.prompting.words import INSTRUCTION, OBSERVATION
 from agent.record.events import Asked, GivenFile, ModelReplied, ModelSettings, RunStarted, ToolRan
 from agent.text import cut_middle
@@ -21,7 +23,7 @@ def question_message(asked: RunStarted | Asked, settings: ModelSettings) -> Mess
     """The task and the files that lie ready for it. In fenced mode, it asks for a code block."""
     parts = [asked.task]
     if asked.files:
-        parts.append("\n".join(["Files:", *map(_listed, asked.files)]))
+        parts.append("\n".join(["Files:", *_listed(asked.files)]))
     if asked.answer_schema is not None:
         schema = json.dumps(asked.answer_schema, ensure_ascii=False)
         parts.append(INSTRUCTION["typed"].format(schema=schema))
@@ -58,6 +60,19 @@ def observation_message(ran: ToolRan, settings: ModelSettings, question: str | N
     return {"role": "tool", "tool_call_id": ran.call_id, "content": text}
 
 
-def _listed(file: GivenFile) -> str:
+def _listed(files: Sequence[GivenFile]) -> Iterator[str]:
+    """The files of a question. Once the whole is long, the others are told in short."""
+    left_chars = MAX_ALL_CHARS
+    for file in files:
+        told = _told(file)
+        if len(told) > left_chars:
+            told = told.partition(":\n")[0]
+        left_chars -= len(told)
+        yield told
+
+
+def _told(file: GivenFile) -> str:
+    if file.profile is not None:
+        return told_of(file.name, file.size_bytes, file.profile)
     line = f"- /workspace/{file.name} ({file.size_bytes} bytes)"
     return f"{line}, which begins:\n{indent(file.head, '    ')}" if file.head else line

@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
+from agent.prompting.file_hints import about_files, is_about_files
 from agent.prompting.words import HINTS
 from agent.pycode import parsed
-from sandbox import ErrorOutput, Execution
+from sandbox import ErrorOutput, Execution, FileProfile
 
 MAX_NAMES = 20
 USEFUL = {
@@ -47,6 +48,10 @@ class Scene:
     """Installed packages and their versions."""
     files: Collection[str] = ()
     """Names in the workspace."""
+    given: Mapping[str, FileProfile] = field(default_factory=dict)
+    """What is known of the files that came with the questions and are unchanged, by name."""
+    earlier_code: str = ""
+    """The cells before this one."""
     tools: Collection[str] = ()
     """Names of the tools beside run_python."""
     has_network: bool = False
@@ -55,13 +60,15 @@ class Scene:
 def needs_files(execution: Execution) -> bool:
     """True if the hints depend on the files in the workspace."""
     error = _error(execution)
-    return error is not None and error.ename == "FileNotFoundError"
+    return error is not None and (error.ename == "FileNotFoundError" or is_about_files(error))
 
 
 def hints(code: str, execution: Execution, scene: Scene) -> list[str]:
     """The sentences for one cell; most cells have none."""
     error = _error(execution)
     found = list(_about_error(error, code, scene)) if error else []
+    if error and scene.given:
+        found += about_files(error, f"{scene.earlier_code}\n{code}", scene.given)
     if installs(code) and (error or _NO_PIP.search(execution.text)):
         found = [HINTS["no_pip_online" if scene.has_network else "no_pip"], _installed(scene)]
     if "savefig" in code and _EMPTY_FIGURE.search(execution.text):

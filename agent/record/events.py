@@ -22,7 +22,7 @@ from agent.messages import RUN_PYTHON, Attempt, Cost, Message, ToolCall, Usage
 from agent.pricing import Prices
 from agent.record.directory import is_inside
 from agent.validation import excess
-from sandbox import Execution, Policy
+from sandbox import Execution, FileProfile, Policy
 from sandbox.execution import Items
 
 SCHEMA_VERSION = 3
@@ -169,7 +169,9 @@ class GivenFile(FileRecord):
     """A file that came with a question."""
 
     head: str = ""
-    """Its first lines as the model reads them with the question; empty if they are not text."""
+    """Its first lines as the model reads them with the question; empty if they are not text, or it has a profile."""
+    profile: FileProfile | None = None
+    """What it is, as the sandbox has found it, and as the model is told in its own words; None if not recorded."""
 
 
 class ModelSettings(_Value):

@@ -21,7 +21,7 @@ from benchmarks.solve.baselines import BASELINES, PlainLoop
 from benchmarks.solve.causes import cause_of
 from benchmarks.solve.files import write
 from benchmarks.solve.report import Result, keep, kept, report
-from benchmarks.solve.tasks import Task, load_tasks
+from benchmarks.solve.tasks import SETS, Task, load_tasks
 from benchmarks.solve.trace import Ending, Trace, trace_of
 from sandbox import CellblockError, Policy, Session
 from sandbox.docker import DockerLauncher
@@ -159,6 +159,7 @@ def chosen(tasks: list[Task], only: list[str], limit: int | None) -> list[Task]:
 def asked_for() -> Asked:
     """What the command line says."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.solve", description=__doc__)
+    parser.add_argument("--set", choices=SETS, default="general", help="general, or about files as people bring them")
     parser.add_argument("--variant", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--only", nargs="+", default=[], metavar="ID", help="these tasks only")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N tasks only")
@@ -169,7 +170,7 @@ def asked_for() -> Asked:
     parser.add_argument("--out", type=Path, default=Path("runs/solve"), help="what is finished there is not run again")
     given = parser.parse_args()
     return Asked(
-        tasks=chosen(load_tasks(), given.only, given.limit),
+        tasks=chosen(load_tasks(given.set), given.only, given.limit),
         variants=given.variant,
         out=given.out,
         limit_s=given.task_timeout,

@@ -2,9 +2,12 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
+
+from benchmarks.solve.brought import BROUGHT
+from benchmarks.solve.draws import draws
 
 REGIONS = ("North", "South", "East", "West")
 PRODUCTS = ("lamp", "desk", "chair", "shelf", "clock")
@@ -15,16 +18,8 @@ SENSORS = ("attic", "cellar", "garage", "kitchen")
 def write(name: str, directory: Path) -> Path:
     """Write one of the files into a directory. Raises KeyError for a name that no task has."""
     path = directory / name
-    MAKERS[name](path)
+    (MAKERS | BROUGHT)[name](path)
     return path
-
-
-def draws(seed: int) -> Iterator[int]:
-    """Numbers from 0 to 2**31 - 1 by the minimal standard generator of Park and Miller."""
-    state = seed
-    while True:
-        state = state * 48271 % 0x7FFFFFFF
-        yield state
 
 
 def _lines(path: Path, lines: list[str]) -> None:

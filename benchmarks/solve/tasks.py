@@ -1,4 +1,4 @@
-"""The tasks, as tasks.toml has them."""
+"""The tasks, as the files of their sets have them."""
 
 import tomllib
 from importlib.resources import files
@@ -7,7 +7,10 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from agent.batch.scoring.matching import Expected
+from benchmarks.solve.brought import BROUGHT
 from benchmarks.solve.files import MAKERS
+
+SETS = {"general": "tasks.toml", "files": "brought.toml"}
 
 NO_CODE = "no code"
 """The category of what can be answered without running anything."""
@@ -29,12 +32,12 @@ class Task(BaseModel):
 
     @model_validator(mode="after")
     def _has_known_files(self) -> Self:
-        if unknown := [name for name in self.files if name not in MAKERS]:
+        if unknown := [name for name in self.files if name not in MAKERS | BROUGHT]:
             raise ValueError(f"no such files: {unknown}")
         return self
 
 
-def load_tasks() -> list[Task]:
-    """All tasks in their order."""
-    data = tomllib.loads(files("benchmarks.solve").joinpath("tasks.toml").read_text(encoding="utf-8"))
+def load_tasks(name: str = "general") -> list[Task]:
+    """All tasks of a set in their order."""
+    data = tomllib.loads(files("benchmarks.solve").joinpath(SETS[name]).read_text(encoding="utf-8"))
     return [Task.model_validate(task) for task in data["task"]]

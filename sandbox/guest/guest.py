@@ -69,6 +69,7 @@ class Guest:
             "ping": self._ping,
             "restart": self._restart,
             "describe": self._describe,
+            "run_beside": self._run_beside,
             "put": self._files.put,
             "data": self._files.data,
             "end": self._files.end,
@@ -354,6 +355,11 @@ class Guest:
         from sandbox.guest.environment import describe_environment  # few sessions ask for it
 
         self._host.send({"type": "description", "id": header["id"]}, pack_json(describe_environment()))
+
+    def _run_beside(self, header: dict[str, Any], payload: bytes) -> None:
+        from sandbox.guest.beside import run_beside  # only sessions with files ask for it
+
+        run_beside(self._host, header, payload)
 
 
 def merger_of(kernel: KernelClient) -> Merger:

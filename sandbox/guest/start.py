@@ -7,7 +7,7 @@ import sys
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-PACKAGES = ("sandbox", "sandbox.guest")
+PACKAGES = ("sandbox", "sandbox.guest", "sandbox.profiler")
 PR_SET_DUMPABLE = 4
 
 

@@ -88,6 +88,7 @@ def test_every_option_that_is_mentioned_exists(page: str) -> None:
     of_others = {
         *("--head", "--address"),  # ray start
         *("--enable-auto-tool-choice", "--tool-call-parser", "--model-path", "--jinja"),  # servers of models
+        "--set",  # benchmarks.solve
     }
     mentioned = {option for code in inline_code(page) for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", code)}
     assert mentioned - of_others - option_names() == set()

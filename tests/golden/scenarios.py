@@ -13,7 +13,7 @@ from typing import Any
 from agent.messages import Cost
 from agent.record.events import Calls, FileRecord, GivenFile
 from agent.testing import Reply, calls, says, thinks
-from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, StreamOutput
+from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, FileProfile, StreamOutput
 from sandbox.testing import Step, printed
 
 
@@ -131,7 +131,23 @@ def described(name: str) -> dict[str, Any]:
 
 CONTENTS = {"prices.csv": b"name,price\nbolt,0.40\nnut,0.10\n", "out/report [1].txt": b"done\n"}
 """The contents of given files and artifacts, by name."""
-CSV = GivenFile(**described("prices.csv"), head="name,price\nbolt,0.40")
+PRICES = FileProfile.model_validate(
+    {
+        "kind": "csv",
+        "encoding": "utf-8",
+        "separator": ",",
+        "tables": [
+            {
+                "rows": 2,
+                "column_count": 2,
+                "columns": [{"name": "name", "type": "text"}, {"name": "price", "type": "decimal"}],
+                "header_row": 0,
+                "sample": [["bolt", "0.40"], ["nut", "0.10"]],
+            }
+        ],
+    }
+)
+CSV = GivenFile(**described("prices.csv"), profile=PRICES)
 REPORT = FileRecord(**described("out/report [1].txt"))
 
 

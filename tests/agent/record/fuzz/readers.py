@@ -5,7 +5,7 @@ import hashlib
 import io
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +29,7 @@ from agent.record.transcript import Transcript
 from agent.replay.playback import Playback
 from agent.replay.replaying import replay
 from agent.runtime import Runtime
-from sandbox import CellblockError, Change, Description, Execution, FileInfo, Policy
+from sandbox import CellblockError, Change, Description, Execution, FileInfo, FileProfile, Policy
 from sandbox.launcher import SandboxInfo
 from sandbox.session import TransferredFile
 from sandbox.testing import printed
@@ -75,6 +75,9 @@ class FakeSession:
 
     async def __aexit__(self, *_: object) -> None:
         pass
+
+    async def profile_files(self, names: Sequence[str]) -> dict[str, FileProfile]:
+        return {}
 
     async def execute(self, code: str, **_: object) -> Execution:
         self.files["left.txt"] = hashlib.sha256(LEFT).hexdigest()

@@ -1,0 +1,229 @@
+"""JSON, JSON lines, XML and HTML."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from itertools import islice
+from typing import Any
+
+from sandbox.profiler.encodings import MAX_CHECKED_BYTES, PIECE_BYTES, encoding_of
+from sandbox.profiler.source import Source
+from sandbox.profiler.tables import MAX_CELL_CHARS, MAX_COLUMNS, MAX_NAME_CHARS, SAMPLE_ROWS, shown, table_of
+from sandbox.profiler.values import column_of, marks_of
+
+MAX_JSON_BYTES = 48 << 20
+MAX_RECORDS = 20_000
+MAX_LINE_CHARS = 8 << 20
+MAX_DEPTH = 6
+MAX_KEYS = 12
+MAX_OUTLINE_CHARS = 1_200
+MAX_HTML_CHARS = 4 << 20
+MAX_TABLES = 20
+MAX_XML_ELEMENTS = 200_000
+
+
+def profile_json(source: Source) -> Iterator[dict[str, Any]]:
+    """What is told of JSON or of JSON lines; nothing if it is neither."""
+    encoding = encoding_of(source.head, source.pieces(PIECE_BYTES, MAX_CHECKED_BYTES))
+    if encoding is None:
+        return
+    told: dict[str, Any] = {"kind": "json", "encoding": encoding}
+    if table := _json_lines(source, encoding):
+        yield told | {"kind": "jsonl", "tables": [table]}
+        return
+    data = source.whole(MAX_JSON_BYTES)
+    if data is None:
+        if source.name.endswith((".json", ".geojson")):
+            yield told
+        return
+    try:
+        value = json.loads(data.decode(encoding, "replace"))
+    except (ValueError, RecursionError):
+        return
+    told["outline"] = _outline(value)[:MAX_OUTLINE_CHARS]
+    if isinstance(value, list) and value and all(isinstance(record, dict) for record in value):
+        told["tables"] = [_table_of_records(value)]
+    yield told
+
+
+def _json_lines(source: Source, encoding: str) -> dict[str, Any] | None:
+    """The table of a file in which each line is an object of JSON, and there are several or the name says so."""
+    records: list[dict[str, Any]] = []
+    with source.text(encoding) as text:
+        while len(records) < MAX_RECORDS and (line := text.readline(MAX_LINE_CHARS)):
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                return None
+            if not isinstance(record, dict):
+                return None
+            records.append(record)
+        if len(records) < 2 and not source.name.endswith((".jsonl", ".ndjson")):
+            return None
+        more = sum(1 for line in text if line.strip()) if source.size_bytes < MAX_CHECKED_BYTES else None
+    table = _table_of_records(records)
+    table["rows"] = None if more is None else len(records) + more
+    return table
+
+
+def _table_of_records(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """The fields of all records, each with its type; a field that a record does not have is missing there."""
+    fields = list(dict.fromkeys(field for record in records for field in record))
+    kept = fields[:MAX_COLUMNS]
+    columns = []
+    for field in kept:
+        values = [_plain(record.get(field)) for record in records]
+        texts = (value.strip() for value in values if isinstance(value, str))
+        columns.append(column_of(shown(field, MAX_NAME_CHARS), values, marks_of(texts, comma_is_likely=False)))
+    return {
+        "name": "",
+        "header_row": 0,
+        "rows": len(records),
+        "column_count": len(fields),
+        "columns": columns,
+        "sample": [[shown(_compact(record), MAX_CELL_CHARS)] for record in records[:SAMPLE_ROWS]],
+    }
+
+
+class _List(list[Any]):
+    """A list that can be counted with other values."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _List)
+
+
+class _Object(dict[Any, Any]):
+    """An object likewise."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return 1
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Object)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return _List()
+    return _Object() if isinstance(value, dict) else value
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+_PLAIN = {bool: "boolean", int: "number", float: "number", str: "text"}
+
+
+def _outline(value: Any, depth: int = 0) -> str:
+    """The keys of a value and what is behind them."""
+    if isinstance(value, dict):
+        return _outline_of_object(value, depth)
+    if isinstance(value, list):
+        return f"list of {len(value)}, the first: {_outline(value[0], depth + 1)}" if value else "empty list"
+    return _PLAIN.get(type(value), "null")
+
+
+def _outline_of_object(value: dict[str, Any], depth: int) -> str:
+    if depth > MAX_DEPTH:
+        return f"object of {len(value)} keys"
+    inside = [f"{shown(key, 60)}: {_outline(each, depth + 1)}" for key, each in islice(value.items(), MAX_KEYS)]
+    more = [f"and {len(value) - MAX_KEYS} more keys"] if len(value) > MAX_KEYS else []
+    return "{" + ", ".join(inside + more) + "}"
+
+
+def profile_markup(source: Source) -> Iterator[dict[str, Any]]:
+    """What is told of HTML or XML; nothing if it is neither."""
+    head = source.head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not head.startswith(b"<"):
+        return
+    if any(mark in head[:4096] for mark in (b"<html", b"<!doctype html", b"<table")):
+        yield from _html(source)
+    else:
+        yield from _xml(source)
+
+
+def _html(source: Source) -> Iterator[dict[str, Any]]:
+    encoding = encoding_of(source.head, source.pieces(PIECE_BYTES, MAX_CHECKED_BYTES)) or "utf-8"
+    with source.text(encoding) as text:
+        page = text.read(MAX_HTML_CHARS)
+    reader = _Tables()
+    reader.feed(page)
+    found = [rows for rows in reader.tables if rows][:MAX_TABLES]
+    tables = []
+    for rows in found:
+        marks = marks_of((cell for row in rows for cell in row), comma_is_likely=True)
+        table = table_of(rows, marks)
+        table.pop("skipped_rows")
+        tables.append(table)
+    decimal = marks_of((cell for rows in found for row in rows for cell in row), comma_is_likely=True).decimal
+    yield {"kind": "html", "encoding": encoding, "decimal": decimal, "tables": tables}
+
+
+class _Tables(HTMLParser):
+    """The cells of all tables of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables: list[list[list[str]]] = []
+        self._is_in_cell = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr" and self.tables:
+            self.tables[-1].append([])
+        elif tag in ("td", "th") and self.tables and self.tables[-1]:
+            self.tables[-1][-1].append("")
+        self._is_in_cell = tag in ("td", "th") or (self._is_in_cell and tag not in ("tr", "table"))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th", "tr", "table"):
+            self._is_in_cell = False
+
+    def handle_data(self, data: str) -> None:
+        if self._is_in_cell and self.tables and self.tables[-1] and self.tables[-1][-1]:
+            self.tables[-1][-1][-1] = (self.tables[-1][-1][-1] + data).strip()[:MAX_CELL_CHARS]
+
+
+def _xml(source: Source) -> Iterator[dict[str, Any]]:
+    """The root, and the fields of the element that is there most often right below it."""
+    from xml.etree.ElementTree import Element, ParseError, iterparse
+
+    path: list[Element] = []
+    counts: Counter[str] = Counter()
+    fields: dict[str, None] = {}
+    seen = 0
+    root = ""
+    try:
+        with source.open() as file:
+            for event, element in iterparse(file, ("start", "end")):
+                seen += event == "start"
+                if event == "start":
+                    root = root or _local(element.tag)
+                    path.append(element)
+                    continue
+                path.pop()
+                if len(path) == 1:
+                    counts[_local(element.tag)] += 1
+                    fields |= dict.fromkeys([*element.attrib, *(_local(child.tag) for child in element)])
+                    path[0].clear()
+                if seen > MAX_XML_ELEMENTS:
+                    break
+    except ParseError:
+        if not root:
+            return
+    inside = ", ".join(f"{count} {name}" for name, count in counts.most_common(MAX_KEYS))
+    named = ", ".join(shown(name, 60) for name in islice(fields, 40))
+    outline = f"<{root}> with {inside or 'no elements'}" + (f"; each has: {named}" if named else "")
+    yield {"kind": "xml", "outline": outline[:MAX_OUTLINE_CHARS], "is_estimate": seen > MAX_XML_ELEMENTS}
+
+
+def _local(tag: str) -> str:
+    return shown(tag.rpartition("}")[2], 60)

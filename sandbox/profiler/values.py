@@ -1,0 +1,194 @@
+"""What the values of a column are: numbers, dates or text, and which of them are something else."""
+
+import datetime as dt
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+MOSTLY = 0.8
+"""A column with so many values of one type is of this type, and the others are odd."""
+MAX_ODD = 3
+BLANKS = ("", "nan", "na", "n/a", "null", "none", "-", "#n/a")
+TIME = r"(?:[T ](?P<time>\d\d?:\d\d(?P<seconds>:\d\d(?P<fraction>[.,]\d+)?)?)(?P<zone>Z|[+-]\d\d:?\d\d)?)?"
+DATES = {
+    "%Y-%m-%d": r"\d{4}-(\d\d)-(\d\d)",
+    "%Y/%m/%d": r"\d{4}/(\d\d?)/(\d\d?)",
+    "%Y.%m.%d": r"\d{4}\.(\d\d?)\.(\d\d?)",
+    "%d.%m.%Y": r"(\d\d?)\.(\d\d?)\.\d{4}",
+    "%d.%m.%y": r"(\d\d?)\.(\d\d?)\.\d{2}",
+    "%d/%m/%Y": r"(\d\d?)/(\d\d?)/\d{4}",
+    "%d/%m/%y": r"(\d\d?)/(\d\d?)/\d{2}",
+    "%d-%m-%Y": r"(\d\d?)-(\d\d?)-\d{4}",
+    "%d-%b-%Y": r"(\d\d?)-([A-Z][a-z]{2})-\d{4}",
+    "%d %b %Y": r"(\d\d?) ([A-Z][a-z]{2}) \d{4}",
+    "%Y年%m月%d日": r"\d{4}年(\d\d?)月(\d\d?)日",
+}
+EITHER_WAY = ("%d/%m/%Y", "%d/%m/%y", "%d-%m-%Y")
+"""Formats in which the month may come first."""
+_DATES = {name: re.compile(pattern + TIME) for name, pattern in DATES.items()}
+_TIME = re.compile(r"\d\d?:\d\d(?::\d\d)?")
+_INTEGER = re.compile(r"[+-]?\d+")
+_CODE = re.compile(r"0\d+")
+_SCIENTIFIC = re.compile(r"[+-]?\d+(?:\.\d+)?[eE][+-]?\d+")
+_COMMA = re.compile(r"[+-]?(?:\d*,(?:\d\d?|\d{4,})|0,\d+|\d{4,},\d+|\d{1,3}(?:\.\d{3})+,\d+|\d{1,3}(?:\.\d{3}){2,})")
+_POINT = re.compile(r"[+-]?(?:\d*\.(?:\d\d?|\d{4,})|0\.\d+|\d{4,}\.\d+|\d{1,3}(?:,\d{3})+\.\d+|\d{1,3}(?:,\d{3}){2,})")
+_EITHER = re.compile(r"[+-]?\d{1,3}[.,]\d{3}")
+_SPACED = re.compile(r"[+-]?\d{1,3}(?:[ \xa0\u202f]\d{3})+(?:[.,]\d+)?")
+_APOSTROPHES = re.compile(r"[+-]?\d{1,3}(?:['’]\d{3})+(?:[.,]\d+)?")
+_NUMBER = r"[+-]?\d+(?:[.,' \xa0\u202f\u2019]\d{3})*(?:[.,]\d+)?"
+_QUANTITY = re.compile(
+    rf"(?:[€$£¥₹]\s?|[A-Z]{{3}}\s)?[+-]?{_NUMBER}(?:\s?(?:[€$£¥₹%°]|[A-Z]{{3}}|[kcm]?[gm]|km|[mk]?l|kWh|°C)|\s[a-zA-Z]{{1,3}})?"
+)
+_DOTTED = re.compile(r"[\d.]+\d")
+
+
+class Marks(NamedTuple):
+    """How numbers are written."""
+
+    decimal: str = "."
+    thousands: str = ""
+
+
+def marks_of(texts: Iterable[str], *, comma_is_likely: bool) -> Marks:
+    """How the numbers among these texts are written; one with three digits behind its mark may mean both."""
+    commas = points = comma_groups = point_groups = 0
+    group = ""
+    for text in texts:
+        if _COMMA.fullmatch(text):
+            commas += 1
+            point_groups += "." in text
+        elif _POINT.fullmatch(text):
+            points += 1
+            comma_groups += "," in text
+        elif _EITHER.fullmatch(text):
+            comma_groups += "," in text
+            point_groups += "." in text
+        elif spaced := _SPACED.fullmatch(text) or _APOSTROPHES.fullmatch(text):
+            group = next(mark for mark in spaced[0] if not mark.isalnum() and mark not in "+-")
+            commas += "," in text
+            points += "." in text
+    if commas > points or (commas == points == 0 and comma_groups and comma_is_likely):
+        return Marks(",", group or ("." if point_groups else ""))
+    return Marks(".", group or ("," if comma_groups else ""))
+
+
+def column_of(name: str, values: Sequence[Any], marks: Marks) -> dict[str, Any]:
+    """A column as it is told: its name and type, how many values are missing, and which do not fit."""
+    counted = Counter(value.strip() if isinstance(value, str) else value for value in values if not is_blank(value))
+    column: dict[str, Any] = {"name": name, "blank": len(values) - counted.total()}
+    if not counted:
+        return column | {"type": "empty" if values else "unknown"}
+    types = {value: _type_of(value, marks) for value in counted}
+    sums: Counter[str] = Counter()
+    for value, type_ in types.items():
+        sums[type_] += counted[value]
+    found = _whole_type(sums)
+    fits = _ALSO.get(found, (found,))
+    odd = [value for value, type_ in types.items() if type_ not in fits]
+    column["type"], _, column["format"] = found.partition(":")
+    if found == "text":
+        if all(isinstance(value, str) and _DOTTED.fullmatch(value) for value in counted):
+            column["type"] = "code"  # such as an address: a reader that strips points would take it for a number
+        return column
+    if column["format"]:
+        dates = [value for value in types if types[value] == found]
+        column["format"] = _month_first(column["format"], dates)
+    if found == "quantity":
+        column["odd"] = [str(next(iter(types)))]
+        return column
+    column["odd"] = [str(value) for value in odd[:MAX_ODD]]
+    column["odd_count"] = sum(counted[value] for value in odd)
+    return column
+
+
+_ALSO = {
+    "decimal": ("decimal", "integer", "code"),
+    "code": ("code", "integer"),
+    "quantity": ("quantity", "integer", "decimal", "code"),
+}
+"""The types of values that fit into a column."""
+
+
+def is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and value.strip().lower() in BLANKS)
+
+
+def _whole_type(sums: Counter[str]) -> str:
+    """The type of a column whose values have these."""
+    total = sums.total()
+    if sums["code"] and sums["code"] + sums["integer"] == total:
+        return "code"
+    numbers = sums["integer"] + sums["decimal"] + sums["code"]
+    if numbers >= MOSTLY * total:
+        return "decimal" if sums["decimal"] else "integer"
+    if sums["quantity"] and numbers + sums["quantity"] >= MOSTLY * total:
+        return "quantity"
+    most, count = sums.most_common(1)[0]
+    return most if count >= MOSTLY * total else "text"
+
+
+_NATIVE = {bool: "boolean", int: "integer", dt.date: "date", dt.time: "time", dt.timedelta: "time", bytes: "binary"}
+
+
+def _type_of(value: Any, marks: Marks) -> str:
+    match value:
+        case str():
+            return text_type(value, marks)
+        case float():
+            return "integer" if value.is_integer() else "decimal"
+        case dt.datetime():
+            return "datetime" if value.time() != dt.time() else "date"
+        case list() | dict():
+            return "list" if isinstance(value, list) else "object"
+    return _NATIVE.get(type(value), "text")
+
+
+def text_type(text: str, marks: Marks) -> str:
+    """The type that a text is written as: `date:%d.%m.%Y` names the format."""
+    if not text[0].isdigit() and text[0] not in "+-.,€$£¥₹'" and not text[-1].isdigit():
+        return "boolean" if text.lower() in ("true", "false") else "text"
+    if _INTEGER.fullmatch(text):
+        return "code" if _CODE.fullmatch(text) else "integer"
+    if _is_decimal(text, marks):
+        return "decimal" if marks.decimal in text or "e" in text.lower() else "integer"
+    for name, pattern in _DATES.items():
+        if found := pattern.fullmatch(text):
+            return _date_type(name, found)
+    if _TIME.fullmatch(text):
+        return "time"
+    return "quantity" if _QUANTITY.fullmatch(text) else "text"
+
+
+def _is_decimal(text: str, marks: Marks) -> bool:
+    if _SCIENTIFIC.fullmatch(text):
+        return True
+    bare = text.lstrip("+-")
+    whole, _, fraction = bare.partition(marks.decimal)
+    if marks.thousands and marks.thousands in whole:
+        first, *groups = whole.split(marks.thousands)
+        if not 1 <= len(first) <= 3 or any(len(group) != 3 for group in groups):
+            return False
+        whole = first + "".join(groups)
+    return (whole + fraction).isascii() and (whole + fraction).isdigit()
+
+
+def _date_type(name: str, found: re.Match[str]) -> str:
+    if not found["time"]:
+        return f"date:{name}"
+    if name == "%Y-%m-%d":
+        return f"datetime:{name}"  # any reader knows ISO 8601
+    return f"datetime:{name} %H:%M" + (":%S" if found["seconds"] else "")
+
+
+def _month_first(format_: str, dates: list[str]) -> str:
+    """The format with day and month exchanged if the dates say so; empty if they do not say which comes first."""
+    date_format = format_.partition(" %H")[0]
+    if date_format not in EITHER_WAY:
+        return "" if date_format == "%Y-%m-%d" else format_
+    pairs = [found.groups()[:2] for date in dates if (found := _DATES[date_format].fullmatch(date))]
+    if any(int(first) > 12 for first, _ in pairs):
+        return format_
+    if any(int(second) > 12 for _, second in pairs):
+        return format_.replace("%d", "%1").replace("%m", "%d").replace("%1", "%m")
+    return "?"

@@ -1,0 +1,119 @@
+"""What the model reads about a given file: each kind as a whole text."""
+
+import pytest
+
+from agent.prompting.files import MAX_FILE_CHARS, told_of
+from agent.prompting.reading import reading_of
+from sandbox import FileProfile
+
+GERMAN = {
+    "kind": "csv", "encoding": "cp1252", "separator": ";", "decimal": ",", "thousands": ".", "header_lines": 3,
+    "tables": [{
+        "rows": 2, "column_count": 4, "header_row": 1, "total": "Summe",
+        "columns": [
+            {"name": "Datum", "type": "date", "format": "%d.%m.%Y"}, {"name": "PLZ", "type": "code"},
+            {"name": "Wert", "type": "decimal", "blank": 1, "odd": ["n.n."], "odd_count": 2},
+            {"name": "Preis", "type": "quantity", "odd": ["1,50 €"]},
+        ],
+        "sample": [["01.03.2024", "01067", "1.234,50", "1,50 €"], ["02.03.2024", "80331", "5", "a;b"]],
+    }],
+}  # fmt: skip
+BOOK = {
+    "kind": "excel", "table_count": 2,
+    "tables": [
+        {"name": "Old", "rows": 1, "column_count": 1, "columns": [{"name": "a", "type": "integer"}], "header_row": 0,
+         "sample": [["1"]], "is_hidden": True},
+        {"name": "Stock", "rows": 9, "column_count": 1, "columns": [{"name": "Item", "type": "text"}], "header_row": 2,
+         "sample": [["x"]], "has_bare_formulas": True},
+    ],
+}  # fmt: skip
+BASE = {
+    "kind": "sqlite",
+    "tables": [
+        {"name": "my books", "rows": 1, "column_count": 1, "header_row": 0, "sample": [["x"]],
+         "columns": [{"name": "t", "type": "text", "declared": "TEXT"}]},
+        {"name": "v", "is_view": True, "header_row": 0, "column_count": 1,
+         "columns": [{"name": "n", "type": "unknown"}]},
+    ],
+}  # fmt: skip
+TOLD = {
+    "a German table": (GERMAN, """\
+- /workspace/x (9 bytes), CSV, encoding cp1252, separator ";", decimal comma, thousands separator ".", header in line \
+4, 2 rows, 4 columns:
+    Datum;PLZ;Wert;Preis
+    01.03.2024;01067;1.234,50;1,50 €
+    02.03.2024;80331;5;"a;b"
+    Columns: Datum (date dd.mm.yyyy), PLZ (code, keep as text), Wert (decimal, 2 values are something else, such as \
+"n.n.", 1 blank), Preis (text such as "1,50 €", not a number yet)
+    The last row is a total ("Summe"): leave it out of sums.
+    Read it with pd.read_csv("/workspace/x", sep=";", skiprows=3, decimal=",", thousands=".", dtype={"PLZ": "str"}, \
+parse_dates=["Datum"], date_format="%d.%m.%Y", encoding="cp1252")"""),
+    "a workbook": (BOOK, """\
+- /workspace/x (9 bytes), an Excel workbook:
+    sheet "Old": 1 row, 1 column, hidden
+    a
+    1
+    Columns: a (integer)
+    sheet "Stock": 9 rows, 1 column, column names in row 3 (header=2)
+    Item
+    x
+    Columns: Item (text)
+    It has formulas without results: pandas reads them as NaN.
+    Read it with pd.read_excel("/workspace/x", sheet_name="Stock", header=2)"""),
+    "a database": (BASE, """\
+- /workspace/x (9 bytes), an SQLite database:
+    table "my books": 1 row, 1 column
+    t
+    x
+    Columns: t (text)
+    view "v": 1 column
+    Columns: n
+    Read it with pd.read_sql("SELECT * FROM \\"my books\\"", sqlite3.connect("/workspace/x"))"""),
+    "a document": ({"kind": "json", "encoding": "utf-16", "outline": "{a: number}"}, """\
+- /workspace/x (9 bytes), JSON, encoding UTF-16:
+    {a: number}
+    Read it with json.load(open("/workspace/x", encoding="utf-16"))"""),
+    "an archive": ({"kind": "zip", "members": [{"name": "a", "size_bytes": 5}], "member_count": 70}, """\
+- /workspace/x (9 bytes), a zip archive, 70 files in it:
+    a (5), ...
+    Read it with zipfile.ZipFile("/workspace/x")"""),
+    "a closed workbook": (
+        {"kind": "excel", "problem": "password"},
+        "- /workspace/x (9 bytes), an Excel workbook, protected by a password, so it cannot be read",
+    ),
+    "an old workbook": (
+        {"kind": "old_excel"},
+        "- /workspace/x (9 bytes), an old Excel workbook (.xls):\n"
+        "    It cannot be read here: xlrd is not installed.",
+    ),
+    "what nobody can read": (
+        {"kind": "parquet", "needs": "pyarrow", "tables": [{"rows": 3, "column_count": 1}]},
+        "- /workspace/x (9 bytes), Parquet, which cannot be read here: pyarrow is not installed, 3 rows, 1 column, ",
+    ),
+    "an image": ({"kind": "pdf"}, "- /workspace/x (9 bytes), a PDF document"),
+    "a text": (
+        {"kind": "text", "encoding": "cp1252", "lines": ["a", "b"]},
+        "- /workspace/x (9 bytes), text, encoding cp1252:\n    a\n    b\n"
+        '    Read it with open("/workspace/x", encoding="cp1252")',
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TOLD)
+def test_the_exact_words(case: str) -> None:
+    profile, words = TOLD[case]
+    assert told_of("x", 9, FileProfile.model_validate(profile)) == words.removesuffix(", ")
+
+
+def test_whatever_a_file_holds_is_told_in_plain_text_and_in_short() -> None:
+    evil = "\x1b[31m\x00\n\u202e" + "x" * 150
+    columns = [{"name": f"{evil}{place}", "type": "text"} for place in range(200)]
+    table = {"name": evil, "column_count": 10**6, "columns": columns, "header_row": 0, "sample": [[evil] * 30] * 2}
+    told = told_of("x", 9, FileProfile.model_validate({"kind": "excel", "tables": [table] * 40, "table_count": 99}))
+    assert len(told) < 2 * MAX_FILE_CHARS
+    assert all(character.isprintable() or character == "\n" for character in told)
+
+
+def test_a_line_that_reads_a_file_survives_any_name() -> None:
+    profile = FileProfile.model_validate(GERMAN)
+    assert str(reading_of('a "b"\n.csv', profile)).startswith('pd.read_csv("/workspace/a \\"b\\"\\n.csv", ')

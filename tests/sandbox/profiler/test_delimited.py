@@ -1,0 +1,173 @@
+"""Tables in text: separator, marks, header and types of all kinds of them."""
+
+import gzip
+
+import pytest
+
+from sandbox.profiles import FileProfile, FileTable
+from tests.sandbox.profiler.conftest import Look
+
+GERMAN = "Datum;Filiale;Umsatz;PLZ\n01.03.2024;Köln;1.234,50;01067\n13.03.2024;Ulm;99,00;80331\n"
+
+
+def types(table: FileTable) -> dict[str, str]:
+    return {column.name: f"{column.type}{column.format and ' ' + column.format}" for column in table.columns}
+
+
+def only_table(profile: FileProfile) -> FileTable:
+    [table] = profile.tables
+    return table
+
+
+def test_a_german_table(look: Look) -> None:
+    told = look("x.csv", GERMAN.encode("cp1252"))
+    assert (told.kind, told.encoding, told.separator, told.decimal, told.thousands) == ("csv", "cp1252", ";", ",", ".")
+    table = only_table(told)
+    assert (table.rows, table.header_row) == (2, 0)
+    assert types(table) == {"Datum": "date %d.%m.%Y", "Filiale": "text", "Umsatz": "decimal", "PLZ": "code"}
+    assert table.sample[0] == ["01.03.2024", "Köln", "1.234,50", "01067"]
+
+
+SEPARATED = {
+    "comma": ("a.csv", "a,b\n1,2\n", ","),
+    "semicolon": ("a.csv", "a;b\n1,5;2,5\n3,5;4,5\n", ";"),
+    "tab": ("a.txt", "a\tb\n1\t2\n", "\t"),
+    "bar": ("a.csv", "a|b\n1|2\n", "|"),
+    "stated": ("a.csv", "sep=;\na;b\n1;2\n", ";"),
+    "one column": ("a.csv", "a\n1\n2\n", ""),
+    "a wrong ending": ("a.xls", "a;b\n1;2\n", ";"),
+    "commas inside of quotes": ("a.csv", 'a;b\n"x, y";"1, 2, 3"\n"z, y";"1, 2"\n', ";"),
+}
+
+
+@pytest.mark.parametrize("case", SEPARATED)
+def test_the_separator(look: Look, case: str) -> None:
+    name, content, separator = SEPARATED[case]
+    assert look(name, content).separator == separator
+
+
+NUMBERS = {
+    "1,5 2,25": (",", ""),
+    "1.5 2.25": (".", ""),
+    "1.234,50 99,00": (",", "."),
+    "1,234.50 99.00": (".", ","),
+    "1.234 2.345": (".", ""),
+    "1.234.567 12": (",", "."),
+    "1'234.50 5.00": (".", "'"),
+    "1\xa0234,50 5,00": (",", "\xa0"),
+    "1e5 2.5": (".", ""),
+    "-1,5 +2,5": (",", ""),
+}
+
+
+@pytest.mark.parametrize("values", NUMBERS)
+def test_how_numbers_are_written(look: Look, values: str) -> None:
+    first, second = values.split(" ")
+    told = look("x.csv", f"name;value\na;{first}\nb;{second}\n")
+    assert (told.decimal, told.thousands) == NUMBERS[values]
+    assert only_table(told).columns[1].type in ("integer", "decimal")
+
+
+COLUMNS = {
+    "01/31/2024 02/28/2024": "date %m/%d/%Y",
+    "31/01/2024 28/02/2024": "date %d/%m/%Y",
+    "01/02/2024 03/04/2024": "date ?",
+    "2024-01-31 2024-02-28": "date",
+    "2024-01-31T10:00:00Z 2024-02-28T10:00:00Z": "datetime",
+    "2024年3月1日 2024年12月31日": "date %Y年%m月%d日",
+    "10:30 23:15": "time",
+    "true false": "boolean",
+    "5€ 1.250,00€": "quantity",
+    "12% 5%": "quantity",
+    "10.0.0.1 10.0.0.2": "code",
+    "007 123": "code",
+    "A1 B2": "text",
+    "12 13": "integer",
+}
+
+
+@pytest.mark.parametrize("values", COLUMNS)
+def test_the_type_of_a_column(look: Look, values: str) -> None:
+    first, second = values.split(" ")
+    assert types(only_table(look("x.csv", f"name;value\nx;{first}\ny;{second}\n")))["value"] == COLUMNS[values]
+
+
+def test_missing_and_odd_values_are_counted(look: Look) -> None:
+    rows = ["5", "6", "7", "8", "9", "10", "", "n/a", "error"]
+    column = only_table(look("x.csv", "a,b\n" + "".join(f"x,{row}\n" for row in rows))).columns[1]
+    assert (column.type, column.blank, column.odd_count, column.odd) == ("integer", 2, 1, ["error"])
+
+
+def test_titles_above_the_header_and_the_sum_at_the_end_are_told(look: Look) -> None:
+    told = look("x.csv", "Report\nas of April\n\nMonth;Place;Sum\nJan;A;1,5\nFeb;B;2,5\nMar;C;3,5\nTotal;;7,5\n")
+    table = only_table(told)
+    assert (told.header_lines, table.total) == (3, "Total")
+    assert [column.name for column in table.columns] == ["Month", "Place", "Sum"]
+
+
+HEADERS = {
+    "1,2,x\n3,4,y\n5,6,z\n": None,
+    "Country,2019,2020\nFrance,1,2\nSpain,3,4\n": 0,
+    "a,b\n": 0,
+    "x,y\nz,w\n": 0,
+    "2024-01-01,5\n2024-01-02,6\n": None,
+}
+
+
+@pytest.mark.parametrize("content", HEADERS)
+def test_whether_there_is_a_header(look: Look, content: str) -> None:
+    assert only_table(look("x.csv", content)).header_row == HEADERS[content]
+
+
+def test_names_are_those_that_pandas_gives(look: Look) -> None:
+    table = only_table(look("x.csv", "a,a,,b\n1,2,3,4\n5,6,7,8\n"))
+    assert [column.name for column in table.columns] == ["a", "a.1", "Unnamed: 2", "b"]
+
+
+def test_rows_that_end_with_a_separator_are_told(look: Look) -> None:
+    assert look("x.csv", "a,b,c\n1,2,3,\n4,5,6,\n").has_longer_rows
+
+
+def test_other_line_ends_and_lines_inside_of_quotes_are_no_rows(look: Look) -> None:
+    assert only_table(look("x.csv", "a,b\r1,2\r3,4\r")).rows == 2
+    table = only_table(look("y.csv", 'id,note\n1,"two\nlines"\n2,x\n'))
+    assert (table.rows, table.sample[0]) == (2, ["1", "two\\nlines"])
+
+
+def test_a_long_file_is_counted_and_a_compressed_one_is_looked_into(look: Look) -> None:
+    content = "a;b\n" + "1,5;2\n" * 60_000
+    assert only_table(look("x.csv", content)).rows == 60_000
+    packed = look("x.csv.gz", gzip.compress(content.encode()))
+    assert (packed.compression, packed.has_packed_ending, only_table(packed).rows) == ("gzip", True, 60_000)
+    assert not look("y.csv", gzip.compress(content.encode())).has_packed_ending
+
+
+def test_a_wide_table_is_told_in_part(look: Look) -> None:
+    names, values = ",".join(f"c{n}" for n in range(1000)), ",".join(map(str, range(1000)))
+    table = only_table(look("x.csv", f"{names}\n{values}\n{values}\n"))
+    assert (table.column_count, len(table.columns), len(table.sample[0])) == (1000, 200, 30)
+
+
+def test_a_table_without_separators_is_told_by_its_columns(look: Look) -> None:
+    fixed = look("x.txt", "Name      Age City\nAnna       12 New York\nBob         3 Ulm\nChristine  44 Rio\n")
+    assert (fixed.kind, types(only_table(fixed))) == ("fixed", {"Name": "text", "Age": "integer", "City": "text"})
+    assert look("y.txt", "x y z\n1 2 3\n4 5 6\n7 8 9\n").kind == "spaced"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("prose.txt", "This is a text, with commas, and more.\nAnother line, too.\nThe end.\n"),
+        ("app.log", "2024-01-01 10:00:00 ERROR x, y\n" * 5),
+        ("long.csv", "x" * 3_000_000),
+        ("quotes.csv", 'a,b\n"' + '"",' * 600_000),
+    ],
+)
+def test_what_is_no_table_is_told_by_its_first_lines(look: Look, name: str, content: str) -> None:
+    told = look(name, content)
+    assert (told.kind, told.tables) == ("text", [])
+    assert told.lines[0] == content.split("\n", maxsplit=1)[0][:200]
+
+
+def test_an_empty_file_is_empty(look: Look) -> None:
+    assert look("x.csv", b"").problem == "empty"
