@@ -29,7 +29,7 @@ from sandbox.errors import EngineError, ImageError
 REPOSITORY = "cellblock/python"
 BASE = "debian:trixie-slim"
 BOOTSTRAPPED_BASE = "cellblock/base:trixie"
-CONTEXT_FILES = ("Dockerfile", "cellblock_fonts.py", "requirements.lock")
+CONTEXT_FILES = ("Dockerfile", "cellblock_figures.py", "cellblock_fonts.py", "requirements.lock")
 BUILD = "cellblock image build"
 
 PULL_SILENCE_S = 60
