@@ -266,12 +266,13 @@ def _build(client: docker.DockerClient, tag: str, context: io.BytesIO, base: str
                 forcerm=True,
                 timeout=BUILD_SILENCE_S,
             )
-            _follow(log, progress)
+            follow(log, progress)
         finally:
             _remove_build_stage(client, build_id, progress)
 
 
-def _follow(log: Iterable[dict[str, Any]], progress: Progress) -> None:
+def follow(log: Iterable[dict[str, Any]], progress: Progress) -> None:
+    """Pass on the lines of a build. Raises ImageError for a failed step."""
     step, last = "", deque[str](maxlen=15)
     for event in log:
         for line in filter(None, map(_visible, event.get("stream", "").split("\n"))):

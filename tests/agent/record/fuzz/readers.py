@@ -46,6 +46,9 @@ class FakeLauncher:
     async def __aexit__(self, *_: object) -> None:
         pass
 
+    async def prepare(self, policy: Policy) -> None:
+        pass
+
 
 @dataclass
 class FakeSession:
