@@ -65,6 +65,11 @@ def locked(name: str, version: str, sha256: str) -> str:
     return line
 
 
+def names_of(packages: Iterable[str]) -> list[str]:
+    """The names of the packages that are asked for."""
+    return list(dict.fromkeys(canonicalize_name(Requirement(text.partition(" --")[0]).name) for text in packages))
+
+
 def versions_in(lock: Iterable[str]) -> dict[str, str]:
     """The version of each package of a lock, by name."""
     found = (match for line in lock if (match := _LOCKED.fullmatch(line)))

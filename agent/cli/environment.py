@@ -21,8 +21,17 @@ from agent.cli.app import agent_for, app, print_result, stderr_console
 from agent.cli.doctor import check_all
 from agent.cli.options import ModelOptions, SectionedCommand, with_model, with_policy
 from agent.text import plain
-from sandbox import Policy
-from sandbox.docker import build_image, connect, default_image, find_orphans, list_images, remove_container
+from sandbox import Policy, versions_in
+from sandbox.docker import (
+    build_image,
+    connect,
+    default_image,
+    find_orphans,
+    list_images,
+    lock_in,
+    remove_container,
+    remove_image,
+)
 
 image_app = typer.Typer(no_args_is_help=True, help="The sandbox image.")
 model_app = typer.Typer(no_args_is_help=True, help="The built-in local models.")
@@ -73,11 +82,23 @@ def image_build(
 
 @image_app.command("ls")
 def image_list() -> None:
-    """List the sandbox images of this engine; * marks the one that runs use."""
+    """List the sandbox images of this engine with what was added to them; * marks the one that runs use."""
     with closing(connect()) as client:
         for info in list_images(client):
             mark = "*" if info.tag == default_image() else " "
-            print_result(f"{mark} {info.tag}  {info.size_bytes / 1e6:.0f} MB  {info.created:%Y-%m-%d %H:%M}")
+            added = "".join(f"  {name}=={version}" for name, version in versions_in(lock_in(client, info.tag)).items())
+            print_result(f"{mark} {info.tag}  {info.size_bytes / 1e6:.0f} MB  {info.created:%Y-%m-%d %H:%M}{added}")
+
+
+@image_app.command("rm")
+def image_remove(
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE", help="Names from cellblock image ls.")],
+) -> None:
+    """Remove sandbox images. The next run with the same packages chooses their versions anew."""
+    with closing(connect()) as client:
+        for tag in images:
+            remove_image(client, tag)
+            print_result(f"removed {tag}")
 
 
 @model_app.command("pull")

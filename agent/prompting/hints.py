@@ -14,7 +14,10 @@ MAX_NAMES = 20
 USEFUL = {
     "numpy": "numpy", "pandas": "pandas", "scipy": "scipy", "sympy": "sympy", "mpmath": "mpmath",
     "matplotlib": "matplotlib", "seaborn": "seaborn", "scikit-learn": "sklearn", "openpyxl": "openpyxl",
-    "pillow": "PIL", "networkx": "networkx", "requests": "requests", "torch": "torch",
+    "pillow": "PIL", "networkx": "networkx", "requests": "requests", "torch": "torch", "statsmodels": "statsmodels",
+    "lxml": "lxml", "polars": "polars", "beautifulsoup4": "bs4", "pyyaml": "yaml", "opencv-python": "cv2",
+    "opencv-python-headless": "cv2", "scikit-image": "skimage", "python-docx": "docx", "python-pptx": "pptx",
+    "biopython": "Bio", "umap-learn": "umap", "imbalanced-learn": "imblearn",
 }  # fmt: skip
 """Packages that a model should know of if they are installed, and the names to import them by."""
 
@@ -47,6 +50,8 @@ class Scene:
     """Installed packages and their versions."""
     files: Collection[str] = ()
     """Names in the workspace."""
+    added: Collection[str] = ()
+    """Names of the packages that the user has asked for: the model should know of them too."""
     tools: Collection[str] = ()
     """Names of the tools beside run_python."""
     has_network: bool = False
@@ -154,6 +159,7 @@ def _about_module(name: str, scene: Scene) -> Iterator[str]:
 def _installed(scene: Scene) -> str:
     there = {package.lower() for package in scene.packages}
     useful = [module for package, module in USEFUL.items() if package in there]
+    useful += [name.replace("-", "_") for name in scene.added if name not in USEFUL]
     return HINTS["installed"].format(packages=", ".join(useful)) if useful else ""
 
 

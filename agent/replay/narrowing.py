@@ -91,7 +91,7 @@ def _packages(recorded: Recorded, own: Policy, *, update_image: bool) -> list[st
     """The packages as they were chosen then, by version and hash; with `update_image`, as they are chosen now."""
     environment = recorded.started.environment
     wished = environment.policy.packages
-    if not set(wished) <= set(own.packages):
+    if not set(wished) <= set(own.packages) and set(environment.locked) != set(own.packages):
         options = " ".join(f"--with {shlex.quote(package)}" for package in wished)
         raise UsageError(
             f"The run {str(recorded.directory)!r} had added packages: {', '.join(map(repr, wished))}.",

@@ -119,6 +119,19 @@ def list_images(client: docker.DockerClient) -> list[ImageInfo]:
     return sorted(found, key=lambda info: (info.created, info.tag), reverse=True)
 
 
+def remove_image(client: docker.DockerClient, tag: str) -> None:
+    """Remove a sandbox image.
+
+    Raises:
+        ImageError: the engine has no sandbox image of this name.
+        EngineError: the engine refused, for example because a container uses it.
+    """
+    if tag not in (info.tag for info in list_images(client)):
+        raise ImageError(f"There is no sandbox image {tag!r}.", hint="cellblock image ls")
+    with engine_errors(f"remove the image {tag!r}"):
+        client.api.remove_image(tag)
+
+
 def build_image(
     client: docker.DockerClient,
     *,

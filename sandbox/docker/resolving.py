@@ -33,14 +33,17 @@ SETTINGS = {
     **{"PIP_VERBOSE": "0", "LC_ALL": "C.UTF-8"},
 }
 """What a user may have set for installing on the host, and what makes pip's words readable here."""
-OWN_IMAGE = "cellblock image build makes the image; docs/sandbox.md says how to make one of your own, for --image"
+OWN_IMAGE = "an image of your own, for --image; docs/sandbox.md has four lines that make one"
 _NOT_FOUND = re.compile(
     r"satisfies the requirement (.+?)(?: \(from [^)]*\))? \(from versions: (.*?)\)\s*$", re.MULTILINE
 )
 _NEEDED_BY = re.compile(r"satisfies the requirement .+? \(from ((?!versions:)[^)]*)\)")
 _UNREACHED = re.compile(r"after connection broken by '?(.*?)'?: /|Could not fetch URL \S+?: (.*)")
+_OBJECT = re.compile(r"^.*<[^>]*>:? |^\w+\(['\"]")
 _CONFLICT = re.compile(r"The conflict is caused by:\n(.*?)\n\n", re.DOTALL)
 _MISMATCH = "DO NOT MATCH THE HASHES"
+_ASKED = "The user requested "
+_PINNED = "The user requested (constraint) "
 _NAME = re.compile(r"[\w.-]+")
 
 
@@ -163,14 +166,16 @@ def _failure(inside: Inside, said: str) -> PackageError:
 
 
 def _not_found(inside: Inside, said: str, wanted: str, versions: str) -> PackageError:
-    by = f", which {needed[1].partition('->')[0].strip()} needs" if (needed := _NEEDED_BY.search(said)) else ""
+    wanted = wanted.partition(";")[0].strip()
+    by = f" ({needed[1].partition('->')[0].strip()} needs it)" if (needed := _NEEDED_BY.search(said)) else ""
     name = _NAME.match(wanted)[0]  # type: ignore[index]
     if versions.strip() != "none":
-        newest = versions.rpartition(",")[2].strip()
+        found = [version.strip() for version in versions.split(",")]
+        newest = ([version for version in found if not Version(version).is_prerelease] or found)[-1]
         what = f"There is no {wanted!r}{by} for {inside.described}; the newest version that it can have is {newest}."
         return PackageError(what, hint=f"--with {shlex.quote(f'{name}=={newest}')}")
     if unreached := _UNREACHED.search(said):
-        reason = " ".join((unreached[1] or unreached[2]).split())[:MAX_REASON_CHARS]
+        reason = _OBJECT.sub("", " ".join((unreached[1] or unreached[2]).split())).rstrip("'\").")[:MAX_REASON_CHARS]
         hint = "pip config list, to see which index and proxy it uses"
         return PackageError(f"The package index did not answer pip, which looked for {name!r}: {reason}.", hint=hint)
     if _run(inside, ["index", "versions", name]).returncode == 0:
@@ -180,7 +185,11 @@ def _not_found(inside: Inside, said: str, wanted: str, versions: str) -> Package
 
 
 def _conflict(lines: str) -> str:
-    said = (" ".join(line.split()) for line in lines.splitlines() if line.strip())
-    plain = (re.sub(r"^The user requested \(constraint\) ", "the image has ", line) for line in said)
-    plain = (re.sub(r"^The user requested (.+)", r"\1 is asked for", line) for line in plain)
-    return "; ".join(dict.fromkeys(plain))[:MAX_REASON_CHARS].rstrip(".")
+    """Pip's lines in few words: what is asked for, the first of the versions that were tried, and the image's own."""
+    said = [" ".join(line.split()) for line in lines.splitlines() if line.strip()]
+    own = [line.removeprefix(_PINNED) for line in said if line.startswith(_PINNED)]
+    asked = [line.removeprefix(_ASKED) for line in said if line.startswith(_ASKED) and not line.startswith(_PINNED)]
+    needs = [line for line in said if not line.startswith(_ASKED)]
+    first = [line for line in needs if line.split()[:2] == needs[0].split()[:2]]
+    parts = [*(f"{line} is asked for" for line in asked), *first, *(f"the image has {line}" for line in own)]
+    return "; ".join(dict.fromkeys(parts))[:MAX_REASON_CHARS].rstrip(".")
