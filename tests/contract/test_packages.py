@@ -78,7 +78,9 @@ async def test_a_cell_and_the_programs_that_it_starts_import_what_was_added(
     make_wheel(index, "needed")
     async with Session(launcher, Policy(packages=("Asked==1.*",))) as session:
         assert await printed(session, "import asked, needed; print(asked.version)") == "1.5\n"
-        child = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'import asked; print(asked.version)'])"
+        child = (
+            "import subprocess, sys\n_ = subprocess.run([sys.executable, '-c', 'import asked; print(asked.version)'])"
+        )
         assert await printed(session, child) == "1.5\n"
         described = await session.describe()
         assert (described.packages["asked"], described.packages["needed"]) == ("1.5", "1.0")
@@ -148,14 +150,9 @@ async def test_processes_that_ask_for_the_same_at_once_build_it_once(index: Path
 
 
 async def test_a_package_that_cannot_be_had_is_told_before_the_model_is_asked(tmp_path: Path) -> None:
-    policy = Policy(packages=("nowhere",))
-    with ScriptedEndpoint([says("never")]) as endpoint:
-        agent = Agent(
-            model="m",
-            base_url=endpoint.base_url,
-            policy=Policy(packages=("nowhere",)),
-            runs_directory=tmp_path / "runs",
-        )
+    with ScriptedEndpoint([]) as endpoint:
+        policy = Policy(packages=("nowhere",))
+        agent = Agent(model="m", base_url=endpoint.base_url, policy=policy, runs_directory=tmp_path / "runs")
         with pytest.raises(PackageError, match="There is no package 'nowhere' in the index"):
             await agent.run("x")
         assert endpoint.requests == []
@@ -178,12 +175,12 @@ async def test_a_run_with_packages_is_recorded_and_replays_with_the_same_ones(
     assert "# pip install asked==1.0\n" in export_run(run, "py")
 
     make_wheel(index, "asked", "2.0")
-    for info in list_images(client):
-        if lock_in(client, info.tag) == (line,):
-            remove_image(client, info.tag)
+    [tag] = [info.tag for info in list_images(client) if lock_in(client, info.tag) == (line,)]
+    remove_image(client, tag)
     with pytest.raises(UsageError, match="had added packages: 'asked'"):
         await replay(run, launcher)
     assert (await replay(run, launcher, policy=policy)).is_same
+    remove_image(client, tag)
     changed = await replay(run, launcher, policy=policy, update_image=True)
     assert changed.changes == ["asked: 1.0 → 2.0"]
 
