@@ -6,6 +6,9 @@ They lie in a folder of their own: no package can replace a file of the image, a
 import io
 import tarfile
 import tempfile
+import warnings
+import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, Literal
@@ -30,6 +33,8 @@ FOLDERS = {
     "data": HOME,
     "headers": f"{HOME}/include",
 }
+BROKEN = (InstallerError, zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, NotImplementedError)
+"""What the libraries raise for wheels that are damaged or of no known form."""
 MAX_UNPACKED_BYTES = 16 << 30
 IN_MEMORY_BYTES = 16 << 20
 ATTACH = f"import sys, site; 'cellblock' in sys._xoptions or site.addsitedir('/{PACKAGES}')\n"
@@ -88,9 +93,9 @@ def add_wheels(tar: tarfile.TarFile, root: str, wheels: Iterable[Path], inside: 
     destination = TarDestination(tar, root, inside.executable)
     for wheel in wheels:
         try:
-            with WheelFile.open(wheel) as source:
+            with warnings.catch_warnings(action="ignore"), WheelFile.open(wheel) as source:  # of bytecode in a wheel
                 install(source, destination, additional_metadata={})
-        except (InstallerError, ValueError, KeyError, OSError, EOFError, NotImplementedError) as error:
+        except (*BROKEN, OSError) as error:
             raise PackageError(f"The wheel {wheel.name!r} cannot be unpacked: {error}.") from error
     line = ATTACH.encode()
     member = tarfile.TarInfo(f"{root}{inside.site}/cellblock_packages.pth")
