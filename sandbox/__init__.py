@@ -14,7 +14,6 @@ from sandbox.errors import (
 )
 from sandbox.execution import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
 from sandbox.launcher import GuestProcess, Launcher, SandboxInfo
-from sandbox.packages import names_of, versions_in
 from sandbox.policy import Policy
 from sandbox.pool import Pool
 from sandbox.session import Change, Description, FileInfo, Session, TransferredFile
@@ -49,6 +48,4 @@ __all__ = [
     "TransferredFile",
     "check_sandbox",
     "format_size",
-    "names_of",
-    "versions_in",
 ]

@@ -21,7 +21,7 @@ from agent.cli.app import agent_for, app, print_result, stderr_console
 from agent.cli.doctor import check_all
 from agent.cli.options import ModelOptions, SectionedCommand, with_model, with_policy
 from agent.text import plain
-from sandbox import Policy, versions_in
+from sandbox import Policy
 from sandbox.docker import (
     build_image,
     connect,
@@ -32,6 +32,7 @@ from sandbox.docker import (
     remove_container,
     remove_image,
 )
+from sandbox.packages import versions_in
 
 image_app = typer.Typer(no_args_is_help=True, help="The sandbox image.")
 model_app = typer.Typer(no_args_is_help=True, help="The built-in local models.")

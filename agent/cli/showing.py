@@ -28,7 +28,8 @@ from agent.record.events import (
 )
 from agent.record.reading import Recorded
 from agent.text import cut_middle, plain
-from sandbox import Output, StreamOutput, versions_in
+from sandbox import Output, StreamOutput
+from sandbox.packages import versions_in
 
 MAX_CHARS = 2_000
 """The limit on each piece of output, unless a turn is shown in full."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from agent.export.markdown import in_code
 from agent.record.events import FileRecord, RunFinished, RunStarted
 from agent.text import plain
-from sandbox import versions_in
+from sandbox.packages import versions_in
 
 
 def facts(started: RunStarted) -> dict[str, str]:

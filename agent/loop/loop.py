@@ -24,7 +24,8 @@ from agent.record.transcript import Transcript
 from agent.review.reviewer import Reviewer
 from agent.tools import run_python
 from agent.tools.functions import FunctionTool
-from sandbox import Execution, names_of
+from sandbox import Execution
+from sandbox.packages import names_of
 
 MAX_SAID_CHARS = 32 << 20
 """The limit for all replies to one question together. A usual run needs a hundredth of it."""

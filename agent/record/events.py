@@ -203,7 +203,7 @@ class Environment(_Value):
     """Operating system, release and architecture as the sandbox sees them."""
     packages: dict[str, str]
     locked: Items[LockedPackage] = []
-    """What was added to the image for the packages of `policy`, as `NAME==VERSION --hash=sha256:…`."""
+    """What was added to the image for the packages of `policy`, as in a requirements file of pip with hashes."""
     policy: Policy
 
 
