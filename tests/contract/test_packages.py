@@ -1,7 +1,10 @@
 """Packages that a policy adds: cells import them, the guest never does, and the image keeps its hardening."""
 
 import asyncio
+import ensurepip
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -18,11 +21,13 @@ from agent.record.transcript import read
 from agent.replay.replaying import replay
 from agent.testing import ScriptedEndpoint, calls, says
 from sandbox import PackageError, Policy, Session
-from sandbox.docker import DockerLauncher, connect, list_images, lock_in, remove_image
+from sandbox.docker import DockerLauncher, connect, default_image, list_images, lock_in, remove_image
 from sandbox.docker.added import PreparedImage, prepare_image
+from tests.docs.pages import blocks
 from tests.wheels import make_wheel
 
 pytestmark = pytest.mark.docker
+OWN_IMAGE = "cellblock/test-of-an-own-image:latest"
 HOSTILE = {
     "hostile.py": "",
     "hostile.pth": "import os; open('/tmp/ran-' + str(os.getpid()), 'w').close()\n",
@@ -197,3 +202,47 @@ def test_the_list_of_images_names_what_was_added(client: docker.DockerClient, in
     assert line.endswith("  asked==1.0")
     assert cellblock("rm", made.used.tag) == f"removed {made.used.tag}\n"
     assert made.used.tag not in cellblock("ls")
+
+
+def test_the_lines_that_make_an_image_of_ones_own_work(
+    client: docker.DockerClient, index: Path, tmp_path: Path
+) -> None:
+    for wheel in Path(ensurepip.__path__[0], "_bundled").glob("pip-*.whl"):
+        index.mkdir(exist_ok=True)
+        shutil.copy(wheel, index)
+    make_wheel(index, "emoji")
+    [download] = [block for block in blocks("docs/sandbox.md", "sh") if "pip download" in block]
+    [lines] = blocks("docs/sandbox.md", "dockerfile")
+    subprocess.run([sys.executable, "-m", *shlex.split(download)], cwd=tmp_path, check=True, capture_output=True)
+    (tmp_path / "context").mkdir()
+    (tmp_path / "wheels").rename(tmp_path / "context/wheels")
+    (tmp_path / "context/Dockerfile").write_text(lines.replace("cellblock/python:TAG", default_image()))
+    client.images.build(path=str(tmp_path / "context"), tag=OWN_IMAGE, network_mode="none", rm=True, forcerm=True)
+
+    async def run_cell() -> str:
+        async with DockerLauncher() as launcher, Session(launcher, Policy(image=OWN_IMAGE)) as session:
+            return await printed(session, "import emoji, os; print(emoji.version, os.getuid() != 0)")
+
+    assert asyncio.run(run_cell()) == "1.0 True\n"
+    assert lock_in(client, OWN_IMAGE) == ()
+
+
+async def test_packages_are_added_to_an_image_of_ones_own_and_to_one_that_has_some(
+    client: docker.DockerClient, launcher: DockerLauncher, index: Path
+) -> None:
+    make_wheel(index, "first")
+    make_wheel(index, "second", requires=("first",))
+    image = prepared(client, "first").used.tag
+    async with Session(launcher, Policy(image=image, packages=("second",))) as session:
+        assert [line.split()[0] for line in session.info.locked] == ["second==1.0"]
+        assert await printed(session, "import first, second; print(first.version)") == "1.0\n"
+
+
+async def test_compiled_packages_of_a_real_index_work_in_a_cell(
+    launcher: DockerLauncher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PIP_CONFIG_FILE", "PIP_NO_INDEX", "PIP_FIND_LINKS"):
+        monkeypatch.delenv(name)
+    async with Session(launcher, Policy(packages=("humanize", "polars==1.*"))) as session:
+        code = "import humanize, polars\nprint(humanize.intcomma(1000), polars.DataFrame({'a': [1, 2]}).sum().item())"
+        assert await printed(session, code) == "1,000 3\n"
