@@ -15,8 +15,10 @@ import docker
 import pytest
 
 from agent import Agent
+from agent.batch.running import run_batch
 from agent.errors import UsageError
 from agent.export.formats import export_run
+from agent.limits import Limits
 from agent.record.transcript import read
 from agent.replay.replaying import replay
 from agent.testing import ScriptedEndpoint, calls, says
@@ -246,3 +248,34 @@ async def test_compiled_packages_of_a_real_index_work_in_a_cell(
     async with Session(launcher, Policy(packages=("humanize", "polars==1.*"))) as session:
         code = "import humanize, polars\nprint(humanize.intcomma(1000), polars.DataFrame({'a': [1, 2]}).sum().item())"
         assert await printed(session, code) == "1,000 3\n"
+
+
+async def test_a_run_with_packages_is_resumed_with_the_same_ones(index: Path, tmp_path: Path) -> None:
+    make_wheel(index, "asked", "1.0")
+    policy = Policy(packages=("asked",))
+    with ScriptedEndpoint([calls("import asked"), calls("print(asked.version)"), says("It is 1.0.")]) as endpoint:
+        agent = Agent(
+            model="m",
+            base_url=endpoint.base_url,
+            policy=policy,
+            limits=Limits(max_turns=1),
+            review="none",
+            runs_directory=tmp_path / "runs",
+        )
+        stopped = await agent.run("Which version?")
+        make_wheel(index, "asked", "2.0")
+        with pytest.raises(UsageError, match="had added packages: 'asked'"):
+            await Agent.resume(stopped.run_directory, base_url=endpoint.base_url)
+        resumed = await Agent.resume(
+            stopped.run_directory, base_url=endpoint.base_url, policy=policy, limits=Limits(max_turns=9)
+        )
+    assert (stopped.outcome, resumed.outcome, resumed.answer) == ("limit", "answered", "It is 1.0.")
+
+
+async def test_a_batch_ends_before_its_first_task_if_a_package_cannot_be_had(tmp_path: Path) -> None:
+    with ScriptedEndpoint([]) as endpoint:
+        agent = Agent(model="m", base_url=endpoint.base_url, policy=Policy(packages=("nowhere",)))
+        tasks = [{"id": "1", "task": "x"}, {"id": "2", "task": "y"}]
+        with pytest.raises(PackageError, match="There is no package 'nowhere' in the index"):
+            _ = [result async for result in run_batch(tasks, tmp_path / "batch", agent=agent)]
+        assert endpoint.requests == []
