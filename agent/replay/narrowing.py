@@ -92,10 +92,10 @@ def _packages(recorded: Recorded, own: Policy, *, update_image: bool) -> list[st
     environment = recorded.started.environment
     wished = environment.policy.packages
     if not set(wished) <= set(own.packages) and set(environment.locked) != set(own.packages):
-        options = " ".join(f"--with {shlex.quote(package)}" for package in wished)
+        options = " ".join("--with " + shlex.quote(package) for package in wished)
         raise UsageError(
             f"The run {str(recorded.directory)!r} had added packages: {', '.join(map(repr, wished))}.",
-            hint=f"the same command with {options}, if you allow them",
+            hint="the same command with " + options + ", if you allow them",
         )
     return list(wished) if update_image or not wished else environment.locked
 

@@ -140,7 +140,7 @@ def _run(inside: Inside, arguments: list[str]) -> "subprocess.CompletedProcess[s
             check=False,
         )
     except OSError as error:
-        raise PackageError(f"pip cannot be started: {error.strerror}.") from error
+        raise PackageError(f"The pip of this machine cannot be started: {error.strerror}.") from error
 
 
 def _upgrade() -> str:
@@ -162,7 +162,7 @@ def _failure(inside: Inside, said: str) -> PackageError:
         return PackageError(f"The packages do not fit together: {_conflict(conflict[1])}.", hint=OWN_IMAGE)
     errors = [line.partition("ERROR:")[2].strip() for line in said.splitlines() if line.startswith("ERROR:")]
     last = errors[0] if errors else " ".join(said.split())[-MAX_REASON_CHARS:]
-    return PackageError(f"pip cannot find the packages: {last[:MAX_REASON_CHARS].rstrip('.')}.", hint="pip config list")
+    return PackageError(f"The packages cannot be found: {last[:MAX_REASON_CHARS].rstrip('.')}.", hint="pip config list")
 
 
 def _not_found(inside: Inside, said: str, wanted: str, versions: str) -> PackageError:
@@ -173,7 +173,8 @@ def _not_found(inside: Inside, said: str, wanted: str, versions: str) -> Package
         found = [version.strip() for version in versions.split(",")]
         newest = ([version for version in found if not Version(version).is_prerelease] or found)[-1]
         what = f"There is no {wanted!r}{by} for {inside.described}; the newest version that it can have is {newest}."
-        return PackageError(what, hint=f"--with {shlex.quote(f'{name}=={newest}')}")
+        mended = f"{name}=={newest}"
+        return PackageError(what, hint=f"--with {shlex.quote(mended)}")
     if unreached := _UNREACHED.search(said):
         reason = _OBJECT.sub("", " ".join((unreached[1] or unreached[2]).split())).rstrip("'\").")[:MAX_REASON_CHARS]
         hint = "pip config list, to see which index and proxy it uses"

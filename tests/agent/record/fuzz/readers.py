@@ -40,6 +40,9 @@ LEFT = b"left by a cell"
 class FakeLauncher:
     """A launcher without an engine."""
 
+    def __init__(self, *_: object) -> None:
+        pass
+
     async def __aenter__(self) -> "FakeLauncher":
         return self
 
