@@ -138,7 +138,7 @@ class Runtime:
         With `max_starting`, their sandboxes come from a pool, of which at most so many start at a time.
         """
         async with AsyncExitStack() as stack:
-            launcher = await stack.enter_async_context(DockerLauncher())
+            launcher = await stack.enter_async_context(DockerLauncher(lambda what: on_waiting(Waiting(what))))
             pool = None
             if max_starting is not None:
                 pool = await stack.enter_async_context(Pool(launcher, self.policy, size=0, max_starting=max_starting))
@@ -258,6 +258,7 @@ class OpenRuntime:
         An endpoint that says anything at all, or listens and thinks, answers.
         """
         await asyncio.to_thread(_check_engine, self._runtime.policy)
+        await self._launcher.prepare(self._runtime.policy)
         model, _ = await self.model()
         if not isinstance(model, Model):
             return

@@ -5,6 +5,7 @@
     └── SandboxError              the sandbox could not do its part (environment, exit code 3)
         ├── EngineError           no engine answers, or it refused a request
         ├── ImageError            the sandbox image is missing or cannot be built
+        ├── PackageError          a package cannot be added to the image
         ├── StartError            a container started, but no kernel came up in it
         ├── ProtocolError         the guest broke the frame protocol; its session is over
         ├── SessionClosedError    the session was closed, or its sandbox is gone for good
@@ -60,6 +61,10 @@ class EngineError(SandboxError):
 
 class ImageError(SandboxError):
     """The sandbox image is missing or cannot be built."""
+
+
+class PackageError(SandboxError):
+    """A package cannot be added to the image."""
 
 
 class StartError(SandboxError):

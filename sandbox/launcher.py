@@ -22,6 +22,8 @@ BOOTSTRAP = (
     "main()\n"
 )
 """The program of `python -c` in the sandbox: it reads the guest's modules from stdin and runs one before the others."""
+GUEST_OPTION = "cellblock"
+"""The option `-X` of the guest's Python: with it, the image does not attach added packages, which may run code."""
 
 
 def guest_source() -> bytes:
@@ -48,6 +50,8 @@ class SandboxInfo:
     """Content digest of the image."""
     sandbox_id: str
     """The engine's id of this one container."""
+    locked: tuple[str, ...] = ()
+    """The packages that were added to the image, with their versions and hashes."""
 
 
 class GuestProcess(Protocol):
@@ -74,6 +78,9 @@ class GuestProcess(Protocol):
 
 class Launcher(Protocol):
     """Starts guests. One launcher serves any number of sessions."""
+
+    async def prepare(self, policy: Policy) -> None:
+        """Get the policy's image ready, which may take minutes. Raises EngineError, ImageError or PackageError."""
 
     async def launch(self, policy: Policy) -> GuestProcess:
         """Start a guest under the policy. Raises EngineError or ImageError."""

@@ -7,6 +7,7 @@ from typing import Annotated, final
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
 
+from sandbox.packages import MAX_PACKAGES, check_packages, check_requirement, sorted_packages
 from sandbox.settings import Settings
 from sandbox.sizes import parse_size
 
@@ -114,6 +115,12 @@ Environment = Annotated[
     AfterValidator(_freeze),
     PlainSerializer(dict, return_type=dict[str, str]),
 ]
+Packages = Annotated[
+    tuple[Annotated[str, AfterValidator(check_requirement)], ...],
+    Field(max_length=MAX_PACKAGES),
+    BeforeValidator(check_packages),
+    AfterValidator(sorted_packages),
+]
 
 
 class Policy(Settings):
@@ -127,6 +134,8 @@ class Policy(Settings):
 
     image: Annotated[str, AfterValidator(_check_image)] | None = None
     """Any image with python3, ipykernel and jupyter-client; without one, Cellblock's own."""
+    packages: Packages = ()
+    """Packages to add to the image, such as scikit-learn or 'polars==1.*'; the sandbox itself needs no network."""
     memory_bytes: Size = Field(2048 * MIB, ge=128 * MIB, le=PIB)
     """Memory of the container, without swap; the files in /workspace and /tmp count."""
     cpus: float = Field(2.0, ge=0.01)

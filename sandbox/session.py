@@ -26,6 +26,7 @@ from sandbox.channel import Channel, RefusedError, StreamEndedError
 from sandbox.errors import FileTransferError, ProtocolError, SandboxError, SessionClosedError, StartError
 from sandbox.execution import ErrorOutput, Execution, Output
 from sandbox.launcher import Launcher, SandboxInfo, guest_source
+from sandbox.packages import versions_in
 from sandbox.policy import Policy
 from sandbox.profiles import MAX_REPORT_BYTES, PROFILER, PROFILER_TIMEOUT_S, FileProfile, profiler_input, profiles_in
 from sandbox.recording import Recording
@@ -235,7 +236,9 @@ class Session:
             if image not in self._described:  # the guest needs 0.1 s for it
                 answer = await self._ask(channel, frames.Description, "describe")
                 self._described[image] = Description.model_validate_json(answer)
-            return self._described[image]
+            description = self._described[image]
+            added = versions_in(channel.process.info.locked)
+            return description.model_copy(update={"packages": dict(sorted((description.packages | added).items()))})
 
     async def list_files(self, *, hashed: bool = False) -> list[FileInfo]:
         """The regular files of the workspace by name, without hidden folders, at most 10,000.
@@ -374,6 +377,7 @@ class Session:
         return channel
 
     async def _launch(self) -> Channel:
+        await self._launcher.prepare(self.policy)
         try:
             async with asyncio.timeout(self.policy.start_timeout_s):
                 channel = self._channel = Channel(await self._launcher.launch(self.policy))

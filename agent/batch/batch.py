@@ -25,7 +25,9 @@ from agent.credentials import secrets_among
 from agent.progress import Progress, TurnEnded, ignore
 from agent.record.redaction import Redactor
 from agent.runtime import Runtime
-from sandbox import ImageError
+from sandbox import ImageError, PackageError
+
+OF_THE_IMAGE = {"image", "packages"}
 
 
 class Batch:
@@ -173,7 +175,7 @@ class Batch:
             ran = await self._run_task(task, worker)
             if ran.failure is None:
                 return [*triage.release(), self._result(task, ran)]
-            if isinstance(ran.failure, ImageError) and "image" in task.policy.model_fields_set:
+            if isinstance(ran.failure, ImageError | PackageError) and task.policy.model_fields_set & OF_THE_IMAGE:
                 return [self._result(task, ran)]  # the other tasks use another image
             with self._show_activity(task, f"checking engine and endpoint: {ran.failure.message}"):
                 verdict = await triage.judge(ran.failure, reruns=reruns)

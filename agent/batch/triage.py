@@ -32,12 +32,13 @@ from sandbox import (
     EngineError,
     FileTransferError,
     ImageError,
+    PackageError,
     SandboxError,
     SessionClosedError,
     StartError,
 )
 
-PERMANENT = (AccessError, ImageError, LocalModelError, TranscriptError)
+PERMANENT = (AccessError, ImageError, LocalModelError, PackageError, TranscriptError)
 UNREACHABLE = (UnreachableError, ClusterError, EngineError, StartError, SessionClosedError)
 FAILED_START = (EngineError, StartError)
 TASK_OWN = (ContentFilterError, ContextLengthError, FileTransferError)

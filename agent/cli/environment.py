@@ -23,7 +23,17 @@ from agent.cli.options import ModelOptions, SectionedCommand, with_model, with_p
 from agent.errors import UsageError
 from agent.text import plain
 from sandbox import Policy
-from sandbox.docker import build_image, connect, default_image, find_orphans, list_images, remove_container
+from sandbox.docker import (
+    build_image,
+    connect,
+    default_image,
+    find_orphans,
+    list_images,
+    lock_in,
+    remove_container,
+    remove_image,
+)
+from sandbox.packages import versions_in
 
 image_app = typer.Typer(cls=Commands, no_args_is_help=True, help="The sandbox image.")
 model_app = typer.Typer(cls=Commands, no_args_is_help=True, help="The built-in local models.")
@@ -74,11 +84,23 @@ def image_build(
 
 @image_app.command("ls")
 def image_list() -> None:
-    """List the sandbox images of this engine; * marks the one that runs use."""
+    """List the sandbox images of this engine with what was added to them; * marks the one that runs use."""
     with closing(connect()) as client:
         for info in list_images(client):
             mark = "*" if info.tag == default_image() else " "
-            print_result(f"{mark} {info.tag}  {info.size_bytes / 1e6:.0f} MB  {info.created:%Y-%m-%d %H:%M}")
+            added = "".join(f"  {name}=={version}" for name, version in versions_in(lock_in(client, info.tag)).items())
+            print_result(f"{mark} {info.tag}  {info.size_bytes / 1e6:.0f} MB  {info.created:%Y-%m-%d %H:%M}{added}")
+
+
+@image_app.command("rm")
+def image_remove(
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE", help="Names from cellblock image ls.")],
+) -> None:
+    """Remove sandbox images. The next run with the same packages chooses their versions anew."""
+    with closing(connect()) as client:
+        for tag in images:
+            remove_image(client, tag)
+            print_result(f"removed {tag}")
 
 
 @model_app.command("pull")

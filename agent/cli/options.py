@@ -25,12 +25,15 @@ PANEL = "Sandbox"
 MODEL_PANEL = "Model"
 OTHER_FLAGS = {
     "environment": "--env",
+    "packages": "--with",
     "rich_bytes": "--rich-output",
     "max_consecutive_failures": "--max-failures",
     **{name: f"--budget-{name}" for name in ("tokens", "cost", "seconds")},
 }
 """Flags of fields whose names are not clear enough."""
-METAVARS = {"environment": "NAME=VALUE", "user": "UID:GID", "seed": "NUMBER"}
+REPEATED = ("environment", "packages")
+"""Fields whose option may be given more than once."""
+METAVARS = {"environment": "NAME=VALUE", "packages": "PACKAGE", "user": "UID:GID", "seed": "NUMBER"}
 MAX_SHOWN_CHARS = 80
 UNLIMITED = "none"
 """Pass this to remove a limit."""
@@ -205,7 +208,7 @@ def _policy_option(name: str, field: FieldInfo) -> PolicyOption:
 def _annotation(option: PolicyOption) -> Any:
     help_text = f"{option.help}  [default: {option.default}]" if option.default else option.help
     info = typer.Option(option.flag, metavar=option.metavar, help=help_text, rich_help_panel=PANEL, show_default=False)
-    kind = list[str] if option.field == "environment" else str
+    kind = list[str] if option.field in REPEATED else str
     return Annotated[kind | None, info]
 
 

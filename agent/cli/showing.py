@@ -32,6 +32,7 @@ from agent.record.reading import Recorded
 from agent.record.support import not_computed, source_of
 from agent.text import cut_middle, plain
 from sandbox import Output, StreamOutput
+from sandbox.packages import versions_in
 
 MAX_CHARS = 2_000
 """The limit on each piece of output, unless a turn is shown in full."""
@@ -80,6 +81,8 @@ class RunPrinter:
             self._print(
                 f"{event.settings.model} · {where.image} · Python {where.python} · {event.time[:19]} UTC", "dim"
             )
+            if added := versions_in(where.locked):
+                self._print(f"with {', '.join(f'{name} {version}' for name, version in added.items())}", "dim")
         for file in event.files:
             self._print(_file(file), "dim")
 

@@ -25,7 +25,7 @@ from agent.export.story import (
     started_of,
     story,
 )
-from agent.export.words import ending_line, facts, file_table, support_table
+from agent.export.words import ending_line, facts, file_table, installing, support_table
 from agent.json_pieces import INDENTED, Joined, json_pieces
 from agent.record.events import Event, RunStarted
 from agent.text import has_hidden_characters, is_cut, plain, visible
@@ -38,7 +38,7 @@ _LEFT_OUT = "# This cell is left out: too much of it is not seen. The record of 
 def export(events: list[Event]) -> Iterator[str]:
     """The run as the text of a notebook."""
     started = started_of(events)
-    cells = (cell for piece in story(events) for cell in _cells(piece))
+    cells = chain(_needs(started), (cell for piece in story(events) for cell in _cells(piece)))
     notebook = {
         "cells": ({"id": f"cell-{place}", **cell} for place, cell in enumerate(cells, start=1)),
         "metadata": {
@@ -51,6 +51,12 @@ def export(events: list[Event]) -> Iterator[str]:
     }
     yield from json_pieces(notebook, INDENTED)
     yield "\n"
+
+
+def _needs(started: RunStarted | None) -> Iterator[dict[str, Any]]:
+    """How to install the packages that were added to the image."""
+    if started and (command := installing(started)):
+        yield _markdown(["The cells need packages:\n\n"], fenced(f"# {command}"))
 
 
 def _provenance(started: RunStarted) -> dict[str, Any]:

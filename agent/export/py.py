@@ -15,7 +15,7 @@ from agent.export.outputs import one_line
 from agent.export.script_heads import HEADS
 from agent.export.scripts import Script, is_valid, scripts_of
 from agent.export.story import Answer, Cell, Ending, Piece, Question, started_of, story
-from agent.export.words import ending_line
+from agent.export.words import ending_line, installing
 from agent.pieces import held_in, lines_of, pieces_of
 from agent.record.events import Event
 from agent.text import encodable, has_hidden_characters, plain, visible
@@ -71,6 +71,8 @@ def _head(events: list[Event]) -> Iterator[str]:
     started = started_of(events)
     python = f"Python {started.environment.python}" if started else "Python"
     lines = ["A Cellblock run as a script: the cells that succeeded, in order.", "", f"They ran on {python}."]
+    if started and (command := installing(started)):
+        lines += ["They need packages:", command]
     return _comment("\n".join(lines))
 
 

@@ -6,6 +6,7 @@ from agent.export.markdown import in_code
 from agent.record.events import Claim, FileRecord, RunFinished, RunStarted
 from agent.record.support import source_of
 from agent.text import plain
+from sandbox.packages import versions_in
 
 
 def facts(started: RunStarted) -> dict[str, str]:
@@ -19,10 +20,17 @@ def facts(started: RunStarted) -> dict[str, str]:
         "kernel": environment.kernel,
         "image": environment.image,
         "image_id": environment.image_id,
+        **({"added": installing(started)} if environment.locked else {}),
         "system": environment.distribution,
         "engine": f"{environment.engine}, {environment.runtime}",
         "cellblock": started.cellblock_version,
     }
+
+
+def installing(started: RunStarted) -> str:
+    """The command that installs what was added to the image of the run; empty if nothing was."""
+    versions = versions_in(started.environment.locked)
+    return " ".join(["pip install", *(f"{name}=={version}" for name, version in versions.items())]) if versions else ""
 
 
 def ending_line(finished: RunFinished | None) -> str:

@@ -36,6 +36,7 @@ from agent.review.reviewer import Reviewer
 from agent.tools import run_python
 from agent.tools.functions import FunctionTool
 from sandbox import Execution
+from sandbox.packages import names_of
 
 MAX_SAID_CHARS = 32 << 20
 """The limit for all replies to one question together. A usual run needs a hundredth of it."""
@@ -96,7 +97,8 @@ class Loop:
     def _scene(self) -> Scene:
         environment = self._started.environment
         has_network = environment.policy.network != "none"
-        return Scene(environment.packages, tools=self._functions, has_network=has_network)
+        added = names_of(environment.policy.packages)
+        return Scene(environment.packages, added=added, tools=self._functions, has_network=has_network)
 
     @property
     def _given(self) -> list[GivenFile]:

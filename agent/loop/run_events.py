@@ -80,6 +80,7 @@ async def _environment(sandbox: Session) -> Environment:
         distribution=description.distribution,
         platform=description.platform,
         packages=description.packages,
+        locked=list(info.locked),
         policy=sandbox.policy,
     )
 

@@ -15,7 +15,10 @@ MAX_NAMES = 20
 USEFUL = {
     "numpy": "numpy", "pandas": "pandas", "scipy": "scipy", "sympy": "sympy", "mpmath": "mpmath",
     "matplotlib": "matplotlib", "seaborn": "seaborn", "scikit-learn": "sklearn", "openpyxl": "openpyxl",
-    "pillow": "PIL", "networkx": "networkx", "requests": "requests", "torch": "torch",
+    "pillow": "PIL", "networkx": "networkx", "requests": "requests", "torch": "torch", "statsmodels": "statsmodels",
+    "lxml": "lxml", "polars": "polars", "beautifulsoup4": "bs4", "pyyaml": "yaml", "opencv-python": "cv2",
+    "opencv-python-headless": "cv2", "scikit-image": "skimage", "python-docx": "docx", "python-pptx": "pptx",
+    "biopython": "Bio", "umap-learn": "umap", "imbalanced-learn": "imblearn",
 }  # fmt: skip
 """Packages that a model should know of if they are installed, and the names to import them by."""
 
@@ -52,6 +55,8 @@ class Scene:
     """What is known of the files that came with the questions and are unchanged, by name."""
     earlier_code: str = ""
     """The cells before this one."""
+    added: Collection[str] = ()
+    """Names of the packages that the user has asked for: the model should know of them too."""
     tools: Collection[str] = ()
     """Names of the tools beside run_python."""
     has_network: bool = False
@@ -161,6 +166,7 @@ def _about_module(name: str, scene: Scene) -> Iterator[str]:
 def _installed(scene: Scene) -> str:
     there = {package.lower() for package in scene.packages}
     useful = [module for package, module in USEFUL.items() if package in there]
+    useful += [name.replace("-", "_") for name in scene.added if name not in USEFUL]
     return HINTS["installed"].format(packages=", ".join(useful)) if useful else ""
 
 

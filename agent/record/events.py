@@ -24,6 +24,7 @@ from agent.record.directory import is_inside
 from agent.validation import excess
 from sandbox import Execution, FileProfile, Policy
 from sandbox.execution import Items
+from sandbox.packages import is_locked
 
 SCHEMA_VERSION = 3
 
@@ -80,6 +81,12 @@ def _check_url(url: str) -> str:
     return url
 
 
+def _check_locked(line: str) -> str:
+    if not is_locked(line):
+        raise PydanticCustomError("locked", "it must be a package with its version and its hash")
+    return line
+
+
 def _check_usage(usage: Usage) -> Usage:
     if max(usage.model_dump().values()) > MAX_COUNT:
         raise PydanticCustomError("usage", "there cannot be so many tokens")
@@ -98,6 +105,7 @@ Seconds = Annotated[float, Field(ge=0, le=MAX_COUNT)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Sha256OrNone = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 """Empty if not recorded."""
+LockedPackage = Annotated[str, AfterValidator(_check_locked)]
 Time = Annotated[str, Field(pattern=r"^(\d{4}-\d\d-\d\dT[0-9:.]{5,15}(Z|[+-]\d\d:\d\d)?)?$")]
 Name = Annotated[str, AfterValidator(_check_name)]
 Tool = Annotated[dict[str, Any], AfterValidator(_check_tool)]
@@ -218,6 +226,8 @@ class Environment(_Value):
     platform: str = ""
     """Operating system, release and architecture as the sandbox sees them."""
     packages: dict[str, str]
+    locked: Items[LockedPackage] = []
+    """What was added to the image for the packages of `policy`, as in a requirements file of pip with hashes."""
     policy: Policy
 
 

@@ -18,7 +18,7 @@ OWN_IMAGE = re.compile(r"cellblock/python:[0-9a-f]{12}")
 FORMER_USER = "1000:1000"
 """The default user in old records, from before each sandbox had its own user. It is no request."""
 OTHER_FLAGS = {"rich_bytes": "--rich-output", "max_consecutive_failures": "--max-failures"}
-Rule = Literal["least", "if_named", "harmless", "image", "network"]
+Rule = Literal["least", "if_named", "harmless", "image", "network", "packages"]
 RULES: dict[str, Rule] = {
     **dict.fromkeys(
         ("memory_bytes", "cpus", "pids", "open_files", "workspace_bytes", "tmp_bytes", "max_files"), "least"
@@ -30,6 +30,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("environment", "seed"), "harmless"),  # code inside the lock could set them itself
     "image": "image",
     "network": "network",
+    "packages": "packages",
 }
 
 
@@ -55,6 +56,7 @@ def narrowed(recorded: Recorded, own: Policy, *, update_image: bool = False) -> 
             notes.append(_note(name, wish, values[name]))
     values["network"] = _network(recorded, own)
     values["image"] = _image(recorded, own, update_image=update_image)
+    values["packages"] = _packages(recorded, own, update_image=update_image)
     return Narrowed(Policy.model_validate(values), notes)
 
 
@@ -84,6 +86,19 @@ def _network(recorded: Recorded, own: Policy) -> str:
             in_python=f"policy=Policy(network={wished!r}), if you allow it",
         )
     return wished
+
+
+def _packages(recorded: Recorded, own: Policy, *, update_image: bool) -> list[str]:
+    """The packages as they were chosen then, by version and hash; with `update_image`, as they are chosen now."""
+    environment = recorded.started.environment
+    wished = environment.policy.packages
+    if not set(wished) <= set(own.packages) and set(environment.locked) != set(own.packages):
+        options = " ".join("--with " + shlex.quote(package) for package in wished)
+        raise UsageError(
+            f"The run {str(recorded.directory)!r} had added packages: {', '.join(map(repr, wished))}.",
+            hint="the same command with " + options + ", if you allow them",
+        )
+    return list(wished) if update_image or not wished else environment.locked
 
 
 def _image(recorded: Recorded, own: Policy, *, update_image: bool) -> str | None:

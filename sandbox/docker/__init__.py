@@ -1,5 +1,6 @@
 """Sandboxes on a Docker engine. The only package that imports docker."""
 
+from sandbox.docker.added import lock_in
 from sandbox.docker.diagnosis import check_engine
 from sandbox.docker.engine import connect
 from sandbox.docker.image import (
@@ -8,6 +9,7 @@ from sandbox.docker.image import (
     default_image,
     find_image,
     list_images,
+    remove_image,
     require_image,
 )
 from sandbox.docker.launcher import DockerLauncher
@@ -25,6 +27,8 @@ __all__ = [
     "find_image",
     "find_orphans",
     "list_images",
+    "lock_in",
     "remove_container",
+    "remove_image",
     "require_image",
 ]

@@ -29,7 +29,7 @@ from sandbox.errors import EngineError, ImageError
 REPOSITORY = "cellblock/python"
 BASE = "debian:trixie-slim"
 BOOTSTRAPPED_BASE = "cellblock/base:trixie"
-CONTEXT_FILES = ("Dockerfile", "cellblock_fonts.py", "requirements.lock")
+CONTEXT_FILES = ("Dockerfile", "cellblock_figures.py", "cellblock_fonts.py", "requirements.lock")
 BUILD = "cellblock image build"
 
 PULL_SILENCE_S = 60
@@ -117,6 +117,19 @@ def list_images(client: docker.DockerClient) -> list[ImageInfo]:
     tags = {tag for image in images for tag in image["RepoTags"] or ()}
     found = [info for tag in tags if (info := find_image(client, tag))]
     return sorted(found, key=lambda info: (info.created, info.tag), reverse=True)
+
+
+def remove_image(client: docker.DockerClient, tag: str) -> None:
+    """Remove a sandbox image.
+
+    Raises:
+        ImageError: the engine has no sandbox image of this name.
+        EngineError: the engine refused, for example because a container uses it.
+    """
+    if tag not in (info.tag for info in list_images(client)):
+        raise ImageError(f"There is no sandbox image {tag!r}.", hint="cellblock image ls")
+    with engine_errors(f"remove the image {tag!r}"):
+        client.api.remove_image(tag)
 
 
 def build_image(
@@ -266,12 +279,13 @@ def _build(client: docker.DockerClient, tag: str, context: io.BytesIO, base: str
                 forcerm=True,
                 timeout=BUILD_SILENCE_S,
             )
-            _follow(log, progress)
+            follow(log, progress)
         finally:
             _remove_build_stage(client, build_id, progress)
 
 
-def _follow(log: Iterable[dict[str, Any]], progress: Progress) -> None:
+def follow(log: Iterable[dict[str, Any]], progress: Progress) -> None:
+    """Pass on the lines of a build. Raises ImageError for a failed step."""
     step, last = "", deque[str](maxlen=15)
     for event in log:
         for line in filter(None, map(_visible, event.get("stream", "").split("\n"))):

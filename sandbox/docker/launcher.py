@@ -17,14 +17,15 @@ from typing import Any, Self
 
 import docker
 
+from sandbox.docker.added import PreparedImage, prepare_image
 from sandbox.docker.engine import engine_errors
 from sandbox.docker.facts import Engine, check_network, check_runtime
 from sandbox.docker.hardening import MASKED_PATHS, host_config
-from sandbox.docker.image import ImageInfo, default_image, require_image
+from sandbox.docker.image import ImageInfo, require_image
 from sandbox.docker.orphans import LABEL, OWNER, START_LIMIT, START_TOKEN, own_label
 from sandbox.docker.removal import Removals, wait_for_removals
 from sandbox.errors import EngineError
-from sandbox.launcher import BOOTSTRAP, SandboxInfo
+from sandbox.launcher import BOOTSTRAP, GUEST_OPTION, SandboxInfo
 from sandbox.policy import Policy
 
 STDOUT, STDERR = 1, 2
@@ -102,11 +103,23 @@ class DockerLauncher:
     An engine may stop and come back: each launch checks it, and retries removals that have failed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_waiting: Callable[[str], None] = lambda what: None) -> None:
+        """`on_waiting` is called in the event loop with what a slow preparation does."""
+        self._on_waiting = on_waiting
         self._engine: Engine | None = None
         self._finding = threading.Lock()
         self._threads = ThreadPoolExecutor(MAX_STARTING, thread_name_prefix="cellblock-start")
         self._removals = Removals()
+
+    async def prepare(self, policy: Policy) -> None:
+        """Find the policy's image, and add its packages. Raises EngineError, ImageError or PackageError."""
+        if policy.packages:  # what is there already is looked up at each start anyway
+            loop = asyncio.get_running_loop()
+
+            def tell(what: str) -> None:
+                loop.call_soon_threadsafe(self._on_waiting, what)
+
+            await asyncio.wrap_future(self._threads.submit(self._prepare, policy, tell))
 
     async def launch(self, policy: Policy) -> DockerProcess:
         """Create, attach and start a container. Raises EngineError or ImageError. If cancelled, it removes all."""
@@ -158,11 +171,14 @@ class DockerLauncher:
             self._engine.client.close()
             self._engine = None
 
+    def _prepare(self, policy: Policy, tell: Callable[[str], None]) -> None:
+        prepare_image(self._current_engine().client, policy, tell)
+
     def _start(self, policy: Policy) -> Started:
         engine = self._current_engine()
         check_runtime(engine.runtimes, policy)
         check_network(engine.client, policy)
-        image = require_image(engine.client, policy.image or default_image())
+        image = prepare_image(engine.client, policy, lambda what: None)
         token = secrets.token_hex(8)
         try:
             return start_container(engine, image, token, policy)
@@ -181,7 +197,7 @@ class DockerLauncher:
             self._removals.remove(started.client, started.info.sandbox_id)
 
 
-def start_container(engine: Engine, image: ImageInfo, token: str, policy: Policy) -> Started:
+def start_container(engine: Engine, image: PreparedImage, token: str, policy: Policy) -> Started:
     """Create, attach and start a container. It may exist, with the token, even if this fails.
 
     The three calls follow each other directly: if the owner dies between them, the container never starts.
@@ -193,7 +209,7 @@ def start_container(engine: Engine, image: ImageInfo, token: str, policy: Policy
     api = engine.client.api
     streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
     with engine_errors("start a container"):
-        container_id = create_container(engine, image, token, policy)
+        container_id = create_container(engine, image.used, token, policy)
         with closing(plain_socket(api.attach_socket(container_id, params=streams))) as stream:
             api.start(container_id)
             runtime = _runtime(engine, container_id)
@@ -203,9 +219,10 @@ def start_container(engine: Engine, image: ImageInfo, token: str, policy: Policy
         engine=engine.name,
         host=engine.host,
         runtime=runtime,
-        image=image.tag,
-        image_id=image.id,
+        image=image.base.tag,
+        image_id=image.base.id,
         sandbox_id=container_id,
+        locked=image.lock,
     )
     return Started(engine.client, info, kept)
 
@@ -237,7 +254,13 @@ def _create(engine: Engine, image: ImageInfo, policy: Policy, name: str, user: s
     created = api.create_container(
         image.id,
         name=name,
-        entrypoint=["python3", "-c", BOOTSTRAP],  # replaces the image's own, which would be the init
+        entrypoint=[
+            "python3",
+            "-X",
+            GUEST_OPTION,
+            "-c",
+            BOOTSTRAP,
+        ],  # the image's own would be the init
         stop_signal="SIGKILL",  # an init ignores SIGTERM
         user=user,
         working_dir="/workspace",

@@ -4,9 +4,11 @@ import gc
 import io
 import os
 import signal
+import site
 import sys
 import tempfile
 import warnings
+from contextlib import suppress
 from functools import partial
 from typing import Any, NoReturn
 
@@ -25,6 +27,8 @@ from sandbox.guest.sender import MarkingSender
 from sandbox.guest.stale_threads import StaleThreads
 from sandbox.guest.start import set_dumpable
 
+PACKAGES = "/opt/cellblock/packages"
+"""The folder of the packages that were added to the image."""
 ADVICE = ("To exit: use", "You executed the system command")
 """How the warnings begin that IPython has for people who type."""
 
@@ -104,11 +108,19 @@ def run_kernel(launch: KernelLaunch, stale: StaleThreads, console: Console) -> N
         None if exits.is_success(error) else show(kind, error, text_lines(lines))
     )
     app.session.pack = partial(pack_message, limit_bytes=message_limit_bytes())
+    attach_packages()
     Checkup(app.kernel, console, MarkingSender(app.session, launch), launch)
     gc.enable()
     os.write(launch.ready_fd, b"r")
     os.close(launch.ready_fd)
     app.start()
+
+
+def attach_packages() -> None:
+    """Let cells import the packages that were added to the image, which may run code of theirs: only here."""
+    if os.path.isdir(PACKAGES):
+        with suppress(SystemExit):
+            site.addsitedir(PACKAGES)
 
 
 def compile_quietly(compiles: Any, *args: Any, **kwargs: Any) -> Any:

@@ -64,6 +64,98 @@ print(pd.read_excel("book.xlsx").a.sum())
 """,
         "3",
     ),
+    "parquet": (
+        """
+import pandas as pd
+frame = pd.DataFrame({"a": [1, 2], "b": [[1], [2, 3]], "c": ["x", None]})
+frame.to_parquet("frame.parquet", compression="zstd")
+print(pd.read_parquet("frame.parquet", filters=[("a", ">", 1)]).b.item().tolist())
+""",
+        "[2, 3]",
+    ),
+    "feather and orc": (
+        """
+import pandas as pd
+frame = pd.DataFrame({"a": [1, 2]})
+frame.to_feather("frame.feather")
+frame.to_orc("frame.orc")
+print(pd.read_feather("frame.feather").a.sum() + pd.read_orc("frame.orc").a.sum())
+""",
+        "6",
+    ),
+    "tables of HTML and XML": (
+        """
+import io
+import pandas as pd
+html = io.StringIO("<table><tr><th>a</th></tr><tr><td>3</td></tr></table>")
+print(pd.read_html(html)[0].a.item() + pd.read_xml(io.StringIO("<r><i><a>4</a></i></r>")).a.item())
+""",
+        "7",
+    ),
+    "an OpenDocument sheet, by calamine": (
+        """
+import zipfile
+import pandas as pd
+names = {prefix: f"urn:oasis:names:tc:opendocument:xmlns:{prefix}:1.0" for prefix in ("office", "table", "text")}
+cells = "".join(f"<table:table-row><table:table-cell office:value-type='string'><text:p>{value}</text:p>"
+                "</table:table-cell></table:table-row>" for value in ("a", "b"))
+with zipfile.ZipFile("sheet.ods", "w") as archive:
+    archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+    archive.writestr("content.xml", "<office:document-content " + " ".join(f"xmlns:{p}='{u}'" for p, u in names.items())
+                     + f"><office:body><office:spreadsheet><table:table table:name='s'>{cells}</table:table>"
+                     "</office:spreadsheet></office:body></office:document-content>")
+    archive.writestr("META-INF/manifest.xml",
+                     "<manifest:manifest xmlns:manifest='urn:oasis:names:tc:opendocument:xmlns:manifest:1.0'/>")
+print(pd.read_excel("sheet.ods", engine="calamine").a.item())
+""",
+        "b",
+    ),
+    "scikit-learn": (
+        """
+import numpy as np
+from sklearn.linear_model import LinearRegression
+print(round(LinearRegression().fit(np.arange(9)[:, None], 2 * np.arange(9)).coef_[0], 6))
+""",
+        "2.0",
+    ),
+    "scikit-learn in parallel": (
+        """
+from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestClassifier
+x, y = load_iris(return_X_y=True)
+print(RandomForestClassifier(n_estimators=5, n_jobs=2, random_state=0).fit(x, y).score(x, y) > 0.9)
+""",
+        "True",
+    ),
+    "statsmodels": (
+        """
+import pandas as pd
+import statsmodels.formula.api as smf
+frame = pd.DataFrame({"x": [1, 2, 3, 4.5], "y": [2, 4, 6, 9]})
+print(round(smf.ols("y ~ x", frame).fit().params["x"], 6))
+""",
+        "2.0",
+    ),
+    "seaborn": (
+        """
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+print(len(sns.barplot(pd.DataFrame({"a": ["x", "y"], "b": [1, 2]}), x="a", y="b").patches))
+plt.close()
+""",
+        "2",
+    ),
+    "a table with a style": (
+        """
+import pandas as pd
+print("<table" in pd.DataFrame({"a": [1]}).style.highlight_max().to_html())
+""",
+        "True",
+    ),
+    "tabulate": ("import pandas as pd\nprint(pd.DataFrame({'a': [1]}).to_markdown(index=False).split()[1])", "a"),
+    "tqdm": ("from tqdm.auto import tqdm\nprint(sum(tqdm(range(4), disable=True)))", "6"),
+    "xlrd": ("import xlrd\nprint(callable(xlrd.open_workbook))", "True"),
     "sqlite3": (
         """
 import sqlite3

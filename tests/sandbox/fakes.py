@@ -70,6 +70,9 @@ class FakeLauncher:
         self.launched = 0
         self.sweeps = 0
 
+    async def prepare(self, policy: Policy) -> None:
+        pass
+
     async def launch(self, policy: Policy) -> FakeProcess:
         self.launched += 1
         return self.processes[self.launched - 1]

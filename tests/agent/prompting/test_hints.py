@@ -192,3 +192,10 @@ def test_a_module_that_is_imported_again_is_to_be_done_without() -> None:
         "'Levenshtein' is still not there. Do not import it again: write what you need of it yourself, in plain Python."
     )
     assert repeated(failed("ValueError", "x")).startswith("This is the same code with the same error as before.")
+
+
+def test_packages_that_the_user_has_added_are_named_by_their_modules() -> None:
+    packages = {"numpy": "2", "beautifulsoup4": "4", "rapid-fuzz": "3"}
+    added = Scene(packages=packages, added=("beautifulsoup4", "rapid-fuzz"))
+    missing = failed("ModuleNotFoundError", "No module named 'seaborn'")
+    assert "numpy, bs4, rapid_fuzz" in " ".join(hints("import seaborn", missing, added))

@@ -58,6 +58,43 @@ def recorded(tmp_path: Path, policy: dict[str, object] | None = None, *, tag: st
     return tmp_path / "run"
 
 
+LOCK = "humanize==4.17.0 --hash=sha256:" + "cd" * 32
+
+
+def with_packages(tmp_path: Path, packages: list[str], lock: list[str]) -> Path:
+    """A run that had added packages."""
+    first = started(SCENARIOS["plain"])
+    added = {"policy": Policy(packages=tuple(packages)), "image": OWN, "locked": lock}
+    with Transcript(tmp_path / "run") as transcript:
+        environment = first.environment.model_copy(update=added)
+        transcript.append(said(first.model_copy(update={"environment": environment})))
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("own", [(), ("humanize==4.*",), ("polars",)])
+def test_packages_of_a_record_are_not_added_without_your_word(own: tuple[str, ...], tmp_path: Path) -> None:
+    run = with_packages(tmp_path, ["humanize", "polars==1.*"], [LOCK])
+    with pytest.raises(UsageError) as caught:
+        narrowed(read(run), Policy(packages=own))
+    assert str(caught.value) == (
+        f"The run {str(run)!r} had added packages: 'humanize', 'polars==1.*'. "
+        "Try: the same command with --with humanize --with 'polars==1.*', if you allow them"
+    )
+
+
+def test_allowed_packages_are_those_of_the_lock_or_chosen_anew(tmp_path: Path) -> None:
+    recorded_run = read(with_packages(tmp_path, ["humanize"], [LOCK]))
+    own = Policy(packages=("Humanize", "polars"))
+    assert narrowed(recorded_run, own).policy == Policy(image=OWN, packages=(LOCK,))
+    assert narrowed(recorded_run, own, update_image=True).policy == Policy(packages=("humanize",))
+    assert narrowed(recorded_run, Policy(packages=(LOCK,))).policy.packages == (LOCK,)
+
+
+def test_your_packages_are_not_added_to_a_run_that_had_none(tmp_path: Path) -> None:
+    assert narrowed(read(recorded(tmp_path)), Policy(packages=("polars",))).policy == Policy(image=OWN)
+    assert narrowed(read(with_packages(tmp_path / "lock", [], [LOCK])), Policy()).policy.packages == ()
+
+
 def test_every_field_of_a_policy_has_a_rule() -> None:
     assert RULES.keys() == Policy.model_fields.keys()
     assert LARGER.keys() == SMALLER.keys() == {name for name, rule in RULES.items() if rule == "least"}

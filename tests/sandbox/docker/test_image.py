@@ -318,6 +318,61 @@ figure.savefig("figure.png")
     assert run(client, built, "python3", "-W", "error", "-c", code) == ""
 
 
+PICTURE = """
+import matplotlib.pyplot as plt
+from PIL import Image
+
+def size(**options):
+    plt.savefig("figure.png", dpi=100, **options)
+    with Image.open("figure.png") as picture:
+        return picture.size
+
+def bars(**options):
+    figure, axes = plt.subplots(figsize=(6, 4), **options)
+    axes.barh([f"a label that is very long indeed, number {number}" for number in range(5)], range(5))
+    return axes
+"""
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(
+    ("draws", "is_wider"),
+    [
+        ("bars()", True),
+        ("plt.style.use('ggplot'); bars()", True),
+        ("plt.rcdefaults(); bars()", True),
+        ("bars().figure.suptitle('A title that is much too long for its figure ' * 2)", True),
+        ("plt.subplots(figsize=(6, 4))[1].bar([1, 2], [3, 4])", False),
+        ("plt.figure(figsize=(6, 4))", False),
+        ("bars(); plt.tight_layout()", False),
+        ("bars(); plt.subplots_adjust(left=0.6)", False),
+        ("bars(layout='constrained')", False),
+        ("plt.subplots(figsize=(6, 4))[1].text(100, 0, 'far away')", False),
+        ("bars(); plt.rcParams['savefig.bbox'] = 'standard'; options = {'bbox_inches': plt.gcf().bbox_inches}", False),
+    ],
+)
+def test_a_picture_has_the_size_that_was_asked_for_or_room_for_its_labels(
+    client: docker.DockerClient, built: image.ImageInfo, draws: str, is_wider: bool
+) -> None:
+    code = f"{PICTURE}\noptions = {{}}\n{draws}\nwidth, height = size(**options)\nprint(width > 600, height)"
+    assert run(client, built, "python3", "-W", "error", "-c", code) == f"{is_wider} 400\n"
+
+
+@pytest.mark.docker
+def test_a_box_of_the_callers_own_and_frames_of_an_animation_are_left_alone(
+    client: docker.DockerClient, built: image.ImageInfo
+) -> None:
+    code = f"""{PICTURE}
+from matplotlib.animation import FuncAnimation
+figure = bars().figure
+tight = size(bbox_inches="tight")
+FuncAnimation(figure, lambda frame: [], frames=2).save("figure.gif", writer="pillow")
+with Image.open("figure.gif") as moving:
+    print(tight == size(), moving.size)
+"""
+    assert run(client, built, "python3", "-W", "error", "-c", code) == "False (600, 400)\n"
+
+
 @pytest.mark.docker
 def test_font_list_is_ready_made(client: docker.DockerClient, built: image.ImageInfo) -> None:
     code = """

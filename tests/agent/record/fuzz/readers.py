@@ -40,10 +40,16 @@ LEFT = b"left by a cell"
 class FakeLauncher:
     """A launcher without an engine."""
 
+    def __init__(self, *_: object) -> None:
+        pass
+
     async def __aenter__(self) -> "FakeLauncher":
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def prepare(self, policy: Policy) -> None:
         pass
 
 
