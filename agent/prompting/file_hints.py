@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from agent.prompting.reading import reading_of
-from agent.prompting.words import FILE_KINDS, FILES, HINTS, NOT_IN_ONE_LINE
+from agent.prompting.words import FILE_KINDS, FILES, HINTS
 from agent.pycode import parsed
 from agent.text import plain
 from sandbox import ErrorOutput, FileProfile
@@ -102,8 +102,6 @@ def _why_not(name: str, profile: FileProfile) -> Iterator[str]:
         yield HINTS["file_is"].format(name=name, kind=kind, why=FILES[profile.problem])
     elif profile.needs:
         yield HINTS["file_is"].format(name=name, kind=kind, why=FILES["needs"].format(package=profile.needs))
-    elif told := NOT_IN_ONE_LINE.get(profile.kind):
-        yield HINTS["file_is_special"].format(name=name, kind=kind, told=told)
 
 
 def _written_as(profile: FileProfile) -> str:

@@ -7,7 +7,7 @@ from itertools import islice
 from textwrap import indent
 
 from agent.prompting.reading import reading_of
-from agent.prompting.words import COLUMN_TYPES, FILE_KINDS, FILES, NOT_IN_ONE_LINE
+from agent.prompting.words import COLUMN_TYPES, FILE_KINDS, FILES
 from agent.text import cut_middle, plain
 from sandbox import FileProfile
 from sandbox.profiles import FileColumn, FileTable
@@ -98,8 +98,6 @@ def _details(name: str, profile: FileProfile) -> Iterator[str]:
         yield ", ".join(listed) + (", ..." if profile.member_count > MAX_MEMBERS else "")
     if reading := reading_of(name, profile):
         yield FILES["read"].format(code=reading)
-    elif told := NOT_IN_ONE_LINE.get(profile.kind):
-        yield told
 
 
 def _titled(table: FileTable, profile: FileProfile) -> str:

@@ -15,8 +15,10 @@ _READERS = {
     "npy": "np.load", "npz": "np.load", "mat": "scipy.io.loadmat", "stata": "pd.read_stata", "sas": "pd.read_sas",
     "pickle": "pd.read_pickle", "png": "PIL.Image.open", "jpeg": "PIL.Image.open", "gif": "PIL.Image.open",
     "tiff": "PIL.Image.open", "bmp": "PIL.Image.open", "webp": "PIL.Image.open", "zip": "zipfile.ZipFile",
-    "docx": "zipfile.ZipFile", "pptx": "zipfile.ZipFile", "tar": "tarfile.open",
+    "parquet": "pd.read_parquet", "old_excel": "pd.read_excel", "xlsb": "pd.read_excel", "ods": "pd.read_excel",
+    "html": "pd.read_html", "docx": "zipfile.ZipFile", "pptx": "zipfile.ZipFile", "tar": "tarfile.open",
 }  # fmt: skip
+_FIXED_OPTIONS = {"xml": {"parser": "etree"}, "xlsb": {"engine": "calamine"}, "ods": {"engine": "calamine"}}
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def reading_of(name: str, profile: FileProfile) -> Reading | None:
     function = _READERS.get(profile.kind)
     if profile.kind == "text" and profile.encoding != "utf-8" and not profile.compression:
         function = "open"
-    needs_tables = profile.kind in ("excel", "sqlite")
+    needs_tables = profile.kind in ("excel", "sqlite", "html")
     is_closed = bool(profile.needs or profile.problem) or (needs_tables and not profile.tables)
     if function is None or is_closed or (function == "json.load" and profile.compression):
         return None
@@ -54,7 +56,7 @@ def _options(profile: FileProfile) -> dict[str, Any]:
     match profile.kind:
         case "csv" | "spaced":
             return _table_options(profile, table) | encoding | packing
-        case "fixed":
+        case "fixed" | "html":
             return _number_options(profile) | encoding | packing
         case "excel":
             return _sheet_options(profile, table)
@@ -62,7 +64,7 @@ def _options(profile: FileProfile) -> dict[str, Any]:
             return ({"lines": True} if profile.kind == "jsonl" else {}) | encoding | packing
         case "sqlite":
             return {"sql": f"SELECT * FROM {_sql_name(table.name)}"}
-    return {"parser": "etree"} if profile.kind == "xml" else {}
+    return dict(_FIXED_OPTIONS.get(profile.kind, {}))
 
 
 def _weight(table: FileTable) -> tuple[bool, int]:

@@ -111,14 +111,6 @@ FILE_KINDS = {
 
 COLUMN_TYPES = {"code": "code, keep as text", "empty": "always empty", "unknown": ""}
 
-NOT_IN_ONE_LINE = {
-    "old_excel": "It cannot be read here: xlrd is not installed.",
-    "xlsb": "It cannot be read here: pyxlsb is not installed.",
-    "ods": "pandas cannot read it here: parse content.xml in it with zipfile and xml.etree.ElementTree.",
-    "html": "pandas cannot read HTML here (lxml is not installed): use html.parser.",
-}
-"""How a file is read for which there is no one line."""
-
 HINTS = {
     "missing_module": "{name!r} is not installed, and nothing can be downloaded: there is no network.",
     "missing_module_online": "{name!r} is not installed.",
@@ -132,7 +124,6 @@ HINTS = {
     "no_files": "There are no files in /workspace.",
     "read_right": "{name} is {facts}. Read it with {code}",
     "file_is": "{name} is {kind}, {why}.",
-    "file_is_special": "{name} is {kind}. {told}",
     "columns": "The columns of {name} are: {columns}.",
     "table_columns": "{name} has: {tables}.",
     "tables": "The tables of /workspace/{name} are: {tables}.",

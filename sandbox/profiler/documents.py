@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from sandbox.profiler.encodings import MAX_CHECKED_BYTES, PIECE_BYTES, encoding_of
-from sandbox.profiler.source import Source
+from sandbox.profiler.source import Source, lacking
 from sandbox.profiler.tables import MAX_CELL_CHARS, MAX_COLUMNS, MAX_NAME_CHARS, SAMPLE_ROWS, shown, table_of
 from sandbox.profiler.values import column_of, marks_of
 
@@ -163,7 +163,7 @@ def _html(source: Source) -> Iterator[dict[str, Any]]:
         table.pop("skipped_rows")
         tables.append(table)
     decimal = marks_of((cell for rows in found for row in rows for cell in row), comma_is_likely=True).decimal
-    yield {"kind": "html", "encoding": encoding, "decimal": decimal, "tables": tables}
+    yield {"kind": "html", "needs": lacking("lxml"), "encoding": encoding, "decimal": decimal, "tables": tables}
 
 
 class _Tables(HTMLParser):

@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Any
 
 from sandbox.profiler.delimited import profile_text
-from sandbox.profiler.source import Source
+from sandbox.profiler.source import Source, lacking
 
 MAGIC = (
     (b"%PDF", "pdf"),
@@ -95,7 +95,7 @@ def _zipped(source: Source) -> Iterator[dict[str, Any]]:
     names = {member.filename for member in members}
     if any(name.startswith("xl/") for name in names):
         if "xl/workbook.bin" in names:
-            yield {"kind": "xlsb"}
+            yield {"kind": "xlsb", "needs": lacking("python_calamine", "pyxlsb")}
             return
         from sandbox.profiler.workbooks import profile_workbook
 

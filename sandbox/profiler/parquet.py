@@ -3,10 +3,9 @@
 import os
 import struct
 from collections.abc import Iterator
-from importlib.util import find_spec
 from typing import Any
 
-from sandbox.profiler.source import Source
+from sandbox.profiler.source import Source, lacking
 from sandbox.profiler.tables import MAX_COLUMNS, MAX_NAME_CHARS
 
 MAX_FOOTER_BYTES = 16 << 20
@@ -22,8 +21,7 @@ LOGICAL = {1: "text", 2: "object", 3: "list", 4: "text", 5: "decimal", 6: "date"
 
 def profile_parquet(source: Source) -> Iterator[dict[str, Any]]:
     """What is told of a Parquet file."""
-    needs = "" if find_spec("pyarrow") or find_spec("fastparquet") else "pyarrow"
-    told = {"kind": "parquet", "needs": needs}
+    told = {"kind": "parquet", "needs": lacking("pyarrow", "fastparquet")}
     yield told
     with source.open() as file:
         end = file.seek(0, os.SEEK_END)

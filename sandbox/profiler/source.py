@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
+from importlib.util import find_spec
 from typing import IO
 
 HEAD_BYTES = 1 << 16
@@ -16,6 +17,11 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz"}
 _ENDINGS = {"gzip": (".gz", ".gzip"), "bz2": (".bz2",), "xz": (".xz",)}
 MAX_UNPACKED_BYTES = 256 << 20
 """Of a compressed file, no more is looked at."""
+
+
+def lacking(*packages: str) -> str:
+    """The first of these packages, if none of them is installed; empty if one is."""
+    return "" if any(map(find_spec, packages)) else packages[0]
 
 
 class Source:

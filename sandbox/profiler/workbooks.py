@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from sandbox.profiler.source import Source
+from sandbox.profiler.source import Source, lacking
 from sandbox.profiler.tables import table_of
 from sandbox.profiler.values import Marks, is_blank
 
@@ -93,17 +93,18 @@ def profile_old_office(source: Source) -> Iterator[dict[str, Any]]:
     if _ENCRYPTED in data:
         yield {"kind": "excel", "problem": "password"}
     elif any(name in data for name in _OLD_BOOKS):
-        yield {"kind": "old_excel"}
+        yield {"kind": "old_excel", "needs": lacking("xlrd")}
     else:
         yield {"kind": "word" if _WORD in data else "old_office"}
 
 
 def profile_opendocument(source: Source) -> Iterator[dict[str, Any]]:
     """What is told of an OpenDocument spreadsheet."""
-    yield {"kind": "ods"}
+    told = {"kind": "ods", "needs": lacking("python_calamine")}
+    yield told
     with zipfile.ZipFile(source.path) as archive, archive.open("content.xml") as content:
         tables = [_table(_without_blank_end(rows), name) for name, rows in islice(_ods_sheets(content), MAX_SHEETS)]
-    yield {"kind": "ods", "tables": tables, "table_count": len(tables)}
+    yield told | {"tables": tables, "table_count": len(tables)}
 
 
 def _ods_sheets(content: Any) -> Iterator[tuple[str, Rows]]:

@@ -22,7 +22,7 @@ BASE = FileProfile.model_validate({
 LINES = FileProfile.model_validate({"kind": "jsonl", "encoding": "utf-8"})
 CLOSED = FileProfile.model_validate({"kind": "excel", "problem": "password"})
 TEXT = FileProfile.model_validate({"kind": "text", "encoding": "cp1252"})
-OLD = FileProfile.model_validate({"kind": "old_excel"})
+OLD = FileProfile.model_validate({"kind": "old_excel", "needs": "xlrd"})
 PARQUET = FileProfile.model_validate({"kind": "parquet", "needs": "pyarrow"})
 GIVEN = {
     "t.txt": TEXT,
@@ -107,7 +107,7 @@ TOLD = {
     ),
     "an old workbook": (
         "pd.read_excel('o.xls')", "ImportError", "Missing optional dependency 'xlrd'.",
-        "o.xls is an old Excel workbook (.xls). It cannot be read here: xlrd is not installed.",
+        "o.xls is an old Excel workbook (.xls), which cannot be read here: xlrd is not installed.",
     ),
     "what needs a package": (
         "pd.read_parquet('q.parquet')", "ImportError", "Missing optional dependency 'pyarrow'.",

@@ -84,7 +84,12 @@ parse_dates=["Datum"], date_format="%d.%m.%Y", encoding="cp1252")"""),
     "an old workbook": (
         {"kind": "old_excel"},
         "- /workspace/x (9 bytes), an old Excel workbook (.xls):\n"
-        "    It cannot be read here: xlrd is not installed.",
+        '    Read it with pd.read_excel("/workspace/x")',
+    ),
+    "an open spreadsheet": (
+        {"kind": "ods"},
+        "- /workspace/x (9 bytes), an OpenDocument spreadsheet:\n"
+        '    Read it with pd.read_excel("/workspace/x", engine="calamine")',
     ),
     "what nobody can read": (
         {"kind": "parquet", "needs": "pyarrow", "tables": [{"rows": 3, "column_count": 1}]},
