@@ -5,6 +5,7 @@ A type is any that pydantic knows, or a JSON schema (draft 2020-12, https://json
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,9 @@ def read_schema(path: Path) -> Mapping[str, Any]:
         raise UsageError(f"Cannot read the schema {str(path)!r}: {error.strerror}.", hint="ls") from error
     except (ValueError, RecursionError) as error:
         size = f"over the limit of {MAX_SCHEMA_BYTES} bytes" if len(data) > MAX_SCHEMA_BYTES else f"no JSON: {error}"
-        raise UsageError(f"The schema {str(path)!r} is {size}.", hint=f"python -m json.tool {path}") from error
+        raise UsageError(
+            f"The schema {str(path)!r} is {size}.", hint=f"python -m json.tool {shlex.quote(str(path))}"
+        ) from error
     return _checked(schema)
 
 

@@ -156,7 +156,7 @@ def checks_named(asked: str, calls: Calls) -> list[CheckName]:
             raise UsageError(
                 f"There is no check {name!r}.",
                 hint=f"--review none, default, strict, or {','.join(known)}",
-                in_python=f"review= none, default, strict, or {','.join(known)}",
+                in_python=f'review="none", "default", "strict", or "{",".join(known)}"',
             )
         wanted.update(groups.get(name, [name]))
     return [name for name in known if name in wanted]

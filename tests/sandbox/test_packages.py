@@ -1,9 +1,8 @@
 """Requirements of a policy: what they are, in which form they are kept, and what is none."""
 
 import pytest
-from pydantic import ValidationError
 
-from sandbox import Policy
+from sandbox import Policy, SettingsError
 from sandbox.packages import digest_of, locked, names_of, versions_in
 
 HASH = "ab" * 32
@@ -48,7 +47,7 @@ def test_a_requirement_is_kept_in_its_normal_form(given: str, kept: str) -> None
     ],
 )
 def test_options_paths_and_urls_are_refused(given: str, why: str) -> None:
-    with pytest.raises(ValidationError, match=why):
+    with pytest.raises(SettingsError, match=why):
         Policy(packages=(given,))
 
 
@@ -58,7 +57,7 @@ def test_policies_that_ask_for_the_same_are_equal() -> None:
 
 
 def test_a_lock_is_not_mixed_with_requirements() -> None:
-    with pytest.raises(ValidationError, match="either all packages have a hash, or none has"):
+    with pytest.raises(SettingsError, match="either all packages have a hash, or none has"):
         Policy(packages=("humanize", f"polars==1.0 --hash=sha256:{HASH}"))
 
 

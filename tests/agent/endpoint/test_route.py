@@ -298,7 +298,7 @@ async def test_a_certificate_that_is_not_trusted_is_told_after_one_request(
 
 async def test_an_address_with_tls_for_a_server_without_it_is_told() -> None:
     async with way(answering(b"HTTP/1.1 400 Bad Request\r\n\r\n"), 9) as server:
-        line = str(await failure(f"https://localhost:{server.port}/v1"))
+        line = (await failure(f"https://localhost:{server.port}/v1")).for_shell
     assert "does not speak TLS there" in line
     assert line.endswith(f"Try: cellblock run --base-url http://localhost:{server.port}/v1 ...")
 

@@ -121,7 +121,7 @@ def test_a_name_that_no_check_has_is_one_line(asked: str) -> None:
     with pytest.raises(UsageError) as caught:
         checks_named(asked, "native")
     name = asked.rsplit(",", maxsplit=1)[-1]
-    assert str(caught.value) == (
+    assert caught.value.for_shell == (
         f"There is no check {name!r}. Try: --review none, default, strict, or "
         "cut,empty,no_code,failed,no_install,no_result,unseen,no_file,format,support"
     )

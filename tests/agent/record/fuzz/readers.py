@@ -123,7 +123,13 @@ class FakeModel:
         self._asked = 0
 
     async def generate(
-        self, messages: list[Message], tools: list[dict[str, Any]], on_delta: object, *, prefix: str = ""
+        self,
+        messages: list[Message],
+        tools: list[dict[str, Any]],
+        on_delta: object,
+        *,
+        prefix: str = "",
+        schema: Any = None,
     ) -> Generation:
         self._asked += 1
         call = ToolCall(id="c", name="run_python", arguments='{"code": "print(6*7)"}')
