@@ -63,9 +63,7 @@ def test_no_mode_of_a_wheel_gives_privileges(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "one/../../x", "one-1.0.data/scripts/../../x"])
 def test_no_file_of_a_wheel_lies_elsewhere(tmp_path: Path, name: str) -> None:
-    with pytest.raises(
-        PackageError, match="A wheel names a file outside of its folder|cannot be unpacked: Can't mix absolute"
-    ):
+    with pytest.raises(PackageError, match=r"outside of its folder|Can't mix absolute and relative"):
         unpacked(make_wheel(tmp_path, "one", files={name: "x"}))
 
 
