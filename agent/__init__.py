@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from agent.loop.result import RunResult
     from agent.messages import Cost, Usage
     from agent.pricing import Prices
+    from agent.record.events import Claim
     from agent.record.reading import Recorded, read_run
+    from agent.runtime import Runtime
 
 __all__ = [
     "AccessError",
@@ -43,6 +45,7 @@ __all__ = [
     "AgentError",
     "BatchTask",
     "Budget",
+    "Claim",
     "ClusterError",
     "ContentFilterError",
     "ContextLengthError",
@@ -60,6 +63,7 @@ __all__ = [
     "Recorded",
     "ResumeError",
     "RunResult",
+    "Runtime",
     "Sampling",
     "TaskResult",
     "TranscriptError",
@@ -99,7 +103,9 @@ _HOMES = {
     "agent.limits": ("Limits",),
     "agent.messages": ("Cost", "Usage"),
     "agent.pricing": ("Prices",),
+    "agent.record.events": ("Claim",),
     "agent.record.reading": ("Recorded", "read_run"),
+    "agent.runtime": ("Runtime",),
     "agent.loop.result": ("RunResult",),
 }
 
