@@ -64,7 +64,8 @@ def test_a_terminated_run_is_recorded_whole_and_leaves_no_sandbox(tmp_path: Path
             process.send_signal(signal.SIGTERM)
             _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 143, said
-    assert said.splitlines()[-1] == "cellblock: interrupted"
+    goes_on = f"; the record is in {str(run)!r}. Try: cellblock resume {run} --base-url {endpoint.base_url}"
+    assert said.splitlines()[-1] == f"cellblock: interrupted{goes_on if command == 'run' else ''}"
     assert "Traceback (most recent call last):" not in said
     recorded = transcript.read(run)
     assert recorded.finished is not None
