@@ -19,7 +19,7 @@ import pytest
 import requests
 
 from sandbox import EngineError, ImageError, Policy, Session, StartError, session
-from sandbox.docker import DockerLauncher, ImageInfo, connect, default_image, launcher, require_image
+from sandbox.docker import DockerLauncher, ImageInfo, added, connect, default_image, require_image
 from tests.chaos.harness import PATIENCE_S, QUICK, own_containers, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("nothing_left")]
@@ -232,7 +232,7 @@ async def test_an_image_that_vanishes_under_the_start_is_told_as_missing(
         found = require_image(client, tag)
         return replace(found, tag="gone:1", id="sha256:" + "0" * 64)
 
-    monkeypatch.setattr(launcher, "require_image", once)
+    monkeypatch.setattr(added, "require_image", once)
     with pytest.raises(ImageError) as caught:
         await Session(fresh, QUICK).start()
     assert str(caught.value) == "The image 'gone:1' is not there. Try: docker pull gone:1"

@@ -70,7 +70,7 @@ async def test_a_session_keeps_variables_files_and_history(tmp_path: Path) -> No
     assert [artifact.name for artifact in finished.artifacts] == ["a.txt", "b.txt"]
     asked = endpoint.requests[2]["messages"]
     assert asked[: len(endpoint.requests[1]["messages"])] == endpoint.requests[1]["messages"]
-    listed = "Files:\n- /workspace/n.txt (1 bytes), which begins:\n    7"
+    listed = "Files:\n- /workspace/n.txt (1 bytes), text:\n    7"
     assert asked[-1]["content"] == f"And times the number in the file?\n\n{listed}"
     for place, event in enumerate(events):
         if isinstance(event, ModelReplied):
@@ -216,15 +216,19 @@ async def test_a_model_is_told_of_the_tools_in_the_way_in_which_it_calls(
     assert roles == ["system", "user", "assistant", "tool" if expected else "user"]
 
 
-async def test_the_first_lines_of_a_file_stand_in_the_question(tmp_path: Path) -> None:
+async def test_what_a_file_is_stands_in_the_question(tmp_path: Path) -> None:
     table, image = tmp_path / "prices.csv", tmp_path / "plot.png"
     table.write_text("item,price\nbolt,0.4\nnut,0.1\nnail,0.2\n")
     image.write_bytes(b"\x89PNG\r\n\x1a\n")
     with ScriptedEndpoint([calls("1"), says("Done.")]) as endpoint:
         await agent_of(endpoint, tmp_path / "runs").run("Describe them.", files=[table, image])
     assert endpoint.requests[0]["messages"][1]["content"] == (
-        "Describe them.\n\nFiles:\n- /workspace/prices.csv (37 bytes), which begins:\n"
-        "    item,price\n    bolt,0.4\n    nut,0.1\n- /workspace/plot.png (8 bytes)"
+        "Describe them.\n\nFiles:\n"
+        '- /workspace/prices.csv (37 bytes), CSV, encoding UTF-8, separator ",", 3 rows, 2 columns:\n'
+        "    item,price\n    bolt,0.4\n    nut,0.1\n    Columns: item (text), price (decimal)\n"
+        '    Read it with pd.read_csv("/workspace/prices.csv")\n'
+        "- /workspace/plot.png (8 bytes), a PNG image:\n"
+        '    Read it with PIL.Image.open("/workspace/plot.png")'
     )
 
 
@@ -232,7 +236,7 @@ async def test_hints_come_from_the_real_sandbox(tmp_path: Path) -> None:
     source = tmp_path / "prices.csv"
     source.write_text("a\n1\n")
     script = [
-        calls("import seaborn", "open('price.csv')", "!pip install seaborn"),
+        calls("import xgboost", "open('price.csv')", "!pip install xgboost"),
         says("I cannot."),
         says("I cannot."),
     ]
@@ -240,12 +244,12 @@ async def test_hints_come_from_the_real_sandbox(tmp_path: Path) -> None:
         result = await agent_of(endpoint, tmp_path).run("Plot it.", files=[source])
     module, file, pip = [event.observation for event in events_of(result) if isinstance(event, ToolRan)]
     installed = (
-        "Installed are numpy, pandas, scipy, sympy, mpmath, matplotlib, openpyxl, PIL and Python's own modules. "
-        "Write the program with these."
+        "Installed are numpy, pandas, scipy, sympy, mpmath, matplotlib, seaborn, sklearn, openpyxl, PIL, statsmodels, "
+        "lxml and Python's own modules. Write the program with these."
     )
     assert module == (
-        "Cell In[1], line 1\n----> 1 import seaborn\nModuleNotFoundError: No module named 'seaborn'\n"
-        f"'seaborn' is not installed, and nothing can be downloaded: there is no network.\n{installed}"
+        "Cell In[1], line 1\n----> 1 import xgboost\nModuleNotFoundError: No module named 'xgboost'\n"
+        f"'xgboost' is not installed, and nothing can be downloaded: there is no network.\n{installed}"
     )
     assert file == (
         "Cell In[2], line 1\n----> 1 open('price.csv')\n"
