@@ -225,7 +225,7 @@ def test_the_run_directory_records_the_whole_run(asked: tuple[subprocess.Complet
     _, run = asked
     recorded = transcript.read(run)
     kinds = [event.type for event in recorded.events]
-    assert kinds == ["run_started", "sandbox", "model", "tool", "model", "run_finished"]
+    assert kinds == ["run_started", "sandbox", "model", "tool", "model", "question_finished", "run_finished"]
     started = json.loads((run / transcript.FILE_NAME).read_text().splitlines()[0])
     assert [file["name"] for file in started["files"]] == ["数.csv"]
     assert started["environment"]["image_id"].startswith("sha256:")
@@ -246,7 +246,7 @@ def test_show_prints_the_whole_run(asked: tuple[subprocess.CompletedProcess[str]
         assert part in done.stdout
     assert "\x1b" not in done.stdout
     assert [json.loads(line)["seq"] for line in cellblock("show", str(run), "--json").stdout.splitlines()] == list(
-        range(6)
+        range(7)
     )
 
 
