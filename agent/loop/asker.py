@@ -21,7 +21,17 @@ from agent.loop.context import Context
 from agent.loop.rendering import reply_message
 from agent.messages import Reply, ToolCall
 from agent.progress import Progress
-from agent.record.events import Event, Instructed, ModelFailed, ModelReplied, ReplyCut, RunStarted, SandboxChanged
+from agent.prompting.words import HINTS
+from agent.record.events import (
+    Event,
+    Instructed,
+    ModelFailed,
+    ModelReplied,
+    ReplyCut,
+    RunStarted,
+    SandboxChanged,
+    ToolRan,
+)
 from agent.record.question import Question, succeeded
 from agent.record.requests import Requests
 from agent.record.transcript import Transcript
@@ -207,6 +217,8 @@ def _asks_for_code(events: list[Event]) -> bool:
     """True if the last thing we asked for is a ```python block."""
     passing = (ReplyCut, ModelFailed, SandboxChanged)
     last = next(event for event in reversed(events) if not isinstance(event, passing))
+    if isinstance(last, ToolRan):
+        return last.observation.endswith(HINTS["chained"])
     return isinstance(last, Instructed) and last.reason in ASKS_FOR_CODE
 
 

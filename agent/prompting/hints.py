@@ -40,6 +40,8 @@ _LOOP_RUNNERS = frozenset({"run", "run_until_complete"})
 _NAME = re.compile(r"name '(\w+)' is not defined")
 _WRAPPING = re.compile(r"\b(?:np|numpy)\.(?:power|prod|cumprod|dot|sum|cumsum|array|arange|int64)\b")
 _EMPTY_FIGURE = re.compile(r"^<Figure size .* with 0 Axes>$", re.MULTILINE)
+_CHAINED = re.compile(r"^\S+:\d+: ChainedAssignmentError:", re.MULTILINE)
+"""A warning of pandas about a statement that has no effect."""
 _NEAR_OVERFLOW = re.compile(r"(?<![\w.])-?\d{18,19}(?![\w.])")
 
 
@@ -78,6 +80,8 @@ def hints(code: str, execution: Execution, scene: Scene) -> list[str]:
         found = [HINTS["no_pip_online" if scene.has_network else "no_pip"], _installed(scene)]
     if "savefig" in code and _EMPTY_FIGURE.search(execution.text):
         found.append(HINTS["empty_figure"])
+    if _CHAINED.search(execution.text):
+        found.append(HINTS["chained"])
     if _WRAPPING.search(code) and _NEAR_OVERFLOW.search(execution.text):
         found.append(HINTS["overflow"])
     return found

@@ -18,7 +18,7 @@ from agent.loop import loop
 from agent.loop.loop import Finish, Loop
 from agent.messages import Cost, Usage
 from agent.progress import Progress, TextDelta, TurnEnded
-from agent.prompting.words import INSTRUCTION
+from agent.prompting.words import HINTS, INSTRUCTION
 from agent.record import transcript
 from agent.record.events import (
     Event,
@@ -512,6 +512,14 @@ async def test_a_program_that_failed_and_is_written_again_is_run_again(tmp_path:
     ran = await run_loop(tmp_path, script, Step("f()", FAILED), Step("f()", FAILED), max_turns=9, started=FENCED)
     assert ran.finish == Finish("failed", "No.")
     assert [event.observation for event in ran.of(ToolRan)] == ["E: v", AS_BEFORE]
+
+
+async def test_a_program_written_again_after_a_statement_without_effect_is_run(tmp_path: Path) -> None:
+    warned = "/tmp/ipykernel_7/1.py:1: ChainedAssignmentError: A value is being set on a copy.\n2"
+    script: list[Reply] = [says("```python\nf()\n```"), says("Assign it:\n```python\ng()\n```"), says("3")]
+    ran = await run_loop(tmp_path, script, Step("f()", printed(warned)), Step("g()", printed("3")), started=FENCED)
+    assert ran.finish == Finish("answered", "3")
+    assert ran.of(ToolRan)[0].observation == f"{warned}\n{HINTS['chained']}"
 
 
 async def test_an_answer_after_a_failure_and_no_output_is_asked_to_print(tmp_path: Path) -> None:
