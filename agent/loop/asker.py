@@ -218,7 +218,7 @@ def _asks_for_code(events: list[Event]) -> bool:
     passing = (ReplyCut, ModelFailed, SandboxChanged)
     last = next(event for event in reversed(events) if not isinstance(event, passing))
     if isinstance(last, ToolRan):
-        return last.observation.endswith(HINTS["chained"])
+        return last.observation.endswith(HINTS["rewrite"])
     return isinstance(last, Instructed) and last.reason in ASKS_FOR_CODE
 
 

@@ -5,6 +5,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import islice
+from typing import cast
 
 from agent.prompting.file_hints import about_files, is_about_files
 from agent.prompting.words import HINTS
@@ -12,6 +14,8 @@ from agent.pycode import parsed
 from sandbox import ErrorOutput, Execution, FileProfile
 
 MAX_NAMES = 20
+MAX_STATEMENTS = 3
+"""How many statements without effect are named."""
 USEFUL = {
     "numpy": "numpy", "pandas": "pandas", "scipy": "scipy", "sympy": "sympy", "mpmath": "mpmath",
     "matplotlib": "matplotlib", "seaborn": "seaborn", "scikit-learn": "sklearn", "openpyxl": "openpyxl",
@@ -81,7 +85,7 @@ def hints(code: str, execution: Execution, scene: Scene) -> list[str]:
     if "savefig" in code and _EMPTY_FIGURE.search(execution.text):
         found.append(HINTS["empty_figure"])
     if _CHAINED.search(execution.text):
-        found.append(HINTS["chained"])
+        found += [*_without_effect(code), HINTS["rewrite"]]
     if _WRAPPING.search(code) and _NEAR_OVERFLOW.search(execution.text):
         found.append(HINTS["overflow"])
     return found
@@ -155,6 +159,24 @@ def _awaiting(code: str) -> str:
         if _name_of(call.func) in _LOOP_RUNNERS and call.args:
             return f"await {ast.unparse(call.args[0])} in place of {ast.unparse(call)}"
     return "await in place of it"
+
+
+def _without_effect(code: str) -> Iterator[str]:
+    """For each inplace method on a column, the assignment that does what was meant."""
+    tree = parsed(code)
+    for node in islice(filter(_is_chained, ast.walk(tree) if tree else ()), MAX_STATEMENTS):
+        call = cast(ast.Call, node)
+        column = cast(ast.Attribute, call.func).value
+        others = [keyword for keyword in call.keywords if keyword.arg != "inplace"]
+        right = f"{ast.unparse(column)} = {ast.unparse(ast.Call(call.func, call.args, others))}"
+        yield HINTS["chained"].format(right=right, wrong=ast.unparse(call))
+
+
+def _is_chained(node: ast.AST) -> bool:
+    match node:
+        case ast.Call(func=ast.Attribute(value=ast.Subscript()), keywords=keywords):
+            return any(keyword.arg == "inplace" for keyword in keywords)
+    return False
 
 
 def _about_module(name: str, scene: Scene) -> Iterator[str]:

@@ -133,8 +133,9 @@ HINTS = {
     "overflow": "A numpy integer has 64 bits and overflows without an error: "
     "for a number this large, use Python's own integers.",
     "running_loop": "A cell runs in an event loop already: write {await_it}.",
-    "chained": "An inplace method on a column changes nothing, so the result is wrong: assign the column instead, as "
-    "in df[col] = df[col].fillna(0). Write the whole program again in a ```python block.",
+    "chained": "An inplace method on a column changes nothing, so the result is wrong. Write {right} in place "
+    "of {wrong}.",
+    "rewrite": "Write the whole program again in a ```python block.",
     "empty_figure": "plt.show() has closed the figure, so savefig after it has saved an empty picture: "
     "save the figure before it is shown.",
     "repeated_import": "{name!r} is still not there. Do not import it again: write what you need of it yourself, "

@@ -519,7 +519,7 @@ async def test_a_program_written_again_after_a_statement_without_effect_is_run(t
     script: list[Reply] = [says("```python\nf()\n```"), says("Assign it:\n```python\ng()\n```"), says("3")]
     ran = await run_loop(tmp_path, script, Step("f()", printed(warned)), Step("g()", printed("3")), started=FENCED)
     assert ran.finish == Finish("answered", "3")
-    assert ran.of(ToolRan)[0].observation == f"{warned}\n{HINTS['chained']}"
+    assert ran.of(ToolRan)[0].observation == f"{warned}\n{HINTS['rewrite']}"
 
 
 async def test_an_answer_after_a_failure_and_no_output_is_asked_to_print(tmp_path: Path) -> None:

@@ -51,6 +51,14 @@ CASES: dict[str, tuple[str, Execution, str]] = {
         "plt.show() has closed the figure, so savefig after it has saved an empty picture: "
         "save the figure before it is shown.",
     ),
+    "an inplace method on a column": (
+        "df['a'].fillna(df['a'].mean(), inplace=True)\ndf.dropna(inplace=True)",
+        printed("/tmp/1.py:1: ChainedAssignmentError: A value is being set on a copy."),
+        "/tmp/1.py:1: ChainedAssignmentError: A value is being set on a copy.\n"
+        "An inplace method on a column changes nothing, so the result is wrong. Write "
+        "df['a'] = df['a'].fillna(df['a'].mean()) in place of df['a'].fillna(df['a'].mean(), inplace=True).\n"
+        "Write the whole program again in a ```python block.",
+    ),
     "a module of which Python has its like": (
         "import pytz",
         failed("ModuleNotFoundError", "No module named 'pytz'"),
