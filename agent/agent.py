@@ -224,10 +224,9 @@ class Agent:
         check_task(task)
         given = check_files(paths_of(files))
         check_sizes(given, self.runtime.policy)
-        if answer is not None:
-            AnswerType.of(answer)
+        answer_type = None if answer is None else AnswerType.of(answer)
         async with self.session(run_directory=run_directory, on_progress=on_progress) as session:
-            return await session.ask(task, files=given, answer=answer)
+            return await session.ask(task, files=given, answer=answer_type)
 
     def stream(
         self,

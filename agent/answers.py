@@ -8,15 +8,11 @@ import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-from jsonschema.exceptions import ValidationError as SchemaMismatchError
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
-from referencing import Registry
-from referencing.exceptions import Unresolvable
 
 from agent.errors import UsageError
 from agent.text import cut_middle, plain
@@ -42,7 +38,12 @@ class AnswerType:
 
     @classmethod
     def of(cls, answer: Any) -> "AnswerType":
-        """Make it from a JSON schema as a mapping, or from a type. Raises UsageError if it is neither."""
+        """Make it from a JSON schema as a mapping, or from a type. Raises UsageError if it is neither.
+
+        One that is made already is returned as it is.
+        """
+        if isinstance(answer, AnswerType):
+            return answer
         if isinstance(answer, Mapping):
             return cls(_checked(answer), _by_schema(answer))
         try:
@@ -54,8 +55,13 @@ class AnswerType:
 
     def value_of(self, answer: str) -> Any:
         """The value of an answer: JSON, perhaps in a fence. Raises MismatchError."""
-        fenced = _FENCED.fullmatch(answer)
-        return self.parse(fenced[1] if fenced else answer.strip())
+        return self.parse(unfenced(answer).strip())
+
+
+def unfenced(answer: str) -> str:
+    """What is in the one closed fence that an answer consists of; any other answer unchanged."""
+    fenced = _FENCED.fullmatch(answer)
+    return fenced[1] if fenced else answer
 
 
 def read_schema(path: Path) -> Mapping[str, Any]:
@@ -79,25 +85,29 @@ def _checked(schema: Any) -> Mapping[str, Any]:
         raise UsageError(f"A schema is a JSON object, not {cut_middle(repr(schema), 60, '…')}.")
     if what := excess(dict(schema)):
         raise UsageError(f"The schema cannot be used: {what}.")
+    jsonschema = import_module("jsonschema")  # takes 40 ms, so only a schema loads it
     try:
-        Draft202012Validator.check_schema(dict(schema))
-    except SchemaError as error:
+        jsonschema.Draft202012Validator.check_schema(dict(schema))
+    except jsonschema.SchemaError as error:
         where = "/".join(map(str, error.absolute_path))
         raise UsageError(f"The schema is not valid at {where or 'its top'!r}: {_one_line(error.message)}") from error
     return schema
 
 
 def _by_schema(schema: Mapping[str, Any]) -> Callable[[str], Any]:
-    validator = Draft202012Validator(dict(schema), registry=Registry())  # the empty registry fetches nothing
+    jsonschema, referencing = import_module("jsonschema"), import_module("referencing")
+    validator = jsonschema.Draft202012Validator(
+        dict(schema), registry=referencing.Registry()
+    )  # the empty registry fetches nothing
 
     def parse(text: str) -> Any:
         try:
             value = json.loads(text)
             validator.validate(value)
-        except SchemaMismatchError as error:
+        except jsonschema.ValidationError as error:
             where = ".".join(map(str, error.absolute_path))
             raise MismatchError(_one_line(f"{where}: {error.message}" if where else error.message)) from error
-        except Unresolvable as error:
+        except referencing.exceptions.Unresolvable as error:
             raise UsageError(f"The schema refers to what it does not contain: {_one_line(str(error))}") from error
         except (ValueError, RecursionError) as error:
             raise MismatchError(f"it is not JSON: {_one_line(str(error))}") from error

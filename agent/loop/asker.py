@@ -93,8 +93,8 @@ class Asker:
             self._calls_natively = True
         elif may_call and generation.reply.finish_reason != REFUSED:
             recovered = self._recover(generation.reply, turn)
-        event = self._event(turn, generation, recovered, sha256, tools, may_call=may_call).model_copy(
-            update={"is_constrained": schema is not None}
+        event = self._event(
+            turn, generation, recovered, sha256, tools, may_call=may_call, is_constrained=schema is not None
         )
         self._on_progress(progress.TurnEnded(event.reasoning, event.content, not event.tool_calls, event.usage))
         return self._transcript.append(event, lambda clean: reply_message(clean, self._settings))
@@ -155,6 +155,7 @@ class Asker:
         tools: Tools,
         *,
         may_call: bool,
+        is_constrained: bool,
     ) -> ModelReplied:
         reply = generation.reply
         calls = recovered.calls if recovered else self._with_own_ids(reply.tool_calls, turn)
@@ -172,6 +173,7 @@ class Asker:
             raw=self._transcript.keep_chunks(generation.chunks, reply) if generation.chunks else None,
             recovered_as=recovered.shape if recovered else None,
             raw_content=reply.content if recovered else None,
+            is_constrained=is_constrained,
         )
 
     def _with_own_ids(self, calls: list[ToolCall], turn: int) -> list[ToolCall]:

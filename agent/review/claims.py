@@ -12,6 +12,7 @@ from fractions import Fraction
 from itertools import islice
 from typing import Any
 
+from agent.answers import unfenced
 from agent.spellings.dates import days_in, read_clock, read_day
 from agent.spellings.numerals import Numeral, numerals, only_numeral
 from agent.spellings.readable import readable, without_programs
@@ -26,7 +27,6 @@ _PREFIXED = re.compile(r"[ \u00a0]?([kKMGTcmµμ])(i?)([A-Za-z]{0,2})\b")
 """A unit with a prefix of the SI: kB, MiB, cm, or k alone."""
 _PREFIXES = {"k": 3, "K": 3, "M": 6, "G": 9, "T": 12, "c": -2, "m": -3, "µ": -6, "μ": -6}
 _QUOTED = re.compile(r'"([^"\n]+)"|(?<!\w)\'([^\'\n]+)\'(?!\w)')
-_FENCE = re.compile(r"\s*```[ \t]*\w*\n(.*?)```\s*", re.DOTALL)
 
 
 _CLOCK = re.compile(r"(?<![\d:])\d{1,2}:\d{2}(?::\d{2})?(?:\s?[ap]\.?m\b)?", re.IGNORECASE)
@@ -56,9 +56,8 @@ def claims_in(answer: str, files: Collection[str] = ()) -> list[Stated]:
 
 
 def _claims(answer: str, files: Collection[str]) -> Iterator[Stated]:
-    fenced = _FENCE.fullmatch(answer)
     try:
-        value = json.loads(fenced[1] if fenced else answer, parse_float=_Written, parse_int=_Written)
+        value = json.loads(unfenced(answer), parse_float=_Written, parse_int=_Written)
     except (ValueError, RecursionError):
         yield from _in_prose(answer, files)
     else:
