@@ -91,14 +91,45 @@ def _checked(schema: Any) -> Mapping[str, Any]:
     except jsonschema.SchemaError as error:
         where = "/".join(map(str, error.absolute_path))
         raise UsageError(f"The schema is not valid at {where or 'its top'!r}: {_one_line(error.message)}") from error
+    _check_references(schema)
+    try:
+        _validator(schema).is_valid(None)
+    except RecursionError as error:
+        raise UsageError("The schema refers to itself without end.") from error
     return schema
+
+
+def _check_references(schema: Mapping[str, Any]) -> None:
+    """Refuse a schema that refers to what it does not contain, or to what is no schema."""
+    referencing = import_module("referencing")
+    resource = import_module("referencing.jsonschema").DRAFT202012.create_resource(dict(schema))
+    waiting = [(resource, _registry().resolver_with_root(resource))]
+    while waiting:
+        resource, resolver = waiting.pop()
+        waiting += [(inner, resolver.in_subresource(inner)) for inner in resource.subresources()]
+        if isinstance(resource.contents, bool):
+            continue
+        for name in ("$ref", "$dynamicRef"):
+            try:
+                target = resolver.lookup(resource.contents[name]).contents if name in resource.contents else True
+            except referencing.exceptions.Unresolvable as error:
+                raise UsageError(f"The schema refers to what it does not contain: {_one_line(str(error))}") from error
+            if not isinstance(target, Mapping | bool):
+                raise UsageError(f"The schema refers to what is no schema: {resource.contents[name]}")
+
+
+def _registry() -> Any:
+    """The schemas that each schema may refer to: those of JSON schema itself. Nothing is fetched."""
+    return import_module("jsonschema_specifications").REGISTRY
+
+
+def _validator(schema: Mapping[str, Any]) -> Any:
+    return import_module("jsonschema").Draft202012Validator(dict(schema), registry=_registry())
 
 
 def _by_schema(schema: Mapping[str, Any]) -> Callable[[str], Any]:
     jsonschema, referencing = import_module("jsonschema"), import_module("referencing")
-    validator = jsonschema.Draft202012Validator(
-        dict(schema), registry=referencing.Registry()
-    )  # the empty registry fetches nothing
+    validator = _validator(schema)
 
     def parse(text: str) -> Any:
         try:

@@ -80,10 +80,35 @@ def test_what_is_no_type_is_one_line(kind: Any, why: str) -> None:
     assert why in str(caught.value)
 
 
-def test_a_schema_fetches_nothing_from_elsewhere() -> None:
-    kind = AnswerType.of({"$ref": "http://127.0.0.1:9/schema.json"})
-    with pytest.raises(UsageError, match=r"^The schema refers to what it does not contain: [^\n]*$"):
-        kind.value_of("1")
+@pytest.mark.parametrize(
+    ("schema", "why"),
+    [
+        ({"$ref": "http://127.0.0.1:9/schema.json"}, "refers to what it does not contain"),
+        ({"properties": {"a": {"items": {"$ref": "file:///etc/hostname"}}}}, "refers to what it does not contain"),
+        ({"$ref": "#/$defs/a"}, "refers to what it does not contain"),
+        ({"anyOf": [{"$dynamicRef": "#a"}]}, "refers to what it does not contain"),
+        ({"$ref": "#/title", "title": "a"}, "refers to what is no schema"),
+        ({"$ref": "#"}, "refers to itself without end"),
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}, "without end"),
+    ],
+)
+def test_a_schema_that_cannot_be_followed_is_refused_before_any_answer(schema: Any, why: str) -> None:
+    with pytest.raises(UsageError, match=r"^The schema refers to [^\n]*$") as caught:
+        AnswerType.of(schema)
+    assert why in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#/$defs/a", "$defs": {"a": {"properties": {"a": {"$ref": "#/$defs/a"}}}}},
+        {"$ref": "a.json", "$id": "https://example.org/", "$defs": {"a": {"$id": "a.json", "type": "object"}}},
+        {"properties": {"$ref": {"type": "integer"}}, "default": {"$ref": "x"}},
+        {"$ref": "https://json-schema.org/draft/2020-12/schema"},
+    ],
+)
+def test_a_schema_may_refer_to_what_it_contains_and_to_itself(schema: Any) -> None:
+    assert AnswerType.of(schema).value_of('{"a": {"a": {}}}') == {"a": {"a": {}}}
 
 
 def test_a_schema_is_read_from_a_file(tmp_path: Path) -> None:
