@@ -21,19 +21,21 @@ MAX_FORM_CHARS = 400
 """A longer example is data, and no form."""
 
 _MARKED = re.compile(
-    r"[@#~][\w.-]+\[[^\[\]\n]{1,300}\]|\b[A-Z][A-Z_]{2,}[\[{<][^\W\d][^\[\]{}<>\n]{0,60}[\]}>]|\\boxed\{[^{}\n]{0,60}\}"
+    r"(?<!\w)[@#~][\w.-]+\[(?!\d+\])[^\[\]\n]{1,300}\]|\b[A-Z][A-Z_]{2,}[\[{<][^\W\d][^\[\]{}<>\n]{0,60}[\]}>]|\\boxed\{[^{}\n]{0,60}\}"
 )
 """A word with a mark, or in capitals, and brackets for a value: @mean[value], RESULT[number], \\boxed{}."""
 _LABELLED = re.compile(
     r"\b\w[\w.-]* ?[:=] ?<[^\W\d][^<>\n]{0,60}>"
-    r"|(?:(?<=[`\"'\n])|^)[^\W\d_][\w ]{0,40}[:=] ?(?:\[[^\W\d][\w ,.'-]{0,60}\]|_{2,}|\.{3})(?=[`\"'.\n ]|$)"
+    r"|(?:(?<=[`\"'\n])|^)[^\W\d_][\w ]{0,40}[:=] ?(?:\[[^\W\d][\w .'-]{0,60}\]|_{2,}|\.{3})(?=[`\"'.\n ]|$)"
 )
 """A label and a place for its value: x = <number>; at the begin of a line or quotation also Answer: ___ or [number]."""
 _HTML = (
     "a|b|body|button|code|div|em|form|h[1-6]|head|html|i|label|li|ol|p|pre|script|small|span|strong|style|su[bp]|table|"
     "t[dhr]|title|u|ul"
 )
-_TAG = re.compile(rf"<(?!(?i:{_HTML})>)([A-Za-z][\w-]*)>[\w .-]{{0,60}}</\1>")
+_TAG = re.compile(rf"<(?!(?i:{_HTML})>)([A-Za-z][\w-]*)>([\w .-]{{0,60}})</\1>")
+_DOTS = r"(?:\.{2,}|_{2,})"
+"""A place for a value that nothing has filled."""
 _HEADER = re.compile(
     r"(?:^|\n)[ \t]*(\|(?:[^|\n]*[^\W\d][^|\n]*\|)+)[ \t]*(?:\n[ \t|:-]+)?(?=\n[ \t]*[^|\s]|\n[ \t]*\n|\s*$)"
 )
@@ -41,6 +43,10 @@ _HEADER = re.compile(
 _KEYED = re.compile(r'\{\s*"')
 _KEY = re.compile(r'"([^"\n]{1,80})"\s*:')
 _PLACEHOLDER = re.compile(r"\s*|[<\[{(].*[>\]})]|.*(?:\.\.\.|…).*|_+|[a-z]+(?:[ _][a-z]+)*", re.DOTALL)
+_MARKED_PLACE = re.compile(r"<.*>|\[.*\]|\{.*\}|\.{2,}|_+|…")
+"""What stands for a value or a key that the answer has to fill in."""
+_UNWRITTEN = re.compile(r":\s*\[?\s*(?:[<(]|\.\.\.|…|_|\[\w+\]|(?!true\b|false\b|null\b)[^\W\d])|<\w|\.\.\.\s*[\]}]")
+"""Where an object that is not valid JSON has a place for a value: {"mean": <float>}."""
 _CODE = re.compile(r"```.*?```", re.DOTALL)
 _DECODER = json.JSONDecoder()
 
@@ -72,20 +78,23 @@ def _marked(prose: str) -> Iterator[Form]:
     for match in _MARKED.finditer(prose):
         literal, bracket, name = re.split(r"([\[{<])", match[0][:-1], maxsplit=1)
         closing = re.escape(match[0][-1])
-        is_name = rf"\s*{re.escape(name)}\s*{closing}"
-        value = rf"(?!{is_name})" if name.strip(" ._") else ""
-        yield _form(match[0], rf"{re.escape(literal + bracket)}{value}[^\n]*?\S[^\n]*?{closing}")
+        echo = rf"(?!{re.escape(name.strip())}\s*{closing})"
+        begin = re.escape(literal + bracket)
+        yield _form(match[0], rf"{begin}\s*{echo}(?!\s|{_DOTS}{closing}|{closing})(?:(?!{begin})[^\n])*?\n?{closing}")
 
 
 def _labelled(prose: str) -> Iterator[Form]:
     for match in _LABELLED.finditer(prose):
-        name, sign, _ = re.split(r"\s*([:=])\s*", match[0], maxsplit=1)
-        yield _form(match[0], rf"{re.escape(name)}\W*{sign}(?!\s*<)\W*\w")
+        name, sign, place = re.split(r"\s*([:=])\s*", match[0], maxsplit=1)
+        echo = rf"(?!{re.escape(place)}|{_DOTS})"
+        yield _form(match[0], rf"(?<!\w){re.escape(name)}[^\w\n]{{0,9}}{sign}[\s*`\"']{{0,20}}{echo}[^\s*`\"']")
 
 
 def _tagged(prose: str) -> Iterator[Form]:
     for match in _TAG.finditer(prose):
-        yield _form(match[0], rf"<{match[1]}>.*?</{match[1]}>")
+        begin, end = f"<{match[1]}>", f"</{match[1]}>"
+        echo = re.escape(match[2].strip())
+        yield _form(match[0], rf"{begin}\s*+(?!{echo}\s*{end}|{_DOTS}\s*{end})(?:(?!{begin}).)*?{end}")
 
 
 def _tables(task: str) -> Iterator[Form]:
@@ -104,8 +113,8 @@ def _objects(task: str) -> Iterator[Form]:
     while found := _KEYED.search(task, place):
         text = _balanced(task, found.start())
         place = found.start() + max(len(text), 1)
-        keys = frozenset(_KEY.findall(text))
-        if keys and _is_empty(text):
+        keys = frozenset(key for key in _KEY.findall(text) if not _MARKED_PLACE.fullmatch(key))
+        if _is_empty(text):
             yield Form(text, partial(_has_object, keys))
 
 
@@ -120,16 +129,22 @@ def _balanced(text: str, begin: int) -> str:
 
 
 def _is_empty(text: str) -> bool:
-    """True if an object of JSON has only places for values: it is not valid, or each value is empty or says a kind."""
+    """True if an object of JSON has only places for values: each is empty or says a kind, and one is a text."""
     try:
-        value = json.loads(text)
+        leaves = list(_leaves(json.loads(text)))
     except (ValueError, RecursionError):
-        return True
-    return all(leaf in (None, 0, False, True) or _PLACEHOLDER.fullmatch(str(leaf)) for leaf in _leaves(value))
+        return _UNWRITTEN.search(text) is not None
+    is_empty = all(leaf in (None, 0, False, True) or _PLACEHOLDER.fullmatch(str(leaf)) for leaf in leaves)
+    return is_empty and any(isinstance(leaf, str) for leaf in leaves)
 
 
 def _has_object(keys: frozenset[str], answer: str) -> bool:
-    return any(keys <= set(_keys(value)) for value in _values(answer))
+    return any(keys <= set(_keys(value)) and not _is_unfilled(value) for value in _values(answer))
+
+
+def _is_unfilled(value: Any) -> bool:
+    """True if one of the values is still a place for one."""
+    return any(isinstance(leaf, str) and _MARKED_PLACE.fullmatch(leaf.strip()) for leaf in _leaves(value))
 
 
 def _values(answer: str) -> Iterator[Any]:

@@ -13,6 +13,17 @@ from agent.review.forms import missing_forms
         ("Answer as @mean[value].", "@mean[34.65]", "The mean is 34.65."),
         ("Answer as @mean[value].", "@mean[34.65]", "@mean[value]"),
         ("@mean[float, two decimals], @top[the name]", "@mean[3.10], @top[Bob]", "@mean[3.10]"),
+        ("Answer as @mean[value].", "@mean[34]", "@mean[...]"),
+        ("Answer as @mean[value].", "@mean[a value]", "@mean[ ]"),
+        ("Answer: <list>", "Answer: []", "Answer: <list>"),
+        ("Answer: ___", "Answer: 😀", "Answer: ___"),
+        ("Answer: ___", "Answer: ∞", "MyAnswer: 5"),
+        ("<answer></answer>", "<answer>\n5\n</answer>", "<answer> </answer>"),
+        ("<answer>value</answer>", "<answer>the value</answer>", "<answer>value</answer>"),
+        ("put it in \\boxed{...}", "\\boxed{\n5\n}", "\\boxed{...}"),
+        ('{"mean": <float>}', '{"mean": 3}', '{"mean": "<float>"}'),
+        ('{"a": "...", "b": 0}', '{"a": "x", "b": 0}', '{"a": "...", "b": 0}'),
+        ('{"<city>": <number>, ...}', '{"Ulm": 5}', "Ulm: 5"),
         ("Give RESULT[number].", "RESULT[5]", "5"),
         (r"Put it in \boxed{}.", r"It is \boxed{5}.", "It is 5."),
         ("Reply as `Total: <n> EUR`.", "Total: 5 EUR", "5 EUR"),
@@ -40,6 +51,10 @@ def test_an_answer_has_the_form_or_lacks_it(task: str, good: str, bad: str) -> N
         "What does x = [n**2 for n in range(5)] do?",
         "```python\nprint(f'@mean[value]')\n```\nWhat does it print?",
         "If a < b and c > d, is f(x) positive? Dates are YYYY-MM-DD.",
+        'How many keys has {"a": 0, "b": null, "c": true}?',
+        'Why is {"a": 1,} no JSON, and {"a": 1,, "b": 2}?',
+        "Colors: [red, green]\nHow many?",
+        "What does foo#bar[baz] mean to @bob[1] and bob@x.com[mailto:bob]?",
         "Write to me@example.com about issue #12.",
         "Why is <b>this</b> bold and <script>x = 1</script> not?",
         "What is $\\frac{a}{b}$?",
@@ -57,3 +72,11 @@ def test_any_question_is_read(task: str, answer: str) -> None:
 def test_a_hostile_question_is_read_in_linear_time() -> None:
     for piece in ("@a[", '{"a": ', "|a", "<a>", "A: ", "a=<"):
         assert missing_forms(piece * 40_000, piece * 40_000) is not None
+
+
+@pytest.mark.parametrize(
+    ("task", "piece"),
+    [("@a[x]", "@a["), (r"\boxed{}", r"\boxed{"), ("<a1></a1>", "<a1>"), ("| a | b |", "| a ")],
+)
+def test_a_hostile_answer_is_read_in_linear_time(task: str, piece: str) -> None:
+    assert missing_forms(task, piece * 20_000)
