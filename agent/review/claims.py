@@ -34,6 +34,12 @@ _CODE = re.compile(r"(?<![\w/.-])(?=[a-z]*\d)(?=\d*[a-z])[a-z\d+/]{8,}={0,2}(?![
 """Letters and digits that mean nothing, as in a hash."""
 
 
+_NO_CLAIM = re.compile(
+    r"https?://\S+|(?<=[A-Za-z)\]])\^\{?[-+]?\d+\}?|(?<=[^\W\d])(?<!\d[eE])(?<!\.[eE])-\d+(?![\d.,]*\d)"
+)
+"""Numbers that belong to a name or a formula: in an address, in x^2, and in GPT-4."""
+
+
 @dataclass(frozen=True)
 class Stated:
     """A claim of an answer: a number, a day, a time, or a name: what is quoted, and codes such as a hash."""
@@ -89,6 +95,7 @@ def _in_prose(answer: str, files: Collection[str]) -> Iterator[Stated]:
     text = readable(without_programs(answer))
     for name in sorted(files, key=len, reverse=True):
         text = text.replace(readable(name), " ")
+    text = _NO_CLAIM.sub(" ", text)
     places: list[Placed] = []
     for find in (_days_in, _times_in, _names_in, _codes_in):
         places += (found := list(find(text)))

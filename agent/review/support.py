@@ -17,7 +17,7 @@ from agent.messages import RUN_PYTHON
 from agent.record.events import Asked, Claim, ClaimSource, Event, RunStarted, ToolRan
 from agent.review.claims import Stated, claims_in
 from agent.spellings.dates import clocks, days_in
-from agent.spellings.numerals import Numeral, loose_numerals, numerals
+from agent.spellings.numerals import LETTER, Numeral, loose_numerals, numerals
 from agent.spellings.readable import folded, readable
 from agent.text import cut_middle, printed
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, StreamOutput
@@ -33,6 +33,8 @@ MIN_ROUNDED_DIGITS = 3
 """A whole number that ends in zeros may be rounded, if it has so many digits before them."""
 
 _DIGITS = re.compile(r"\d+(?:\.\d+)?")
+_DTYPE = re.compile(r"\b(?:u?int|float|complex|datetime|timedelta)\d+\b")
+"""Its digits are no value."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class _Source:
 
     @cached_property
     def readable(self) -> str:
-        return readable(self.text)
+        return _DTYPE.sub(" ", readable(self.text))
 
     @cached_property
     def words(self) -> str:
@@ -67,17 +69,19 @@ class _Source:
     def has(self, claim: Stated) -> bool:
         match claim.value:
             case Numeral() as numeral:
-                return self._has_digits(claim) or any(
-                    self._has_number(lowest * scale, highest * scale)
-                    for lowest, highest in _meanings(numeral)
-                    for scale in claim.scales
-                )
+                return self._has_digits(claim) or self._has_meaning(claim, numeral) or self._has_both(numeral)
             case frozenset() as days:
                 return not days.isdisjoint(self.days)
             case time() as clock:
                 return any(re.search(rf"(?<![\d:])(?:{one})", self.readable, re.IGNORECASE) for one in clocks(clock))
             case str() as name:
-                return (words := _words(name)) in self.words or words.rstrip(".,;:!?") in self.words
+                return any(self._has_words(words) for words in (_words(name), _words(name).rstrip(".,;:!?")))
+
+    def _has_words(self, words: str) -> bool:
+        """True if the text has a name, and not only inside of a longer word."""
+        begin = rf"(?<!{LETTER})" if re.match(LETTER, words) else ""
+        end = rf"(?!{LETTER})" if words and re.match(LETTER, words[-1]) else ""
+        return re.search(f"{begin}{re.escape(words)}{end}", self.words) is not None
 
     def _has_digits(self, claim: Stated) -> bool:
         """True if the number stands in the text as it is written in the answer."""
@@ -85,6 +89,18 @@ class _Source:
         if claim.is_cut and len(digits) > 3:
             return digits in self.readable
         return re.search(rf"(?<![\d.,]){re.escape(digits)}(?![.,]?\d)", self.readable) is not None
+
+    def _has_meaning(self, claim: Stated, numeral: Numeral) -> bool:
+        return any(
+            self._has_number(lowest * scale, highest * scale)
+            for lowest, highest in _meanings(numeral)
+            for scale in claim.scales
+        )
+
+    def _has_both(self, numeral: Numeral) -> bool:
+        """True if this is a fraction, and the text has both of its numbers, as for 5/10."""
+        parts = list(numerals(numeral.text.replace("/", "; ")))
+        return len(parts) == 2 and all(self._has_meaning(Stated(part.text, part), part) for part in parts)
 
     def _has_number(self, lowest: Fraction, highest: Fraction) -> bool:
         """True if a number of the text is from `lowest` to `highest`."""

@@ -19,12 +19,12 @@ MAX_DIGITS = 5_000
 LETTER = r"[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 """A character that continues a word. Chinese, Japanese and Korean words need no space around them."""
 _SPACES = "\u00a0\u2007\u2009\u202f "
-_LIST_MARK = re.compile(r"^[ \t]*\d{1,2}[.)][ \t]+", re.MULTILINE)
+_LIST_MARK = re.compile(r"^[ \t]*(?:(?:#{1,6}|[-*+>])[ \t]+)?\d{1,2}[.)][ \t]+", re.MULTILINE)
 _BODY = rf"(?:\d+(?:(?:[.,'_]|[{_SPACES}](?=\d{{2,3}}(?!\d)))\d+)*|\.\d+)"
 _SCALES = {"百": 2, "千": 3, "万": 4, "萬": 4, "亿": 8, "億": 8, "兆": 12}
 _WORD_SCALES = {
-    **{"thousand": 3, "million": 6, "millions": 6, "millionen": 6, "millones": 6, "mio": 6, "mio.": 6},
-    **{"billion": 9, "milliard": 9, "milliards": 9, "milliarde": 9, "milliarden": 9, "mrd": 9, "mrd.": 9},
+    **{"thousand": 3, "million": 6, "millions": 6, "millionen": 6, "millones": 6, "mio": 6, "mio.": 6, "mn": 6},
+    **{"billion": 9, "milliard": 9, "milliards": 9, "milliarde": 9, "milliarden": 9, "mrd": 9, "mrd.": 9, "bn": 9},
     **{"trillion": 12},
 }
 _SCALE = rf"(?:[{''.join(_SCALES)}]+|(?:{'|'.join(sorted(map(re.escape, _WORD_SCALES), key=len, reverse=True))})(?!\w))"

@@ -26,6 +26,8 @@ def texts(answer: str, *files: str) -> list[str]:
         ("a\n1. Foo: 7\n2. Bar: 8", ["7", "8"]),
         ("The value is 5 and 5 again.", ["5"]),
         ("Use Q3, x1 and python3 in version 3.11.2.", []),
+        ("### 1. Result\n- 2) It is 7.", ["7"]),
+        ("GPT-4 at https://example.org/2024/07/a.html says $x^2$, R^2 and 1.5e-05.", ["1.5e-05"]),
         ("```python\nprint(99)\n```\nIt is 7.", ["7"]),
         ("The answer is three.", []),
         ("", []),
