@@ -43,7 +43,7 @@ ColumnType = Literal[
 Encoding = Literal[
     "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1", "cp1250", "cp1251", "cp1252",
     "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "koi8_r", "cp866", "cp850", "mac_roman", "gb18030", "cp932",
-    "euc_jp", "cp949", "big5",
+    "euc_jp", "cp949", "big5", "iso2022_jp", "iso8859_15",
 ]  # fmt: skip
 Problem = Literal["", "empty", "password", "damaged"]
 
@@ -64,6 +64,8 @@ class FileColumn(_Value):
     """The type that a database states."""
     blank: Count = 0
     """How many of the values that were looked at are missing."""
+    blank_marks: list[Text] = Field([], max_length=3)
+    """How missing values are written where pandas takes them for text, such as a dash."""
     odd: list[Text] = Field([], max_length=3)
     """Some values of another type; of a quantity, one of its values."""
     odd_count: Count = 0
@@ -81,6 +83,8 @@ class FileTable(_Value):
     """The first of them."""
     header_row: Count | None = None
     """How many rows are above the names of the columns; None if there are no names."""
+    skipped_rows: Count = 0
+    """How many rows are above the first of a table without names."""
     sample: list[Annotated[list[Text], Field(max_length=30)]] = Field([], max_length=2)
     """The first rows; of JSON, each is a single text."""
     total: Text = ""
@@ -119,6 +123,12 @@ class FileProfile(_Value):
     """The lines above the header of a CSV file."""
     has_longer_rows: bool = False
     """Each row has one cell more than the header, as where it ends with a separator."""
+    has_row_names: bool = False
+    """Each row begins with a cell that has no name in the header."""
+    has_uneven_rows: bool = False
+    """Some rows are longer than the first, so that no one line reads them."""
+    is_nested: bool = False
+    """The elements of an XML document that are its rows have elements with elements in them."""
     lines: list[Text] = Field([], max_length=3)
     """The first lines of a text that is no table."""
     outline: Annotated[str, Field(max_length=1_200)] = ""

@@ -22,7 +22,18 @@ MAX_FILE_CHARS = 3_000
 MAX_ALL_CHARS = 12_000
 """For all files of a question; of what is beyond, only the names and sizes are told."""
 _SEPARATORS = {"\t": "tab"}
-_DATE_PARTS = {"%Y": "yyyy", "%y": "yy", "%m": "mm", "%d": "dd", "%H": "hh", "%M": "mm", "%S": "ss", "%b": "Mon"}
+_DATE_PARTS = {
+    "%Y": "yyyy",
+    "%y": "yy",
+    "%m": "mm",
+    "%d": "dd",
+    "%H": "hh",
+    "%M": "mm",
+    "%S": "ss",
+    "%b": "Mon",
+    "%f": "fraction",
+    "%z": "+hhmm",
+}
 _CODECS = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8 with BOM", "utf-16": "UTF-16", "gb18030": "GB18030"}
 
 
@@ -54,14 +65,24 @@ def _facts(profile: FileProfile) -> Iterator[str]:
         yield FILES["decimal_comma"]
     if profile.thousands:
         yield FILES["thousands"].format(mark=profile.thousands)
-    if profile.header_lines:
-        yield FILES["header_lines"].format(line=profile.header_lines + 1)
+    yield from _rows_as_written(profile)
     if profile.has_nul:
         yield FILES["has_nul"]
     if profile.member_count:
         yield FILES["more_members" if profile.has_more_members else "members"].format(count=profile.member_count)
     if profile.kind in ("csv", "spaced", "fixed", "jsonl", "parquet") and profile.tables:
         yield from _size(profile.tables[0])
+
+
+def _rows_as_written(profile: FileProfile) -> Iterator[str]:
+    """Where the rows of a text begin, and which of them are unlike the header."""
+    if profile.header_lines:
+        has_names = any(table.header_row is not None for table in profile.tables)
+        yield FILES["header_lines" if has_names else "row_lines"].format(line=profile.header_lines + 1)
+    if profile.has_row_names:
+        yield FILES["row_names"]
+    if profile.has_uneven_rows:
+        yield FILES["uneven_rows"]
 
 
 def _size(table: FileTable) -> Iterator[str]:

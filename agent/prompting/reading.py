@@ -44,7 +44,8 @@ def reading_of(name: str, profile: FileProfile) -> Reading | None:
         function = "open"
     needs_tables = profile.kind in ("excel", "sqlite", "html")
     is_closed = bool(profile.needs or profile.problem) or (needs_tables and not profile.tables)
-    if function is None or is_closed or (function == "json.load" and profile.compression):
+    has_no_line = is_closed or profile.has_uneven_rows or profile.is_nested
+    if function is None or has_no_line or (function == "json.load" and profile.compression):
         return None
     return Reading(function, f"/workspace/{name}", _options(profile))
 
@@ -54,14 +55,14 @@ def _options(profile: FileProfile) -> dict[str, Any]:
     packing = {} if profile.has_packed_ending or not profile.compression else {"compression": profile.compression}
     encoding = {} if profile.encoding in (None, "utf-8") else {"encoding": profile.encoding}
     match profile.kind:
-        case "csv" | "spaced":
+        case "csv" | "spaced" | "fixed":
             return _table_options(profile, table) | encoding | packing
-        case "fixed" | "html":
-            return _number_options(profile) | encoding | packing
+        case "html":
+            return _html_options(profile, table) | encoding | packing
         case "excel":
             return _sheet_options(profile, table)
         case "text" | "json" | "jsonl":
-            return ({"lines": True} if profile.kind == "jsonl" else {}) | encoding | packing
+            return ({"lines": True} | _codes(table) if profile.kind == "jsonl" else {}) | encoding | packing
         case "sqlite":
             return {"sql": f"SELECT * FROM {_sql_name(table.name)}"}
     return dict(_FIXED_OPTIONS.get(profile.kind, {}))
@@ -102,15 +103,31 @@ def _number_options(profile: FileProfile) -> dict[str, Any]:
 
 def _column_options(profile: FileProfile, table: FileTable) -> dict[str, Any]:
     """Codes keep their zeros, and dates in one other format than ISO 8601 are dates."""
-    options: dict[str, Any] = {}
-    if codes := [column.name for column in table.columns if column.type == "code"][:MAX_NAMED]:
-        options["dtype"] = {_key(name, table): "str" for name in codes}
+    options = _codes(table) | _blanks(table)
     dated = [column for column in table.columns if column.format not in ("", "?")]
     formats = {column.format for column in dated}
     if len(formats) == 1:
         options["parse_dates"] = [_key(column.name, table) for column in dated[:MAX_NAMED]]
         options["date_format"] = formats.pop()
     return options
+
+
+def _codes(table: FileTable) -> dict[str, Any]:
+    codes = [column.name for column in table.columns if column.type == "code"][:MAX_NAMED]
+    return {"dtype": {_key(name, table): "str" for name in codes}} if codes else {}
+
+
+def _blanks(table: FileTable) -> dict[str, Any]:
+    """What stands for a missing value in columns that would be text because of it."""
+    valued = [column for column in table.columns if column.type not in ("text", "code", "quantity")]
+    marks = list(dict.fromkeys(mark for column in valued for mark in column.blank_marks))[:MAX_NAMED]
+    return {"na_values": marks} if marks else {}
+
+
+def _html_options(profile: FileProfile, table: FileTable) -> dict[str, Any]:
+    """Of a page, pandas reads a comma as the mark of thousands, and a first row as no names, if nothing is said."""
+    options = {"header": 0} if table.header_row == 0 else {}
+    return options | ({"decimal": ",", "thousands": "."} if profile.decimal == "," else {})
 
 
 def _key(name: str, table: FileTable) -> str | int:
@@ -123,7 +140,9 @@ def _sheet_options(profile: FileProfile, table: FileTable) -> dict[str, Any]:
         options["header"] = None
     elif table.header_row:
         options["header"] = table.header_row
-    return options
+    if table.skipped_rows:
+        options["skiprows"] = table.skipped_rows
+    return options | _codes(table) | _blanks(table)
 
 
 def _written(value: Any) -> str:

@@ -26,7 +26,11 @@ MAX_COUNTED_BYTES = 64 << 20
 MAX_LINES = 3
 TABLES = (".csv", ".tsv", ".tab", ".psv", ".xls", ".xlsx", ".ssv", ".skv")
 """The endings of files that are tables even if their rows are not all alike."""
-PROSE = (".md", ".log", ".py", ".rst", ".tex", ".sql", ".html", ".xml", ".ini", ".toml", ".yaml", ".yml", ".js", ".r")
+PROSE = (
+    *(".md", ".log", ".py", ".rst", ".tex", ".sql", ".html", ".xml", ".ini", ".toml", ".yaml", ".yml", ".js", ".r"),
+    *(".json", ".jsonl", ".ndjson", ".geojson"),
+)
+csv.field_size_limit(MAX_LINE_CHARS)
 _SAYS_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _GAP = re.compile(r"\S+(?: \S+)*")
 
@@ -94,30 +98,36 @@ def _delimited(source: Source, told: dict[str, Any], separator: str) -> Iterator
         lines = _Lines(text)
         reader = csv.reader(lines, delimiter=separator)
         records: list[list[str]] = []
-        above: list[int] = []  # the lines above each record
-        cells = line = 0
-        for record in _without_error(reader):
+        above: list[int] = []  # the lines above each record, as pandas skips them: one that is quoted whole is one
+        cells = 0
+        for line, record in enumerate(_without_error(reader, lines)):
             if record:
                 records.append(record)
                 above.append(line)
                 cells += len(record)
-            line = reader.line_num
             if cells > MAX_CELLS:
                 break
         is_whole = cells <= MAX_CELLS and lines.is_whole
-        said = int(bool(records) and _SAYS_SEPARATOR.fullmatch("".join(records[0])) is not None)
+        said = int(bool(records) and _SAYS_SEPARATOR.fullmatch(separator.join(records[0])) is not None)
         records, above = records[said:], above[said:]
         if not records or not lines.is_whole:
             yield told
             return
-        told = _with_table(told, records, above, separator)
-        table = told["tables"][0]
-        table["rows"] = table["rows"] if is_whole else None
-        yield told
+        as_table = _with_table(told, records, above, separator)
+        [table] = as_table["tables"]
+        if _may_be_one_column(records, table):
+            yield told
+            return
+        seen = table["rows"]
+        table["rows"] = seen if is_whole else None
+        yield as_table
         if not is_whole:
             table["total"] = ""
-            table["rows"], table["is_estimate"] = _count(source, reader, len(records), told["header_lines"])
-            yield told
+            more = _without_error(reader, lines)
+            top = as_table["header_lines"] + (table["header_row"] is not None)
+            rows, table["is_estimate"] = _count(source, more, seen, top)
+            table["rows"] = rows if lines.is_whole else None
+            yield as_table
 
 
 def _with_table(told: dict[str, Any], records: list[list[str]], above: list[int], separator: str) -> dict[str, Any]:
@@ -125,8 +135,15 @@ def _with_table(told: dict[str, Any], records: list[list[str]], above: list[int]
     marks = marks_of(texts, comma_is_likely=separator == ";")
     table = table_of(records, marks)
     top = table.pop("skipped_rows")
-    widths = Counter(len(record) for record in records[top + 1 : top + 1000])
-    usual = widths.most_common(1)[0][0] if widths else 0
+    width, body = len(records[top]), records[top + 1 :]
+    begins_longer = table["header_row"] is not None and bool(body) and len(body[0]) == width + 1
+    has_longer_rows = begins_longer and not any(cell.strip() for record in body for cell in record[width:])
+    has_row_names = begins_longer and not has_longer_rows
+    if has_row_names:
+        sample = table["sample"]
+        table = table_of([records[top], *(record[1:] for record in body)], marks) | {"sample": sample}
+        table["header_row"] = top
+        del table["skipped_rows"]
     is_number = any(column["type"] in ("decimal", "integer") for column in table["columns"])
     return told | {
         "kind": "csv",
@@ -134,10 +151,18 @@ def _with_table(told: dict[str, Any], records: list[list[str]], above: list[int]
         "decimal": marks.decimal if is_number else ".",
         "thousands": marks.thousands if is_number else "",
         "header_lines": above[top],
-        "has_longer_rows": table["header_row"] is not None and usual == len(records[top]) + 1,
+        "has_longer_rows": has_longer_rows,
+        "has_row_names": has_row_names,
+        "has_uneven_rows": any(len(record) > width + begins_longer for record in body),
         "tables": [table],
         "lines": [],
     }
+
+
+def _may_be_one_column(records: list[list[str]], table: dict[str, Any]) -> bool:
+    """True if one cell stands above rows of two that are no evidence of a header: the comma may be part of a text."""
+    is_plain = table["header_row"] is None or all(column["type"] == "text" for column in table["columns"])
+    return [len(record) for record in records[:2]] == [1, 2] and is_plain and table["column_count"] == 2
 
 
 class _Lines:
@@ -155,18 +180,18 @@ class _Lines:
             yield line.replace("\x00", "") if "\x00" in line else line
 
 
-def _without_error(reader: Iterator[list[str]]) -> Iterator[list[str]]:
+def _without_error(reader: Iterator[list[str]], lines: _Lines) -> Iterator[list[str]]:
     """The records up to the first that cannot be one, such as a quote that nothing closes."""
     try:
         yield from reader
     except csv.Error:
-        return
+        lines.is_whole = False
 
 
-def _count(source: Source, reader: Iterator[list[str]], seen: int, above: int) -> tuple[int | None, bool]:
+def _count(source: Source, records: Iterator[list[str]], seen: int, above: int) -> tuple[int | None, bool]:
     """The number of rows, and whether it is an estimate: those of a large file are told by its first lines."""
     if not source.compression and source.size_bytes <= MAX_COUNTED_BYTES:
-        return seen - 1 + sum(1 for record in _without_error(reader) if record), False
+        return seen + sum(1 for record in records if record), False
     ends = read = 0
     for piece in source.pieces(PIECE_BYTES, MAX_COUNTED_BYTES):
         ends += piece.count(b"\n") or piece.count(b"\r")
@@ -175,7 +200,7 @@ def _count(source: Source, reader: Iterator[list[str]], seen: int, above: int) -
     if source.compression and not whole:
         return None, False
     lines = ends if whole else round(ends / read * source.size_bytes)
-    return max(lines - above - 1, 0), True
+    return max(lines - above, 0), True
 
 
 def _aligned(name: str, sample: str) -> dict[str, Any] | None:

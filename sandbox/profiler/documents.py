@@ -201,6 +201,7 @@ def _xml(source: Source) -> Iterator[dict[str, Any]]:
     fields: dict[str, None] = {}
     seen = 0
     root = ""
+    is_nested = False
     try:
         with source.open() as file:
             for event, element in iterparse(file, ("start", "end")):
@@ -213,16 +214,23 @@ def _xml(source: Source) -> Iterator[dict[str, Any]]:
                 if len(path) == 1:
                     counts[_local(element.tag)] += 1
                     fields |= dict.fromkeys([*element.attrib, *(_local(child.tag) for child in element)])
+                    is_nested = is_nested or any(len(child) for child in element)
                     path[0].clear()
                 if seen > MAX_XML_ELEMENTS:
                     break
-    except ParseError:
-        if not root:
-            return
+    except (ParseError, ValueError, LookupError):
+        if root:
+            yield {"kind": "xml", "problem": "damaged"}
+        return
     inside = ", ".join(f"{count} {name}" for name, count in counts.most_common(MAX_KEYS))
     named = ", ".join(shown(name, 60) for name in islice(fields, 40))
     outline = f"<{root}> with {inside or 'no elements'}" + (f"; each has: {named}" if named else "")
-    yield {"kind": "xml", "outline": outline[:MAX_OUTLINE_CHARS], "is_estimate": seen > MAX_XML_ELEMENTS}
+    yield {
+        "kind": "xml",
+        "outline": outline[:MAX_OUTLINE_CHARS],
+        "is_nested": is_nested,
+        "is_estimate": seen > MAX_XML_ELEMENTS,
+    }
 
 
 def _local(tag: str) -> str:

@@ -23,6 +23,7 @@ LANGUAGES = (
     ("cp1252", "àèéìíòóù"),
     ("cp1252", "ãõáéíóúâêôçà"),
     ("cp1252", "åäöæøéü"),
+    ("iso8859_15", "äöüßéèêëàâçîïôûùáíóúñåæøœ"),
     ("cp1250", "ąćęłńóśźż"),
     ("cp1250", "áčďéěíňóřšťúůýž"),
     ("cp1250", "áäčďéíĺľňóôŕšťúýž"),
@@ -46,6 +47,7 @@ LANGUAGES = (
 """Encodings of one byte, and the letters beyond ASCII of languages that are written in them, the likeliest first."""
 _SYMBOLS = frozenset("€£§°²³µ½¼¾“”„…«»•·®©™±¡¿№‰\xa0\xd7\xb4\u2013\u2014\u2018\u2019\u201a")
 _CONTROLS = re.compile(rb"[\x01-\x08\x0e-\x1a\x7f]")
+_JAPANESE_7BIT = re.compile(rb"\x1b\$[@B]")
 _JOINING = frozenset("\u2019·\xad")
 _IN_WORDS = re.compile(r"(?<![0-9\x80-\U0010ffff])[^\x00-\x7f]+")
 _HIGH = re.compile(rb"[^\n]*[\x80-\xff][^\n]*\n?")
@@ -60,6 +62,8 @@ def encoding_of(head: bytes, pieces: Iterator[bytes]) -> str | None:
         return None if b"\x00" in head else "utf-8"
     if b"\x00" in head:
         return _wide_encoding(head)
+    if _JAPANESE_7BIT.search(head) and head.isascii():
+        return "iso2022_jp"
     evidence, is_utf8 = _evidence_against_utf8(pieces)
     if is_utf8:
         return "utf-8"
@@ -160,7 +164,7 @@ def _western_encoding(data: bytes) -> str:
 def _fit(text: str, letters: frozenset[str]) -> float:
     """How well a text fits a language: each character beyond ASCII is one of its letters, or a symbol between words.
 
-    A capital inside a word does not fit.
+    A capital inside a word does not fit, nor does a letter of another script beside one of ASCII.
     """
     good = count = 0.0
     padded = f" {text} "
@@ -169,7 +173,8 @@ def _fit(text: str, letters: frozenset[str]) -> float:
             continue
         count += 1
         if character in letters:
-            good += not (character.isupper() and before.islower())
+            is_mixed = character > "\u036f" and any(other.isascii() and other.isalpha() for other in (before, after))
+            good += not is_mixed and not (character.isupper() and before.islower())
         elif character in _SYMBOLS:
             good += character in _JOINING or not (before.isalpha() and after.isalpha())
         elif character.isalpha():

@@ -26,7 +26,11 @@ def profile_parquet(source: Source) -> Iterator[dict[str, Any]]:
     with source.open() as file:
         end = file.seek(0, os.SEEK_END)
         file.seek(max(end - 8, 0))
-        (size,) = struct.unpack("<I", file.read(8)[:4])
+        tail = file.read(8)
+        if tail[4:] not in (b"PAR1", b"PARE"):
+            yield told | {"problem": "damaged"}
+            return
+        (size,) = struct.unpack("<I", tail[:4])
         if size > min(MAX_FOOTER_BYTES, end - 8):
             return
         file.seek(end - 8 - size)

@@ -42,9 +42,17 @@ def header_place(rows: Rows) -> int:
     return next((place for place, count in enumerate(filled) if count >= max(0.6 * usual, min(usual, 2), 1)), 0)
 
 
+def _notes_above(rows: Rows, marks: Marks) -> int:
+    """How many comments stand above a header. If no header follows them, the last of them may be it."""
+    count = next((place for place, row in enumerate(rows) if not str(row[:1] and row[0]).lstrip().startswith("#")), 0)
+    if not count or not (body := rows[count + 1 :]) or not has_names(rows[count], body, marks):
+        return 0
+    return count if any(_is_value_column(body, place, marks) for place in range(len(rows[count]))) else 0
+
+
 def table_of(rows: Rows, marks: Marks, *, name: str = "") -> dict[str, Any]:
     """The table that begins in these rows; `header_row` counts from 0, and is None if there are no names."""
-    top = header_place(rows)
+    top = max(header_place(rows), _notes_above(rows, marks))
     body = rows[top + 1 :]
     width = _width(rows[top:])
     first = _padded(rows[top], width) if rows else []
@@ -127,7 +135,9 @@ def _is_value(cell: Any, marks: Marks) -> bool:
 def total_in(body: Rows) -> str:
     """The word that makes the last row a sum of the others; empty if it is none."""
     words = [cell.strip() for cell in body[-1] if isinstance(cell, str) and cell.strip()] if len(body) > 2 else []
-    return words[0][:MAX_NAME_CHARS] if words and words[0].strip(" :").lower() in TOTALS else ""
+    if not words or words[0].strip(" :").lower() not in TOTALS or any(words[0] in row for row in body[:-1]):
+        return ""
+    return words[0][:MAX_NAME_CHARS]
 
 
 def shown(cell: Any, max_chars: int = MAX_CELL_CHARS) -> str:

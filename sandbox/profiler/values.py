@@ -10,20 +10,25 @@ MOSTLY = 0.8
 """A column with so many values of one type is of this type, and the others are odd."""
 MAX_ODD = 3
 BLANKS = ("", "nan", "na", "n/a", "null", "none", "-", "#n/a")
-TIME = r"(?:[T ](?P<time>\d\d?:\d\d(?P<seconds>:\d\d(?P<fraction>[.,]\d+)?)?)(?P<zone>Z|[+-]\d\d:?\d\d)?)?"
+READ_AS_BLANK = ("", "NaN", "nan", "NA", "N/A", "n/a", "NULL", "null", "None", "#N/A")
+"""Those of them that pandas knows."""
+TIME = r"(?:(?P<mark>[T ])(?P<time>\d\d?:\d\d(?P<seconds>:\d\d(?P<fraction>[.,]\d+)?)?)(?P<zone>Z|[+-]\d\d:?\d\d)?)?"
+_DAY, _MONTH = r"(0?[1-9]|[12]\d|3[01])", r"(0?[1-9]|1[0-2])"
+_NAMED = "(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 DATES = {
-    "%Y-%m-%d": r"\d{4}-(\d\d)-(\d\d)",
-    "%Y/%m/%d": r"\d{4}/(\d\d?)/(\d\d?)",
-    "%Y.%m.%d": r"\d{4}\.(\d\d?)\.(\d\d?)",
-    "%d.%m.%Y": r"(\d\d?)\.(\d\d?)\.\d{4}",
-    "%d.%m.%y": r"(\d\d?)\.(\d\d?)\.\d{2}",
-    "%d/%m/%Y": r"(\d\d?)/(\d\d?)/\d{4}",
-    "%d/%m/%y": r"(\d\d?)/(\d\d?)/\d{2}",
-    "%d-%m-%Y": r"(\d\d?)-(\d\d?)-\d{4}",
-    "%d-%b-%Y": r"(\d\d?)-([A-Z][a-z]{2})-\d{4}",
-    "%d %b %Y": r"(\d\d?) ([A-Z][a-z]{2}) \d{4}",
-    "%Y年%m月%d日": r"\d{4}年(\d\d?)月(\d\d?)日",
+    "%Y-%m-%d": r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])",
+    "%Y/%m/%d": rf"\d{{4}}/{_MONTH}/{_DAY}",
+    "%Y.%m.%d": rf"\d{{4}}\.{_MONTH}\.{_DAY}",
+    "%d.%m.%Y": rf"{_DAY}\.{_MONTH}\.\d{{4}}",
+    "%d.%m.%y": rf"{_DAY}\.{_MONTH}\.\d{{2}}",
+    "%d/%m/%Y": rf"{_DAY}/{_DAY}/\d{{4}}",
+    "%d/%m/%y": rf"{_DAY}/{_DAY}/\d{{2}}",
+    "%d-%m-%Y": rf"{_DAY}-{_DAY}-\d{{4}}",
+    "%d-%b-%Y": rf"{_DAY}-{_NAMED}-\d{{4}}",
+    "%d %b %Y": rf"{_DAY} {_NAMED} \d{{4}}",
+    "%Y年%m月%d日": rf"\d{{4}}年{_MONTH}月{_DAY}日",
 }
+"""A day or month that no calendar has makes no date."""
 EITHER_WAY = ("%d/%m/%Y", "%d/%m/%y", "%d-%m-%Y")
 """Formats in which the month may come first."""
 _DATES = {name: re.compile(pattern + TIME) for name, pattern in DATES.items()}
@@ -76,7 +81,7 @@ def marks_of(texts: Iterable[str], *, comma_is_likely: bool) -> Marks:
 def column_of(name: str, values: Sequence[Any], marks: Marks) -> dict[str, Any]:
     """A column as it is told: its name and type, how many values are missing, and which do not fit."""
     counted = Counter(value.strip() if isinstance(value, str) else value for value in values if not is_blank(value))
-    column: dict[str, Any] = {"name": name, "blank": len(values) - counted.total()}
+    column: dict[str, Any] = {"name": name, "blank": len(values) - counted.total(), "blank_marks": _blank_marks(values)}
     if not counted:
         return column | {"type": "empty" if values else "unknown"}
     types = {value: _type_of(value, marks) for value in counted}
@@ -100,6 +105,12 @@ def column_of(name: str, values: Sequence[Any], marks: Marks) -> dict[str, Any]:
     column["odd"] = [str(value) for value in odd[:MAX_ODD]]
     column["odd_count"] = sum(counted[value] for value in odd)
     return column
+
+
+def _blank_marks(values: Sequence[Any]) -> list[str]:
+    """How missing values are written where pandas takes them for text."""
+    marks = {value.strip() for value in values if isinstance(value, str) and is_blank(value)}
+    return sorted(marks.difference(READ_AS_BLANK))[:MAX_ODD]
 
 
 _ALSO = {
@@ -178,17 +189,21 @@ def _date_type(name: str, found: re.Match[str]) -> str:
         return f"date:{name}"
     if name == "%Y-%m-%d":
         return f"datetime:{name}"  # any reader knows ISO 8601
-    return f"datetime:{name} %H:%M" + (":%S" if found["seconds"] else "")
+    seconds = ":%S" if found["seconds"] else ""
+    fraction = f"{found['fraction'][0]}%f" if found["fraction"] else ""
+    return f"datetime:{name}{found['mark']}%H:%M{seconds}{fraction}" + ("%z" if found["zone"] else "")
 
 
 def _month_first(format_: str, dates: list[str]) -> str:
     """The format with day and month exchanged if the dates say so; empty if they do not say which comes first."""
-    date_format = format_.partition(" %H")[0]
+    date_format = re.split("[T ]%H", format_)[0]
     if date_format not in EITHER_WAY:
         return "" if date_format == "%Y-%m-%d" else format_
     pairs = [found.groups()[:2] for date in dates if (found := _DATES[date_format].fullmatch(date))]
-    if any(int(first) > 12 for first, _ in pairs):
+    day_is_first = any(int(first) > 12 for first, _ in pairs)
+    month_is_first = any(int(second) > 12 for _, second in pairs)
+    if day_is_first and not month_is_first:
         return format_
-    if any(int(second) > 12 for _, second in pairs):
+    if month_is_first and not day_is_first:
         return format_.replace("%d", "%1").replace("%m", "%d").replace("%1", "%m")
     return "?"

@@ -77,7 +77,8 @@ def _without_blank_end(rows: Rows) -> Rows:
 
 def _table(rows: Rows, name: str) -> dict[str, Any]:
     table = table_of(rows, Marks(), name=name)
-    table.pop("skipped_rows")
+    if table["header_row"] is not None:
+        table["skipped_rows"] = 0
     return table
 
 

@@ -36,7 +36,22 @@ BASE = {
          "columns": [{"name": "n", "type": "unknown"}]},
     ],
 }  # fmt: skip
+WRITTEN = {
+    "kind": "excel",
+    "tables": [{"name": "S", "rows": 2, "column_count": 2, "skipped_rows": 1, "sample": [["001", "-"]],
+                "columns": [{"name": "0", "type": "code"}, {"name": "1", "type": "integer", "blank_marks": ["-"]}]}],
+}  # fmt: skip
 TOLD = {
+    "a sheet without names": (WRITTEN, """\
+- /workspace/x (9 bytes), an Excel workbook:
+    sheet "S": 2 rows, 2 columns, no header
+    001 | -
+    Columns: 0 (code, keep as text), 1 (integer)
+    Read it with pd.read_excel("/workspace/x", header=None, skiprows=1, dtype={0: "str"}, na_values=["-"])"""),
+    "rows below a title": ({"kind": "csv", "encoding": "utf-8", "separator": ",", "header_lines": 1,
+                            "has_row_names": True, "has_uneven_rows": True}, """\
+- /workspace/x (9 bytes), CSV, encoding UTF-8, separator ",", first row in line 2, each row begins with its name, \
+which has no column name, some rows have more cells than the first"""),
     "a German table": (GERMAN, """\
 - /workspace/x (9 bytes), CSV, encoding cp1252, separator ";", decimal comma, thousands separator ".", header in line \
 4, 2 rows, 4 columns:

@@ -4,6 +4,7 @@ import gzip
 
 import pytest
 
+from agent.prompting.reading import reading_of
 from sandbox.profiles import FileProfile, FileTable
 from tests.sandbox.profiler.conftest import Look
 
@@ -171,3 +172,89 @@ def test_what_is_no_table_is_told_by_its_first_lines(look: Look, name: str, cont
 
 def test_an_empty_file_is_empty(look: Look) -> None:
     assert look("x.csv", b"").problem == "empty"
+
+
+def test_a_row_that_is_longer_by_its_name_keeps_its_last_cell(look: Look) -> None:
+    told = look("x.csv", '"mpg","cyl"\n"Mazda",21,6\n"Datsun",22.8,4\n')
+    assert (told.has_row_names, told.has_longer_rows) == (True, False)
+    assert types(only_table(told)) == {"mpg": "decimal", "cyl": "integer"}
+    assert str(reading_of("x.csv", told)) == 'pd.read_csv("/workspace/x.csv")'
+
+
+@pytest.mark.parametrize("content", ["a,b,c\n1,2\n3,4,5\n6,7,8,9,10\n", "a,b\n1,2\n1,2,3\n", "a,b,c\n1,2,3\n4,5,6,\n"])
+def test_rows_longer_than_the_first_have_no_one_line_that_reads_them(look: Look, content: str) -> None:
+    told = look("x.csv", content)
+    assert told.has_uneven_rows
+    assert reading_of("x.csv", told) is None
+
+
+def test_a_long_cell_ends_no_table(look: Look) -> None:
+    assert only_table(look("x.csv", f"a,b\n{'y' * 200_000},1\nz,2\n")).rows == 2
+
+
+def test_the_rows_of_a_large_table_are_those_below_its_header(look: Look) -> None:
+    assert only_table(look("x.csv", "1,2\n" * 60_000)).rows == 60_000
+    assert only_table(look("x.csv", "My report\n\na,b\n" + "1,2\n" * 60_000)).rows == 60_000
+
+
+COMMENTED = {
+    "# by X\n# on 2024-01-01, by me\na,b,c\n1,2,3\n4,5,6\n": (2, ["a", "b", "c"]),
+    "# a, b\n\na,b\n1,2\n3,4\n": (2, ["a", "b"]),
+    "#a,b\n1,2\n3,4\n": (0, ["#a", "b"]),
+    "#name,city\nbob,berlin\nal,rome\n": (0, ["#name", "city"]),
+}
+
+
+@pytest.mark.parametrize("content", COMMENTED)
+def test_comments_above_a_header_are_none(look: Look, content: str) -> None:
+    told = look("x.csv", content)
+    assert (told.header_lines, [column.name for column in only_table(told).columns]) == COMMENTED[content]
+
+
+@pytest.mark.parametrize("content", ["value\n1,5\n2,5\n3,5\n", "name\nSmith, Bob\nMiller, Al\nX, Y\n"])
+def test_a_column_whose_texts_have_commas_is_no_table(look: Look, content: str) -> None:
+    assert look("x.csv", content).tables == []
+
+
+def test_a_title_over_two_lines_is_skipped_as_one(look: Look) -> None:
+    told = look("x.csv", '"A title\nover two lines"\nDate,Shop,Sum\n2024-01-01,A,1.5\n2024-01-02,B,2.5\n')
+    assert str(reading_of("x.csv", told)) == 'pd.read_csv("/workspace/x.csv", skiprows=1)'
+
+
+def test_a_blank_that_pandas_does_not_know_is_told_to_it(look: Look) -> None:
+    told = look("x.csv", "a,b\n1,-\n-,y\n3,z\nNA,x\n")
+    assert only_table(told).columns[0].blank_marks == ["-"]
+    assert str(reading_of("x.csv", told)) == 'pd.read_csv("/workspace/x.csv", na_values=["-"])'
+
+
+TIMES = {
+    "31.12.2024 14:30:01.123": "datetime %d.%m.%Y %H:%M:%S.%f",
+    "31/12/2024T14:30": "datetime %d/%m/%YT%H:%M",
+    "31.12.2024 14:30Z": "datetime %d.%m.%Y %H:%M%z",
+    "31-Dec-2024": "date %d-%b-%Y",
+    "31-Dez-2024": "text",
+    "31.13.2024": "code",
+    "12/31/2024,31/12/2024": "date ?",
+}
+
+
+@pytest.mark.parametrize("written", TIMES)
+def test_a_date_is_told_in_the_format_that_reads_it(look: Look, written: str) -> None:
+    rows = "".join(f"{each};1\n" for each in written.split(","))
+    assert types(only_table(look("x.csv", f"d;n\n{rows}")))["d"] == TIMES[written]
+
+
+def test_a_word_that_other_rows_have_too_makes_no_total(look: Look) -> None:
+    assert only_table(look("x.csv", "kind,b\ntotal,1\nsum,2\ntotal,3\n")).total == ""
+
+
+@pytest.mark.parametrize("name", ["x.json", "x.jsonl"])
+def test_broken_json_is_no_table(look: Look, name: str) -> None:
+    assert look(name, '{"a": 1,}\n{"b": 2,}\n').kind == "text"
+
+
+def test_codes_keep_their_zeros_in_each_kind_of_text(look: Look) -> None:
+    told = look("x.txt", "id    name        value\n001   Ann Smith    1.50\n002   Bob Jones   12.75\n")
+    assert str(reading_of("x.txt", told)) == 'pd.read_fwf("/workspace/x.txt", dtype={"id": "str"})'
+    told = look("x.jsonl", '{"id": "001"}\n{"id": "002"}\n')
+    assert str(reading_of("x.jsonl", told)) == 'pd.read_json("/workspace/x.jsonl", lines=True, dtype={"id": "str"})'

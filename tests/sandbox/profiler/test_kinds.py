@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.prompting.reading import reading_of
 from sandbox.profiler.main import told_of
 from sandbox.profiles import FileProfile
 from tests.sandbox.profiler.conftest import Look
@@ -162,3 +163,43 @@ def test_the_bytes_tell_the_kind(look: Look, name: str, content: bytes, kind: st
 def test_a_workbook_behind_a_password_is_told(look: Look) -> None:
     content = b"\xd0\xcf\x11\xe0" + bytes(600) + "EncryptedPackage".encode("utf-16-le")
     assert look("x.xlsx", content).problem == "password"
+
+
+def test_parquet_that_is_cut_off_is_damaged(look: Look) -> None:
+    assert look("x.parquet", PARQUET[:-9]).problem == "damaged"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '<?xml version="1.0" encoding="utf-8"?><r><a n="1">K\xf6ln</a></r>'.encode("latin-1"),
+        b'<!DOCTYPE r [<!ENTITY x SYSTEM "file:///etc/hostname">]><r><a>&x;</a><a>2</a></r>',
+        b"<r><a>1</a><a>2",
+    ],
+)
+def test_xml_that_no_parser_reads_is_damaged_and_not_counted(look: Look, content: bytes) -> None:
+    told = look("x.xml", content)
+    assert (told.kind, told.problem, told.outline) == ("xml", "damaged", "")
+
+
+def test_the_rows_of_nested_xml_have_no_one_line_that_reads_them(look: Look) -> None:
+    told = look("x.xml", b"<r><rows><row><a>1</a></row><row><a>2</a></row></rows></r>")
+    assert told.is_nested
+    assert reading_of("x.xml", told) is None
+
+
+def test_the_decimal_comma_of_a_page_is_no_mark_of_thousands(look: Look) -> None:
+    told = look("x.html", "<html><table><tr><td>a</td></tr><tr><td>1,5</td></tr><tr><td>2,5</td></tr></table></html>")
+    options = told.model_copy(update={"needs": ""})
+    assert str(reading_of("x.html", options)) == (
+        'pd.read_html("/workspace/x.html", header=0, decimal=",", thousands=".")'
+    )
+
+
+def test_a_database_with_a_newer_log_beside_it_is_not_told_from_its_old_state(look: Look, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "x.db")) as base:
+        base.execute("PRAGMA journal_mode=WAL")
+        base.execute("CREATE TABLE t(a)")
+        base.commit()
+        told = look("x.db", (tmp_path / "x.db").read_bytes())
+        assert (told.kind, told.tables) == ("sqlite", [])
