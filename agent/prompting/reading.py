@@ -65,7 +65,7 @@ def _options(profile: FileProfile) -> dict[str, Any]:
             return ({"lines": True} | _codes(table) if profile.kind == "jsonl" else {}) | encoding | packing
         case "sqlite":
             return {"sql": f"SELECT * FROM {_sql_name(table.name)}"}
-    return dict(_FIXED_OPTIONS.get(profile.kind, {}))
+    return _FIXED_OPTIONS.get(profile.kind, {}) | (encoding if profile.kind == "xml" else {})
 
 
 def _weight(table: FileTable) -> tuple[bool, int]:

@@ -227,6 +227,7 @@ def _xml(source: Source) -> Iterator[dict[str, Any]]:
     outline = f"<{root}> with {inside or 'no elements'}" + (f"; each has: {named}" if named else "")
     yield {
         "kind": "xml",
+        "encoding": encoding_of(source.head, source.pieces(PIECE_BYTES, MAX_CHECKED_BYTES)),
         "outline": outline[:MAX_OUTLINE_CHARS],
         "is_nested": is_nested,
         "is_estimate": seen > MAX_XML_ELEMENTS,

@@ -203,3 +203,9 @@ def test_a_database_with_a_newer_log_beside_it_is_not_told_from_its_old_state(lo
         base.commit()
         told = look("x.db", (tmp_path / "x.db").read_bytes())
         assert (told.kind, told.tables) == ("sqlite", [])
+
+
+def test_xml_that_is_not_utf_8_is_read_with_its_encoding(look: Look) -> None:
+    content = '<?xml version="1.0" encoding="iso-8859-1"?><r><a n="1">Köln</a><a n="2">x</a></r>'
+    reading = reading_of("x.xml", look("x.xml", content.encode("latin-1")))
+    assert str(reading) == 'pd.read_xml("/workspace/x.xml", parser="etree", encoding="cp1252")'
