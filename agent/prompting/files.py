@@ -96,14 +96,14 @@ def _size(table: FileTable) -> Iterator[str]:
 
 
 def _details(name: str, profile: FileProfile) -> Iterator[str]:
-    yield from profile.lines
+    yield from map(_of_file, profile.lines)
     if profile.outline:
         yield profile.outline
     has_names = profile.kind in ("excel", "ods", "sqlite")
     for table in profile.tables[:MAX_TABLES]:
         if has_names:
             yield _titled(table, profile)
-        yield from _rows_of(table, profile)
+        yield from map(_of_file, _rows_of(table, profile))
         if table.columns:
             yield FILES["columns"].format(columns=_columns_of(table))
         if table.total:
@@ -116,9 +116,14 @@ def _details(name: str, profile: FileProfile) -> Iterator[str]:
         yield FILES["more_tables"].format(count=more, names=names)
     if profile.members:
         listed = [f"{member.name} ({member.size_bytes})" for member in profile.members[:MAX_MEMBERS]]
-        yield ", ".join(listed) + (", ..." if profile.member_count > MAX_MEMBERS else "")
+        yield _of_file(", ".join(listed)) + (", ..." if profile.member_count > MAX_MEMBERS else "")
     if reading := reading_of(name, profile):
         yield FILES["read"].format(code=reading)
+
+
+def _of_file(text: str) -> str:
+    """A line of the file itself, which stands further in, so that it cannot pass for a line about the file."""
+    return f"    {text}"
 
 
 def _titled(table: FileTable, profile: FileProfile) -> str:

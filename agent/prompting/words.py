@@ -70,7 +70,7 @@ FILES = {
     "blank": "{count} blank",
     "unsure_date": "{type}, day or month first",
     "read": "Read it with {code}",
-    "cut": "\n[... {count} characters left out ...]\n",
+    "cut": "\n[... {count} characters left out ...] ",
 }
 """What is told of given files: their kinds, and the words around what is found in them."""
 

@@ -70,7 +70,7 @@ async def test_a_session_keeps_variables_files_and_history(tmp_path: Path) -> No
     assert [artifact.name for artifact in finished.artifacts] == ["a.txt", "b.txt"]
     asked = endpoint.requests[2]["messages"]
     assert asked[: len(endpoint.requests[1]["messages"])] == endpoint.requests[1]["messages"]
-    listed = "Files:\n- /workspace/n.txt (1 bytes), text:\n    7"
+    listed = "Files:\n- /workspace/n.txt (1 bytes), text:\n        7"
     assert asked[-1]["content"] == f"And times the number in the file?\n\n{listed}"
     for place, event in enumerate(events):
         if isinstance(event, ModelReplied):
@@ -225,7 +225,7 @@ async def test_what_a_file_is_stands_in_the_question(tmp_path: Path) -> None:
     assert endpoint.requests[0]["messages"][1]["content"] == (
         "Describe them.\n\nFiles:\n"
         '- /workspace/prices.csv (37 bytes), CSV, encoding UTF-8, separator ",", 3 rows, 2 columns:\n'
-        "    item,price\n    bolt,0.4\n    nut,0.1\n    Columns: item (text), price (decimal)\n"
+        "        item,price\n        bolt,0.4\n        nut,0.1\n    Columns: item (text), price (decimal)\n"
         '    Read it with pd.read_csv("/workspace/prices.csv")\n'
         "- /workspace/plot.png (8 bytes), a PNG image:\n"
         '    Read it with PIL.Image.open("/workspace/plot.png")'

@@ -41,9 +41,9 @@ async def test_each_question_tells_of_its_files_before_the_first_program(tmp_pat
 Files:
 - /workspace/sales.csv ({len(SALES)} bytes), CSV, encoding cp1252, separator ";", decimal comma, thousands separator \
 ".", 2 rows, 3 columns:
-    Datum;Filiale;Umsatz
-    01.03.2024;Köln;1.234,50
-    13.03.2024;Ulm;99,00
+        Datum;Filiale;Umsatz
+        01.03.2024;Köln;1.234,50
+        13.03.2024;Ulm;99,00
     Columns: Datum (date dd.mm.yyyy), Filiale (text), Umsatz (decimal)
     Read it with pd.read_csv("/workspace/sales.csv", sep=";", decimal=",", thousands=".", parse_dates=["Datum"], \
 date_format="%d.%m.%Y", encoding="cp1252")""",
@@ -51,8 +51,8 @@ date_format="%d.%m.%Y", encoding="cp1252")""",
 
 Files:
 - /workspace/late.jsonl (18 bytes), JSON lines, 2 rows, 1 column:
-    {"a": 1}
-    {"a": 2}
+        {"a": 1}
+        {"a": 2}
     Columns: a (integer)
     Read it with pd.read_json("/workspace/late.jsonl", lines=True)""",
     ]
