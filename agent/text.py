@@ -163,6 +163,11 @@ def _replaced(text: str, name: Callable[[re.Match[str]], str]) -> str:
     return "".join(_ACTING.sub(name, piece) for piece in pieces_of(text))
 
 
+def in_one_line(name: str) -> str:
+    """A name with each line break and each invisible character as an escape."""
+    return escaped_json(name).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def _utf16(character: str) -> Iterator[int]:
     data = character.encode("utf-16-be")
     return (int.from_bytes(data[place : place + 2]) for place in range(0, len(data), 2))

@@ -12,7 +12,7 @@ from agent.messages import Message
 from agent.prompting.files import MAX_ALL_CHARS, told_of
 from agent.prompting.words import INSTRUCTION, OBSERVATION
 from agent.record.events import Asked, GivenFile, ModelReplied, ModelSettings, RunStarted, ToolRan
-from agent.text import cut_middle
+from agent.text import cut_middle, in_one_line
 from agent.tools.run_python import canonical
 
 MAX_QUESTION_CHARS = 4_000
@@ -74,5 +74,5 @@ def _listed(files: Sequence[GivenFile]) -> Iterator[str]:
 def _told(file: GivenFile) -> str:
     if file.profile is not None:
         return told_of(file.name, file.size_bytes, file.profile)
-    line = f"- /workspace/{file.name} ({file.size_bytes} bytes)"
+    line = f"- /workspace/{in_one_line(file.name)} ({file.size_bytes} bytes)"
     return f"{line}, which begins:\n{indent(file.head, '    ')}" if file.head else line

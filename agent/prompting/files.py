@@ -8,7 +8,7 @@ from textwrap import indent
 
 from agent.prompting.reading import reading_of
 from agent.prompting.words import COLUMN_TYPES, FILE_KINDS, FILES
-from agent.text import cut_middle, plain
+from agent.text import cut_middle, in_one_line, plain
 from sandbox import FileProfile
 from sandbox.profiles import FileColumn, FileTable
 
@@ -39,7 +39,7 @@ _CODECS = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8 with BOM", "utf-16": "UTF-16", 
 
 def told_of(name: str, size_bytes: int, profile: FileProfile) -> str:
     """The lines about one file. The first can stand alone."""
-    line = FILES["file"].format(name=name, size=size_bytes, facts=plain(", ".join(_facts(profile))))
+    line = FILES["file"].format(name=in_one_line(name), size=size_bytes, facts=plain(", ".join(_facts(profile))))
     more = "\n".join(_clean(text) for text in _details(name, profile))
     return f"{line}:\n{indent(cut_middle(more, MAX_FILE_CHARS, FILES['cut']), '    ')}" if more else line
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent.text import escaped_json
 from sandbox import FileProfile
 from sandbox.profiles import FileTable
 
@@ -149,7 +150,7 @@ def _written(value: Any) -> str:
     """A value as Python has it, with double quotes."""
     match value:
         case str():
-            return json.dumps(value, ensure_ascii=False)
+            return escaped_json(json.dumps(value, ensure_ascii=False))
         case dict():
             return "{" + ", ".join(f"{_written(key)}: {_written(each)}" for key, each in value.items()) + "}"
         case list():
