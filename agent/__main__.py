@@ -34,7 +34,14 @@ def main() -> None:
         code = INTERRUPTED
     with suppress(OSError):  # what is left at exit would be written there, and fail with more than a line
         sys.stdout.flush()
+    sys.unraisablehook = untold_interrupt
     sys.exit(TERMINATED if termination.has_come and code == INTERRUPTED else code)
+
+
+def untold_interrupt(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Say nothing of a Ctrl-C that ends the wait for threads at exit: the command has told its outcome."""
+    if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
 
 
 def open_closed_streams() -> None:

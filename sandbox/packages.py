@@ -47,6 +47,8 @@ def check_requirement(text: str) -> str:
         asked = Requirement(text)
     except InvalidRequirement as error:
         raise _refused("it must be a package with perhaps a version, like polars or 'polars==1.*'") from error
+    if asked.url:
+        raise _refused(f"'@' is for URLs; a version is written as in {asked.name}==1.0")
     extras = f"[{','.join(sorted(map(canonicalize_name, asked.extras)))}]" if asked.extras else ""
     marker = f"; {asked.marker}" if asked.marker else ""
     return f"{canonicalize_name(asked.name)}{extras}{asked.specifier}{marker}"

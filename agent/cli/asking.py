@@ -119,6 +119,7 @@ def chat(
         list[Path] | None, typer.Option("-f", "--file", metavar="FILE", help="File for the first question.")
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="Run directory to make.")] = None,
+    verbose: Verbose = False,
     *,
     asked: ModelOptions,
     policy: Policy,
@@ -126,7 +127,8 @@ def chat(
 ) -> None:
     """Ask one question after the other over one sandbox; piped, one question a line."""
     agent = agent_for(asked, policy, limits)
-    Chat(agent, stderr_console(), print_answer, files=file or [], run_directory=output and expanded(output)).run()
+    console = _console(quiet=False, verbose=verbose)
+    Chat(agent, console, print_answer, files=file or [], run_directory=output and expanded(output)).run()
 
 
 def _console(quiet: bool, verbose: bool) -> CleanConsole:

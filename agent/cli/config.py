@@ -114,14 +114,17 @@ def read_config(folder: Path, environ: Mapping[str, str]) -> Config:
 def _read(path: Path) -> dict[str, Any]:
     """The settings of one file, by field; empty if there is no file."""
     try:
-        with path.open("rb") as file:
+        # a folder of a stranger may have a pipe of this name, which would be waited for
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             text = file.read(MAX_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
         raise UsageError(f"Cannot read {str(path)!r}: {error.strerror}.") from error
+    if len(text) > MAX_BYTES:
+        raise UsageError(f"{str(path)!r} is larger than {MAX_BYTES} bytes, so it is no file of settings.")
     try:
-        given = tomllib.loads(text[:MAX_BYTES].decode())
+        given = tomllib.loads(text.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{str(path)!r} is not TOML: {str(error)[:200]}.") from error
     settings: dict[str, Any] = {}
@@ -159,9 +162,9 @@ def _check(name: str, key: str, value: Any, path: Path) -> None:
         raise UsageError(f"{str(path)!r}: {key!r} cannot be {str(value).lower()}.")
     if name in Limits.model_fields and value == UNLIMITED:
         return
-    kind = next(kind for kind in KINDS if name in kind.model_fields)
     try:
-        kind.model_validate({name: value})
+        for kind in (kind for kind in KINDS if name in kind.model_fields):
+            kind.model_validate({name: value})
     except ValidationError as error:
         detail = first_complaint(error)
         shown = cut_middle(repr(value), 80, "…")

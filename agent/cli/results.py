@@ -104,7 +104,8 @@ def granting(asked: ModelOptions, policy: Policy) -> list[str]:
         "--network": policy.network if policy.network != "none" else None,
         "--image": policy.image,
     }
-    return [word for option, value in given.items() if value for word in (option, value)]
+    options = [word for option, value in given.items() if value for word in (option, value)]
+    return [*options, *(word for package in policy.packages for word in ("--with", package))]
 
 
 def _note(console: Console, text: str) -> None:

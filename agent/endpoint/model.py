@@ -19,6 +19,7 @@ from agent.endpoint.config import Endpoint, Sampling
 from agent.endpoint.exchange import exchange, open_client
 from agent.endpoint.failures import (
     FAILURES,
+    ForeignAnswerError,
     SilentAnswerError,
     Streamed,
     UnfinishedAnswerError,
@@ -115,6 +116,8 @@ class Model:
             raise self._error(SilentAnswerError(f"no list after {LIST_TIMEOUT_S:g} s")) from error
         except FAILURES as error:
             raise self._error(error) from error
+        if isinstance(listed, str) and listed.lstrip().startswith("<"):
+            raise self._error(ForeignAnswerError(listed))
         data = listed.get("data") if isinstance(listed, dict) else None
         found = [entry.get("id") for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
         return [name for name in found if isinstance(name, str)]

@@ -1,5 +1,6 @@
 """The way to an endpoint: directly or through a proxy, and the certificates that are trusted on it."""
 
+import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,11 @@ import httpx2
 
 from agent.certificates import named_certificates, own_context
 from agent.proxies import Proxy, not_a_proxy, proxy_for
+
+PROXY_TIMEOUT_S = 20.0
+"""The time in which a proxy must have connected to the endpoint. A proxy of another kind may say nothing at all."""
+CONNECTED = ("socks.setup_socks5_connection.complete", "proxy.start_tls.started")
+"""What the HTTP client reports when a proxy has connected."""
 
 
 @dataclass(frozen=True)
@@ -30,27 +36,41 @@ class Route:
         except (httpx2.InvalidURL, ValueError) as error:
             raise not_a_proxy(self.proxy.variable, self.proxy.url) from error
         proxy = httpx2.Proxy(url, auth=self.proxy.auth, ssl_context=self.context if self.proxy.is_tls else None)
-        kind = _SocksTransport if self.proxy.is_socks else httpx2.AsyncHTTPTransport
-        return kind(verify=self.context, limits=limits, proxy=proxy)
+        return _ProxyTransport(self.proxy.is_socks, verify=self.context, limits=limits, proxy=proxy)
 
 
-class _SocksTransport(httpx2.AsyncHTTPTransport):
-    """The client's own raises foreign errors if the proxy speaks something else, and leaks its socket if it refuses."""
+class _ProxyTransport(httpx2.AsyncHTTPTransport):
+    """The client's own waits for a proxy as long as for an answer.
+
+    With SOCKS, it also raises foreign errors if the proxy speaks something else, and leaks its socket if it refuses.
+    """
+
+    def __init__(self, is_socks: bool, **options: Any) -> None:
+        super().__init__(**options)
+        self._is_socks = is_socks
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         streams: list[Any] = []
+        is_forwarded = request.url.scheme == "http" and not self._is_socks  # then the answer is the proxy's first word
 
         async def note(name: str, info: dict[str, Any]) -> None:
             if name.endswith("connect_tcp.complete"):
                 streams.append(info["return_value"])
+                if not is_forwarded:
+                    patience.reschedule(asyncio.get_running_loop().time() + PROXY_TIMEOUT_S)
+            elif name in CONNECTED:
+                patience.reschedule(None)
 
         request.extensions = {**request.extensions, "trace": note}
         try:
-            return await super().handle_async_request(request)
+            async with asyncio.timeout(None) as patience:
+                return await super().handle_async_request(request)
         except BaseException as error:
             for stream in streams:
                 await stream.aclose()
-            if isinstance(error, Exception) and not isinstance(error, httpx2.RequestError):
+            if isinstance(error, TimeoutError):
+                raise httpx2.ConnectTimeout(f"the proxy did not connect within {PROXY_TIMEOUT_S:g} s") from error
+            if self._is_socks and isinstance(error, Exception) and not isinstance(error, httpx2.RequestError):
                 raise httpx2.ProxyError(f"it does not speak SOCKS 5: {error or 'its answer is odd'}") from error
             raise
 

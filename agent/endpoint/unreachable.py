@@ -4,6 +4,7 @@ import re
 import shlex
 from urllib.parse import urlsplit
 
+import httpx2
 import openai
 
 from agent.endpoint.failures import ForeignAnswerError, SilentAnswerError, is_barred, is_untrusted, status_of
@@ -17,7 +18,12 @@ STATUSES_OF_PROXIES = (403, 407, 502, 503, 504)
 """What a proxy answers by itself to a request without TLS."""
 
 _REASON = re.compile(r"certificate verify failed: (.+?)(?: \(_ssl\.c:\d+\))?$")
-_UNKNOWN_ISSUER = re.compile(r"self.signed|issuer", re.IGNORECASE)
+_HINTS = (
+    ("self.signed|issuer", "export SSL_CERT_FILE=FILE, with the certificate of its issuer in PEM form"),
+    ("mismatch", "write the host as the certificate names it"),
+    ("expired|not yet valid", "date, to see whether the clock of this machine is right; else the server needs another"),
+)
+"""What fixes a certificate, by the reason that OpenSSL gives."""
 _NO_TLS = re.compile(r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|UNKNOWN_PROTOCOL|HTTP_REQUEST")
 
 
@@ -42,26 +48,25 @@ def on_the_way(error: Exception, url: str, route: Route, words: str) -> Complain
         return (
             AccessError,
             f"cannot be reached, as the proxy refuses: {words}",
-            _hint_for_refusal(route.proxy, url, words),
+            _hint_for_refusal(route.proxy, url, error, words),
         )
-    if isinstance(error, openai.APIConnectionError) and not isinstance(error, openai.APITimeoutError):
+    is_answering = isinstance(error, openai.APITimeoutError) and not isinstance(error.__cause__, httpx2.ConnectTimeout)
+    if isinstance(error, openai.APIConnectionError) and not is_answering:
         return UnreachableError, f"cannot be reached: {words}", _hint_for_proxy(route.proxy, url)
     return None
 
 
 def _untrusted(route: Route, words: str) -> Complaint:
     found = _REASON.search(words)
-    reason = found[1] if found else words
+    reason = (found[1] if found else words).rstrip(".")
     trusted = f" by {route.certificates}" if route.certificates else ""
-    hint = "cellblock doctor"
-    if _UNKNOWN_ISSUER.search(reason):
-        hint = "export SSL_CERT_FILE=FILE, with the certificate of its issuer in PEM form"
+    hint = next((hint for pattern, hint in _HINTS if re.search(pattern, reason, re.IGNORECASE)), "cellblock doctor")
     return AccessError, f"has a certificate that is not trusted{trusted}: {reason}", hint
 
 
-def _hint_for_refusal(proxy: Proxy, url: str, words: str) -> str:
-    if re.search(r"auth|password", words, re.IGNORECASE):
-        return f"write USER:PASSWORD@ before the host in {proxy.variable}"
+def _hint_for_refusal(proxy: Proxy, url: str, error: Exception, words: str) -> str:
+    if status_of(error) == 407 or re.search(r"auth|password", words, re.IGNORECASE):
+        return f"{'correct' if proxy.auth else 'write'} USER:PASSWORD@ before the host in {proxy.variable}"
     return _hint_for_proxy(proxy, url)
 
 

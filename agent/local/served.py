@@ -49,7 +49,8 @@ def announced(server: LocalServer, model: Path) -> Iterator[Path]:
     try:
         yield path
     finally:
-        path.unlink(missing_ok=True)
+        if _is_announced(path, server):
+            path.unlink(missing_ok=True)
 
 
 @asynccontextmanager
@@ -71,7 +72,7 @@ async def in_use(model: Path) -> AsyncIterator[LocalServer | None]:
 
 
 async def until_idle(path: Path, server: LocalServer, idle_s: float) -> None:
-    """Return when nobody has used the server for `idle_s`. Raises LocalModelError if it ends before."""
+    """Return when nobody has used the server for `idle_s`. Raises LocalModelError if it ends or is replaced before."""
     begun_s = time.time()
     while time.time() - max(begun_s, _last_use_s(path)) < idle_s:
         await asyncio.sleep(min(LOOK_S, idle_s))
@@ -79,6 +80,16 @@ async def until_idle(path: Path, server: LocalServer, idle_s: float) -> None:
             os.kill(server.pid, 0)
         except ProcessLookupError:
             raise LocalModelError("The server of the model has ended.", hint="cellblock model serve") from None
+        if not _is_announced(path, server):  # two were started at once
+            raise LocalModelError(f"{str(path)!r} does not name this server any more, so no run would find it.")
+
+
+def _is_announced(path: Path, server: LocalServer) -> bool:
+    try:
+        with path.open("rb") as file:
+            return _server(file) == server
+    except OSError:
+        return False
 
 
 def _last_use_s(path: Path) -> float:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -92,6 +93,9 @@ def connect() -> docker.DockerClient:
         EngineError: nothing answers there, it refuses, or it is not a container engine.
     """
     endpoint = find_endpoint()
+    if endpoint.host.startswith("ssh://"):  # docker-py's SSH gives no socket, and a sandbox needs one
+        message = f"The address {endpoint.host!r} of {endpoint.named_by} cannot be used: SSH must make a socket of it."
+        raise EngineError(message, hint=_tunnel(endpoint.host))
     try:
         _client(endpoint, ANY_API_VERSION, CONNECT_TIMEOUT_S).close()
     except (DockerException, ValueError, OSError) as error:
@@ -99,6 +103,12 @@ def connect() -> docker.DockerClient:
         raise EngineError(message, hint=SELECT) from error
     with engine_errors("open a connection"):
         return _client(endpoint, _api_version(endpoint), REQUEST_TIMEOUT_S)
+
+
+def _tunnel(host: str) -> str:
+    """The commands that reach the engine behind an SSH address."""
+    forwarded = "/tmp/engine.sock:/var/run/docker.sock"
+    return f"ssh -fnNT -L {forwarded} {shlex.quote(host)} && export DOCKER_HOST=unix:///tmp/engine.sock"
 
 
 @contextmanager

@@ -159,7 +159,7 @@ def _failure(inside: Inside, said: str) -> PackageError:
     if missing := _NOT_FOUND.search(said):
         return _not_found(inside, said, missing[1], missing[2])
     if conflict := _CONFLICT.search(said):
-        return PackageError(f"The packages do not fit together: {_conflict(conflict[1])}.", hint=OWN_IMAGE)
+        return _unfit(inside, conflict[1])
     errors = [line.partition("ERROR:")[2].strip() for line in said.splitlines() if line.startswith("ERROR:")]
     last = errors[0] if errors else " ".join(said.split())[-MAX_REASON_CHARS:]
     return PackageError(f"The packages cannot be found: {last[:MAX_REASON_CHARS].rstrip('.')}.", hint="pip config list")
@@ -185,12 +185,17 @@ def _not_found(inside: Inside, said: str, wanted: str, versions: str) -> Package
     return PackageError(f"There is no package {wanted!r}{by} in the index that pip asks.", hint="pip config list")
 
 
-def _conflict(lines: str) -> str:
-    """Pip's lines in few words: what is asked for, the first of the versions that were tried, and the image's own."""
+def _unfit(inside: Inside, lines: str) -> PackageError:
+    """Pip's lines in few words: what is asked for, the first of the versions that were tried, and what limits them."""
     said = [" ".join(line.split()) for line in lines.splitlines() if line.strip()]
-    own = [line.removeprefix(_PINNED) for line in said if line.startswith(_PINNED)]
+    limits = [line.removeprefix(_PINNED) for line in said if line.startswith(_PINNED)]
+    pins = [f"{name}=={version}" for name, version in _pins(inside)]
+    own = [f"the image has {line}" for line in limits if line in pins]
+    of_user = [f"pip's own configuration limits it to {line}" for line in limits if line not in pins]
     asked = [line.removeprefix(_ASKED) for line in said if line.startswith(_ASKED) and not line.startswith(_PINNED)]
     needs = [line for line in said if not line.startswith(_ASKED)]
     first = [line for line in needs if line.split()[:2] == needs[0].split()[:2]]
-    parts = [*(f"{line} is asked for" for line in asked), *first, *(f"the image has {line}" for line in own)]
-    return "; ".join(dict.fromkeys(parts))[:MAX_REASON_CHARS].rstrip(".")
+    parts = [*(f"{line} is asked for" for line in asked), *first, *own, *of_user]
+    reason = "; ".join(dict.fromkeys(parts))[:MAX_REASON_CHARS].rstrip(".")
+    hint = "pip config list" if of_user else OWN_IMAGE
+    return PackageError(f"The packages do not fit together: {reason}.", hint=hint)

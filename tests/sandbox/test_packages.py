@@ -32,6 +32,7 @@ def test_a_requirement_is_kept_in_its_normal_form(given: str, kept: str) -> None
         ("scikit learn", "it must be a package"),
         ("polars==", "it must be a package"),
         ("polars=1", "it must be a package"),
+        ("polars@1.0", "'@' is for URLs; a version is written as in polars==1.0"),
         ("-r requirements.txt", "it is an option of pip"),
         ("--index-url=http://example.com", "it is an option of pip"),
         ("polars --index-url=http://example.com", "it is a path or a URL"),

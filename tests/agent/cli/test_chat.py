@@ -193,9 +193,10 @@ def test_after_an_error_the_person_can_ask_again(tmp_path: Path) -> None:
             terminal.close()
 
 
-def piped(endpoint: ScriptedEndpoint, text: str, directory: Path) -> subprocess.CompletedProcess[str]:
+def piped(endpoint: ScriptedEndpoint, text: str, directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "agent", "chat", "--model", "m", "--base-url", endpoint.base_url, *options]
     return subprocess.run(
-        [sys.executable, "-m", "agent", "chat", "--model", "m", "--base-url", endpoint.base_url, "-o", directory],
+        [*command, "-o", directory],
         input=text,
         capture_output=True,
         text=True,
@@ -219,6 +220,14 @@ def test_piped_each_line_is_a_question_and_stdout_holds_only_the_answers(tmp_pat
         "And x times 7?",
         "42.",
     ]
+
+
+@pytest.mark.docker
+def test_a_verbose_chat_tells_each_request(tmp_path: Path) -> None:
+    with ScriptedEndpoint([says("6."), says("42.")]) as endpoint:
+        done = piped(endpoint, "What is x?\nAnd y?\n", tmp_path / "run", "-v")
+    assert (done.returncode, done.stdout) == (0, "6.\n42.\n")
+    assert len(re.findall(r"^\d\d:\d\d:\d\d .*: turn \d", done.stderr, re.MULTILINE)) == 2
 
 
 @pytest.mark.docker

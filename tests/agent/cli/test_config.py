@@ -116,6 +116,30 @@ def test_a_file_that_is_not_toml_is_one_line(home: Path) -> None:
         read(home)
 
 
+def test_a_file_of_windows_begins_with_a_mark(home: Path) -> None:
+    own(home, "\ufefftemperature = 0.5")
+    assert read(home).defaults() == {"temperature": "0.5"}
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(home: Path) -> None:
+    os.mkfifo(home / "project" / "cellblock.toml")
+    assert read(home) == Config()
+
+
+def test_no_part_of_a_file_that_is_too_large_is_taken(home: Path) -> None:
+    path = project(home, f"temperature = 0.5 # {'x' * (1 << 20)}")
+    with pytest.raises(UsageError) as caught:
+        read(home)
+    assert str(caught.value) == f"{str(path)!r} is larger than 1048576 bytes, so it is no file of settings."
+
+
+def test_a_seed_suits_both_the_model_and_the_sandbox(home: Path) -> None:
+    path = project(home, "seed = 4294967296")
+    with pytest.raises(UsageError) as caught:
+        read(home)
+    assert str(caught.value) == f"{str(path)!r}: 'seed' cannot be 4294967296: it must be at most 4294967295."
+
+
 def test_a_limit_can_be_removed(home: Path) -> None:
     own(home, 'max_turns = "none"')
     assert read(home).defaults() == {"max_turns": "none"}

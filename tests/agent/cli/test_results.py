@@ -78,9 +78,9 @@ def test_the_command_that_continues_a_run_has_the_options_that_the_record_does_n
     asked = ModelOptions(
         "m", "http://u:secret@h/v1", None, Sampling(), Path("p.toml"), "default", require_support=False
     )
-    options = granting(asked, Policy(network="bridge"))
+    options = granting(asked, Policy(network="bridge", packages=("tomli==2.*", "six")))
     assert resuming(Path("runs/a"), options) == (
-        "cellblock resume runs/a --base-url http://h/v1 --prices p.toml --network bridge"
+        "cellblock resume runs/a --base-url http://h/v1 --prices p.toml --network bridge --with six --with 'tomli==2.*'"
     )
 
 

@@ -45,6 +45,30 @@ def test_sigterm_is_one_line_and_exit_code_143_even_if_ctrl_c_is_ignored(interru
     assert (process.returncode, said) == (143, "cellblock: interrupted\n")
 
 
+BUSY = """
+import sys, threading, time
+from concurrent.futures import ThreadPoolExecutor, thread
+from agent import __main__
+def work():
+    while not thread._shutdown:
+        time.sleep(0.01)
+    print("leaving", flush=True)
+    threading.Event().wait(3600)
+ThreadPoolExecutor(1).submit(work)
+sys.argv = ["cellblock", "--version"]
+__main__.main()
+"""
+
+
+def test_ctrl_c_ends_the_wait_for_a_thread_at_exit_without_a_traceback() -> None:
+    with subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert b"leaving\n" in iter(process.stdout.readline, b"")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert said == b""
+
+
 @pytest.mark.docker
 @pytest.mark.parametrize("doing", ["a cell", "a reply"])
 @pytest.mark.parametrize("command", ["run", "chat"])

@@ -288,3 +288,13 @@ async def test_the_models_that_an_endpoint_lists(case: str) -> None:
         Model(Endpoint(base_url=endpoint.base_url, model="m"), Sampling()) as model,
     ):
         assert await model.names() == names
+
+
+async def test_a_page_in_place_of_the_list_of_models_is_no_empty_list() -> None:
+    page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n\n<html><h1>It works!</h1></html>"
+    async with (
+        raw_endpoint([page]) as endpoint,
+        Model(Endpoint(base_url=endpoint.base_url, model="m"), Sampling()) as model,
+    ):
+        with pytest.raises(EndpointError, match="answered with an HTML page: 'It works!'"):
+            await model.names()

@@ -7,14 +7,18 @@ import ssl
 import subprocess
 from pathlib import Path
 
+import httpx2
+import openai
 import pytest
 from pydantic import SecretStr
 
 from agent import AccessError, Agent, Endpoint, EndpointError, Sampling, UnreachableError, UsageError
+from agent.endpoint import route
 from agent.endpoint.model import Model
-from agent.endpoint.route import route_to
+from agent.endpoint.route import Route, route_to
+from agent.endpoint.unreachable import on_the_way
 from tests.agent.endpoint.raw import HEAD, raw_endpoint, said
-from tests.agent.endpoint.ways import NAME, Issuer, answering, issuer, over_http, over_socks, straight, way
+from tests.agent.endpoint.ways import NAME, Issuer, answering, issuer, over_http, over_socks, silent, straight, way
 
 ANSWER = [HEAD + said("It is 42.")]
 GONE = "http://127.0.0.1:9"
@@ -196,6 +200,51 @@ async def test_a_proxy_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) ->
             )
 
 
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+async def test_a_proxy_that_says_nothing_is_named(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(route, "PROXY_TIMEOUT_S", 0.05)
+    async with way(silent, 9) as proxy:
+        monkeypatch.setenv("ALL_PROXY", f"{scheme}://127.0.0.1:{proxy.port}")
+        error = await failure(f"https://{NAME}/v1")
+    assert isinstance(error, UnreachableError)
+    assert str(error) == (
+        f"The endpoint 'https://{NAME}/v1', through the proxy '{scheme}://127.0.0.1:{proxy.port}' of ALL_PROXY, cannot "
+        "be reached: the proxy did not connect within 0.05 s (attempt 4). "
+        f"Try: add {NAME} to NO_PROXY, if it needs no proxy, or correct ALL_PROXY"
+    )
+
+
+async def test_an_endpoint_that_thinks_long_behind_a_proxy_is_waited_for(
+    authority: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(route, "PROXY_TIMEOUT_S", 0.5)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    async with (
+        raw_endpoint([0.7, *ANSWER]) as endpoint,
+        way(straight, port_of(endpoint.base_url), authority.context()) as server,
+        way(over_http, server.port) as http,
+        way(over_socks, server.port) as socks,
+        way(over_http, port_of(endpoint.base_url)) as forwarding,
+    ):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{http.port}")
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{forwarding.port}")
+        assert await asked(f"https://{NAME}/v1") == "It is 42."
+        assert await asked(f"http://{NAME}/v1") == "It is 42."
+        monkeypatch.setenv("HTTPS_PROXY", f"socks5://127.0.0.1:{socks.port}")
+        assert await asked(f"https://{NAME}/v1") == "It is 42."
+
+
+@pytest.mark.parametrize(("verb", "credentials"), [("write", ""), ("correct", "me:wrong@")])
+async def test_the_password_for_a_proxy_is_asked_for_whatever_words_it_refuses_with(
+    verb: str, credentials: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = b"HTTP/1.1 407 No\r\nContent-Length: 6\r\nConnection: close\r\n\r\nPolicy"
+    async with way(answering(answer), 9) as proxy:
+        monkeypatch.setenv("ALL_PROXY", f"http://{credentials}127.0.0.1:{proxy.port}")
+        error = await failure(f"http://{NAME}/v1")
+    assert str(error).endswith(f"the proxy refuses: Policy. Try: {verb} USER:PASSWORD@ before the host in ALL_PROXY")
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_a_proxy_that_wants_a_password_is_asked_once(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -293,7 +342,22 @@ async def test_a_certificate_that_is_not_trusted_is_told_after_one_request(
         assert f"has a certificate that is not trusted by SSL_CERT_FILE='{other}': " in str(await failure(url))
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
         line = str(await failure(url.replace("localhost", "127.0.0.1")))
-        assert "IP address mismatch" in line
+        assert line.endswith(
+            "IP address mismatch, certificate is not valid for '127.0.0.1'. "
+            "Try: write the host as the certificate names it"
+        )
+
+
+@pytest.mark.parametrize("reason", ["certificate has expired", "certificate is not yet valid"])
+def test_a_certificate_of_another_time_points_to_the_clock(reason: str) -> None:
+    error = openai.APIConnectionError(request=httpx2.Request("GET", "https://host"))
+    words = f"[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {reason} (_ssl.c:1000)"
+    error.__cause__ = httpx2.ConnectError(words)
+    assert on_the_way(error, "https://host", Route(None, ssl.create_default_context()), words) == (
+        AccessError,
+        f"has a certificate that is not trusted: {reason}",
+        "date, to see whether the clock of this machine is right; else the server needs another",
+    )
 
 
 async def test_an_address_with_tls_for_a_server_without_it_is_told() -> None:

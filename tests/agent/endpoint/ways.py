@@ -128,6 +128,12 @@ def answering(answer: bytes) -> Greeting:
     return refuse
 
 
+async def silent(found: Way, reader: Reader, writer: Writer) -> None:
+    """A server of another kind, which waits for a whole line."""
+    while await reader.read(65536):
+        pass
+
+
 @dataclass
 class Issuer:
     """A certificate authority of our own, and a server's certificate from it."""

@@ -100,3 +100,23 @@ async def test_an_idle_server_ends_and_one_in_use_does_not(server: LocalServer) 
 async def test_a_server_that_dies_is_an_error(server: LocalServer) -> None:
     with announced(server, MODEL) as path, pytest.raises(LocalModelError, match="has ended"):
         await until_idle(path, replace(server, pid=1 << 22), 0.05)
+
+
+async def test_of_two_servers_that_start_at_once_the_one_that_no_run_finds_ends(server: LocalServer) -> None:
+    later = replace(server, context_tokens=20)
+    with announced(server, MODEL) as path:
+        with announced(later, MODEL):
+            with pytest.raises(LocalModelError, match="does not name this server any more, so no run would find it"):
+                await until_idle(path, server, 0.5)
+            assert await found() == later
+        assert await found() is None
+
+
+async def test_a_server_that_ends_leaves_the_address_of_another(server: LocalServer) -> None:
+    later = replace(server, context_tokens=20)
+    with announced(later, MODEL):
+        path = place_of(MODEL)
+        kept = path.read_bytes()
+        with announced(server, MODEL):
+            path.write_bytes(kept)
+        assert await found() == later

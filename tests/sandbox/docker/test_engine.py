@@ -121,6 +121,15 @@ def test_address_of_unknown_kind_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     assert "'gopher://there'" in connect_error()
 
 
+def test_an_address_of_ssh_is_answered_with_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "ssh://me@host:22")
+    assert connect_error() == (
+        "The address 'ssh://me@host:22' of DOCKER_HOST cannot be used: SSH must make a socket of it. "
+        "Try: ssh -fnNT -L /tmp/engine.sock:/var/run/docker.sock ssh://me@host:22 "
+        "&& export DOCKER_HOST=unix:///tmp/engine.sock"
+    )
+
+
 @pytest.mark.parametrize("host", ["nonsense", "tcp://", "tcp://127.0.0.1:port", "/run/docker.sock", "fd://"])
 def test_a_malformed_address_is_named_with_its_variable(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", host)

@@ -140,6 +140,19 @@ def test_a_version_that_differs_from_the_image_is_a_conflict(index: Path) -> Non
     )
 
 
+def test_a_constraint_of_the_user_is_told_as_theirs(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_wheel(index, "asked")
+    make_wheel(index, "asked", "2.0")
+    (tmp_path / "own.txt").write_text("asked<2\n")
+    monkeypatch.setenv("PIP_CONSTRAINT", str(tmp_path / "own.txt"))
+    assert error_of("asked==2.0") == (
+        "The packages do not fit together: asked==2.0 is asked for; pip's own configuration limits it to asked<2. "
+        "Try: pip config list"
+    )
+
+
 def test_requirements_that_exclude_each_other_are_told(index: Path) -> None:
     make_wheel(index, "one", requires=("needed<2",))
     make_wheel(index, "needed", "1.0")
