@@ -10,6 +10,8 @@ from agent.record.blobs import FOLDER as BLOBS
 from agent.record.directory import Directory
 from agent.record.reading import ARTIFACTS, FILE_NAME, locked
 
+HEAD_BYTES = 4 << 20
+"""The first line is shorter: long texts in it are stored elsewhere."""
 _OURS = re.compile(rf"{BLOBS}|{ARTIFACTS}|unknown-[0-9]+")
 
 
@@ -30,6 +32,10 @@ def check_removable(run: Path) -> None:
             raise UsageError(
                 f"{str(run)!r} is being written: nothing is removed.",
                 hint=f"cellblock show --follow {shlex.quote(str(run))}",
+            )
+        if b'"run_started"' not in file.readline(HEAD_BYTES):
+            raise UsageError(
+                f"The {FILE_NAME} in {str(run)!r} is not of Cellblock: nothing is removed.", hint="cellblock ls"
             )
 
 

@@ -113,6 +113,19 @@ def test_what_is_no_run_is_never_removed(runs: Path, name: str, capsys: pytest.C
     assert sorted(runs.parent.rglob("*")) == before
 
 
+@pytest.mark.parametrize("transcript", ["", "{}\n", '{"role": "user", "content": "Hello"}\n', "\x00" * 100])
+def test_a_folder_with_the_transcript_of_another_program_is_never_removed(
+    runs: Path, transcript: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = runs / "other"
+    (other / "files").mkdir(parents=True)
+    (other / "files" / "thesis.txt").write_text("mine")
+    (other / "transcript.jsonl").write_text(transcript)
+    assert command_line(["rm", "runs/other"]) == 2
+    assert "is not of Cellblock: nothing is removed" in capsys.readouterr().err
+    assert (other / "files" / "thesis.txt").read_text() == "mine"
+
+
 def test_a_run_that_is_being_written_is_not_removed(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Transcript(runs / "new"):
         assert command_line(["rm", "runs/new"]) == 2
