@@ -45,9 +45,14 @@ _CODECS = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8 with BOM", "utf-16": "UTF-16", 
 
 def told_of(name: str, size_bytes: int, profile: FileProfile) -> str:
     """The lines about one file. The first can stand alone."""
-    line = FILES["file"].format(name=name, size=size_bytes, facts=plain(", ".join(_facts(profile))))
+    line = FILES["file"].format(name=name, size=size_bytes, facts=facts_of(profile))
     more = "\n".join(_clean(text) for text in _details(name, profile))
     return f"{line}:\n{indent(cut_middle(more, MAX_FILE_CHARS, FILES['cut']), '    ')}" if more else line
+
+
+def facts_of(profile: FileProfile) -> str:
+    """What a file is, in some words."""
+    return plain(", ".join(_facts(profile)))
 
 
 def _clean(text: str) -> str:

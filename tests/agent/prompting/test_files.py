@@ -1,5 +1,7 @@
 """What the model reads about a given file: each kind as a whole text."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from agent.prompting.files import MAX_FILE_CHARS, told_of
@@ -153,7 +155,7 @@ def test_a_line_of_a_file_cannot_pass_for_a_line_about_it() -> None:
         assert all(line.startswith("        ") for line in lines if forged in line)
 
 
-def described(content: dict[str, object]) -> str:
+def described(content: Mapping[str, object]) -> str:
     return told_of("x", 9, FileProfile.model_validate(content))
 
 
