@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from textwrap import indent
 
-from agent.prompting.reading import elements_reading, joined_reading, reading_of
+from agent.prompting.reading import elements_reading, items_above_total, joined_reading, reading_of, word_count
 from agent.prompting.words import COLUMN_TYPES, FILE_KINDS, FILES
 from agent.text import cut_middle, plain
 from sandbox import FileProfile
@@ -112,7 +112,7 @@ def _size(table: FileTable) -> Iterator[str]:
 
 
 def _details(name: str, profile: FileProfile) -> Iterator[str]:
-    yield from _text_lines(profile)
+    yield from _text_lines(name, profile)
     if profile.outline and not profile.tables:
         yield profile.outline
     spelled = _Values()
@@ -139,7 +139,7 @@ def _has_sheets(profile: FileProfile) -> bool:
     return profile.kind in ("excel", "ods") and len(profile.tables) > 1
 
 
-def _text_lines(profile: FileProfile) -> Iterator[str]:
+def _text_lines(name: str, profile: FileProfile) -> Iterator[str]:
     """The first lines of a text, and the words in capitals that recur in it."""
     yield from map(_of_file, profile.lines)
     if not profile.words:
@@ -148,9 +148,12 @@ def _text_lines(profile: FileProfile) -> Iterator[str]:
     if profile.seen_lines is not None:
         counts += f" {FILES['seen_lines'].format(count=profile.seen_lines)}"
     yield FILES["words" if profile.word_place is None else "words_at"].format(place=profile.word_place, words=counts)
-    for line in dict.fromkeys(word.line for word in profile.words):
-        if line not in profile.lines:
-            yield _of_file(line[:MAX_NOTE_CHARS])
+    others = [line for line in dict.fromkeys(word.line for word in profile.words) if line not in profile.lines]
+    if others:
+        yield FILES["word_lines"]
+        yield from (_of_file(line[:MAX_NOTE_CHARS]) for line in others)
+    if profile.word_place is not None and profile.encoding == "utf-8" and not profile.compression:
+        yield FILES["count_word"].format(code=word_count(name, profile.word_place, profile.words[-1].word))
 
 
 def _table_lines(name: str, table: FileTable, profile: FileProfile, spelled: "_Values") -> Iterator[str]:
@@ -167,8 +170,9 @@ def _table_lines(name: str, table: FileTable, profile: FileProfile, spelled: "_V
             columns=columns, count=table.seen_rows
         )
     if table.total:
-        below = "total_below" if table.footer_rows else "total"
-        yield FILES[below].format(word=table.total, count=table.footer_rows)
+        items = items_above_total(profile, table)
+        words = "total_below" if table.footer_rows else "total" if items is None else "total_last"
+        yield FILES[words].format(word=table.total, count=table.footer_rows or items)
     if table.has_bare_formulas:
         yield FILES["bare_formulas"]
     if _has_sheets(profile) and table.columns and (reading := reading_of(name, profile, table)):

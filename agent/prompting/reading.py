@@ -119,6 +119,12 @@ def elements_reading(table: FileTable) -> tuple[str, str] | None:
     return path, f"pd.json_normalize(df[{_written(path)}].explode().dropna().tolist())"
 
 
+def word_count(name: str, place: int, word: str) -> str:
+    """How the lines are counted that have a word at this place."""
+    lines = f"open({_written(f'/workspace/{name}')})"
+    return f"sum(line.split()[{place}:{place + 1}] == [{_written(word)}] for line in {lines})"
+
+
 def _options(profile: FileProfile, table: FileTable, function: str) -> dict[str, Any]:
     packing = {} if profile.has_packed_ending or not profile.compression else {"compression": profile.compression}
     encoding = {} if profile.encoding in (None, "utf-8") else {"encoding": profile.encoding}
@@ -130,7 +136,7 @@ def _options(profile: FileProfile, table: FileTable, function: str) -> dict[str,
         case "excel":
             return _sheet_options(profile, table)
         case "text" | "json" | "jsonl":
-            lines = {"lines": True} | _codes(table) | _json_dates(table) if function == "pd.read_json" else {}
+            lines = {"lines": True} | _codes(table) if function == "pd.read_json" else {}
             return lines | encoding | packing
         case "sqlite":
             return {"sql": f"SELECT * FROM {_sql_name(table.name)}"} | _text_dates(table)
@@ -158,7 +164,15 @@ def _table_options(profile: FileProfile, table: FileTable) -> dict[str, Any]:
         options["header"] = None
     if profile.has_longer_rows:
         options["index_col"] = False
+    if (items := items_above_total(profile, table)) is not None:
+        options["nrows"] = items
     return options | _number_options(profile) | _column_options(profile, table)
+
+
+def items_above_total(profile: FileProfile, table: FileTable) -> int | None:
+    """How many rows of a text stand above a total, if that is known."""
+    is_known = profile.kind == "csv" and table.total and table.rows and not table.is_estimate
+    return table.rows - 1 if is_known and table.rows else None
 
 
 def _number_options(profile: FileProfile) -> dict[str, Any]:
@@ -192,11 +206,6 @@ def _dates(table: FileTable) -> dict[str, Any]:
 def _text_dates(table: FileTable) -> dict[str, Any]:
     """Dates that are texts in a file that need not have them as texts."""
     return _dates(table.model_copy(update={"columns": [column for column in table.columns if column.is_text]}))
-
-
-def _json_dates(table: FileTable) -> dict[str, Any]:
-    dated = [column.name for column in table.columns if column.is_text and column.format in ("", "ISO8601")]
-    return {"convert_dates": dated[:MAX_NAMED]} if dated else {}
 
 
 def _codes(table: FileTable) -> dict[str, Any]:

@@ -63,8 +63,8 @@ which has no column name, some rows have more cells than the first"""),
         02.03.2024;80331;5;"a;b"
     Columns: Datum (date dd.mm.yyyy), PLZ (code, keep as text), Wert (decimal, 2 values are something else, such as \
 "n.n.", 1 blank), Preis (text such as "1,50 €", not a number yet)
-    The last row is a total ("Summe"): leave it out of sums.
-    Read it with pd.read_csv("/workspace/x", sep=";", skiprows=3, decimal=",", thousands=".", dtype={"PLZ": "str"}, \
+    The last row is a total ("Summe"), which nrows=1 leaves out.
+    Read it with pd.read_csv("/workspace/x", sep=";", skiprows=3, nrows=1, decimal=",", thousands=".", dtype={"PLZ": "str"}, \
 parse_dates=["Datum"], date_format="%d.%m.%Y", encoding="cp1252")"""),
     "a workbook": (BOOK, """\
 - /workspace/x (9 bytes), an Excel workbook:
@@ -251,8 +251,10 @@ def test_the_levels_of_a_log_are_told_each_with_a_line() -> None:
         == """\
 - /workspace/x (9 bytes), text, 300 lines:
         1 INFO a
-    Words in capitals, line.split()[1]: INFO 210, ERROR 9. The first line with each:
-        7 ERROR b"""
+    Words in capitals, line.split()[1]: INFO 210, ERROR 9.
+    Other lines with them:
+        7 ERROR b
+    Count one with sum(line.split()[1:2] == ["ERROR"] for line in open("/workspace/x"))"""
     )
     anywhere = "Words in capitals, and how many lines have them: INFO 210, ERROR 9 in the first 50 lines."
     assert anywhere in described({**log, "seen_lines": 50})
