@@ -64,8 +64,8 @@ which has no column name, some rows have more cells than the first"""),
     Columns: Datum (date dd.mm.yyyy), PLZ (code, keep as text), Wert (decimal, 2 values are something else, such as \
 "n.n.", 1 blank), Preis (text such as "1,50 €", not a number yet)
     The last row is a total ("Summe"), which nrows=1 leaves out.
-    Read it with pd.read_csv("/workspace/x", sep=";", skiprows=3, nrows=1, decimal=",", thousands=".", dtype={"PLZ": "str"}, \
-parse_dates=["Datum"], date_format="%d.%m.%Y", encoding="cp1252")"""),
+    Read it with pd.read_csv("/workspace/x", sep=";", skiprows=3, nrows=1, decimal=",", thousands=".", \
+dtype={"PLZ": "str"}, parse_dates=["Datum"], date_format="%d.%m.%Y", encoding="cp1252")"""),
     "a workbook": (BOOK, """\
 - /workspace/x (9 bytes), an Excel workbook:
     sheet "Old": 1 row, 1 column, hidden
