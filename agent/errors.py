@@ -11,6 +11,7 @@ CellblockError
     ├── LocalModelError       the built-in model is missing, damaged or cannot be served (exit code 3)
     ├── ClusterError          no machine of a Ray cluster is available (exit code 3)
     ├── TranscriptError       a run directory cannot be read or written (exit code 3)
+    │   └── RunPathError          a path names no run, or a run where a new one should begin (exit code 2)
     ├── PlaybackError         a recorded run was asked a request that it does not contain (exit code 1)
     ├── ResumeError           a run cannot be resumed (exit code 1)
     ├── OutputError           the result cannot be written to stdout (exit code 3)
@@ -96,6 +97,12 @@ class TranscriptError(AgentError):
             else f"ls -ld {shlex.quote(str(directory if directory.exists() else directory.parent))}"
         )
         return cls(f"Cannot write {what} {str(directory)!r}: {error.strerror}.", hint=look)
+
+
+class RunPathError(TranscriptError):
+    """A path names no run, or a run where a new one should begin."""
+
+    exit_code = 2
 
 
 class PlaybackError(AgentError):

@@ -59,7 +59,7 @@ class FileColumn(_Value):
     type: ColumnType
     """A `code` is made of digits and begins with 0; a `quantity` is a number with a unit, or one stored as text."""
     format: Annotated[str, Field(max_length=40)] = ""
-    """How dates are written, as strptime has it; empty for ISO 8601, `?` if day and month could be exchanged."""
+    """How dates are written, as pandas takes it; empty for ISO 8601, `?` if day and month could be exchanged."""
     declared: Annotated[str, Field(max_length=40)] = ""
     """The type that a database states."""
     blank: Count = 0
@@ -69,6 +69,10 @@ class FileColumn(_Value):
     odd: list[Text] = Field([], max_length=3)
     """Some values of another type; of a quantity, one of its values."""
     odd_count: Count = 0
+    values: list[Annotated[str, Field(max_length=40)]] = Field([], max_length=12)
+    """The distinct texts of a column that has few, as they are spelled, the usual first; empty if many or unknown."""
+    is_text: bool = False
+    """Dates that are written as text, whatever the file could hold."""
 
 
 class FileTable(_Value):
@@ -85,8 +89,18 @@ class FileTable(_Value):
     """How many rows are above the names of the columns; None if there are no names."""
     skipped_rows: Count = 0
     """How many rows are above the first of a table without names."""
+    above: list[Text] = Field([], max_length=3)
+    """The last of what stands above the names."""
+    seen_rows: Count | None = None
+    """How many of the first rows were looked at for what is said of the columns; None if all."""
+    empty_rows: Count = 0
+    """How many of the rows that were looked at are empty."""
+    footer_rows: Count = 0
+    """How many rows of a sheet are below those counted: a total, and the empty rows above it."""
+    has_objects: bool = False
+    """Its records hold objects: the columns are the paths to what is in them, `[]` for each element of a list."""
     sample: list[Annotated[list[Text], Field(max_length=30)]] = Field([], max_length=2)
-    """The first rows; of JSON, each is a single text."""
+    """The first row, and one that differs from it; of JSON, each is a single text."""
     total: Text = ""
     """The word that makes the last row a sum of the others."""
     is_hidden: bool = False
@@ -94,6 +108,27 @@ class FileTable(_Value):
     """A view or a virtual table, which is not read before it is needed."""
     has_bare_formulas: bool = False
     """Formulas without their results: the workbook was never calculated."""
+
+
+class FileLink(_Value):
+    """A column whose values are those of a column of another table."""
+
+    table: Text
+    column: Text
+    other_table: Text
+    other_column: Text
+    is_declared: bool = False
+    """A database states it; otherwise the values show it."""
+
+
+class FileWord(_Value):
+    """A word in capitals that recurs in a text, such as the level of a log."""
+
+    word: Annotated[str, Field(max_length=40)]
+    count: Count
+    """Of lines."""
+    line: Text
+    """The first line with it."""
 
 
 class FileMember(_Value):
@@ -131,12 +166,22 @@ class FileProfile(_Value):
     """The elements of an XML document that are its rows have elements with elements in them."""
     lines: list[Text] = Field([], max_length=3)
     """The first lines of a text that is no table."""
+    line_count: Count | None = None
+    """Of such a text; None if unknown."""
+    words: list[FileWord] = Field([], max_length=8)
+    """Words in capitals that recur in it, the usual first."""
+    word_place: Count | None = None
+    """Which word of its line each of them is, from 0; None if they stand anywhere."""
+    seen_lines: Count | None = None
+    """In how many of the first lines the words were counted; None if in all."""
     outline: Annotated[str, Field(max_length=1_200)] = ""
     """The keys of a JSON document, or the elements of an XML document."""
     is_estimate: bool = False
     tables: list[FileTable] = Field([], max_length=40)
     """The first of them."""
     table_count: Count = 0
+    links: list[FileLink] = Field([], max_length=20)
+    """Between its tables."""
     members: list[FileMember] = Field([], max_length=30)
     """The first files of an archive."""
     member_count: Count = 0

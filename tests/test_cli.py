@@ -54,6 +54,9 @@ BAD: dict[str, tuple[list[str], dict[str, str], int, str]] = {
         "Try: cellblock run --model qwen2.5-coder-1.5b ..."),
     "a limit": (["run", "x", "--max-turns", "0"], {}, 2,
         "cellblock: --max-turns cannot be '0': it must be at least 1."),
+    "a word for a number": (["run", "--max-turns", "abc", "x"], {}, 2,
+        "cellblock: --max-turns cannot be 'abc': input should be a valid integer, unable to parse string as an "
+        "integer. Try: --max-turns NUMBER"),
     "a limit on cost without a price": (["chat", "--max-cost", "1"], {}, 2,
         "cellblock: A limit on cost needs a price, and none is known for model 'qwen2.5-coder-1.5b'. "
         "Try: --prices FILE"),
@@ -68,7 +71,7 @@ BAD: dict[str, tuple[list[str], dict[str, str], int, str]] = {
     "no model file": (["run", "x"], {"CELLBLOCK_HOME": "/nowhere"} | NO_ENGINE, 3,
         "cellblock: No endpoint is configured, and the built-in model 'qwen2.5-coder-1.5b' is not downloaded. "
         "Try: cellblock model pull"),
-    "no such run": (["show", "/nowhere"], {}, 3,
+    "no such run": (["show", "/nowhere"], {}, 2,
         "cellblock: No run at '/nowhere': No such file or directory. Try: ls runs"),
     "no such model": (["model", "pull", "gpt"], {}, 2,
         "cellblock: No built-in model is called 'gpt'; there are qwen2.5-coder-1.5b, qwen2.5-coder-0.5b."),
@@ -283,7 +286,7 @@ def test_a_run_prints_its_cost(tmp_path: Path) -> None:
 def test_an_existing_run_directory_is_refused(asked: tuple[subprocess.CompletedProcess[str], Path]) -> None:
     _, run = asked
     done = cellblock("run", "x", "--model", "m", "--base-url", "http://127.0.0.1:9/v1", "-o", str(run))
-    assert done.returncode == 3
+    assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == f"cellblock: {str(run)!r} already holds a run. Try: cellblock show {run}"
 
 

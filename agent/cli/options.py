@@ -170,7 +170,8 @@ def flag_errors(given: Mapping[str, Any]) -> Iterator[None]:
         name = str(detail["loc"][0])
         shown = detail["input"] if len(detail["loc"]) > 1 else given.get(name, detail["input"])
         what = cut_middle(repr(shown), MAX_SHOWN_CHARS, "…")
-        raise UsageError(f"{flag_of(name)} cannot be {what}: {reason_of(detail, name)}.") from error
+        hint = f"{flag_of(name)} NUMBER" if detail["type"] in ("int_parsing", "float_parsing") else None
+        raise UsageError(f"{flag_of(name)} cannot be {what}: {reason_of(detail, name)}.", hint=hint) from error
 
 
 class SectionedCommand(TyperCommand):

@@ -44,8 +44,11 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print the events as JSON, one per line.")] = False,
     follow: Annotated[bool, typer.Option("--follow", help="Show a run while it is running, until it ends.")] = False,
 ) -> None:
-    """Show a recorded RUN: questions, thinking, code, outputs and answers, and the usage of each turn."""
-    run = run_meant(run)
+    """Show a recorded RUN: questions, files, thinking, code, outputs and answers, and the usage of each turn.
+
+    With --turn 1, it shows all that the model was told of the files, and with each turn the hints that it read.
+    """
+    run = run_meant(run, may_be_written=follow)
     if turn is not None and follow:
         raise UsageError(
             "--follow shows all turns and cannot be combined with --turn.",

@@ -18,7 +18,7 @@ from agent.cli.showing import outcome_words
 from agent.errors import TranscriptError, UsageError
 from agent.paths import expanded
 from agent.record.directory import Directory
-from agent.record.outline import modified_s, outline
+from agent.record.outline import age_of, is_being_written, outline
 from agent.record.removal import check_removable, remove_run
 from agent.record.transcript import holds_run
 from agent.text import cut_middle, plain
@@ -57,11 +57,12 @@ def runs_directory() -> Path:
     return expanded(os.environ.get("CELLBLOCK_RUNS") or "runs")
 
 
-def run_meant(run: Path | None) -> Path:
+def run_meant(run: Path | None, *, may_be_written: bool = False) -> Path:
     """The run that a command means: a path, a name in the folder of runs, or else the newest run, which is told."""
     if run is None:
-        newest = latest_run(runs_directory())
-        stderr_console().print(Text(plain(str(newest)), style="dim"), soft_wrap=True)
+        newest, others = newest_run(runs_directory(), may_be_written=may_be_written)
+        skipped = f" ({', '.join(map(str, others))} is being written)" if others else ""
+        stderr_console().print(Text(plain(f"{newest}{skipped}"), style="dim"), soft_wrap=True)
         return newest
     place, named = expanded(run), runs_directory() / run
     meant = named if not Directory(place).exists() and holds_run(named) else place
@@ -72,14 +73,22 @@ def run_meant(run: Path | None) -> Path:
     return meant
 
 
-def latest_run(directory: Path) -> Path:
-    """The run in a folder that was written last. Raises UsageError if there is none."""
+def newest_run(directory: Path, *, may_be_written: bool) -> tuple[Path, list[Path]]:
+    """The run in a folder that began last, and those that began after it and are left out: they are being written.
+
+    If all are being written, it is the last of them. Raises UsageError if there is none.
+    """
     runs = [place for place in _sorted_by_time(directory) if holds_run(place)]
     if not runs:
         raise UsageError(
             f"There is no run in {str(directory)!r}.", hint='cellblock run "What is 123 to the power of 21?"'
         )
-    return runs[-1]
+    others: list[Path] = []
+    for run in reversed(runs if not may_be_written else ()):
+        if not is_being_written(run):
+            return run, others
+        others.append(run)
+    return runs[-1], []
 
 
 @app.command(name="ls")
@@ -156,10 +165,11 @@ def _is_batch(directory: Path) -> bool:
 
 
 def _sorted_by_time(directory: Path) -> list[Path]:
-    """The folders in a folder; runs by the time of their last event, batches by that of their last result."""
-    found: list[tuple[float, Path]] = []
+    """The folders in a folder; runs by the time when they began, batches by that of their last result."""
+    found: list[tuple[tuple[float, float], Path]] = []
     for name in Directory(directory).entries() if Directory(directory).exists() else ():
         place = directory / name
         with suppress(OSError):
-            found.append((modified_s(place) if holds_run(place) else Directory(place).status(RESULTS).st_mtime, place))
+            written_s = 0.0 if holds_run(place) else Directory(place).status(RESULTS).st_mtime
+            found.append((age_of(place) if holds_run(place) else (written_s, written_s), place))
     return [place for _, place in sorted(found)]

@@ -11,6 +11,7 @@ from agent.errors import UsageError
 from agent.limits import LimitName
 from agent.messages import RUN_PYTHON, Cost, Usage
 from agent.pricing import cost_of
+from agent.prompting.files import facts_of
 from agent.record.events import (
     Asked,
     Claim,
@@ -84,7 +85,8 @@ class RunPrinter:
             if added := versions_in(where.locked):
                 self._print(f"with {', '.join(f'{name} {version}' for name, version in added.items())}", "dim")
         for file in event.files:
-            self._print(_file(file), "dim")
+            facts = facts_of(file.profile) if file.profile else ""
+            self._print(f"{_file(file)}  {facts}".rstrip(), "dim")
 
     def _show_turn(self, event: ModelReplied) -> None:
         self._turns += 1
@@ -92,6 +94,7 @@ class RunPrinter:
         for attempt in event.attempts:
             self._print(f"retried after {attempt.error}", "yellow")
         if self._in_full:
+            self._show_asked(event)
             self._show_request(event)
         self._view.show_thinking(event.reasoning)
         self._last_text = "" if event.tool_calls else event.content.strip()
@@ -99,6 +102,12 @@ class RunPrinter:
             self._view.show_written(event.raw_content or event.content)
         elif event.tool_calls:
             self._view.show_thinking(event.content)
+
+    def _show_asked(self, event: ModelReplied) -> None:
+        """Print the first question as the model read it, with what it was told of the files."""
+        if self._started and event.turn == 1 and self._started.files:
+            self._print("── what the model was asked", "cyan")
+            self._print(str(self._started.message.get("content", "")), "")
 
     def _cost(self, event: ModelReplied) -> Cost | None:
         if self._started is None:

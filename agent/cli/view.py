@@ -16,6 +16,7 @@ from rich.text import Text
 from agent import progress
 from agent.progress import Progress
 from agent.prompting.observation import observe
+from agent.prompting.tracebacks import without_sourceless
 from agent.text import harmless, plain, printed, visible
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
 from sandbox.bundles import bundle_text
@@ -159,7 +160,7 @@ def output_text(output: Output) -> str:
         case StreamOutput(text=text, omitted_bytes=omitted):
             return f"\n[... {omitted} bytes left out ...]\n{text}" if omitted else text
         case ErrorOutput(traceback=lines):
-            return "\n".join(lines) + "\n"
+            return without_sourceless("\n".join(lines)) + "\n"
         case DisplayData(data=data) | ExecuteResult(data=data):
             images = [kind for kind in data if kind.startswith("image/")]
             return f"[{images[0]}]\n" if images else f"{bundle_text(data)}\n"

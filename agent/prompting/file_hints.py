@@ -10,15 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from agent.prompting.reading import reading_of
+from agent.prompting.files import links_told
+from agent.prompting.reading import Reading, reading_of
 from agent.prompting.words import FILE_KINDS, FILES, HINTS
 from agent.pycode import parsed
 from agent.text import plain
 from sandbox import ErrorOutput, FileProfile
-from sandbox.profiles import FileTable
+from sandbox.profiles import FileColumn, FileTable
 
 MAX_FILES = 3
 MAX_NAMES = 20
+MAX_TABLES = 6
+MAX_PATHS = 4
 MAX_NAME_CHARS = 60
 Given = Mapping[str, FileProfile]
 
@@ -46,6 +49,8 @@ _COLUMN_ERRORS = ("KeyError", "ValueError", "UndefinedVariableError")
 _ATTRIBUTE = re.compile(r"'(?:DataFrame|DataFrameGroupBy)' object has no attribute '(.+)'")
 _SHEET = re.compile(r"Worksheet (?:named )?'?.*'? (?:does not exist|not found|is invalid)")
 _SQL = re.compile(r"no such (table|column): (\S+)")
+_NULL = re.compile(r"'NoneType' object (?:is not (?:subscriptable|iterable)|has no attribute '(?:get|items|keys)')")
+_PATH_MARK = re.compile(r"\[\]\.?|\.")
 _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
 _READS_RECORDS = re.compile(r"\bpandas\b|\bpd\.|DictReader|\bjson\b|\bdf\b")
 
@@ -55,7 +60,7 @@ def is_about_files(error: ErrorOutput) -> bool:
     return (
         error.ename in _MISREAD_KINDS
         or bool(_MISREAD.search(error.evalue) or _SHEET.search(error.evalue) or _SQL.search(error.evalue))
-        or bool(_missing_names(error))
+        or bool(_NULL.search(error.evalue) or _missing_names(error))
     )
 
 
@@ -69,6 +74,8 @@ def about_files(error: ErrorOutput, code: str, given: Given) -> Iterator[str]:
     elif error.ename in _MISREAD_KINDS or _MISREAD.search(error.evalue):
         for name, profile in named.items():
             yield from _right_reading(name, profile, code)
+    elif _NULL.search(error.evalue):
+        yield from _nulls(named)
     elif names := _missing_names(error):
         yield from _columns(names, error, code, named)
 
@@ -87,8 +94,8 @@ def _right_reading(name: str, profile: FileProfile, code: str) -> Iterator[str]:
     if reading is None:
         yield from _why_not(name, profile)
         return
-    options = reading.options
-    is_reader = reading.function.rpartition(".")[2] in code
+    options = {option: value for option, value in reading.options.items() if value != "openpyxl"}  # as without it
+    is_reader = reading.function.split()[0].rpartition(".")[2] in code
     if not is_reader:  # another may take these
         options = {option: value for option, value in options.items() if option in ("sep", "encoding")}
     if (is_reader or options) and all(_has_option(code, option, value) for option, value in options.items()):
@@ -151,13 +158,51 @@ def _sql(kind: str, wrong: str, code: str, given: Given) -> Iterator[str]:
     for name, profile in list(bases.items())[:MAX_FILES]:
         tables = profile.tables
         if kind == "column":
-            tables = [table for table in tables if table.name.lower() in code.lower()] or tables
-            told = [f"{table.name} ({_list([column.name for column in table.columns])})" for table in tables[:4]]
-            yield HINTS["table_columns"].format(name=name, tables=plain("; ".join(told)))
+            column = wrong.rpartition(".")[2].strip('"`[]')
+            found = [table for table in tables if _has_column(table, [column])]
+            yield from (_elsewhere(name, profile, table, column, code) for table in found[:MAX_FILES])
+            if not found:
+                yield _told_tables(name, _named_first(tables, code), [])
         else:
             close = get_close_matches(wrong, [table.name for table in tables], n=MAX_NAMES, cutoff=0.5)
             others = [table.name for table in tables if table.name not in close]
             yield HINTS["tables"].format(name=name, tables=_list([*close, *others]))
+
+
+def _named_first(tables: Sequence[FileTable], code: str) -> list[FileTable]:
+    return sorted(tables, key=lambda table: table.name.lower() not in code.lower())
+
+
+def _has_column(table: FileTable, names: Sequence[str]) -> bool:
+    return any(column.name in names for column in table.columns)
+
+
+def _elsewhere(name: str, profile: FileProfile, table: FileTable, column: str, code: str) -> str:
+    """In which table of a file a column is, how this table is read, and what joins it with others."""
+    kind = "table" if profile.kind == "sqlite" else "sheet"
+    told = [HINTS["elsewhere"].format(column=column, kind=kind, table=table.name[:MAX_NAME_CHARS], name=name)]
+    told += [f"{link}." for link in links_told(profile, table.name)]
+    reading = reading_of(name, profile, table)
+    if kind == "sheet" and reading and not _is_read_so(code, reading):
+        told.append(HINTS["read_it"].format(code=reading))
+    return plain(" ".join(told))
+
+
+def _is_read_so(code: str, reading: Reading) -> bool:
+    """Whether a call reads this sheet, with the names of its columns in the right row."""
+    tree = parsed(code)
+    for call in ast.walk(tree) if tree else ():
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "read_excel":
+            passed = dict(zip(("path", "sheet_name", "header"), map(_literal, call.args), strict=False))
+            passed |= {keyword.arg or "": _literal(keyword.value) for keyword in call.keywords}
+            if all(passed.get(option, default) == reading.options.get(option, default)
+                   for option, default in (("sheet_name", 0), ("header", 0), ("skiprows", 0))):  # fmt: skip
+                return True
+    return False
+
+
+def _literal(node: ast.expr) -> object:
+    return node.value if isinstance(node, ast.Constant) else None
 
 
 def _missing_names(error: ErrorOutput) -> list[str]:
@@ -181,27 +226,72 @@ def _columns(names: list[str], error: ErrorOutput, code: str, named: Given) -> I
         return
     for file, profile in named.items():
         tables = [table for table in profile.tables if table.columns]
-        tables = [table for table in tables if table.name and table.name in code] or tables
-        there = [column.name for table in tables for column in table.columns]
-        if not there:
-            continue
-        if any(name in there for name in names):
+        found = [table for table in tables if _has_column(table, names)]
+        if len(tables) > 1 and found:
+            yield from _in_other_tables(names, file, profile, found, code)
+        elif found:
             yield from _right_reading(file, profile, code)
-            continue
-        close = [match for name in names for match in _alike(name, there)]
-        if close or error.ename != "AttributeError":
-            yield _told_columns(file, tables, close)
+        elif nested := _nested(names, file, profile, code):
+            yield nested
+        elif tables:
+            there = [column.name for table in tables for column in table.columns]
+            close = [match for name in names for match in _alike(name, there)]
+            if close or error.ename != "AttributeError":
+                yield _told_tables(file, _named_first(tables, code), close)
 
 
-def _told_columns(file: str, tables: Sequence[FileTable], close: list[str]) -> str:
-    if close:
-        told = HINTS["other_name"].format(names=" or ".join(repr(name) for name in dict.fromkeys(close[:2]))) + " "
-    else:
-        told = ""
+def _in_other_tables(
+    names: list[str], file: str, profile: FileProfile, found: list[FileTable], code: str
+) -> Iterator[str]:
+    """Where the columns are, unless the code reads this table alone, and reads it right."""
+    in_code = [table for table in profile.tables if table.name and table.name in code]
+    reading = reading_of(file, profile, found[0])
+    if in_code == found and (profile.kind == "sqlite" or (reading and _is_read_so(code, reading))):
+        return
+    for table in found[:MAX_FILES]:
+        column = next(name for name in names if _has_column(table, [name]))
+        yield _elsewhere(file, profile, table, column, code)
+
+
+def _nested(names: list[str], file: str, profile: FileProfile, code: str) -> str:
+    """Where a name is inside of nested records; empty if it is not there."""
+    columns = [column for table in profile.tables if table.has_objects for column in table.columns]
+    for name in names:
+        inside = [column for column in columns if name in _PATH_MARK.split(column.name)]
+        if inside:
+            told = HINTS["nested"].format(name=file, column=name, paths=_paths(inside))
+            reading = reading_of(file, profile)
+            is_read = reading is None or "json_normalize" in code
+            return plain(told if is_read else f"{told} {HINTS['read_it'].format(code=reading)}")
+    return ""
+
+
+def _paths(columns: Sequence[FileColumn]) -> str:
+    told = (
+        HINTS["missing_in"].format(path=column.name[:MAX_NAME_CHARS], count=column.blank)
+        if column.blank else column.name[:MAX_NAME_CHARS]
+        for column in columns[:MAX_PATHS]
+    )  # fmt: skip
+    return ", ".join(told)
+
+
+def _nulls(named: Given) -> Iterator[str]:
+    """The parts that not every nested record has."""
+    for file, profile in named.items():
+        columns = [column for table in profile.tables if table.has_objects for column in table.columns]
+        lacking = [column for column in columns if column.blank]
+        if lacking:
+            yield plain(HINTS["nulls"].format(name=file, paths=_paths(lacking)))
+
+
+def _told_tables(file: str, tables: Sequence[FileTable], close: list[str]) -> str:
+    """The columns of all tables of a file, or of the first of many."""
+    told = f"{HINTS['other_name'].format(names=' or '.join(map(repr, dict.fromkeys(close[:2]))))} " if close else ""
     if len(tables) == 1:
         return plain(told + HINTS["columns"].format(name=file, columns=_list(_first(tables[0], close))))
-    listed = [f"{table.name} ({_list(_first(table, close))})" for table in tables[:4]]
-    return plain(told + HINTS["table_columns"].format(name=file, tables="; ".join(listed)))
+    listed = [f"{table.name} ({_list(_first(table, close))})" for table in tables[:MAX_TABLES]]
+    more = [f"and {len(tables) - MAX_TABLES} more"] if len(tables) > MAX_TABLES else []
+    return plain(told + HINTS["table_columns"].format(name=file, tables="; ".join([*listed, *more])))
 
 
 def _first(table: FileTable, close: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import cast
 
+from agent.prompting.dates import impossible_dates
 from agent.prompting.file_hints import about_files, is_about_files
 from agent.prompting.words import HINTS
 from agent.pycode import parsed
@@ -78,6 +79,8 @@ def hints(code: str, execution: Execution, scene: Scene) -> list[str]:
     """The sentences for one cell; most cells have none."""
     error = _error(execution)
     found = list(_about_error(error, code, scene)) if error else []
+    if error:
+        found += impossible_dates(error, code)
     if error and scene.given:
         found += about_files(error, f"{scene.earlier_code}\n{code}", scene.given)
     if installs(code) and (error or _NO_PIP.search(execution.text)):

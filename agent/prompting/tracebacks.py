@@ -18,6 +18,7 @@ _TITLE = re.compile(r"\S.*\bTraceback \(most recent call last\)$")
 _HEADING = re.compile(r"(?:Cell In\[|File )")
 _OWN = re.compile(r"(?:Cell In\[|File (?:/workspace|~)/)")
 _FRAME_LINE = re.compile(r"\s*(?:-*>\s*\d+|\d+|\(\.\.\.\))(?:\s|$)|\s*$")
+_SOURCELESS = re.compile(r"^File [^\n]*\n-*> *\d+ 'Could not get source, [^\n]*'\n+", re.MULTILINE)
 _LINK = re.compile(r"The above exception was the direct cause|During handling of the above exception")
 _TOLD_OF_TB = "An exception has occurred, use %tb to see the full traceback."
 
@@ -46,6 +47,11 @@ def shorten(error: ErrorOutput) -> str:
     last.message = [line for line in (*last.message, message) if line]
     last.link = last.link if causes else ""
     return "\n".join(line for part in (*causes, last) for line in _lines(part))
+
+
+def without_sourceless(text: str) -> str:
+    """A traceback without the frames of compiled code, which show no line of it."""
+    return _SOURCELESS.sub("", plain(text))
 
 
 def _parts(lines: list[str]) -> Iterator[_Part]:

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from agent.errors import TranscriptError
@@ -35,6 +36,24 @@ def outline(run: Path) -> Outline:
     last = whole.rpartition(b"\n")[2]
     ended = source.parse(last + b"\n", 2).event if b"run_finished" in last else None
     return Outline(started, ended if isinstance(ended, RunFinished) else None, is_being_written)
+
+
+def age_of(run: Path) -> tuple[float, float]:
+    """When a run began, and when it was last written, which is all that is known of a damaged one.
+
+    Raises OSError if there is no run.
+    """
+    written_s = modified_s(run)
+    try:
+        return datetime.fromisoformat(outline(run).started.time).timestamp(), written_s
+    except (TranscriptError, ValueError):
+        return written_s, written_s
+
+
+def is_being_written(run: Path) -> bool:
+    """True if a process holds the transcript of a run. Raises OSError if there is none."""
+    with Directory(run).reading(FILE_NAME) as file:
+        return not locked(file, shared=True)
 
 
 def modified_s(run: Path) -> float:

@@ -11,7 +11,7 @@ from typing import IO
 
 from pydantic_core import from_json
 
-from agent.errors import TranscriptError
+from agent.errors import RunPathError, TranscriptError
 from agent.record import lines
 from agent.record.blobs import Blobs
 from agent.record.budget import MIB, Budget
@@ -105,8 +105,9 @@ class Source:
     def _missing(self, error: OSError) -> TranscriptError:
         run, path = str(self.directory.path), self.path
         if isinstance(error, FileNotFoundError) and self.name == FILE_NAME and self.directory.exists():
-            return TranscriptError(f"No run at {run!r}: it has no {FILE_NAME}.", hint="ls runs")
-        return TranscriptError(f"No run at {str(path)!r}: {error.strerror}.", hint="ls runs")
+            return RunPathError(f"No run at {run!r}: it has no {FILE_NAME}.", hint="ls runs")
+        kind = RunPathError if isinstance(error, FileNotFoundError | NotADirectoryError) else TranscriptError
+        return kind(f"No run at {str(path)!r}: {error.strerror}.", hint="ls runs")
 
 
 class Recorded:

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar, cast
 
-from agent.errors import TranscriptError, UsageError
+from agent.errors import RunPathError, TranscriptError, UsageError
 from agent.messages import Message, Reply
 from agent.progress import ignore
 from agent.record import lines
@@ -47,7 +47,7 @@ def utc_now() -> datetime:
 def check_new(directory: Path) -> None:
     """Check that a run can begin in a directory: it must be empty or missing, so that no file of others is overwritten.
 
-    Raises TranscriptError if it holds a run or cannot be read, UsageError if it holds something else.
+    Raises RunPathError if it holds a run, TranscriptError if it cannot be read, UsageError if it holds something else.
     """
     folder = Directory(directory)
     if not folder.exists():
@@ -57,7 +57,7 @@ def check_new(directory: Path) -> None:
     except OSError as error:
         raise TranscriptError.unwritable(WHAT, directory, error) from error
     if is_run:
-        raise TranscriptError(
+        raise RunPathError(
             f"{str(directory)!r} already holds a run.", hint=f"cellblock show {shlex.quote(str(directory))}"
         )
     if not is_empty:

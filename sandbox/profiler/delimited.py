@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from sandbox.profiler.encodings import MAX_CHECKED_BYTES, PIECE_BYTES, encoding_of
+from sandbox.profiler.lines import lines_of
 from sandbox.profiler.source import Source
 from sandbox.profiler.tables import shown, table_of
 from sandbox.profiler.values import marks_of
@@ -52,6 +53,7 @@ def profile_text(source: Source) -> Iterator[dict[str, Any]]:
             yield told | columns
             return
     yield told
+    yield told | lines_of(source, encoding)
 
 
 def _has_nul(source: Source, encoding: str) -> bool:
@@ -119,7 +121,7 @@ def _delimited(source: Source, told: dict[str, Any], separator: str) -> Iterator
             yield told
             return
         seen = table["rows"]
-        table["rows"] = seen if is_whole else None
+        table |= {"rows": seen} if is_whole else {"rows": None, "seen_rows": seen}
         yield as_table
         if not is_whole:
             table["total"] = ""
@@ -140,8 +142,8 @@ def _with_table(told: dict[str, Any], records: list[list[str]], above: list[int]
     has_longer_rows = begins_longer and not any(cell.strip() for record in body for cell in record[width:])
     has_row_names = begins_longer and not has_longer_rows
     if has_row_names:
-        sample = table["sample"]
-        table = table_of([records[top], *(record[1:] for record in body)], marks) | {"sample": sample}
+        kept = {"sample": table["sample"], "above": table["above"]}
+        table = table_of([records[top], *(record[1:] for record in body)], marks) | kept
         table["header_row"] = top
         del table["skipped_rows"]
     is_number = any(column["type"] in ("decimal", "integer") for column in table["columns"])
@@ -205,17 +207,19 @@ def _count(source: Source, records: Iterator[list[str]], seen: int, above: int) 
 
 def _aligned(name: str, sample: str) -> dict[str, Any] | None:
     """A table whose cells are aligned by spaces: each line has a character where the header has one, or a number."""
-    lines = [line.rstrip() for line in sample.splitlines()[:SAMPLE_RECORDS] if line.strip()]
+    all_lines = [line.rstrip() for line in sample.splitlines() if line.strip()]
+    lines = all_lines[:SAMPLE_RECORDS]
+    is_whole = len(sample) < SAMPLE_CHARS and len(all_lines) == len(lines)
     if len(lines) < 3 or os.path.splitext(name)[1] not in (".txt", ".dat", ".fwf", ".prn", ".asc", ".csv", ".tsv"):
         return None
     words = [line.split() for line in lines]
     if len(words[0]) > 1 and len({len(row) for row in words}) == 1:
-        return _as_table(words, "spaced")
+        return _as_table(words, "spaced", is_whole=is_whole)
     starts = _column_starts(lines)
     if len(starts) < 2:
         return None
     rows = [[line[begin:end].strip() for begin, end in zip(starts, [*starts[1:], None], strict=True)] for line in lines]
-    return _as_table(rows, "fixed")
+    return _as_table(rows, "fixed", is_whole=is_whole)
 
 
 def _column_starts(lines: list[str]) -> list[int]:
@@ -225,12 +229,13 @@ def _column_starts(lines: list[str]) -> list[int]:
     return [place for place in range(width) if not blank[place] and (place == 0 or blank[place - 1])]
 
 
-def _as_table(rows: list[list[str]], kind: str) -> dict[str, Any] | None:
+def _as_table(rows: list[list[str]], kind: str, *, is_whole: bool) -> dict[str, Any] | None:
     marks = marks_of((cell for row in rows for cell in row), comma_is_likely=True)
     table = table_of(rows, marks)
     has_numbers = any(column["type"] not in ("text", "empty") for column in table["columns"])
     top = table.pop("skipped_rows")
     if not has_numbers or top:
         return None
-    table["rows"] = None
+    if not is_whole:
+        table |= {"seen_rows": table["rows"], "rows": None, "total": ""}
     return {"kind": kind, "lines": [], "decimal": marks.decimal, "thousands": marks.thousands, "tables": [table]}

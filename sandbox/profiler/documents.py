@@ -2,18 +2,31 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from itertools import islice
 from typing import Any
 
 from sandbox.profiler.encodings import MAX_CHECKED_BYTES, PIECE_BYTES, encoding_of
 from sandbox.profiler.source import Source, lacking
-from sandbox.profiler.tables import MAX_CELL_CHARS, MAX_COLUMNS, MAX_NAME_CHARS, SAMPLE_ROWS, shown, table_of
+from sandbox.profiler.tables import (
+    MAX_CELL_CHARS,
+    MAX_COLUMNS,
+    MAX_NAME_CHARS,
+    SAMPLE_ROWS,
+    shown,
+    table_of,
+    unlike,
+)
 from sandbox.profiler.values import column_of, marks_of
 
 MAX_JSON_BYTES = 48 << 20
 MAX_RECORDS = 20_000
+MAX_PATH_DEPTH = 5
+MAX_FIELDS = 40
+"""An object with more fields holds data in their names: what is in it is not told one by one."""
+MERGED_ELEMENTS = 50
+SAMPLED_RECORDS = 2_000
 MAX_LINE_CHARS = 8 << 20
 MAX_DEPTH = 6
 MAX_KEYS = 12
@@ -66,26 +79,67 @@ def _json_lines(source: Source, encoding: str) -> dict[str, Any] | None:
         more = sum(1 for line in text if line.strip()) if source.size_bytes < MAX_CHECKED_BYTES else None
     table = _table_of_records(records)
     table["rows"] = None if more is None else len(records) + more
+    table["seen_rows"] = len(records) if more != 0 else None
     return table
 
 
 def _table_of_records(records: list[dict[str, Any]]) -> dict[str, Any]:
     """The fields of all records, each with its type; a field that a record does not have is missing there."""
     fields = list(dict.fromkeys(field for record in records for field in record))
-    kept = fields[:MAX_COLUMNS]
-    columns = []
-    for field in kept:
-        values = [_plain(record.get(field)) for record in records]
-        texts = (value.strip() for value in values if isinstance(value, str))
-        columns.append(column_of(shown(field, MAX_NAME_CHARS), values, marks_of(texts, comma_is_likely=False)))
+    columns: list[dict[str, Any]] = []
+    for field in fields[:MAX_COLUMNS]:
+        columns += _columns_in(field, [record.get(field) for record in records])
+    names = [column["name"] for column in columns]
+    has_objects = any(field not in names for field in fields[:MAX_COLUMNS])
     return {
         "name": "",
         "header_row": 0,
         "rows": len(records),
-        "column_count": len(fields),
-        "columns": columns,
-        "sample": [[shown(_compact(record), MAX_CELL_CHARS)] for record in records[:SAMPLE_ROWS]],
+        "column_count": max(len(fields), len(columns)),
+        "columns": columns[:MAX_COLUMNS],
+        "has_objects": has_objects,
+        "sample": [[shown(_compact(record), MAX_CELL_CHARS)] for record in _unlike_records(records, fields, columns)],
     }
+
+
+def _columns_in(path: str, values: list[Any], depth: int = 0) -> Iterator[dict[str, Any]]:
+    """The column of a field, or those of what is in its objects, by their paths."""
+    fields = list(dict.fromkeys(field for value in values if isinstance(value, dict) for field in value))
+    elements = [element for value in values if isinstance(value, list) for element in value]
+    others = [value for value in values if value is not None and not isinstance(value, dict)]
+    if depth < MAX_PATH_DEPTH and not others and 0 < len(fields) <= MAX_FIELDS:
+        for field in fields:
+            inside = [value.get(field) if value is not None else None for value in values]
+            yield from _columns_in(f"{path}.{field}", inside, depth + 1)
+    elif depth < MAX_PATH_DEPTH and elements and all(isinstance(element, dict) and element for element in elements):
+        yield from _columns_in(f"{path}[]", elements, depth + 1)
+    else:
+        plain = [_plain(value) for value in values]
+        texts = (value.strip() for value in plain if isinstance(value, str))
+        yield column_of(shown(path, MAX_NAME_CHARS), plain, marks_of(texts, comma_is_likely=False))
+
+
+def _unlike_records(
+    records: list[dict[str, Any]], fields: list[str], columns: list[dict[str, Any]]
+) -> Sequence[dict[str, Any]]:
+    """The first record and one that has what it lacks: the shortest of those with the most; else one that differs."""
+    if len(records) <= SAMPLE_ROWS:
+        return records
+    first, others = records[0], records[1:SAMPLED_RECORDS]
+    fullest = max(others, key=lambda record: (_filled(record), -len(_compact(record))))
+    if _filled(fullest) > _filled(first):
+        return [first, fullest]
+    rows = [[*(record.get(field) for field in fields), record] for record in [first, *others]]
+    return [row[-1] for row in unlike(rows, columns if len(fields) == len(columns) else [])]
+
+
+def _filled(value: Any) -> int:
+    """How many paths of a record lead to a value."""
+    if isinstance(value, dict):
+        return sum(map(_filled, value.values()))
+    if isinstance(value, list):
+        return max(map(_filled, value), default=0)
+    return value is not None
 
 
 class _List(list[Any]):
@@ -126,8 +180,23 @@ def _outline(value: Any, depth: int = 0) -> str:
     if isinstance(value, dict):
         return _outline_of_object(value, depth)
     if isinstance(value, list):
-        return f"list of {len(value)}, the first: {_outline(value[0], depth + 1)}" if value else "empty list"
+        return f"list of {len(value)}, such as: {_outline(_merged(value), depth + 1)}" if value else "empty list"
     return _PLAIN.get(type(value), "null")
+
+
+def _merged(elements: list[Any]) -> Any:
+    """The first element, with the fields that only later ones have."""
+    merged = elements[0]
+    for element in elements[1:MERGED_ELEMENTS]:
+        merged = _with_more(merged, element)
+    return merged
+
+
+def _with_more(value: Any, other: Any, depth: int = 0) -> Any:
+    if isinstance(value, dict) and isinstance(other, dict) and depth < MAX_DEPTH:
+        both = {field: _with_more(value[field], other.get(field), depth + 1) for field in value}
+        return both | {field: each for field, each in other.items() if field not in value}
+    return other if value is None or value == [] else value
 
 
 def _outline_of_object(value: dict[str, Any], depth: int) -> str:

@@ -48,7 +48,7 @@ def main(folder: str, names: list[str], within_s: float) -> None:
         ready, _, _ = select.select(list(looks), [], [], max(until - time.monotonic(), 0))
         for fd in ready:
             piece = os.read(fd, PIECE_BYTES)
-            found[fd] += piece
+            found[fd] = last_line(found[fd] + piece)
             if not piece or len(found[fd]) > MAX_FOUND_BYTES:
                 finish(looks.pop(fd), found.pop(fd))
         for fd in [fd for fd, look in looks.items() if look.until <= time.monotonic()]:
@@ -86,6 +86,12 @@ def told_of(path: str) -> Iterator[dict[str, Any]]:
     with suppress(Exception):
         if stat.S_ISREG(os.lstat(path).st_mode):
             yield from profiles_of(Source(path))
+
+
+def last_line(found: bytes) -> bytes:
+    """The last whole line, and what has come of the next: each line tells all that is known."""
+    whole, mark, rest = found.rpartition(b"\n")
+    return whole[whole.rfind(b"\n") + 1 :] + mark + rest
 
 
 def finish(look: Look, found: bytes) -> None:

@@ -13,6 +13,9 @@ MAX_NAME_CHARS = 100
 MAX_CELL_CHARS = 200
 SAMPLE_ROWS = 2
 SAMPLE_COLUMNS = 30
+SAMPLED_ROWS = 200
+"""The second row that is shown is one of so many first."""
+MAX_NOTES = 3
 LOOKED_FOR_HEADER = 30
 TOTALS = (
     "total",
@@ -60,21 +63,56 @@ def table_of(rows: Rows, marks: Marks, *, name: str = "") -> dict[str, Any]:
     names = column_names(first) if named else [str(number) for number in range(width)]
     body = body if named else rows[top:]
     total = total_in(body)
-    items = body[:-1] if total else body
+    items = without_blank_end(body[:-1]) if total else body
+    filled = [row for row in items if not is_blank_row(row)]
     columns = [
-        column_of(column[:MAX_NAME_CHARS], [row[place] if place < len(row) else None for row in items], marks)
+        column_of(column[:MAX_NAME_CHARS], [row[place] if place < len(row) else None for row in filled], marks)
         for place, column in islice(enumerate(names), MAX_COLUMNS)
     ]
     return {
         "name": name,
         "header_row": top if named else None,
         "skipped_rows": top,
+        "above": _notes(rows[:top]),
         "rows": len(body),
+        "empty_rows": len(items) - len(filled),
         "column_count": width,
         "columns": columns,
-        "sample": [[shown(cell) for cell in row[: min(width, SAMPLE_COLUMNS)]] for row in body[:SAMPLE_ROWS]],
+        "sample": [[shown(cell) for cell in row[: min(width, SAMPLE_COLUMNS)]] for row in unlike(filled, columns)],
         "total": total,
     }
+
+
+def is_blank_row(row: Sequence[Any]) -> bool:
+    return all(is_blank(cell) for cell in row)
+
+
+def without_blank_end(rows: Rows) -> Rows:
+    """The rows up to the last that has a value."""
+    end = len(rows)
+    while end and is_blank_row(rows[end - 1]):
+        end -= 1
+    return rows[:end]
+
+
+def _notes(rows: Rows) -> list[str]:
+    """What stands above a header, a row a line."""
+    filled = [[shown(cell) for cell in row if not is_blank(cell)] for row in rows]
+    return [shown(", ".join(cells)) for cells in filled if cells][-MAX_NOTES:]
+
+
+def unlike(rows: Rows, columns: Sequence[dict[str, Any]]) -> Rows:
+    """The first row, and the one that differs from it in the most columns with few values."""
+    if len(rows) <= SAMPLE_ROWS:
+        return rows
+    places = [place for place, column in enumerate(columns) if column.get("values")]
+    first = rows[0]
+
+    def differing(row: Sequence[Any]) -> int:
+        there = (place for place in places if place < min(len(row), len(first)) and not is_blank(row[place]))
+        return sum(row[place] != first[place] for place in there)
+
+    return [first, max(rows[1:SAMPLED_ROWS], key=differing)]
 
 
 def _width(rows: Rows) -> int:

@@ -3,12 +3,14 @@
 import datetime as dt
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 MOSTLY = 0.8
 """A column with so many values of one type is of this type, and the others are odd."""
 MAX_ODD = 3
+MAX_VALUES = 12
+MAX_VALUE_CHARS = 40
 BLANKS = ("", "nan", "na", "n/a", "null", "none", "-", "#n/a")
 READ_AS_BLANK = ("", "NaN", "nan", "NA", "N/A", "n/a", "NULL", "null", "None", "#N/A")
 """Those of them that pandas knows."""
@@ -45,6 +47,7 @@ _NUMBER = r"[+-]?\d+(?:[.,' \xa0\u202f\u2019]\d{3})*(?:[.,]\d+)?"
 _QUANTITY = re.compile(
     rf"(?:[€$£¥₹]\s?|[A-Z]{{3}}\s)?[+-]?{_NUMBER}(?:\s?(?:[€$£¥₹%°]|[A-Z]{{3}}|[kcm]?[gm]|km|[mk]?l|kWh|°C)|\s[a-zA-Z]{{1,3}})?"
 )
+_LATE_DAY = re.compile(r"(?<!\d)(?:29|30|31)(?!\d)")
 _DOTTED = re.compile(r"[\d.]+\d")
 
 
@@ -78,20 +81,30 @@ def marks_of(texts: Iterable[str], *, comma_is_likely: bool) -> Marks:
     return Marks(".", group or ("," if comma_groups else ""))
 
 
-def column_of(name: str, values: Sequence[Any], marks: Marks) -> dict[str, Any]:
+def is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and value.strip().lower() in BLANKS)
+
+
+def column_of(
+    name: str, values: Sequence[Any], marks: Marks, *, is_missing: Callable[[Any], bool] = is_blank
+) -> dict[str, Any]:
     """A column as it is told: its name and type, how many values are missing, and which do not fit."""
-    counted = Counter(value.strip() if isinstance(value, str) else value for value in values if not is_blank(value))
+    there = [value for value in values if not is_missing(value)]
+    counted = Counter(value.strip() if isinstance(value, str) else value for value in there)
     column: dict[str, Any] = {"name": name, "blank": len(values) - counted.total(), "blank_marks": _blank_marks(values)}
     if not counted:
         return column | {"type": "empty" if values else "unknown"}
+    column["values"] = _few(there) if len(counted) <= MAX_VALUES else []
     types = {value: _type_of(value, marks) for value in counted}
     sums: Counter[str] = Counter()
     for value, type_ in types.items():
         sums[type_] += counted[value]
     found = _whole_type(sums)
     fits = _ALSO.get(found, (found,))
-    odd = [value for value, type_ in types.items() if type_ not in fits]
+    odd: list[Any] = [value for value, type_ in types.items() if type_ not in fits]
     column["type"], _, column["format"] = found.partition(":")
+    if column["type"] not in ("text", "code", "quantity"):
+        column["values"] = []
     if found == "text":
         if all(isinstance(value, str) and _DOTTED.fullmatch(value) for value in counted):
             column["type"] = "code"  # such as an address: a reader that strips points would take it for a number
@@ -99,12 +112,23 @@ def column_of(name: str, values: Sequence[Any], marks: Marks) -> dict[str, Any]:
     if column["format"]:
         dates = [value for value in types if types[value] == found]
         column["format"] = _month_first(column["format"], dates)
+        column["is_text"] = any(isinstance(value, str) for value in dates)
+        odd += [text for text in dates if isinstance(text, str) and _is_in_no_calendar(text, column["format"])]
+        if found == "datetime:%Y-%m-%d" and len({len(str(value)) for value in dates}) > 1:
+            column["format"] = "ISO8601"  # pandas takes the first for the form of all if this is not said
     if found == "quantity":
         column["odd"] = [str(next(iter(types)))]
         return column
     column["odd"] = [str(value) for value in odd[:MAX_ODD]]
     column["odd_count"] = sum(counted[value] for value in odd)
     return column
+
+
+def _few(values: Sequence[Any]) -> list[str]:
+    """The distinct texts as they are spelled, the usual first; none if some are no texts, long or too many."""
+    counted = Counter(values)
+    is_short = all(isinstance(value, str) and len(value) <= MAX_VALUE_CHARS for value in counted)
+    return [value for value, _ in counted.most_common()] if is_short and len(counted) <= MAX_VALUES else []
 
 
 def _blank_marks(values: Sequence[Any]) -> list[str]:
@@ -119,10 +143,6 @@ _ALSO = {
     "quantity": ("quantity", "integer", "decimal", "code"),
 }
 """The types of values that fit into a column."""
-
-
-def is_blank(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and value.strip().lower() in BLANKS)
 
 
 def _whole_type(sums: Counter[str]) -> str:
@@ -157,7 +177,7 @@ def _type_of(value: Any, marks: Marks) -> str:
 
 def text_type(text: str, marks: Marks) -> str:
     """The type that a text is written as: `date:%d.%m.%Y` names the format."""
-    if not text[0].isdigit() and text[0] not in "+-.,€$£¥₹'" and not text[-1].isdigit():
+    if not text or (not text[0].isdigit() and text[0] not in "+-.,€$£¥₹'" and not text[-1].isdigit()):
         return "boolean" if text.lower() in ("true", "false") else "text"
     if _INTEGER.fullmatch(text):
         return "code" if _CODE.fullmatch(text) else "integer"
@@ -192,6 +212,17 @@ def _date_type(name: str, found: re.Match[str]) -> str:
     seconds = ":%S" if found["seconds"] else ""
     fraction = f"{found['fraction'][0]}%f" if found["fraction"] else ""
     return f"datetime:{name}{found['mark']}%H:%M{seconds}{fraction}" + ("%z" if found["zone"] else "")
+
+
+def _is_in_no_calendar(text: str, format_: str) -> bool:
+    """Whether a date has a day that its month does not have, such as 31.06.2023."""
+    if format_ == "?" or not _LATE_DAY.search(text):
+        return False
+    try:
+        dt.datetime.strptime(text, format_).replace(tzinfo=dt.UTC) if format_ else dt.date.fromisoformat(text[:10])
+    except ValueError:
+        return True
+    return False
 
 
 def _month_first(format_: str, dates: list[str]) -> str:

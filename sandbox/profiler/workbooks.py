@@ -6,22 +6,23 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from sandbox.profiler.relations import links_between
 from sandbox.profiler.source import Source, lacking
-from sandbox.profiler.tables import table_of
-from sandbox.profiler.values import Marks, is_blank
+from sandbox.profiler.tables import Rows, is_blank_row, table_of, without_blank_end
+from sandbox.profiler.values import Marks
 
 MAX_SHEETS = 30
 MAX_SHEET_CELLS = 40_000
 """So many cells of a sheet are looked at; the size of a longer one is what the sheet says of itself."""
 MAX_SHEET_COLUMNS = 1_000
 MAX_REPEATS = 1_000
+FORMULA_ROWS = 200
+"""Formulas are looked for in so many rows of a sheet."""
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _OLD_BOOKS = tuple(name.encode("utf-16-le") for name in ("Workbook", "Book"))
 _WORD = "WordDocument".encode("utf-16-le")
 _OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
-
-Rows = list[tuple[Any, ...]]
 
 
 def profile_workbook(source: Source) -> Iterator[dict[str, Any]]:
@@ -35,44 +36,64 @@ def profile_workbook(source: Source) -> Iterator[dict[str, Any]]:
         yield {"kind": "excel", "needs": "openpyxl"}
         return
     book = load_workbook(source.path, read_only=True, data_only=True, keep_links=False)
-    tables = [_sheet(sheet) for sheet in islice(book.worksheets, MAX_SHEETS)]
-    if any(table["blank_formulas"] for table in tables):
+    sheets = book.worksheets[:MAX_SHEETS]
+    told = {"kind": "excel", "table_count": len(book.worksheets)}
+    tables = [{"name": sheet.title, "is_hidden": sheet.sheet_state != "visible"} for sheet in sheets]
+    read: list[Rows] = []
+    for table, sheet in zip(tables, sheets, strict=True):
+        found, rows = _sheet(sheet)
+        table.update(found)
+        read.append(rows)
+        yield told | {"tables": tables}
+    bodies = [rows[_top(table) : _top(table) + table["rows"]] for table, rows in zip(tables, read, strict=True)]
+    told["links"] = links_between(tables, bodies)
+    yield told | {"tables": tables}
+    if any(None in row for rows in read for row in rows):
         formulas = load_workbook(source.path, read_only=True, keep_links=False)
-        for table, sheet in zip(tables, formulas.worksheets, strict=False):
-            table["has_bare_formulas"] = table["blank_formulas"] and _has_formulas(sheet)
-    for table in tables:
-        del table["blank_formulas"]
-    yield {"kind": "excel", "tables": tables, "table_count": len(book.worksheets)}
+        for table, sheet, rows in zip(tables, formulas.worksheets, read, strict=False):
+            table["has_bare_formulas"] = _has_bare_formulas(sheet, rows)
+        yield told | {"tables": tables}
 
 
-def _sheet(sheet: Any) -> dict[str, Any]:
-    stated = sheet.max_row, sheet.max_column
+def _top(table: dict[str, Any]) -> int:
+    """The number of rows above the first."""
+    return table["skipped_rows"] if table["header_row"] is None else table["header_row"] + 1  # type: ignore[no-any-return]
+
+
+def _sheet(sheet: Any) -> tuple[dict[str, Any], Rows]:
+    """What is told of a sheet, and all its rows."""
+    stated = sheet.max_row
     sheet.reset_dimensions()  # they may be those of an empty million of formatted rows
     rows, is_whole = _rows_of(sheet)
-    has_blanks = any(None in row for row in rows)
-    table = _table(rows, sheet.title) | {"is_hidden": sheet.sheet_state != "visible", "blank_formulas": has_blanks}
-    if not is_whole:
-        below = len(rows) - table["rows"]
-        table |= {"rows": max((stated[0] or 0) - below, 0) or None, "is_estimate": True, "total": ""}
-    return table
+    table = _table(rows, sheet.title)
+    body = rows[_top(table) :]
+    if is_whole:
+        items = len(body) - _footer(body) if table["total"] else len(body)
+        table |= {"rows": items, "footer_rows": len(body) - items}
+    else:
+        many = max((stated or 0) - _top(table), 0) or None
+        table |= {"rows": many, "seen_rows": len(body), "is_estimate": True, "total": ""}
+    return table, rows
+
+
+def _footer(body: Rows) -> int:
+    """The last row, and the empty rows right above it."""
+    count = 1
+    while is_blank_row(body[-count - 1]):
+        count += 1
+    return count
 
 
 def _rows_of(sheet: Any) -> tuple[Rows, bool]:
     """The rows with values, and whether these are all."""
-    rows: Rows = []
+    rows: list[Any] = []
     left = MAX_SHEET_CELLS
-    for row in sheet.iter_rows(values_only=True, max_col=MAX_SHEET_COLUMNS):
-        rows.append(row)
-        left -= len(row) + 1
+    for row in sheet.iter_rows(values_only=True):  # with `max_col`, each row would be filled up to it
+        rows.append(row[:MAX_SHEET_COLUMNS])
+        left -= len(rows[-1]) + 1
         if left < 0:
-            return _without_blank_end(rows), False
-    return _without_blank_end(rows), True
-
-
-def _without_blank_end(rows: Rows) -> Rows:
-    while rows and all(is_blank(cell) for cell in rows[-1]):
-        rows.pop()
-    return rows
+            return without_blank_end(rows), False
+    return without_blank_end(rows), True
 
 
 def _table(rows: Rows, name: str) -> dict[str, Any]:
@@ -82,10 +103,13 @@ def _table(rows: Rows, name: str) -> dict[str, Any]:
     return table
 
 
-def _has_formulas(sheet: Any) -> bool:
+def _has_bare_formulas(sheet: Any, results: Rows) -> bool:
     sheet.reset_dimensions()
-    rows = islice(sheet.iter_rows(max_col=MAX_SHEET_COLUMNS), 200)
-    return any(getattr(cell, "data_type", "") == "f" for row in rows for cell in row)
+    return any(
+        result is None and getattr(cell, "data_type", "") == "f"
+        for row, found in zip(islice(sheet.iter_rows(), FORMULA_ROWS), results, strict=False)
+        for cell, result in zip(row, found, strict=False)
+    )
 
 
 def profile_old_office(source: Source) -> Iterator[dict[str, Any]]:
@@ -104,14 +128,14 @@ def profile_opendocument(source: Source) -> Iterator[dict[str, Any]]:
     told = {"kind": "ods", "needs": lacking("python_calamine")}
     yield told
     with zipfile.ZipFile(source.path) as archive, archive.open("content.xml") as content:
-        tables = [_table(_without_blank_end(rows), name) for name, rows in islice(_ods_sheets(content), MAX_SHEETS)]
+        tables = [_table(without_blank_end(rows), name) for name, rows in islice(_ods_sheets(content), MAX_SHEETS)]
     yield told | {"tables": tables, "table_count": len(tables)}
 
 
 def _ods_sheets(content: Any) -> Iterator[tuple[str, Rows]]:
     from xml.etree.ElementTree import iterparse
 
-    name, rows, cells = "", Rows(), 0
+    name, rows, cells = "", list[Any](), 0
     for event, element in iterparse(content, ("start", "end")):
         if event == "start" and element.tag == f"{_TABLE}table":
             name, rows, cells = element.get(f"{_TABLE}name", ""), [], 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.prompting.reading import reading_of
+from agent.prompting.reading import elements_reading, reading_of
 from benchmarks.solve.brought import BROUGHT
 from benchmarks.solve.files import write
 from benchmarks.solve.xlsx import Cell, Rows, write_workbook
@@ -35,9 +35,60 @@ async def test_a_workbook_is_told_sheet_by_sheet(session: Session, tmp_path: Pat
     await session.put_file(path, "x.xlsx")
     told = (await session.profile_files(["x.xlsx"]))["x.xlsx"]
     assert [(sheet.name, sheet.header_row, sheet.rows, sheet.total, sheet.is_hidden) for sheet in told.tables] == [
-        ("Stock", 2, 10, "Total", False), ("Old", 0, 1, "", True)
+        ("Stock", 2, 9, "Total", False), ("Old", 0, 1, "", True)
     ]  # fmt: skip
     assert [(column.name, column.type) for column in told.tables[0].columns] == [("Item", "text"), ("Count", "integer")]
+    assert (told.tables[0].footer_rows, told.tables[0].above) == (1, ["Report"])
+
+
+async def test_a_sheet_is_read_to_its_end_and_each_line_that_reads_one_gives_its_items(
+    session: Session, tmp_path: Path
+) -> None:
+    orders: Rows = [
+        *([[f"O-{number}", f"C{number % 7}", number, None if number % 50 else "x"] for number in range(500)]),
+        [], ["Total", None, 5],
+    ]  # fmt: skip
+    customers: Rows = [[f"C{number}", "AB"[number % 2]] for number in range(9)]
+    sheets: dict[str, Rows] = {
+        "Orders": [["Orders of 2024"], [], ["No", "Customer", "Qty", "Note"], *orders],
+        "Customers": [["ID", "Segment"], *customers],
+    }
+    write_workbook(tmp_path / "x.xlsx", sheets)
+    await session.put_file(tmp_path / "x.xlsx", "x.xlsx")
+    told = (await session.profile_files(["x.xlsx"]))["x.xlsx"]
+    first, second = told.tables
+    assert (first.rows, first.footer_rows, first.seen_rows, first.is_estimate) == (500, 2, None, False)
+    assert [column.blank for column in first.columns] == [0, 0, 0, 490]
+    assert (second.rows, second.columns[1].values) == (9, ["A", "B"])
+    [link] = told.links
+    assert (link.table, link.column, link.other_table, link.other_column) == ("Orders", "Customer", "Customers", "ID")
+    lines = [reading_of("x.xlsx", told, table) for table in told.tables]
+    execution = await session.execute(f"import pandas as pd\nprint(*map(len, ({lines[0]}, {lines[1]})))")
+    assert execution.text.splitlines()[-1] == "500 9"
+    assert "Pandas4Warning" not in execution.text
+
+
+async def test_a_long_sheet_is_told_by_its_first_rows(session: Session, tmp_path: Path) -> None:
+    items: list[list[Cell]] = [[number, "x"] for number in range(20_000)]
+    rows: Rows = [["a", "b"], *items, ["Total", 1]]
+    write_workbook(tmp_path / "x.xlsx", {"S": rows})
+    await session.put_file(tmp_path / "x.xlsx", "x.xlsx")
+    [table] = (await session.profile_files(["x.xlsx"]))["x.xlsx"].tables
+    assert table.seen_rows is not None
+    assert 13_000 < table.seen_rows < 20_000
+    assert table.total == ""
+
+
+async def test_elements_of_nested_records_are_read_from_their_table(session: Session, tmp_path: Path) -> None:
+    lines = b'{"id": 1}\n{"id": 2, "user": {"city": "Rome"}, "items": [{"sku": "a"}, {"sku": "b"}]}\n'
+    profile = (await profiled(session, tmp_path, {"x.jsonl": lines}))["x.jsonl"]
+    elements = elements_reading(profile.tables[0])
+    assert elements is not None
+    execution = await session.execute(
+        f"import json, pandas as pd\ndf = {reading_of('x.jsonl', profile)}\n"
+        f"print(df['user.city'].tolist(), {elements[1]}['sku'].tolist())"
+    )
+    assert execution.text == "[nan, 'Rome'] ['a', 'b']\n"
 
 
 async def test_the_kernel_does_not_notice(session: Session, tmp_path: Path) -> None:
@@ -59,7 +110,9 @@ async def test_the_line_that_reads_a_file_reads_it(session: Session, tmp_path: P
     profile = (await session.profile_files([name]))[name]
     reading = reading_of(name, profile)
     assert reading is not None
-    execution = await session.execute(f"import pandas as pd, sqlite3\nd = {reading}\nprint(list(d.columns))\nd.dtypes")
+    execution = await session.execute(
+        f"import json, pandas as pd, sqlite3\nd = {reading}\nprint(list(d.columns))\nd.dtypes"
+    )
     assert execution.status == "ok", execution.text
     table = next((one for one in profile.tables if f'"{one.name}"' in str(reading)), profile.tables[0])
     shown = table.columns if profile.kind != "sqlite" else []

@@ -47,7 +47,7 @@ BAD = {
     "a format": (["export", PLAIN, "--to", "pdf"], 2,
         "cellblock: There is no format 'pdf'; there are ipynb, md, html, py, messages, responses. "
         "Try: cellblock export RUN --to html"),
-    "a run": (["export", "/nowhere", "--to", "md"], 3,
+    "a run": (["export", "/nowhere", "--to", "md"], 2,
         "cellblock: No run at '/nowhere': No such file or directory. Try: ls runs"),
     "a folder for the file": (["export", PLAIN, "--to", "md", "-o", "/nowhere/run.md"], 2,
         "cellblock: Cannot write '/nowhere/run.md': No such file or directory. Try: ls -ld /nowhere"),

@@ -74,7 +74,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no time": ({"cell_timeout_s": "0"}, "--cell-timeout cannot be '0': it must be more than 0 s."),
     "a seed too large": ({"seed": "4294967296"}, "--seed cannot be '4294967296': it must be at most 4294967295."),
     "no number": ({"pids": "many"},
-        "--pids cannot be 'many': input should be a valid integer, unable to parse string as an integer."),
+        "--pids cannot be 'many': input should be a valid integer, unable to parse string as an integer. "
+        "Try: --pids NUMBER"),
     "the host's network": ({"network": "host"},
         "--network cannot be 'host': a sandbox shares no network namespace with the host or a container."),
     "a variable of the host": ({"environment": ["HOME"]},

@@ -1,13 +1,16 @@
 """Runs are listed, the newest is meant where none is named, and only runs are removed."""
 
+import fcntl
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from agent.cli.main import command_line
+from agent.cli.runs import newest_run
 from agent.record.transcript import Transcript
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "runs"
@@ -52,8 +55,6 @@ def test_a_running_run_and_a_batch_are_listed_as_such(runs: Path, capsys: pytest
     (runs / "questions").mkdir()
     (runs / "questions" / "results.jsonl").touch()
     with (runs / "plain" / "transcript.jsonl").open() as file:
-        import fcntl  # noqa: PLC0415
-
         fcntl.flock(file, fcntl.LOCK_EX)
         text = (runs / "plain" / "transcript.jsonl").read_text().splitlines(keepends=True)
         (runs / "plain" / "transcript.jsonl").write_text("".join(text[:-1]))
@@ -76,6 +77,29 @@ def test_the_newest_run_is_meant_and_told_where_none_is_named(
     captured = capsys.readouterr()
     assert captured.err == "runs/plain\n"
     assert captured.out
+
+
+def began(run: Path, year: int) -> None:
+    """Let a run have begun in another year."""
+    transcript = run / "transcript.jsonl"
+    transcript.write_text(re.sub(r'"time":"\d{4}', f'"time":"{year}', transcript.read_text(), count=1))
+
+
+def test_the_newest_run_is_the_one_that_began_last_whenever_it_was_written(runs: Path) -> None:
+    began(runs / "files", 2031)
+    os.utime(runs / "files" / "transcript.jsonl", (0, 0))
+    assert newest_run(runs, may_be_written=False) == (runs / "files", [])
+
+
+def test_a_run_that_is_being_written_is_left_out_and_told(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (runs / "plain" / "transcript.jsonl").open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert command_line(["show"]) == 0
+        assert capsys.readouterr().err.startswith("runs/crashed (runs/plain is being written)\n")
+        assert newest_run(runs, may_be_written=True) == (runs / "plain", [])
+        shutil.rmtree(runs / "files")
+        shutil.rmtree(runs / "crashed")
+        assert newest_run(runs, may_be_written=False) == (runs / "plain", [])
 
 
 def test_a_run_can_be_named_without_its_folder(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

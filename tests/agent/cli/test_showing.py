@@ -13,9 +13,10 @@ import pytest
 from rich.console import Console
 
 from agent import Prices, UsageError
+from agent.cli.main import command_line
 from agent.cli.showing import RunPrinter, show_state, turn_of
 from agent.messages import Attempt, ToolCall, Usage
-from agent.record.events import Event, Instructed, RunFinished, SandboxChanged, ToolRan
+from agent.record.events import Event, Instructed, RunFinished, RunStarted, SandboxChanged, ToolRan
 from agent.record.reading import read
 from agent.record.transcript import FILE_NAME, Transcript
 from sandbox.testing import printed
@@ -237,3 +238,17 @@ def test_events_are_printed_whole_as_json(tmp_path: Path) -> None:
     assert printed_events[2]["execution"]["outputs"][0]["text"] == "long " * 2000
     done = subprocess.run([*command, "--turn", "1"], capture_output=True, text=True, check=True)
     assert [json.loads(line)["type"] for line in done.stdout.splitlines()] == ["model", "tool"]
+
+
+def test_a_run_says_what_its_files_are_and_its_first_turn_what_the_model_was_told_of_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = str(Path(__file__).parents[2] / "golden" / "runs" / "files")
+    first = read(Path(run)).events[0]
+    assert isinstance(first, RunStarted)
+    assert command_line(["show", run]) == 0
+    assert f"{first.files[0].name}  {first.files[0].size_bytes} bytes  CSV, " in capsys.readouterr().out
+    assert command_line(["show", run, "--turn", "1"]) == 0
+    told = capsys.readouterr().out
+    assert "── what the model was asked\n" in told
+    assert str(first.message["content"]) in told

@@ -79,7 +79,7 @@ TOLD = {
     ),
     "a column of a sheet": (
         "pd.read_excel('b.xlsx', sheet_name='Kosten')['Nr']", "KeyError", "'Nr'",
-        "The columns of b.xlsx are: 'kosten'.",
+        "b.xlsx has: Kosten ('kosten'); Umsatz ('umsatz').",
     ),
     "a table": (
         "c.execute('select * from book')", "OperationalError", "no such table: book",
@@ -91,7 +91,7 @@ TOLD = {
     ),
     "a column of a table": (
         "c.execute('select id from books')", "OperationalError", "no such column: id",
-        "l.db has: books ('books_id').",
+        "l.db has: books ('books_id'); loans ('loans_id').",
     ),
     "JSON lines": (
         "json.load(open('e.jsonl'))", "JSONDecodeError", "Extra data: line 2 column 1 (char 9)",
@@ -103,7 +103,8 @@ TOLD = {
     ),
     "a workbook that is taken for text": (
         "pd.read_csv('b.xlsx')", "UnicodeDecodeError", "'utf-8' codec can't decode byte 0x8b in position 10",
-        'b.xlsx is an Excel workbook. Read it with pd.read_excel("/workspace/b.xlsx", sheet_name="Umsatz")',
+        'b.xlsx is an Excel workbook. Read it with pd.read_excel("/workspace/b.xlsx", '
+        'sheet_name="Umsatz", engine="openpyxl")',
     ),
     "an old workbook": (
         "pd.read_excel('o.xls')", "ImportError", "Missing optional dependency 'xlrd'.",
@@ -170,3 +171,114 @@ def test_many_columns_are_told_in_part() -> None:
     wide = FileProfile.model_validate({"kind": "csv", "tables": [{"columns": columns, "header_row": 0}]})
     [told] = hints("pd.read_csv('w.csv')['x']", failed("KeyError", "'x'"), Scene(given={"w.csv": wide}))
     assert told.endswith("'c19', and 30 more.")
+
+
+SHOP = FileProfile.model_validate({
+    "kind": "excel",
+    "tables": [
+        {"name": "Orders", "header_row": 2, "rows": 9, "column_count": 1, "columns": [{"name": "Who", "type": "text"}]},
+        {"name": "Customers", "header_row": 0, "rows": 9, "column_count": 2,
+         "columns": [{"name": name, "type": "text"} for name in ("ID", "Country")]},
+    ],
+    "links": [{"table": "Orders", "column": "Who", "other_table": "Customers", "other_column": "ID"}],
+})  # fmt: skip
+LIBRARY = FileProfile.model_validate({
+    "kind": "sqlite",
+    "tables": [{"name": name, "columns": [{"name": column, "type": "text"}]}
+               for name, column in (("books", "title"), ("loans", "member"), ("members", "city"))],
+    "links": [{"table": "loans", "column": "member", "other_table": "members", "other_column": "id",
+               "is_declared": True}],
+})  # fmt: skip
+EVENTS = FileProfile.model_validate({
+    "kind": "jsonl", "encoding": "utf-8",
+    "tables": [{"has_objects": True, "columns": [
+        {"name": "id", "type": "integer"}, {"name": "user.geo.country", "type": "text", "blank": 207},
+        {"name": "order.items[].sku", "type": "text"}]}],
+})  # fmt: skip
+ORDERS = 'o = pd.read_excel("shop.xlsx", sheet_name="Orders", header=2)\n'
+FITS = "Orders.Who fits Customers.ID."
+SHEET = 'Read it with pd.read_excel("/workspace/shop.xlsx", sheet_name="Customers", engine="openpyxl")'
+NORMALIZED = 'pd.json_normalize([json.loads(line) for line in open("/workspace/e.jsonl")])'
+IN_OTHER_PARTS = {
+    "another sheet": (
+        ORDERS + "o['Country']", "KeyError", "'Country'",
+        [f"'Country' is in the sheet 'Customers' of shop.xlsx. {FITS} {SHEET}"],
+    ),
+    "a sheet with the wrong header": (
+        ORDERS + 'c = pd.read_excel("shop.xlsx", sheet_name="Customers", header=2)\nc["Country"]', "KeyError",
+        "'Country'", [f"'Country' is in the sheet 'Customers' of shop.xlsx. {FITS} {SHEET}"],
+    ),
+    "sheets that are not joined": (
+        ORDERS + 'c = pd.read_excel("shop.xlsx", "Customers")\no["Country"]', "KeyError", "'Country'",
+        [f"'Country' is in the sheet 'Customers' of shop.xlsx. {FITS}"],
+    ),
+    "no sheet": (
+        ORDERS + "o['Nr']", "KeyError", "'Nr'", ["shop.xlsx has: Orders ('Who'); Customers ('ID', 'Country')."]
+    ),
+    "a sheet that is read right": (
+        'c = pd.read_excel("shop.xlsx", sheet_name="Customers")\nc.groupby("ID").size()["Country"]', "KeyError",
+        "'Country'", [],
+    ),
+    "another table": (
+        "pd.read_sql('select m.city from loans m', sqlite3.connect('lib.db'))", "DatabaseError",
+        "Execution failed on sql 'select m.city from loans m': no such column: m.city",
+        ["'city' is in the table 'members' of lib.db. Foreign keys: loans.member = members.id."],
+    ),
+    "another table, by pandas": (
+        "d = pd.read_sql('select * from loans', sqlite3.connect('lib.db'))\nd['city']", "KeyError", "'city'",
+        ["'city' is in the table 'members' of lib.db. Foreign keys: loans.member = members.id."],
+    ),
+    "no table": (
+        "pd.read_sql('select nr from loans', sqlite3.connect('lib.db'))", "DatabaseError", "no such column: nr",
+        ["lib.db has: loans ('member'); books ('title'); members ('city')."],
+    ),
+    "inside of a record": (
+        "d = pd.read_json('e.jsonl', lines=True)\nd['geo']", "KeyError", "'geo'",
+        [f"In e.jsonl, 'geo' is in user.geo.country (missing in 207). Read it with {NORMALIZED}"],
+    ),
+    "a part that not each record has": (
+        "r = [json.loads(line) for line in open('e.jsonl')]\nr[0]['order']", "KeyError", "'order'",
+        [f"In e.jsonl, 'order' is in order.items[].sku. Read it with {NORMALIZED}"],
+    ),
+    "a part by its name, where it is a path": (
+        "d = pd.json_normalize([json.loads(line) for line in open('e.jsonl')])\nd['country']", "KeyError", "'country'",
+        ["In e.jsonl, 'country' is in user.geo.country (missing in 207)."],
+    ),
+    "null in place of an object": (
+        "r = [json.loads(line) for line in open('e.jsonl')]\nr[0]['user']['geo']['country']", "TypeError",
+        "'NoneType' object is not subscriptable",
+        ["Some records of e.jsonl have no user.geo.country (missing in 207): use .get(), or check for None."],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", IN_OTHER_PARTS)
+def test_what_is_in_another_part_of_a_file_is_found_there(case: str) -> None:
+    code, ename, evalue, words = IN_OTHER_PARTS[case]
+    execution = failed(ename, evalue)
+    assert needs_files(execution)
+    scene = Scene(given={"shop.xlsx": SHOP, "lib.db": LIBRARY, "e.jsonl": EVENTS})
+    assert hints(f"import json, sqlite3, pandas as pd\n{code}", execution, scene) == words
+
+
+IMPOSSIBLE = {
+    "in the code": ("df[df.d <= '31.06.2023']", "ValueError: day is out of range for month", "31.06.2023", "June", 30),
+    "in ISO": ("pd.Timestamp('2023-02-30')", "DateParseError: day is out of range", "2023-02-30", "February 2023", 28),
+    "in a longer text": ("df.query('d > \"2024-02-30\"')", "ValueError: bad date", "2024-02-30", "February", 29),
+    "with the month first": ("pd.to_datetime('06/31/2023')", "ValueError: day", "06/31/2023", "June", 30),
+    "in the error": ("pd.to_datetime(df.d)", "ValueError: time data '31/09/2023' is no date", "31/09/2023", "September",
+                     30),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", IMPOSSIBLE)
+def test_a_date_that_no_calendar_has_is_named(case: str) -> None:
+    code, error, date, month, days = IMPOSSIBLE[case]
+    ename, _, evalue = error.partition(": ")
+    assert hints(code, failed(ename, evalue), Scene()) == [f"{date} is no date: {month} has {days} days."]
+
+
+def test_a_date_that_there_is_and_what_is_no_date_have_no_hint() -> None:
+    code = "x = '29.02.2024', '30.06.2023', '06/30/2023', '10.0.31.2023', '1.2.3', 'v31.06.2023'"
+    assert hints(code, failed("ValueError", "day is out of range for month"), Scene()) == []
+    assert hints("x = '31.06.2023'", failed("KeyError", "'a'"), Scene()) == []

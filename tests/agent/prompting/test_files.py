@@ -1,5 +1,7 @@
 """What the model reads about a given file: each kind as a whole text."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from agent.prompting.files import MAX_FILE_CHARS, told_of
@@ -47,7 +49,8 @@ TOLD = {
     sheet "S": 2 rows, 2 columns, no header
         001 | -
     Columns: 0 (code, keep as text), 1 (integer)
-    Read it with pd.read_excel("/workspace/x", header=None, skiprows=1, dtype={0: "str"}, na_values=["-"])"""),
+    Read it with pd.read_excel("/workspace/x", header=None, skiprows=1, dtype={0: "str"}, na_values=["-"], \
+engine="openpyxl")"""),
     "rows below a title": ({"kind": "csv", "encoding": "utf-8", "separator": ",", "header_lines": 1,
                             "has_row_names": True, "has_uneven_rows": True}, """\
 - /workspace/x (9 bytes), CSV, encoding UTF-8, separator ",", first row in line 2, each row begins with its name, \
@@ -60,21 +63,22 @@ which has no column name, some rows have more cells than the first"""),
         02.03.2024;80331;5;"a;b"
     Columns: Datum (date dd.mm.yyyy), PLZ (code, keep as text), Wert (decimal, 2 values are something else, such as \
 "n.n.", 1 blank), Preis (text such as "1,50 €", not a number yet)
-    The last row is a total ("Summe"): leave it out of sums.
-    Read it with pd.read_csv("/workspace/x", sep=";", skiprows=3, decimal=",", thousands=".", dtype={"PLZ": "str"}, \
-parse_dates=["Datum"], date_format="%d.%m.%Y", encoding="cp1252")"""),
+    The last row is a total ("Summe"), which nrows=1 leaves out.
+    Read it with pd.read_csv("/workspace/x", sep=";", skiprows=3, nrows=1, decimal=",", thousands=".", \
+dtype={"PLZ": "str"}, parse_dates=["Datum"], date_format="%d.%m.%Y", encoding="cp1252")"""),
     "a workbook": (BOOK, """\
 - /workspace/x (9 bytes), an Excel workbook:
     sheet "Old": 1 row, 1 column, hidden
         a
         1
     Columns: a (integer)
+    Read this sheet with pd.read_excel("/workspace/x", sheet_name="Old", engine="openpyxl")
     sheet "Stock": 9 rows, 1 column, column names in row 3 (header=2)
         Item
         x
     Columns: Item (text)
     It has formulas without results: pandas reads them as NaN.
-    Read it with pd.read_excel("/workspace/x", sheet_name="Stock", header=2)"""),
+    Read this sheet with pd.read_excel("/workspace/x", sheet_name="Stock", header=2, engine="openpyxl")"""),
     "a database": (BASE, """\
 - /workspace/x (9 bytes), an SQLite database:
     table "my books": 1 row, 1 column
@@ -156,3 +160,108 @@ def test_a_name_stays_in_its_line_and_is_the_name_in_the_code() -> None:
     first, reading = told_of(name, 9, FileProfile.model_validate({"kind": "csv"})).split("\n")
     assert first == r"- /workspace/a\n- /workspace/b (9 bytes), CSV\u202e.csv (9 bytes), CSV:"
     assert reading == r'    Read it with pd.read_csv("/workspace/a\n- /workspace/b (9 bytes), CSV\u202e.csv")'
+
+
+def described(content: Mapping[str, object]) -> str:
+    return told_of("x", 9, FileProfile.model_validate(content))
+
+
+STATUS = {"name": "Status", "type": "text", "values": ["shipped", "Shipped"], "blank": 2}
+DAY = {"name": "day", "type": "date", "is_text": True, "blank": 94}
+LOANS = {
+    "kind": "sqlite",
+    "tables": [
+        {"name": "loans", "rows": 900, "column_count": 2, "header_row": 0,
+         "columns": [{"name": "member", "type": "integer", "declared": "INT"}, {**DAY, "declared": "TEXT"}]},
+        {"name": "members", "rows": 60, "column_count": 2, "header_row": 0,
+         "columns": [{"name": "id", "type": "integer"}, {"name": "day", "type": "text"}]},
+    ],
+    "links": [{"table": "loans", "column": "member", "other_table": "members", "other_column": "id",
+               "is_declared": True}],
+}  # fmt: skip
+
+
+def test_the_values_of_a_column_with_few_are_told() -> None:
+    rate = {"name": "Rate", "type": "quantity", "odd": ["7 %"], "values": ["7 %", "19 %"]}
+    told = described({"kind": "csv", "tables": [{"column_count": 2, "columns": [STATUS, rate]}]})
+    assert "Columns: Status (text: 'shipped', 'Shipped'; 2 blank), Rate (text, not a number yet: '7 %', '19 %')" in told
+
+
+def test_values_have_so_much_room_that_they_do_not_fill_a_prompt() -> None:
+    columns = [{"name": f"c{place}", "type": "text", "values": [f"{place}" * 20, "b" * 39]} for place in range(100)]
+    told = described({"kind": "csv", "tables": [{"column_count": 100, "columns": columns}]})
+    assert len(told) < 1_600
+
+
+def test_what_is_told_of_a_part_of_the_rows_says_so() -> None:
+    table = {"rows": 60_000, "seen_rows": 500, "column_count": 1, "columns": [STATUS]}
+    assert "Columns, by the first 500 rows: Status (" in described({"kind": "csv", "tables": [table]})
+
+
+def test_the_lines_above_a_header_and_the_rows_below_a_sheet_are_told() -> None:
+    table = {"name": "S", "rows": 40, "column_count": 1, "header_row": 1, "above": ["in kEUR"], "empty_rows": 3,
+             "columns": [{"name": "a", "type": "integer"}], "total": "Summe", "footer_rows": 2}  # fmt: skip
+    assert (
+        described({"kind": "excel", "tables": [table]})
+        == """\
+- /workspace/x (9 bytes), an Excel workbook:
+    sheet "S": 40 rows, 3 of them empty, 1 column, column names in row 2 (header=1)
+    Above the header:
+        in kEUR
+    Columns: a (integer)
+    Below them is a total ("Summe"), which skipfooter=2 leaves out.
+    Read it with pd.read_excel("/workspace/x", header=1, skipfooter=2, engine="openpyxl")"""
+    )
+
+
+def test_keys_dates_and_missing_values_of_a_database_are_told() -> None:
+    assert (
+        described(LOANS)
+        == """\
+- /workspace/x (9 bytes), an SQLite database:
+    table "loans": 900 rows, 2 columns
+    Columns: member (int), day (date yyyy-mm-dd as text, 94 NULL)
+    table "members": 60 rows, 2 columns
+    Columns: id (integer), day (text)
+    Foreign keys: loans.member = members.id
+    Read it with pd.read_sql("SELECT * FROM loans", sqlite3.connect("/workspace/x"), parse_dates=["day"])
+    Read the tables together with pd.read_sql("SELECT loans.*, members.day AS members_day FROM loans JOIN members \
+ON loans.member = members.id", sqlite3.connect("/workspace/x"), parse_dates=["day"])"""
+    )
+
+
+def test_columns_that_fit_are_told() -> None:
+    link = {"table": "Orders", "column": "Customer", "other_table": "Customers", "other_column": "ID"}
+    assert described({"kind": "excel", "links": [link]}).endswith("\n    Orders.Customer fits Customers.ID")
+
+
+def test_nested_records_are_told_by_paths() -> None:
+    columns = [{"name": "user.city", "type": "text", "blank": 1}, {"name": "items[].sku", "type": "text"}]
+    table = {"rows": 3, "column_count": 2, "has_objects": True, "columns": columns, "sample": [["{}"]]}
+    assert (
+        described({"kind": "jsonl", "encoding": "utf-8", "tables": [table]})
+        == """\
+- /workspace/x (9 bytes), JSON lines, 3 rows, 2 columns, no header:
+        {}
+    Columns: user.city (text, 1 missing), items[].sku (text)
+    Read it with pd.json_normalize([json.loads(line) for line in open("/workspace/x")])
+    Read the elements of items, when df is what that gives, with \
+pd.json_normalize(df["items"].explode().dropna().tolist())"""
+    )
+
+
+def test_the_levels_of_a_log_are_told_each_with_a_line() -> None:
+    words = [{"word": "INFO", "count": 210, "line": "1 INFO a"}, {"word": "ERROR", "count": 9, "line": "7 ERROR b"}]
+    log = {"kind": "text", "encoding": "utf-8", "lines": ["1 INFO a"], "line_count": 300, "words": words}
+    assert (
+        described({**log, "word_place": 1})
+        == """\
+- /workspace/x (9 bytes), text, 300 lines:
+        1 INFO a
+    Words in capitals, line.split()[1]: INFO 210, ERROR 9.
+    Other lines with them:
+        7 ERROR b
+    Count one with sum(line.split()[1:2] == ["ERROR"] for line in open("/workspace/x"))"""
+    )
+    anywhere = "Words in capitals, and how many lines have them: INFO 210, ERROR 9 in the first 50 lines."
+    assert anywhere in described({**log, "seen_lines": 50})

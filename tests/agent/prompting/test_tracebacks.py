@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agent.prompting.tracebacks import shorten
+from agent.prompting.tracebacks import shorten, without_sourceless
 from agent.text import plain
 from sandbox import ErrorOutput
 
@@ -194,3 +194,16 @@ def test_fuzz_any_traceback_is_told_and_its_message_is_never_lost(lines: list[st
     left = shorten(error)
     assert left.endswith(message)
     assert len(left) <= len("\n".join(error.traceback)) + len(f"\n{message}") + 30 * len(lines)
+
+
+def test_frames_of_compiled_code_are_left_out_of_what_a_user_reads() -> None:
+    unknown = "'Could not get source, probably due dynamically evaluated source code.'"
+    text = (
+        "ValueError   Traceback (most recent call last)\nCell In[1], line 1\n----> 1 f()\n\n"
+        f"File pandas/_libs/a.pyx:31, in a()\n---> 31 {unknown}\n"
+        f"File \x1b[1mb.pxd:7\x1b[0m, in b()\n-> 3174 {unknown}\n"
+        "ValueError: bad"
+    )
+    assert without_sourceless(text) == (
+        "ValueError   Traceback (most recent call last)\nCell In[1], line 1\n----> 1 f()\n\nValueError: bad"
+    )

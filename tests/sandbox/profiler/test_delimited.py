@@ -218,7 +218,7 @@ def test_a_column_whose_texts_have_commas_is_no_table(look: Look, content: str) 
 
 def test_a_title_over_two_lines_is_skipped_as_one(look: Look) -> None:
     told = look("x.csv", '"A title\nover two lines"\nDate,Shop,Sum\n2024-01-01,A,1.5\n2024-01-02,B,2.5\n')
-    assert str(reading_of("x.csv", told)) == 'pd.read_csv("/workspace/x.csv", skiprows=1)'
+    assert str(reading_of("x.csv", told)) == 'pd.read_csv("/workspace/x.csv", skiprows=1, parse_dates=["Date"])'
 
 
 def test_a_blank_that_pandas_does_not_know_is_told_to_it(look: Look) -> None:
@@ -258,3 +258,80 @@ def test_codes_keep_their_zeros_in_each_kind_of_text(look: Look) -> None:
     assert str(reading_of("x.txt", told)) == 'pd.read_fwf("/workspace/x.txt", dtype={"id": "str"})'
     told = look("x.jsonl", '{"id": "001"}\n{"id": "002"}\n')
     assert str(reading_of("x.jsonl", told)) == 'pd.read_json("/workspace/x.jsonl", lines=True, dtype={"id": "str"})'
+
+
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [
+        (["a", "A", "a", "b ", ""], ["a", "A", "b "]),
+        (["01", "02", "01", "02", "01"], ["01", "02"]),
+        (["19 %", "7 %", "19 %", "19 %", "7 %"], ["19 %", "7 %"]),
+        ([f"v{number}" for number in range(12)], [f"v{number}" for number in range(12)]),
+        ([f"v{number}" for number in range(13)], []),
+        (["a", "b" * 41, "a", "a", "a"], []),
+        (["1", "2", "1", "2", "1"], []),
+        (["2024-01-01", "2024-01-02"], []),
+    ],
+)
+def test_a_column_with_few_texts_has_them_as_they_are_spelled(look: Look, cells: list[str], values: list[str]) -> None:
+    [table] = look("x.csv", "n,c\n" + "".join(f"{place},{cell}\n" for place, cell in enumerate(cells))).tables
+    assert table.columns[1].values == values
+
+
+def test_the_second_row_that_is_shown_differs_from_the_first(look: Look) -> None:
+    rows = [("1", "red", "S"), ("2", "red", "S"), ("3", "blue", "S"), ("4", "blue", "L"), ("5", "green", "L")]
+    [table] = look("x.csv", "n,colour,size\n" + "".join(f"{','.join(row)}\n" for row in rows)).tables
+    assert table.sample == [["1", "red", "S"], ["4", "blue", "L"]]
+
+
+def test_what_is_said_of_the_columns_of_a_long_table_is_said_of_its_first_rows(look: Look) -> None:
+    [long] = look("x.csv", "a,b\n" + "x,1\n" * 60_000 + ",2\n" * 9).tables
+    [short] = look("x.csv", "a,b\n" + "x,1\n" * 600 + ",2\n" * 9).tables
+    assert (long.rows, short.rows, short.seen_rows) == (60_009, 609, None)
+    assert long.seen_rows is not None
+    assert long.seen_rows < 60_000
+    assert (long.columns[0].blank, short.columns[0].blank) == (0, 9)
+
+
+def test_rows_without_values_are_counted_apart(look: Look) -> None:
+    [table] = look("x.csv", "a;b\nx;1\n;\ny;2\n;\nz;\n").tables
+    assert (table.rows, table.empty_rows, [column.blank for column in table.columns]) == (5, 2, [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("top", "above"),
+    [
+        ("# unit: kWh\n", ["# unit: kWh"]),
+        ("Report 2024\nall values in kEUR\n\n", ["Report 2024", "all values in kEUR"]),
+        ("a\nb\nc\nd\n", ["b", "c", "d"]),
+        ("", []),
+    ],
+)
+def test_the_lines_above_a_header_are_kept(look: Look, top: str, above: list[str]) -> None:
+    [table] = look("x.csv", f"{top}when,what,much\n" + "2024-01-01,x,1.5\n" * 9).tables
+    assert (table.header_row, table.above) == (len([line for line in top.splitlines() if line]), above)
+
+
+@pytest.mark.parametrize(
+    ("cells", "options"),
+    [
+        (["2024-01-01 00:00", "2024-01-01 03:00"], 'parse_dates=["d"]'),
+        (["2024-01-01T00:00:00Z", "2024-01-01T03:00:00.5Z"], 'parse_dates=["d"], date_format="ISO8601"'),
+        (["24.12.2024", "31.12.2024"], 'parse_dates=["d"], date_format="%d.%m.%Y"'),
+    ],
+)
+def test_a_column_of_dates_is_read_as_dates(look: Look, cells: list[str], options: str) -> None:
+    told = look("x.csv", "d,n\n" + "".join(f"{cell},1\n" for cell in cells))
+    assert str(reading_of("x.csv", told)) == f'pd.read_csv("/workspace/x.csv", {options})'
+
+
+def test_dates_in_two_formats_are_read_each_in_its_own(look: Look) -> None:
+    told = look("x.csv", "a,b\n2024-01-31,31.01.2024\n2024-02-01,01.02.2024\n")
+    wanted = 'parse_dates=["a", "b"], date_format={"b": "%d.%m.%Y"}'
+    assert str(reading_of("x.csv", told)) == f'pd.read_csv("/workspace/x.csv", {wanted})'
+
+
+@pytest.mark.parametrize("date", ["31.06.2023", "29.02.2023", "30.02.2024"])
+def test_a_day_that_no_calendar_has_does_not_fit(look: Look, date: str) -> None:
+    [table] = look("x.csv", "d,n\n" + "28.02.2023,1\n" * 9 + f"{date},2\n").tables
+    assert (table.columns[0].type, table.columns[0].odd, table.columns[0].odd_count) == ("date", [date], 1)

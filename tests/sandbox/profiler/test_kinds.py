@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.prompting.reading import reading_of
+from agent.prompting.reading import joined_reading, reading_of
 from sandbox.profiler.main import told_of
 from sandbox.profiles import FileProfile
 from tests.sandbox.profiler.conftest import Look
@@ -76,7 +76,7 @@ def test_json_lines_and_lists_of_records_are_tables(look: Look) -> None:
 
 def test_the_keys_of_a_document_are_told(look: Look) -> None:
     told = look("x.json", '{"school": {"year": 2024, "courses": [{"title": "A", "ids": []}]}}')
-    assert told.outline == "{school: {year: number, courses: list of 1, the first: {title: text, ids: empty list}}}"
+    assert told.outline == "{school: {year: number, courses: list of 1, such as: {title: text, ids: empty list}}}"
 
 
 def test_a_document_that_is_too_deep_is_a_text(look: Look) -> None:
@@ -209,3 +209,71 @@ def test_xml_that_is_not_utf_8_is_read_with_its_encoding(look: Look) -> None:
     content = '<?xml version="1.0" encoding="iso-8859-1"?><r><a n="1">Köln</a><a n="2">x</a></r>'
     reading = reading_of("x.xml", look("x.xml", content.encode("latin-1")))
     assert str(reading) == 'pd.read_xml("/workspace/x.xml", parser="etree", encoding="cp1252")'
+
+
+def test_missing_values_of_a_database_are_counted_in_all_rows_and_only_null_is_one(tmp_path: Path) -> None:
+    rows = ", ".join(f"({number}, {'NULL' if number % 10 == 0 else repr('2023-01-31')}, '')" for number in range(900))
+    told = database(tmp_path / "x.db", f"CREATE TABLE t (n INT, day TEXT, note TEXT); INSERT INTO t VALUES {rows}")
+    [table] = told.tables
+    assert [(column.type, column.blank) for column in table.columns] == [("integer", 0), ("date", 90), ("text", 0)]
+    assert (table.seen_rows, table.columns[1].is_text, table.columns[2].values) == (None, True, [""])
+
+
+def test_a_long_table_of_a_database_is_told_by_its_first_rows(tmp_path: Path) -> None:
+    numbers = "WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r LIMIT 50000)"
+    told = database(tmp_path / "x.db", f"CREATE TABLE t (n INT); INSERT INTO t {numbers} SELECT x FROM r")
+    [table] = told.tables
+    assert table.rows == 50_000
+    assert table.seen_rows is not None
+    assert table.seen_rows < 50_000
+
+
+def test_the_tables_of_a_database_are_joined_by_its_foreign_keys(tmp_path: Path) -> None:
+    told = database(
+        tmp_path / "x.db",
+        "CREATE TABLE artists (artist_id INTEGER PRIMARY KEY, name TEXT);"
+        'CREATE TABLE tracks (id INTEGER PRIMARY KEY, name TEXT, artist INT REFERENCES artists, "order" INT);'
+        "INSERT INTO artists VALUES (1, 'x'); INSERT INTO tracks VALUES (1, 'y', 1, 1), (2, 'z', NULL, 2);",
+    )
+    [link] = told.links
+    assert (link.table, link.column, link.other_table, link.other_column) == (
+        "tracks", "artist", "artists", "artist_id"
+    )  # fmt: skip
+    joined = joined_reading("x.db", told)
+    assert joined is not None
+    sql = joined.options["sql"]
+    with closing(sqlite3.connect(tmp_path / "x.db")) as base:
+        cursor = base.execute(sql)
+        assert [name for name, *_ in cursor.description] == ["id", "name", "artist", "order", "artists_name"]
+        assert cursor.fetchall() == [(1, "y", 1, 1, "x"), (2, "z", None, 2, None)]
+
+
+def test_nested_records_are_told_by_the_paths_to_their_values(look: Look) -> None:
+    records = [
+        {"id": 1, "user": {"geo": None}, "tags": ["a"]},
+        {"id": 2, "user": {"geo": {"country": "DE"}}, "order": {"items": [{"sku": "S1", "qty": 1}, {"sku": "S2"}]}},
+        {"id": 3, "user": {}},
+    ]
+    lines = look("x.jsonl", "".join(f"{json.dumps(record)}\n" for record in records))
+    listed = look("x.json", json.dumps(records))
+    for told in (lines, listed):
+        [table] = told.tables
+        assert [(column.name, column.type, column.blank) for column in table.columns] == [
+            ("id", "integer", 0), ("user.geo.country", "text", 2), ("tags", "list", 2),
+            ("order.items[].sku", "text", 0), ("order.items[].qty", "integer", 1),
+        ]  # fmt: skip
+        assert table.sample[1] == [json.dumps(records[1])]
+    opened = 'json.loads(line) for line in open("/workspace/x.jsonl")'
+    assert str(reading_of("x.jsonl", lines)) == f"pd.json_normalize([{opened}])"
+    assert str(reading_of("x.json", listed)) == 'pd.json_normalize(json.load(open("/workspace/x.json")))'
+
+
+def test_an_object_whose_keys_are_data_is_one_column(look: Look) -> None:
+    record = {"name": "x", "prices": {f"2024-{day}": day for day in range(99)}}
+    [table] = look("x.jsonl", f"{json.dumps(record)}\n{json.dumps(record)}\n").tables
+    assert [(column.name, column.type) for column in table.columns] == [("name", "text"), ("prices", "object")]
+
+
+def test_the_outline_of_a_list_has_the_fields_of_all_its_elements(look: Look) -> None:
+    told = look("x.json", '{"rows": [{"a": 1, "b": null}, {"a": 2, "b": {"c": "x"}, "d": [1]}]}')
+    assert told.outline == "{rows: list of 2, such as: {a: number, b: {c: text}, d: list of 1, such as: number}}"
