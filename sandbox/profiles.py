@@ -69,6 +69,8 @@ class FileColumn(_Value):
     odd: list[Text] = Field([], max_length=3)
     """Some values of another type; of a quantity, one of its values."""
     odd_count: Count = 0
+    values: list[Text] = Field([], max_length=50)
+    """All its distinct texts, if they are few."""
 
 
 class FileTable(_Value):

@@ -407,7 +407,7 @@ class SandboxChanged(_Event):
     reason: str
 
 
-ClaimSource = Literal["cell", "function", "question"]
+ClaimSource = Literal["cell", "function", "question", "file"]
 
 
 class Claim(_Value):
@@ -417,7 +417,9 @@ class Claim(_Value):
     text: str
     """As it stands in the answer, with plain punctuation."""
     source: ClaimSource | None = None
-    """An output of a cell, the result of a caller's function, or the question; None if it comes from nowhere."""
+    """An output of a cell, the result of a caller's function, the question's own words, or what is known of all of a
+    file that came with it; None if it comes from nowhere. Before Cellblock had "file", "question" was all of the
+    message, with the first rows of its files."""
     seq: Count | None = None
     """The number of the event that has it."""
     cell: Count | None = None

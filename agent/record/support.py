@@ -23,6 +23,8 @@ def source_of(claim: Claim) -> str:
             return f"a function, event {claim.seq}"
         case "question":
             return "the question"
+        case "file":
+            return "a given file"
         case _:
             return "no output"
 
