@@ -40,6 +40,8 @@ CheckName = Literal[
     "unseen",
     "no_file",
     "format",
+    "unstated",
+    "unused",
     "support",
     "miscopied",
 ]
@@ -171,13 +173,14 @@ class FileRecord(_Value):
     name: Name
     size_bytes: Count
     sha256: Sha256
+    head: str = ""
+    """Its first lines: of a given file as the model reads them with the question, of an artifact as the user is shown
+    them. Empty if they are not text, if a given file has a profile, or if not recorded."""
 
 
 class GivenFile(FileRecord):
     """A file that came with a question."""
 
-    head: str = ""
-    """Its first lines as the model reads them with the question; empty if they are not text, or it has a profile."""
     profile: FileProfile | None = None
     """What it is, as the sandbox has found it, and as the model is told in its own words; None if not recorded."""
 
@@ -426,6 +429,15 @@ class Claim(_Value):
     """The number of the cell, counted from 1 over the run, if the source is one."""
 
 
+class UnaskedFilter(_Value):
+    """A value of a given file by which a program chose rows, and which no question has."""
+
+    value: str
+    column: str
+    cell: Count
+    """The number of the cell, counted from 1 over the run."""
+
+
 class QuestionFinished(_Event):
     """How a question ended, unless by an error or by the caller."""
 
@@ -439,6 +451,8 @@ class QuestionFinished(_Event):
     """The value of an answer that fits its schema."""
     support: Items[Claim] = []
     """The claims of the answer, in its order."""
+    unasked: Items[UnaskedFilter] = []
+    """What the programs for the question chose rows by without being asked to."""
 
 
 class RunFinished(_Event):
