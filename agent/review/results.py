@@ -27,7 +27,7 @@ MIN_ANSWER_WIDTH = 20
 def unstated(question: Question, last: Execution, code: str, answer: str) -> str:
     """What the last program printed if the answer states none of it; otherwise an empty text.
 
-    An answer that fits a schema, or that is about a file or a picture, may have no number.
+    An answer that fits a schema, or that is about a file, a picture or a rendered table, may have no number.
     """
     asked, text = question.asked, folded(without_programs(answer))
     shown = printed_by(last)
@@ -35,7 +35,7 @@ def unstated(question: Question, last: Execution, code: str, answer: str) -> str
     if (
         last.status != "ok"
         or asked.answer_schema
-        or _has_picture(last)
+        or _is_rendered(last)
         or sum(1 + (east_asian_width(character) in "WF") for character in text.strip()) < MIN_ANSWER_WIDTH
         or asked_for(asked.task, given)
         or asked_for(answer, given)
@@ -60,9 +60,10 @@ def printed_by(execution: Execution) -> str:
     return cut_middle("\n".join(texts), MAX_READ_CHARS, " ")
 
 
-def _has_picture(execution: Execution) -> bool:
+def _is_rendered(execution: Execution) -> bool:
+    """True if it has a picture or a table that a reader of the run sees as such."""
     outputs = [output for output in execution.outputs if isinstance(output, DisplayData | ExecuteResult)]
-    return any(kind.startswith("image/") for output in outputs for kind in output.data)
+    return any(kind != "text/plain" for output in outputs for kind in output.data)
 
 
 def _new_numbers(text: str, known: str) -> Iterator[Numeral]:
