@@ -2,7 +2,8 @@
 
 A question is compared with what the files have, and no language is read. So a value may stand in a question by chance,
 and a program may use a value in more ways than can be seen. Therefore a value counts as left out only if a program
-shows that it was: it does not use the column at all, or it chooses rows by another value of it.
+shows that it was: it does not use the column at all, or it chooses rows by some other values of it. All others may
+stand for "not this one".
 """
 
 import ast
@@ -41,9 +42,8 @@ class _Program:
 
     def uses(self, value: str) -> bool:
         """True if a text of the code has a value or a part of it, or if the value was found and printed."""
-        if any(_has_words(label, value) for label in self.labels):
-            return any(_is_akin(text, value) for text in self.texts)
-        return any(_is_akin(text, value) for text in self.texts) or _has_words(self.output, value)
+        is_label = any(_has_words(label, value) for label in self.labels)
+        return any(_is_akin(text, value) for text in self.texts) or (not is_label and _has_words(self.output, value))
 
     def has_column(self, name: str) -> bool:
         return any(_has_words(text, name) for text in self.texts)
@@ -68,8 +68,8 @@ def unused_value(events: Sequence[Event]) -> Unused | None:
             if value.casefold() in names or not _is_named(value, task) or any(one.uses(value) for one in programs):
                 continue
             others = {other for other in column.values if not _is_asked(other, task)}
-            chosen = {text for one in programs for text in one.chosen}
-            if chosen & others or (_is_name(value, task) and _is_left_out(column, columns, programs)):
+            chosen = {text for one in programs for text in one.chosen} & others
+            if (chosen and chosen < others) or (_is_name(value, task) and _is_left_out(column, columns, programs)):
                 return Unused(value, column.name)
     return None
 

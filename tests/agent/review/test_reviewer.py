@@ -71,7 +71,7 @@ async def test_a_value_of_the_question_that_no_program_used_is_named_with_its_co
     async def file_names() -> list[str]:
         return []
 
-    column = {"name": "Warengruppe", "type": "text", "values": ["Möbel", "Küche"]}
+    column = {"name": "Warengruppe", "type": "text", "values": ["Möbel", "Küche", "Büro"]}
     profile = FileProfile.model_validate({"kind": "csv", "tables": [{"columns": [column]}]})
     file = GivenFile(name="u.csv", size_bytes=9, sha256="0" * 64, profile=profile)
     asked = STARTED.model_copy(update={"task": "Mittel der Gruppe Küche?", "files": [file]})
