@@ -16,7 +16,7 @@ from agent.agent import Agent
 from agent.cli.app import kept
 from agent.cli.background import Background
 from agent.cli.completing import complete_with_tab
-from agent.cli.results import file_lines
+from agent.cli.results import file_lines, warnings
 from agent.cli.view import RunView
 from agent.errors import InterruptedRunError, UsageError
 from agent.loop.conversation import Conversation
@@ -161,6 +161,8 @@ class Chat:
         self._interrupts = 0
         for line in file_lines(result):
             self._note(line)
+        for warning in warnings(result):
+            self._console.print(Text(warning, style="yellow"), soft_wrap=True)
         if result.limit:
             self._console.print(Text(f"stopped at the limit on {result.limit}", style="yellow"))
         with kept(f"cellblock show {shlex.quote(str(result.run_directory))}"):

@@ -85,7 +85,7 @@ MODEL_OPTIONS: dict[str, Any] = {
         bool | None,
         "--require-support",
         None,
-        "Accept no answer with a number, date or quoted name that neither an output nor the question has.",
+        "Accept no answer with a number, date or quoted name that the run has nowhere.",
     ),
 }
 

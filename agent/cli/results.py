@@ -18,10 +18,13 @@ from agent.credentials import bare_url
 from agent.errors import InterruptedRunError, ResumeError, TranscriptError, UsageError
 from agent.loop.result import RunResult
 from agent.messages import Cost
-from agent.record.support import not_computed
+from agent.record.support import not_asked, not_computed
 from agent.record.transcript import holds_run
 from agent.text import plain, size_words
 from sandbox import CellblockError, Policy
+
+MAX_SHOWN_FILES = 5
+"""How many files of an answer are shown with their first lines."""
 
 
 def tell(answered: RunResult, console: Console, *, as_json: bool, options: Sequence[str] = ()) -> None:
@@ -37,7 +40,7 @@ def tell(answered: RunResult, console: Console, *, as_json: bool, options: Seque
     is_answered = answered.outcome == "answered"
     if not is_answered:
         _note(console, f"to go on: {resuming(answered.run_directory, options)}")
-    for warning in filter(None, (answered.error, not_computed(answered.support))):
+    for warning in filter(None, (answered.error, *warnings(answered))):
         console.print(Text(warning, style="yellow"), soft_wrap=True)
     with kept(f"cellblock show {shlex.quote(str(answered.run_directory))}"):
         if as_json:
@@ -61,15 +64,24 @@ def as_value(answered: RunResult) -> dict[str, object]:
         "usage": answered.usage.model_dump(),
         "cost": answered.cost and answered.cost.model_dump(mode="json"),
         "support": [claim.model_dump() for claim in answered.support],
+        "unasked": [one.model_dump() for one in answered.unasked],
         "artifacts": [artifact.model_dump() for artifact in answered.artifacts],
     }
 
 
 def file_lines(answered: RunResult) -> Iterator[str]:
-    """A line for each file that an answer made: where it is, and its size."""
-    for artifact in answered.artifacts:
+    """A line for each file that an answer made: where it is, and its size. Below the first of them stands how a text
+    begins, because the model may not have looked at what it wrote."""
+    for place, artifact in enumerate(answered.artifacts):
         where = answered.run_directory / "files" / artifact.name
         yield f"{plain(str(where))}  {size_words(artifact.size_bytes)}"
+        if place < MAX_SHOWN_FILES:
+            yield from (f"    {line}" for line in plain(artifact.head).splitlines())
+
+
+def warnings(answered: RunResult) -> list[str]:
+    """What an answer states that was not computed, and what its programs did that was not asked for."""
+    return [line for line in (not_computed(answered.support), *not_asked(answered.unasked)) if line]
 
 
 @contextmanager

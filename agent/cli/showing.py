@@ -28,9 +28,10 @@ from agent.record.events import (
     RunStarted,
     SandboxChanged,
     ToolRan,
+    UnaskedFilter,
 )
 from agent.record.reading import Recorded
-from agent.record.support import not_computed, source_of
+from agent.record.support import not_asked, not_computed, source_of
 from agent.text import cut_middle, plain
 from sandbox import Output, StreamOutput
 from sandbox.packages import versions_in
@@ -54,6 +55,7 @@ class RunPrinter:
         """The model's last text without a call. It is the answer, if a question or nothing follows."""
         self._claims: list[Claim] = []
         """Those of the last answer."""
+        self._unasked: list[UnaskedFilter] = []
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -64,7 +66,7 @@ class RunPrinter:
             case ToolRan():
                 self._show_call(event)
             case QuestionFinished():
-                self._claims = event.support
+                self._claims, self._unasked = event.support, event.unasked
             case RunFinished():
                 self._show_end(event)
             case _:
@@ -164,10 +166,11 @@ class RunPrinter:
     def _show_support(self) -> None:
         """Print where the claims of the last answer come from."""
         claims, self._claims = self._claims, []
+        unasked, self._unasked = self._unasked, []
         if found := [claim for claim in claims if claim.source]:
             self._print("; ".join(f"{claim.text}: {source_of(claim)}" for claim in found), "dim")
-        if missing := not_computed(claims):
-            self._print(missing, "yellow")
+        for warning in filter(None, (not_computed(claims), *not_asked(unasked))):
+            self._print(warning, "yellow")
 
     def _print(self, text: str, style: str) -> None:
         print_long(self._console, plain(text), style)

@@ -18,6 +18,7 @@ from agent.record.events import (
     RunStarted,
     ToolRan,
 )
+from agent.record.support import not_asked
 from sandbox import Execution
 
 
@@ -171,8 +172,9 @@ def _pieces(event: Event, cells: int, *, is_answer: bool) -> Iterable[Piece]:
             yield Remark(f"Cellblock to the model: {event.text}")
         case HistoryShortened():
             yield Remark(f"{len(event.observations)} old outputs were shortened for the model.")
-        case QuestionFinished(support=[_, *_] as claims):
-            yield Support(claims)
+        case QuestionFinished(support=claims, unasked=unasked):
+            yield from map(Support, [claims] if claims else [])
+            yield from map(Remark, not_asked(unasked))
         case Resumed():
             differ = f"; cells {', '.join(event.different)} gave something else" if event.different else ""
             yield Remark(f"The run was resumed: its cells were run again in a new sandbox{differ}.")

@@ -22,10 +22,10 @@ from agent.progress import Progress
 from agent.prompting.words import INSTRUCTION
 from agent.record.events import (
     Asked,
-    Claim,
     FileRecord,
     GivenFile,
     Instructed,
+    QuestionFinished,
     RunStarted,
     SandboxChanged,
 )
@@ -58,7 +58,7 @@ class Conversation:
         self._loop: Loop | None = None
         self._is_asking = False
         self._last = Finish("cancelled", None)
-        self._support: list[Claim] = []
+        self._finished: QuestionFinished | None = None
         self._workspace = Workspace(sandbox)
         self._past: Past | None = None
         """A past run, until it is recorded that it is resumed."""
@@ -152,7 +152,8 @@ class Conversation:
             artifacts,
             last.limit,
             taken.cost,
-            self._support,
+            self._finished.support if self._finished else [],
+            self._finished.unasked if self._finished else [],
             last.value,
             last.error,
         )
@@ -211,26 +212,26 @@ class Conversation:
         self, transcript: Transcript, answer: Callable[[], Awaitable[Finish]], given: Collection[str]
     ) -> list[FileRecord]:
         """Go through the loop and keep how it ended, whatever happens. Returns the files that the answer left."""
-        self._last, self._support = Finish("cancelled", None), []
+        self._last, self._finished = Finish("cancelled", None), None
         begun_s = time.monotonic()
         try:
             await self._workspace.begin(given)
             self._last = await answer()
             within_s = self._collecting_s(time.monotonic() - begun_s)
             artifacts = await self._workspace.collect(transcript, within_s=within_s)
-            self._support = await self._record_end(transcript)
+            self._finished = await self._record_end(transcript)
             return artifacts
         except Exception as error:
             told = error.for_shell if isinstance(error, CellblockError) else repr(error)
             self._last = Finish("error", self._last.answer, told)
             raise
 
-    async def _record_end(self, transcript: Transcript) -> list[Claim]:
-        """Record how the question ended, and return where its answer comes from."""
+    async def _record_end(self, transcript: Transcript) -> QuestionFinished:
+        """Record how the question ended, and where its answer comes from."""
         files, checks = set(self._workspace.artifacts), self._setup.settings.review or ()
         event = await asyncio.to_thread(question_finished, transcript.events, self._last, files=files, checks=checks)
         self._last = replace(self._last, outcome=event.outcome)
-        return transcript.append(event).support
+        return transcript.append(event)
 
     def _collecting_s(self, spent_s: float) -> float | None:
         """How long files may be copied after an answer; None is no limit."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.errors import UsageError
-from agent.prompting.preview import HEAD_BYTES, preview
+from agent.prompting.preview import HEAD_BYTES, preview, preview_of_made
 from agent.record.directory import is_inside
 from agent.record.events import FileRecord, GivenFile
 from agent.record.reading import ARTIFACTS
@@ -141,9 +141,11 @@ async def _collect(session: Session, name: str, transcript: Transcript, max_byte
             copy.seek(0)
             if transcript.redactor.is_in(copy):
                 return None
+            copy.seek(0)
+            head = preview_of_made(copy.read(HEAD_BYTES))
         transcript.folder.rename(partial, f"{ARTIFACTS}/{name}")
     except (FileTransferError, OSError):  # gone or replaced since it was listed, or too long a name for the host
         return None
     finally:
         transcript.folder.remove(partial)
-    return FileRecord(name=name, size_bytes=moved.size_bytes, sha256=moved.sha256)
+    return FileRecord(name=name, size_bytes=moved.size_bytes, sha256=moved.sha256, head=head)

@@ -6,7 +6,7 @@ from typing import Any
 
 from agent.limits import LimitName
 from agent.messages import Cost, Usage
-from agent.record.events import Claim, FileRecord, Outcome
+from agent.record.events import Claim, FileRecord, Outcome, UnaskedFilter
 from agent.record.support import unsupported
 
 
@@ -27,6 +27,8 @@ class RunResult:
     """The cost of all turns; None if the model has no price."""
     support: list[Claim] = field(default_factory=list)
     """The numbers, dates and quoted names of the answer, and where the run has each."""
+    unasked: list[UnaskedFilter] = field(default_factory=list)
+    """The values by which programs chose rows, and which no question has."""
     value: Any = None
     """The value of a typed answer; None if no type was asked for, or if the answer does not fit it."""
     error: str | None = None
@@ -34,5 +36,5 @@ class RunResult:
 
     @property
     def unsupported(self) -> list[str]:
-        """What the answer states and no output and no question has."""
+        """What the answer states and the run has nowhere."""
         return unsupported(self.support)

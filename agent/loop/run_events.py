@@ -30,6 +30,7 @@ from agent.record.origin import source_sha256
 from agent.record.support import unsupported
 from agent.replay.resuming import Past
 from agent.review.checks import objections_in
+from agent.review.named_values import unasked_filters
 from agent.review.support import support_of
 from agent.tools.run_python import TOOL
 from sandbox import Session
@@ -113,6 +114,7 @@ def question_finished(
         limit=last.limit,
         value=_ANY.dump_python(last.value, mode="json"),
         support=support,
+        unasked=unasked_filters(events),
     )
 
 

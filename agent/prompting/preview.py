@@ -1,4 +1,4 @@
-"""The first lines of a file, so that the model knows its columns and fields before it writes code for them."""
+"""The first lines of a file: the model knows the columns of a given one by them, the user what a made one has."""
 
 import re
 
@@ -11,23 +11,33 @@ MAX_LINES = 3
 MAX_NESTED_LINES = 20
 """For JSON that is spread over lines, where the first ones say little."""
 MAX_LINE_CHARS = 200
+MAX_MADE_LINES = 5
+MAX_MADE_CHARS = 80
+"""The limits for a file that an answer made."""
 
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
 def preview(head: bytes) -> str:
     """The first lines of what begins with these bytes, long ones cut; empty if this is not text in UTF-8."""
+    lines = _lines(head)
+    count = MAX_NESTED_LINES if lines[:1] in (["{"], ["["]) else MAX_LINES
+    return "\n".join(cut_middle(line, MAX_LINE_CHARS, "[...]") for line in lines[:count])
+
+
+def preview_of_made(head: bytes) -> str:
+    """As `preview`, for the user."""
+    return "\n".join(cut_middle(line, MAX_MADE_CHARS, "[...]") for line in _lines(head)[:MAX_MADE_LINES])
+
+
+def _lines(head: bytes) -> list[str]:
     if len(head) >= HEAD_BYTES:
         head = head[: max(head.rfind(b"\n"), 0)] or _whole_characters(head)
     try:
         text = head.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return ""
-    if _NOT_TEXT.search(text):
-        return ""
-    lines = plain(text).rstrip().split("\n")
-    count = MAX_NESTED_LINES if lines[0] in ("{", "[") else MAX_LINES
-    return "\n".join(cut_middle(line, MAX_LINE_CHARS, "[...]") for line in lines[:count])
+        return []
+    return [] if _NOT_TEXT.search(text) else plain(text).rstrip().split("\n")
 
 
 def _whole_characters(head: bytes) -> bytes:

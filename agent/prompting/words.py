@@ -198,6 +198,11 @@ INSTRUCTION = {
     "nothing else.",
     "support": "No output shows {unsupported}. Write a program in a ```python block that computes and prints it, or "
     "repeat your answer without what no output shows.",
+    "unstated": "The answer has nothing of what the program printed:\n{printed}\nAnswer the question again, with the "
+    "values that it asks for. Only if it asks for none, repeat your answer.",
+    "unused": "The question names '{value}', a value of the column {column}, and no program used it. Write the whole "
+    "program again in a ```python block, and choose the rows by that value, too. Keep all that the question asks "
+    "for besides. Only if the question does not mean it, repeat your answer.",
     "unseen": "The program printed nothing, so there is no result. Write the whole program in a ```python block, and "
     "print the result. Only if nothing needs to be printed, repeat your answer.",
     "cut": "Your reply was cut off at the limit on output tokens. Say it again in fewer words.",

@@ -40,6 +40,8 @@ CheckName = Literal[
     "unseen",
     "no_file",
     "format",
+    "unstated",
+    "unused",
     "support",
     "miscopied",
 ]
@@ -171,13 +173,14 @@ class FileRecord(_Value):
     name: Name
     size_bytes: Count
     sha256: Sha256
+    head: str = ""
+    """Its first lines: of a given file as the model reads them with the question, of an artifact as the user is shown
+    them. Empty if they are not text, if a given file has a profile, or if not recorded."""
 
 
 class GivenFile(FileRecord):
     """A file that came with a question."""
 
-    head: str = ""
-    """Its first lines as the model reads them with the question; empty if they are not text, or it has a profile."""
     profile: FileProfile | None = None
     """What it is, as the sandbox has found it, and as the model is told in its own words; None if not recorded."""
 
@@ -407,7 +410,7 @@ class SandboxChanged(_Event):
     reason: str
 
 
-ClaimSource = Literal["cell", "function", "question"]
+ClaimSource = Literal["cell", "function", "question", "file"]
 
 
 class Claim(_Value):
@@ -417,11 +420,22 @@ class Claim(_Value):
     text: str
     """As it stands in the answer, with plain punctuation."""
     source: ClaimSource | None = None
-    """An output of a cell, the result of a caller's function, or the question; None if it comes from nowhere."""
+    """An output of a cell, the result of a caller's function, the question's own words, or what is known of all of a
+    file that came with it; None if it comes from nowhere. Before Cellblock had "file", "question" was all of the
+    message, with the first rows of its files."""
     seq: Count | None = None
     """The number of the event that has it."""
     cell: Count | None = None
     """The number of the cell, counted from 1 over the run, if the source is one."""
+
+
+class UnaskedFilter(_Value):
+    """A value of a given file by which a program chose rows, and which no question has."""
+
+    value: str
+    column: str
+    cell: Count
+    """The number of the cell, counted from 1 over the run."""
 
 
 class QuestionFinished(_Event):
@@ -437,6 +451,8 @@ class QuestionFinished(_Event):
     """The value of an answer that fits its schema."""
     support: Items[Claim] = []
     """The claims of the answer, in its order."""
+    unasked: Items[UnaskedFilter] = []
+    """What the programs for the question chose rows by without being asked to."""
 
 
 class RunFinished(_Event):

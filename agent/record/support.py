@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from agent.record.events import Claim
+from agent.record.events import Claim, UnaskedFilter
 from agent.text import plain
 
 MAX_QUOTED = 5
@@ -23,6 +23,8 @@ def source_of(claim: Claim) -> str:
             return f"a function, event {claim.seq}"
         case "question":
             return "the question"
+        case "file":
+            return "a given file"
         case _:
             return "no output"
 
@@ -32,6 +34,11 @@ def not_computed(claims: Iterable[Claim]) -> str:
     texts = unsupported(claims)
     are = "is" if len(texts) == 1 else "are"
     return f"not computed: {quoted(texts)} {are} in no output" if texts else ""
+
+
+def not_asked(filters: Iterable[UnaskedFilter]) -> list[str]:
+    """A line about each value that a program chose rows by and that the question does not have."""
+    return [f'not in the question: "{plain(one.value)}" filters in cell {one.cell}' for one in filters]
 
 
 def quoted(texts: Sequence[str]) -> str:

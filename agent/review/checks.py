@@ -1,6 +1,7 @@
 """The checks: each has a name, a reason and a rule.
 
-None of them reads what the task or the answer means. They look at what ran, at the files, and at characters. A new
+None of them reads what the task or the answer means. They look at what ran, at the files, at what is known of given
+files, and at characters. A new
 check has a name in `agent.record.events` and a sentence for the model in `agent.prompting.words`.
 """
 
@@ -15,6 +16,8 @@ from agent.prompting.hints import asks_to_install, installs
 from agent.record.events import Calls, CheckName, Event, Instructed, ModelReplied, ToolRan
 from agent.record.question import Question
 from agent.review.forms import missing_forms
+from agent.review.named_values import Unused
+from agent.review.results import unstated
 from sandbox import Execution
 
 
@@ -30,6 +33,8 @@ class Answer:
     """The files that the task asks for and that do not exist, for the checks that look at the workspace."""
     unsupported: Sequence[str] = ()
     """What the answer states and the run has nowhere, for the check of its support."""
+    unused: Unused | None = None
+    """A value that the question names and no program used."""
 
     @property
     def text(self) -> str:
@@ -51,6 +56,12 @@ class Answer:
     def missing_forms(self) -> list[str]:
         """The forms of the question that the text does not have."""
         return [] if self.question.asked.answer_schema else missing_forms(self.question.asked.task, self.text)
+
+    @cached_property
+    def unstated(self) -> str:
+        """What the last program printed, if the text has none of it."""
+        code = "\n".join(event.code or "" for event in self.ran)
+        return unstated(self.question, self.executions[-1], code, self.text) if self.executions else ""
 
 
 @dataclass(frozen=True)
@@ -127,8 +138,19 @@ CHECKS = (
     ),
     Check("format", "it does not have the form that the question shows", lambda answer: bool(answer.missing_forms)),
     Check(
+        "unstated",
+        "the last code printed a number, and it states nothing of what was printed",
+        lambda answer: bool(answer.unstated),
+    ),
+    Check(
+        "unused",
+        "the question names a value of a given file, and no code used it",
+        lambda answer: answer.unused is not None,
+        asks_for_code=True,
+    ),
+    Check(
         "support",
-        "it states a number, a date or a quoted name that neither an output nor the question has",
+        "it states a number, a date or a quoted name that no output, no question and no file has",
         lambda answer: bool(answer.unsupported),
         is_default_for=frozenset(),
         asks_for_code=True,

@@ -1,6 +1,8 @@
 """What in an answer can be looked up: its numbers, its dates and the names that it quotes.
 
-No language is read. A number in words is no claim, nor are the marks of a list, programs, and the names of files.
+No language is read. A name without quotes is a claim only if it is a code, such as C014, or if a given file has it in
+its first rows, which is where a name that no program found may come from. A number in words is no claim, nor are the
+marks of a list, programs, and the names of files.
 """
 
 import json
@@ -9,12 +11,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, time
 from fractions import Fraction
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from agent.answers import unfenced
 from agent.spellings.dates import days_in, read_clock, read_day
-from agent.spellings.numerals import Numeral, numerals, only_numeral
+from agent.spellings.numerals import LETTER, Numeral, numerals, only_numeral
 from agent.spellings.readable import readable, without_programs
 
 MAX_CLAIMS = 100
@@ -32,6 +35,10 @@ _QUOTED = re.compile(r'"([^"\n]+)"|(?<!\w)\'([^\'\n]+)\'(?!\w)')
 _CLOCK = re.compile(r"(?<![\d:])\d{1,2}:\d{2}(?::\d{2})?(?:\s?[ap]\.?m\b)?", re.IGNORECASE)
 _CODE = re.compile(r"(?<![\w/.-])(?=[a-z]*\d)(?=\d*[a-z])[a-z\d+/]{8,}={0,2}(?![\w/-])", re.IGNORECASE)
 """Letters and digits that mean nothing, as in a hash."""
+_IDENTIFIER = re.compile(r"(?<![\w/.-])(?:[A-Za-z]{1,4}-?0\d+|[A-Z]\d{3,})(?![\w/-]|\.\d)")
+"""Such as C014, which is no number."""
+_NUMBERED = re.compile(r"\W+\d+$")
+"""The number at the end of a name that is not the only one of its kind."""
 
 
 _NO_CLAIM = re.compile(
@@ -54,18 +61,21 @@ class Stated:
     """What the number may be multiplied by: for 5 km, an output may have 5 or 5000."""
 
 
-def claims_in(answer: str, files: Collection[str] = ()) -> list[Stated]:
-    """The claims of an answer in its order, each once. `files` are the names of files, which are none."""
+def claims_in(answer: str, files: Collection[str] = (), shown: Collection[str] = ()) -> list[Stated]:
+    """The claims of an answer in its order, each once.
+
+    `files` are the names of files, which are none. `shown` are texts that are claims without quotes, too.
+    """
     answer = answer[:MAX_ANSWER_CHARS]
-    found = {claim.text: claim for claim in reversed(list(islice(_claims(answer, files), MAX_CLAIMS)))}
+    found = {claim.text: claim for claim in reversed(list(islice(_claims(answer, files, shown), MAX_CLAIMS)))}
     return list(reversed(found.values()))
 
 
-def _claims(answer: str, files: Collection[str]) -> Iterator[Stated]:
+def _claims(answer: str, files: Collection[str], shown: Collection[str]) -> Iterator[Stated]:
     try:
         value = json.loads(unfenced(answer), parse_float=_Written, parse_int=_Written)
     except (ValueError, RecursionError):
-        yield from _in_prose(answer, files)
+        yield from _in_prose(answer, files, shown)
     else:
         yield from _in_value(value, files)
 
@@ -91,13 +101,13 @@ def _in_value(value: Any, files: Collection[str]) -> Iterator[Stated]:
             yield Stated(value, value)
 
 
-def _in_prose(answer: str, files: Collection[str]) -> Iterator[Stated]:
+def _in_prose(answer: str, files: Collection[str], shown: Collection[str] = ()) -> Iterator[Stated]:
     text = readable(without_programs(answer))
     for name in sorted(files, key=len, reverse=True):
         text = text.replace(readable(name), " ")
     text = _NO_CLAIM.sub(" ", text)
     places: list[Placed] = []
-    for find in (_days_in, _times_in, _names_in, _codes_in):
+    for find in (partial(_shown_in, shown=shown), _days_in, _times_in, _names_in, _codes_in):
         places += (found := list(find(text)))
         text = _blanked(text, found)
     places += _numbers_in(text)
@@ -105,6 +115,25 @@ def _in_prose(answer: str, files: Collection[str]) -> Iterator[Stated]:
 
 
 Placed = tuple[int, Stated]
+
+
+def _shown_in(text: str, shown: Collection[str]) -> Iterator[Placed]:
+    """The texts that stand in the answer as whole words, the longest first."""
+    names = {readable(name) for cell in shown for name in _as_named(cell)}
+    for name in sorted(names, key=lambda name: (-len(name), name)):
+        for match in re.finditer(rf"(?<!{LETTER}){re.escape(name)}(?!{LETTER})", text):
+            yield match.start(), Stated(name, name)
+        text = text.replace(name, " " * len(name))
+
+
+def _as_named(cell: str) -> Iterator[str]:
+    """How an answer may write the text of a cell, if it is a name."""
+    if len(cell) < 2 or len(cell) > MAX_NAME_CHARS or not re.search(r"[^\W\d]", cell) or read_day(cell):
+        return
+    if not only_numeral(cell):
+        yield cell
+    if " " in (bare := _NUMBERED.sub("", cell)):
+        yield bare
 
 
 def _days_in(text: str) -> Iterator[Placed]:
@@ -118,7 +147,9 @@ def _times_in(text: str) -> Iterator[Placed]:
 
 
 def _codes_in(text: str) -> Iterator[Placed]:
-    return ((match.start(), Stated(match[0], match[0])) for match in _CODE.finditer(text))
+    return (
+        (match.start(), Stated(match[0], match[0])) for code in (_CODE, _IDENTIFIER) for match in code.finditer(text)
+    )
 
 
 def _names_in(text: str) -> Iterator[Placed]:

@@ -13,8 +13,10 @@ from agent.record.events import CheckName, Event, Instructed, ModelReplied
 from agent.record.question import Question
 from agent.record.support import quoted, unsupported
 from agent.review.checks import CHECKS, Answer, Check
+from agent.review.named_values import unused_value
 from agent.review.promised_files import asked_for, is_among
 from agent.review.support import support_of
+from agent.text import plain
 
 
 class Reviewer:
@@ -48,6 +50,8 @@ class Reviewer:
                 answer = replace(answer, missing=await self._missing_files(question))
             if check.name == "support":
                 answer = replace(answer, unsupported=await self._unsupported(replied.content, events))
+            if check.name == "unused":
+                answer = replace(answer, unused=unused_value(events))
             if check.is_broken(answer):
                 return Instructed(reason=check.name, text=_told(check, answer))
         return None
@@ -70,5 +74,10 @@ class Reviewer:
 def _told(check: Check, answer: Answer) -> str:
     """The sentence for the model."""
     return INSTRUCTION[check.name].format(
-        missing=", ".join(answer.missing), unsupported=quoted(answer.unsupported), forms="\n".join(answer.missing_forms)
+        missing=", ".join(answer.missing),
+        unsupported=quoted(answer.unsupported),
+        forms="\n".join(answer.missing_forms),
+        printed=answer.unstated,
+        value=answer.unused and plain(answer.unused.value),
+        column=answer.unused and plain(answer.unused.column),
     )

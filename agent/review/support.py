@@ -1,8 +1,9 @@
-"""Where the claims of an answer come from: an output of the run, the question, or nowhere.
+"""Where the claims of an answer come from: an output of the run, the question, a given file, or nowhere.
 
-It is looked up, not judged. A number counts as found if an output has it, rounded or cut off to the digits of the
-answer, in any grouping and with any decimal mark; a percentage also as a part of one; an amount also as a loss. A day
-counts in any spelling, a name in any case.
+Of a question, only its own words count. Of a given file, only what was counted over all of it: its first rows, which
+the model reads as well, show nothing but themselves. It is looked up, not judged. A number counts as found if an
+output has it, rounded or cut off to the digits of the answer, in any grouping and with any decimal mark; a percentage
+also as a part of one; an amount also as a loss. A day counts in any spelling, a name in any case.
 """
 
 import re
@@ -17,11 +18,12 @@ from agent.messages import RUN_PYTHON
 from agent.record.events import Asked, Claim, ClaimSource, Event, RunStarted, ToolRan
 from agent.review.claims import Stated, claims_in
 from agent.spellings.dates import clocks, days_in
-from agent.spellings.numerals import LETTER, Numeral, loose_numerals, numerals
+from agent.spellings.numerals import LETTER, Numeral, is_identifier, loose_numerals, numerals
 from agent.spellings.readable import folded, readable
 from agent.text import cut_middle, printed
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, StreamOutput
 from sandbox.bundles import bundle_text
+from sandbox.profiles import FileProfile
 
 MAX_SOURCE_CHARS = 1 << 14
 """How much of one output is read, from its two ends. The model has read half of that."""
@@ -35,6 +37,12 @@ MIN_ROUNDED_DIGITS = 3
 _DIGITS = re.compile(r"\d+(?:\.\d+)?")
 _DTYPE = re.compile(r"\b(?:u?int|float|complex|datetime|timedelta)\d+\b")
 """Its digits are no value."""
+_COMPLAINT = re.compile(
+    r"^\S+:\d+: [A-Z]\w*: .*(?:\n[ \t]+.*)?|^[ \t]+File \".*\", line \d+.*(?:\n[ \t]+.*)*", re.MULTILINE
+)
+"""A warning, or a place in a traceback, with the line of the program that it shows: their numbers are no values."""
+_SIDE_BY_SIDE = re.compile(r"(?<![\d.,])\d+(?: \d+)+")
+_GROUPED = re.compile(r"\d{1,3}(?: \d{3}){2,}")
 
 
 @dataclass(frozen=True)
@@ -45,10 +53,13 @@ class _Source:
     seq: int
     cell: int | None
     text: str
+    """Its names are looked up in this."""
+    values: str
+    """Its numbers and days are looked up in this."""
 
     @cached_property
     def readable(self) -> str:
-        return _DTYPE.sub(" ", readable(self.text))
+        return _DTYPE.sub(" ", readable(self.values))
 
     @cached_property
     def words(self) -> str:
@@ -58,7 +69,7 @@ class _Source:
     def numbers(self) -> list[Fraction]:
         """All that the numbers of the text may mean, in order of size."""
         found = {Fraction(digits) for digits in _DIGITS.findall(self.readable) if len(digits) <= MAX_SOURCE_CHARS}
-        for numeral in (*numerals(self.text), *loose_numerals(self.text)):
+        for numeral in (*numerals(_SIDE_BY_SIDE.sub(_apart, self.values)), *loose_numerals(self.values)):
             found |= {*numeral.readings, *numeral.ratios}
         return sorted(found)
 
@@ -68,6 +79,8 @@ class _Source:
 
     def has(self, claim: Stated) -> bool:
         match claim.value:
+            case Numeral() if is_identifier(claim.text):
+                return self._has_identifier(claim.text)
             case Numeral() as numeral:
                 return self._has_digits(claim) or self._has_meaning(claim, numeral) or self._has_both(numeral)
             case frozenset() as days:
@@ -82,6 +95,10 @@ class _Source:
         begin = rf"(?<!{LETTER})" if re.match(LETTER, words) else ""
         end = rf"(?!{LETTER})" if words and re.match(LETTER, words[-1]) else ""
         return re.search(f"{begin}{re.escape(words)}{end}", self.words) is not None
+
+    def _has_identifier(self, digits: str) -> bool:
+        """True if the text has exactly these digits, and not as a part of a number, a date or a time."""
+        return re.search(rf"(?<!\d)(?<!\d[-.,:/]){digits}(?![-.:/]?\d)", self.readable) is not None
 
     def _has_digits(self, claim: Stated) -> bool:
         """True if the number stands in the text as it is written in the answer."""
@@ -111,7 +128,7 @@ class _Source:
 def support_of(events: Sequence[Event], answer: str | None, files: Collection[str] = ()) -> list[Claim]:
     """The claims of an answer, each with where the run has it. `files` are the names in the workspace."""
     given = {file.name for asked in events if isinstance(asked, RunStarted | Asked) for file in asked.files}
-    claims = claims_in(answer or "", {*files, *given})
+    claims = claims_in(answer or "", {*files, *given}, _shown_cells(events))
     sources = list(_sources(events)) if claims else []
     return [_looked_up(claim, sources) for claim in claims]
 
@@ -124,7 +141,7 @@ def _looked_up(claim: Stated, sources: Iterable[_Source]) -> Claim:
 
 
 def _sources(events: Sequence[Event]) -> Iterator[_Source]:
-    """The outputs, the newest first, then the questions."""
+    """The outputs, the newest first, then the questions, then their files."""
     left = MAX_READ_CHARS
     calls = [event for event in events if isinstance(event, ToolRan)]
     cells = sum(ran.code is not None for ran in calls)
@@ -134,12 +151,55 @@ def _sources(events: Sequence[Event]) -> Iterator[_Source]:
         left -= len(text)
         if left <= 0:
             break
-        if is_cell or ran.tool != RUN_PYTHON:
-            yield _Source("cell" if is_cell else "function", ran.seq, cells if is_cell else None, text)
+        if is_cell:
+            yield _Source("cell", ran.seq, cells, text, _COMPLAINT.sub(" ", text))
+        elif ran.tool != RUN_PYTHON:
+            yield _Source("function", ran.seq, None, text, text)
         cells -= is_cell
-    for event in reversed(events):
-        if isinstance(event, RunStarted | Asked):
-            yield _Source("question", event.seq, None, str(event.message.get("content", event.task)))
+    asked = [event for event in reversed(events) if isinstance(event, RunStarted | Asked)]
+    for event in asked:
+        yield _Source("question", event.seq, None, event.task, event.task)
+    for event in asked:
+        profiles = [file.profile for file in event.files if file.profile]
+        names = [name for profile in profiles for name in _names(profile)]
+        counts = [str(count) for profile in profiles for count in _counts(profile) if count]
+        if names or counts:
+            yield _Source("file", event.seq, None, "\n".join(names), "\n".join(counts))
+
+
+def _names(profile: FileProfile) -> Iterator[str]:
+    """What a file is known to have in it."""
+    yield profile.outline
+    yield from (member.name for member in profile.members)
+    for table in profile.tables:
+        yield table.name
+        for column in table.columns:
+            yield from (column.name, *column.values, *column.blank_marks)
+
+
+def _counts(profile: FileProfile) -> Iterator[int]:
+    """What was counted over all of a file: a table of which only a part was looked at has no rows and no blanks."""
+    yield from (profile.table_count, profile.member_count)
+    for table in profile.tables:
+        yield table.column_count
+        if table.rows is not None and not (table.is_estimate or profile.is_estimate):
+            yield from (table.rows, *(column.blank for column in table.columns))
+
+
+def _shown_cells(events: Sequence[Event]) -> set[str]:
+    """The texts of the first rows of given files, which the model has read with the question.
+
+    A text in lower case may be an ordinary word of an answer.
+    """
+    asked = [event for event in events if isinstance(event, RunStarted | Asked)]
+    tables = [table for event in asked for file in event.files if file.profile for table in file.profile.tables]
+    cells = {cell.strip() for table in tables for row in table.sample if len(row) > 1 for cell in row}
+    return {cell for cell in cells if not cell.islower()}
+
+
+def _apart(numbers: re.Match[str]) -> str:
+    """Numbers with a space between them are several, unless two groups of three digits make them one."""
+    return numbers[0] if _GROUPED.fullmatch(numbers[0]) else numbers[0].replace(" ", "; ")
 
 
 def _output(ran: ToolRan) -> str:

@@ -94,6 +94,11 @@ def loose_numerals(text: str) -> Iterator[Numeral]:
     return numerals(re.sub(r"(?<=\d) ?/ ?(?=\d)|(?<=\d) (?=\d)", "; ", text))
 
 
+def is_identifier(digits: str) -> bool:
+    """True if this is no number but a name of digits, such as 02: a number begins with a zero before its point only."""
+    return re.fullmatch(r"0\d+", digits) is not None
+
+
 def only_numeral(text: str) -> Numeral | None:
     """Return the numeral that is the whole text; None if there is more or less than that."""
     text = _PERCENT_FIRST.sub(r"\1%", readable(text.strip())).strip()

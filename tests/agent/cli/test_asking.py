@@ -88,3 +88,17 @@ def test_a_batch_has_typed_answers_and_their_support(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     [result] = map(json.loads, (tmp_path / "out" / "results.jsonl").read_text().splitlines())
     assert (result["value"], [claim["cell"] for claim in result["support"]]) == (42, [1])
+
+
+def test_a_file_that_was_made_is_shown_with_its_first_lines_here_and_on_the_page(tmp_path: Path) -> None:
+    write = calls(
+        "open('monthly.csv', 'w').write('month,total\\n1,<b>\\n' + '2,3\\n' * 9)\nopen('a.bin', 'wb').write(b'\\0')"
+    )
+    done = run(tmp_path, [write, says("It is in monthly.csv.")], "--json", task="Save it as monthly.csv")
+    lines = done.stderr.splitlines()
+    place = next(place for place, line in enumerate(lines) if line.startswith(f"{tmp_path}/run/files/monthly.csv "))
+    assert lines[place + 1 : place + 6] == ["    month,total", "    1,<b>", "    2,3", "    2,3", "    2,3"]
+    heads = {one["name"]: one["head"] for one in json.loads(done.stdout)["artifacts"]}
+    assert heads == {"a.bin": "", "monthly.csv": "month,total\n1,<b>\n2,3\n2,3\n2,3"}
+    page = cellblock("export", str(tmp_path / "run"), "--to", "html").stdout
+    assert "month,total\n1,&lt;b&gt;\n2,3" in page

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from agent.cli.options import ModelOptions
-from agent.cli.results import granting, resuming, tell, told_where_it_stopped
+from agent.cli.results import as_value, granting, resuming, tell, told_where_it_stopped
 from agent.endpoint.config import Sampling
 from agent.errors import (
     AgentError,
@@ -19,7 +19,7 @@ from agent.errors import (
 )
 from agent.loop.result import RunResult
 from agent.messages import Usage
-from agent.record.events import FileRecord
+from agent.record.events import FileRecord, UnaskedFilter
 from agent.record.transcript import Transcript
 from agent.text import size_words
 from sandbox import Policy
@@ -35,6 +35,20 @@ def test_each_file_is_named_with_its_size_and_then_the_record(capsys: pytest.Cap
     files = [FileRecord(name="chart.png", size_bytes=8_123, sha256="0" * 64)]
     answered = RunResult("answered", "42", Path("runs/a"), Usage(), files)
     assert told(answered, capsys) == ["runs/a/files/chart.png  8.1 kB", "runs/a: answered, 0 + 0 tokens"]
+
+
+def test_the_first_lines_of_texts_stand_below_the_first_files(capsys: pytest.CaptureFixture[str]) -> None:
+    files = [FileRecord(name=f"{n}.csv", size_bytes=9, sha256="0" * 64, head="a,b\n1,\x1b[2") for n in range(7)]
+    lines = told(RunResult("answered", "42", Path("r"), Usage(), files), capsys)
+    assert lines[:4] == ["r/files/0.csv  9 bytes", "    a,b", "    1,", "r/files/1.csv  9 bytes"]
+    assert lines[-3:-1] == ["r/files/5.csv  9 bytes", "r/files/6.csv  9 bytes"]
+
+
+def test_what_programs_did_without_being_asked_to_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    unasked = [UnaskedFilter(value="Möbel", column="Warengruppe", cell=2)]
+    answered = RunResult("answered", "42", Path("r"), Usage(), [], unasked=unasked)
+    assert told(answered, capsys)[-1] == 'not in the question: "Möbel" filters in cell 2'
+    assert as_value(answered)["unasked"] == [{"value": "Möbel", "column": "Warengruppe", "cell": 2}]
 
 
 def test_a_run_at_its_limit_names_the_command_that_continues_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from agent.export import rich_text
 from agent.export.formats import exported
+from agent.record.events import QuestionFinished, UnaskedFilter
 from sandbox import DisplayData, Execution
 from tests.agent.export.runs import cell, run
 from tests.golden.scenarios import TABLE
@@ -103,3 +104,11 @@ MARKDOWN = {
 @pytest.mark.parametrize("text", MARKDOWN)
 def test_markdown_becomes_html_that_has_nothing_of_its_own(text: str) -> None:
     assert "".join(rich_text.markdown(text)) == MARKDOWN[text]
+
+
+def test_what_programs_chose_rows_by_without_being_asked_to_is_a_remark_of_every_readable_format() -> None:
+    *events, end = run(cell("f()", Execution(status="ok")))
+    unasked = [UnaskedFilter(value="<Möbel>", column="Gruppe", cell=1)]
+    events = [*events, QuestionFinished(outcome="answered", answer="That.", unasked=unasked), end]
+    assert "not in the question: &#34;&lt;Möbel&gt;&#34; filters in cell 1" in exported(events, "html")
+    assert "filters in cell 1" in exported(events, "md")

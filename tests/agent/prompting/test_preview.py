@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.prompting.preview import HEAD_BYTES, MAX_LINE_CHARS, MAX_LINES, MAX_NESTED_LINES, preview
+from agent.prompting.preview import HEAD_BYTES, MAX_LINE_CHARS, MAX_LINES, MAX_NESTED_LINES, preview, preview_of_made
 
 SHOWN = {
     b"a,b\n1,2\n3,4\n5,6\n": "a,b\n1,2\n3,4",
@@ -39,3 +39,19 @@ def test_it_is_short_whatever_the_file_holds(content: bytes) -> None:
     lines = preview(content * 3 if len(content) < 99 else content).split("\n")
     assert len(lines) <= (MAX_NESTED_LINES if lines[0] in ("{", "[") else MAX_LINES)
     assert all(len(line) <= MAX_LINE_CHARS + len("[...]") and "\x1b" not in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (b"month,total\n1,2\n3,4\n5,6\n7,8\n9,0\n", ["month,total", "1,2", "3,4", "5,6", "7,8"]),
+        ("城市;总额\n上海;3\n".encode(), ["城市;总额", "上海;3"]),
+        (b"x" * 300, ["x" * 40 + "[...]" + "x" * 40]),
+        (b"\x89PNG\r\n\x1a\n\0\0", []),
+        (b"", []),
+    ],
+)
+def test_of_a_file_that_an_answer_made_fewer_characters_of_more_lines_are_shown(
+    content: bytes, lines: list[str]
+) -> None:
+    assert preview_of_made(content).splitlines() == lines

@@ -11,6 +11,7 @@ from agent.prompting.words import INSTRUCTION
 from agent.record.events import Instructed, ModelReplied, ToolRan
 from agent.record.question import Question
 from agent.review.checks import CHECKS, Answer, checks_named, objections_in
+from agent.review.named_values import Unused
 from sandbox import ErrorOutput, Execution
 from sandbox.testing import printed
 from tests.samples import STARTED
@@ -58,6 +59,8 @@ def test_a_right_answer_breaks_no_check() -> None:
         (answer("It is saved.", ran(printed("1")), missing=["a.png"]), "no_file"),
         (replace(answer("It is 7.", ran(printed("8"))), unsupported=["7"]), "support"),
         (answer("It is 7.", ran(printed("7")), task="Answer as @sum[value]."), "format"),
+        (answer("The program is correct.", ran(printed("15.57"))), "unstated"),
+        (replace(answer("It is 7.", ran(printed("7"))), unused=Unused("Küche", "Gruppe")), "unused"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -104,7 +107,10 @@ def test_a_tool_of_the_caller_that_was_called_last_counts() -> None:
         ("strict", [check.name for check in CHECKS if check.name != "support"]),
         ("failed, cut", ["cut", "failed"]),
         ("none,support", ["support"]),
-        ("default,support", ["cut", "empty", "failed", "no_result", "no_file", "format", "support"]),
+        (
+            "default,support",
+            ["cut", "empty", "failed", "no_result", "no_file", "format", "unstated", "unused", "support"],
+        ),
     ],
 )
 def test_checks_are_named_on_the_command_line(asked: str, names: list[str]) -> None:
@@ -112,7 +118,8 @@ def test_checks_are_named_on_the_command_line(asked: str, names: list[str]) -> N
 
 
 def test_a_model_that_calls_natively_has_only_the_checks_that_need_no_language() -> None:
-    assert checks_named("default", "native") == ["cut", "empty", "failed", "no_result", "no_file", "format"]
+    named = ["cut", "empty", "failed", "no_result", "no_file", "format", "unstated", "unused"]
+    assert checks_named("default", "native") == named
     assert checks_named("default", "fenced") == [check.name for check in CHECKS if check.name != "support"]
 
 
@@ -123,7 +130,7 @@ def test_a_name_that_no_check_has_is_one_line(asked: str) -> None:
     name = asked.rsplit(",", maxsplit=1)[-1]
     assert caught.value.for_shell == (
         f"There is no check {name!r}. Try: --review none, default, strict, or "
-        "cut,empty,no_code,failed,no_install,no_result,unseen,no_file,format,support"
+        "cut,empty,no_code,failed,no_install,no_result,unseen,no_file,format,unstated,unused,support"
     )
 
 
@@ -133,7 +140,7 @@ def test_each_check_has_its_sentence_for_the_model() -> None:
 
 def test_a_check_that_asks_for_code_says_so_to_the_model() -> None:
     asking = {check.name for check in CHECKS if check.asks_for_code}
-    assert asking == {"no_code", "failed", "no_install", "unseen", "no_file", "support"}
+    assert asking == {"no_code", "failed", "no_install", "unseen", "no_file", "unused", "support"}
     assert all("```python" in INSTRUCTION[name] for name in asking)
 
 

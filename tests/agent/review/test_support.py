@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.record.events import Claim, Event, ToolRan
+from agent.record.events import Claim, Event, GivenFile, ToolRan
 from agent.record.support import not_computed, unsupported
 from agent.review.support import support_of
-from sandbox import DisplayData, ErrorOutput, Execution
+from sandbox import DisplayData, ErrorOutput, Execution, FileProfile
 from sandbox.testing import printed
 from tests.samples import STARTED
 
@@ -140,3 +140,89 @@ def test_a_rounded_number_is_found(value: Decimal, places: int, how: str) -> Non
 @given(st.text(), st.text())
 def test_any_answer_is_looked_up_in_any_output(answer: str, output: str) -> None:
     assert all(claim.source in ("cell", "question", None) for claim in support_of(run_of("?", output), answer))
+
+
+CUSTOMERS = FileProfile.model_validate(
+    {
+        "kind": "excel",
+        "tables": [
+            {
+                "name": "Kunden", "rows": 40, "column_count": 2, "header_row": 0,
+                "columns": [{"name": "Name", "type": "text"}, {"name": "Land", "type": "text", "blank": 13}],
+                "sample": [["Camp Nord 01", "Österreich"], ["Anna Adams 2", "shipped"]],
+            },
+            {"name": "Ort", "rows": 422, "is_estimate": True, "columns": [
+                {"name": "Stadt", "type": "text", "values": ["Köln", "東京"], "blank": 17}
+            ]},
+        ],
+    }
+)  # fmt: skip
+LOG = FileProfile(kind="text", lines=["2024-05-06 08:00:50,911 POST /cart 404 156ms client=10.0.1.20"])
+
+
+def with_file(profile: FileProfile, *outputs: str, question: str = "Who?") -> list[Event]:
+    file = GivenFile(name="k.xlsx", size_bytes=9_999, sha256="0" * 64, profile=profile)
+    started, *rest = run_of(question, *outputs)
+    told = {"role": "user", "content": f"{question}\n\n{profile.model_dump_json()}"}
+    return [started.model_copy(update={"files": [file], "message": told}), *rest]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["Camp Nord 01 has 5.", "Anna Adams has 5.", "Es ist Österreich mit 5.", "404", "0.00", "156 ms", "422", "17"],
+)
+def test_what_only_the_first_rows_of_a_file_or_a_guess_show_comes_from_nowhere(answer: str) -> None:
+    claims = [*support_of(with_file(CUSTOMERS, "5"), answer), *support_of(with_file(LOG, "5"), answer)]
+    assert unsupported(claims)
+
+
+@pytest.mark.parametrize("answer", ["It has 40 rows.", "13 sind leer", '"Kunden"', "列 “Land”", '"köln"', "“東京”"])
+def test_what_was_counted_over_all_of_a_file_comes_from_that_file(answer: str) -> None:
+    assert {claim.source for claim in support_of(with_file(CUSTOMERS), answer)} == {"file"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "output"),
+    [("Camp Nord 01", "13 Camp Nord 01 5"), ("Anna Adams", "Anna Adams 2"), ("它是Österreich。", "Österreich 5")],
+)
+def test_a_name_of_the_first_rows_is_found_in_an_output(answer: str, output: str) -> None:
+    assert {claim.source for claim in support_of(with_file(CUSTOMERS, output), answer)} == {"cell"}
+
+
+def test_an_ordinary_word_is_no_name_though_a_first_row_has_it() -> None:
+    assert support_of(with_file(CUSTOMERS, "x"), "All were shipped.") == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "output"),
+    [
+        ("Team 02", "header=2"),
+        ("Team 02", "2024-02-03 11:02:59"),
+        ("Filiale 007", "7"),
+        ("C014", "C013, C0140"),
+        ("200854", "GET /cart 200 854ms"),
+        ("500,746", "500 746 ms"),
+        ("4", "/tmp/x.py:4: UserWarning: The engine changes.\n  read(a, header=9)"),
+        ("9", "/tmp/x.py:4: UserWarning: The engine changes.\n  read(a, header=9)"),
+        ("17", 'Traceback (most recent call last):\n  File "a.py", line 3, in f\n    g(17)\nKeyError'),
+    ],
+)
+def test_an_identifier_stands_there_as_it_is_and_a_line_of_a_program_has_no_values(answer: str, output: str) -> None:
+    assert not is_found(answer, output)
+
+
+@pytest.mark.parametrize(
+    ("answer", "output"),
+    [
+        ("Team 02", "Team 02\n"),
+        ("店铺 007", "007,5"),
+        ("C014", "13 C014 4143.25"),
+        ("200 854", "GET /cart 200 854ms"),
+        ("1234567", "1 234 567"),
+        ("0.05", ".05"),
+        ("12", "b.py:4: UserWarning: old\n  f()\n12"),
+        ('"UserWarning"', "b.py:4: UserWarning: old"),
+    ],
+)
+def test_an_identifier_and_what_stands_beside_a_warning_are_found(answer: str, output: str) -> None:
+    assert is_found(answer, output)
