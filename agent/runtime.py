@@ -29,6 +29,7 @@ from agent.replay.playback import Playback, endpoint_of
 from agent.replay.resuming import Past, reopened
 from agent.review.checks import checks_named
 from agent.tools.functions import FunctionTool
+from agent.tools.outside import OutsideTool
 from sandbox import Policy, Pool, Session
 from sandbox.docker import DockerLauncher, connect, default_image, require_image
 
@@ -54,11 +55,13 @@ class Runtime:
     prices: Prices | None = None
     limiter: Limiter | None = None
     """The rate limit of requests, shared by all who ask the same endpoint."""
-    tools: Sequence[FunctionTool] = ()
+    tools: Sequence[FunctionTool | OutsideTool] = ()
     context_tokens: int | None = None
     """How many tokens the model can read and write together, if neither its preset nor its server says so."""
     review: str = "default"
     """The checks of an answer: none, default, strict, or names with commas between them."""
+    instructions: str = ""
+    """What the system prompt ends with."""
 
     def __post_init__(self) -> None:
         sampling = self.sampling.with_seed(self.policy.seed).for_endpoint(self.endpoint)
@@ -127,6 +130,7 @@ class Runtime:
             cost_of=self.cost,
             context_tokens=context_tokens,
             secrets=self.secrets,
+            instructions=self.instructions,
         )
 
     @asynccontextmanager

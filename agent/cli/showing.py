@@ -13,6 +13,7 @@ from agent.messages import RUN_PYTHON, Cost, Usage
 from agent.pricing import cost_of
 from agent.record.events import (
     Asked,
+    Beginning,
     Claim,
     Event,
     FileRecord,
@@ -28,6 +29,7 @@ from agent.record.events import (
     SandboxChanged,
     ToolRan,
 )
+from agent.record.history import begun_by, told_beginning
 from agent.record.reading import Recorded
 from agent.record.support import not_computed, source_of
 from agent.text import cut_middle, plain
@@ -46,7 +48,7 @@ class RunPrinter:
         """`started` is the run's first event, if it is not shown. `in_full` also shows requests and observations."""
         self._console = console
         self._view = RunView(console)
-        self._started = started if isinstance(started, RunStarted) else None
+        self._begun: RunStarted | Beginning | None = started if isinstance(started, RunStarted) else None
         self._in_full = in_full
         self._turns = 0
         self._last_text = ""
@@ -70,11 +72,12 @@ class RunPrinter:
                 self._show_between(event)
 
     def _show_question(self, event: RunStarted | Asked) -> None:
-        if isinstance(event, RunStarted):
-            self._started = event
-        else:
+        self._begun = begun_by(event) or self._begun
+        if isinstance(event, Asked):
             self._print(f"{self._last_text}\n", "bold")
             self._show_support()
+        if told := told_beginning(event):
+            self._print(told, "dim")
         self._print(event.task, "bold")
         if isinstance(event, RunStarted):
             where = event.environment
@@ -101,9 +104,9 @@ class RunPrinter:
             self._view.show_thinking(event.content)
 
     def _cost(self, event: ModelReplied) -> Cost | None:
-        if self._started is None:
+        if self._begun is None:
             return None
-        model, prices = self._started.settings.model, self._started.prices
+        model, prices = self._begun.settings.model, self._begun.prices
         return cost_of(model, event.usage, prices, thought=bool(event.reasoning))
 
     def _show_request(self, event: ModelReplied) -> None:

@@ -127,11 +127,13 @@ class Model:
         *,
         prefix: str = "",
         schema: Mapping[str, Any] | None = None,
+        max_output_tokens: int | None = None,
     ) -> Generation:
         """One turn of the model.
 
         A `prefix` is the text of a reply that was cut off: the model continues it, and the reply's content is both
         together. It needs `can_continue`. With a `schema`, an endpoint that can do so writes only JSON that fits it.
+        `max_output_tokens` bounds this turn beside the sampling.
         Before a repeated attempt, `on_delta` receives ("restart", reason): the pieces of this turn so far are void.
         Raises EndpointError if the endpoint refuses or the last attempt fails, ContextLengthError if the messages are
         too long, ContentFilterError if a filter stops them.
@@ -140,7 +142,8 @@ class Model:
             raise ValueError(f"{self.endpoint.model!r} at {self.endpoint.public_url!r} cannot continue a prefix")
         begun = time.monotonic()
         attempts: list[Attempt] = []
-        whole = body_of(self.endpoint, self.sampling, messages, tools, prefix=prefix, schema=schema)
+        sampling = self.sampling.within(max_output_tokens)
+        whole = body_of(self.endpoint, sampling, messages, tools, prefix=prefix, schema=schema)
         body = {name: value for name, value in whole.items() if name not in self._refused}
 
         def note(state: tenacity.RetryCallState) -> None:

@@ -20,7 +20,12 @@ MAX_QUESTION_CHARS = 4_000
 
 
 def question_message(asked: RunStarted | Asked, settings: ModelSettings) -> Message:
-    """The task and the files that lie ready for it. In fenced mode, it asks for a code block."""
+    """The task and the files that lie ready for it. In fenced mode, it asks for a code block.
+
+    The result of a call, which is told in place of a question, is a `tool` message.
+    """
+    if asked.call_id is not None:
+        return {"role": "tool", "tool_call_id": asked.call_id, "content": asked.task}
     parts = [asked.task]
     if asked.files:
         parts.append("\n".join(["Files:", *_listed(asked.files)]))
@@ -29,7 +34,11 @@ def question_message(asked: RunStarted | Asked, settings: ModelSettings) -> Mess
         parts.append(INSTRUCTION["typed"].format(schema=schema))
     if settings.calls == "fenced":
         parts.append(INSTRUCTION["write" if asked.files else "write_if_it_helps"])
-    return {"role": "user", "content": "\n\n".join(parts)}
+    text = "\n\n".join(parts)
+    if not asked.images:
+        return {"role": "user", "content": text}
+    images = [{"type": "image_url", "image_url": {"url": url}} for url in asked.images]
+    return {"role": "user", "content": [{"type": "text", "text": text}, *images]}
 
 
 def reply_message(replied: ModelReplied, settings: ModelSettings) -> Message:

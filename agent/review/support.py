@@ -15,6 +15,7 @@ from functools import cached_property
 
 from agent.messages import RUN_PYTHON
 from agent.record.events import Asked, Claim, ClaimSource, Event, RunStarted, ToolRan
+from agent.record.history import begun_by
 from agent.review.claims import Stated, claims_in
 from agent.spellings.dates import clocks, days_in
 from agent.spellings.numerals import Numeral, loose_numerals, numerals
@@ -123,7 +124,16 @@ def _sources(events: Sequence[Event]) -> Iterator[_Source]:
         cells -= is_cell
     for event in reversed(events):
         if isinstance(event, RunStarted | Asked):
-            yield _Source("question", event.seq, None, str(event.message.get("content", event.task)))
+            yield _Source("question", event.seq, None, _said_in(event))
+
+
+def _said_in(asked: RunStarted | Asked) -> str:
+    """What a question tells: itself, its files, and the history that the caller brings with it."""
+    begun = begun_by(asked)
+    earlier = [message["content"] for message in begun.history] if begun else []
+    content = asked.message.get("content", asked.task)
+    said = [*earlier, content if isinstance(content, str) else asked.task]
+    return "\n".join(text for text in said if isinstance(text, str))
 
 
 def _output(ran: ToolRan) -> str:
