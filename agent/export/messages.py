@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from agent.json_pieces import SPACED, json_pieces
 from agent.messages import Message
 from agent.record.events import Event
-from agent.record.history import beginning_of, messages_of
+from agent.record.history import begun_by, messages_of, place_of_beginning
 
 
 def export(events: list[Event]) -> Iterator[str]:
     """The run as one line of a JSONL file."""
-    tools = beginning_of(events).tools if events else []
+    begun = begun_by(events[place_of_beginning(events)]) if events else None
+    tools = begun.tools if begun else []
     messages = _answered(messages_of(events, with_prefix=False, with_marks=False))
     yield from json_pieces({"messages": messages, "tools": tools}, SPACED)
     yield "\n"

@@ -57,9 +57,9 @@ def begun_by(event: Event) -> RunStarted | Beginning | None:
 
 def beginning_of(events: Sequence[Event]) -> RunStarted | Beginning:
     """What the requests begin with after these events. Raises TranscriptError if no event begins a history."""
-    begun = next((begun for event in reversed(events) if (begun := begun_by(event))), None)
+    begun = begun_by(events[place_of_beginning(events)]) if events else None
     if begun is None:
-        raise TranscriptError("The events hold no run_started.")
+        raise TranscriptError("The events do not begin with run_started.")
     return begun
 
 
