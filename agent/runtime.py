@@ -122,7 +122,7 @@ class Runtime:
     def setup(self, model: Generator, context_tokens: int | None) -> Setup:
         """The rules of a conversation with an open model."""
         return Setup(
-            model=model.resampled(self.sampling) if isinstance(model, Model) else model,
+            model=model.resampled(self.sampling, self.endpoint.model) if isinstance(model, Model) else model,
             settings=self.settings.model_copy(update={"context_tokens": context_tokens}),
             limits=self.limits,
             tools=self.tools,
@@ -199,6 +199,11 @@ class OpenRuntime:
                 opening = self._runtime.open_model(self._on_waiting, slots=self._slots)
                 self._model = await self._stack.enter_async_context(opening)
             return self._model
+
+    async def setup(self, runtime: Runtime) -> Setup:
+        """The rules of a question that is answered as `runtime` says, by a model of the same server."""
+        model, context_tokens = await self.model()
+        return runtime.setup(model, context_tokens)
 
     @asynccontextmanager
     async def conversation(

@@ -93,10 +93,14 @@ class Model:
     ) -> None:
         await self._client.close()
 
-    def resampled(self, sampling: Sampling) -> "Model":
-        """The same endpoint over the same connections, with another sampling; it closes with this one."""
+    def resampled(self, sampling: Sampling, name: str | None = None) -> "Model":
+        """The same server over the same connections, with another sampling and perhaps the model of another name.
+
+        It closes with this one.
+        """
         other = copy(self)
-        other.sampling = sampling.for_endpoint(self.endpoint)
+        other.endpoint = self.endpoint.model_copy(update={"model": name or self.endpoint.model})
+        other.sampling = sampling.for_endpoint(other.endpoint)
         return other
 
     @property

@@ -1,0 +1,64 @@
+"""The progress of one answer on its way to a reader, who may be slow."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import Any
+
+from agent.loop.result import RunResult
+from agent.progress import ArgumentsDelta, OutputPiece, Progress, ReasoningDelta, TextDelta
+
+Start = Callable[[Callable[[Progress], None]], Coroutine[Any, Any, RunResult]]
+
+
+class Mailbox:
+    """Keeps what the reader has not taken yet. Pieces of the same text are joined, so that they take no more memory
+    than the text; the pieces of a cell's output, which come again with the cell's end, are left out."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Progress] = deque()
+        self._is_there = asyncio.Event()
+        self._is_closed = False
+
+    def put(self, piece: Progress) -> None:
+        """Take one piece. Call it in the event loop."""
+        if isinstance(piece, OutputPiece):
+            return
+        last = self._waiting[-1] if self._waiting else None
+        if isinstance(piece, ReasoningDelta | TextDelta | ArgumentsDelta) and type(last) is type(piece):
+            self._waiting[-1] = type(piece)(last.text + piece.text)
+        else:
+            self._waiting.append(piece)
+        self._is_there.set()
+
+    def close(self) -> None:
+        """No more pieces come."""
+        self._is_closed = True
+        self._is_there.set()
+
+    async def pieces(self) -> AsyncGenerator[Progress]:
+        """The pieces as they come, until the end."""
+        while True:
+            while self._waiting:
+                yield self._waiting.popleft()
+            if self._is_closed:
+                return
+            self._is_there.clear()
+            await self._is_there.wait()
+
+
+async def followed(start: Start) -> AsyncGenerator[Progress | RunResult]:
+    """Each piece of progress of an answer, then its result; raises what the answer raises.
+
+    A reader who leaves ends the answer: a running cell is interrupted.
+    """
+    mailbox = Mailbox()
+    running = asyncio.create_task(start(mailbox.put))
+    running.add_done_callback(lambda _: mailbox.close())
+    try:
+        async for piece in mailbox.pieces():
+            yield piece
+        yield await running
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
