@@ -35,18 +35,18 @@ def event(data: Any, name: str | None = None) -> bytes:
 class EventStream(Response):
     """A streamed answer. A client that goes away, or reads nothing for long, closes the events' generator."""
 
-    media_type = "text/event-stream"
-
     def __init__(
         self,
+        first: bytes,
         events: AsyncGenerator[bytes],
         *,
         headers: Mapping[str, str] | None = None,
         content_type: str = "text/event-stream; charset=utf-8",
     ) -> None:
+        """`first` was taken from `events`, which has begun, so that closing it runs to its end."""
         self.status_code = 200
         self.background = None
-        self.body = b""
+        self._first = first
         self._events = events
         self.init_headers({**HEADERS, **(headers or {}), "content-type": content_type})
 
@@ -67,10 +67,15 @@ class EventStream(Response):
     async def _send_all(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         async with aclosing(self._events), aclosing(with_comments(self._events)) as pieces:
+            await _send(send, self._first)
             async for piece in pieces:
-                async with asyncio.timeout(SEND_TIMEOUT_S):
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await _send(send, piece)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _send(send: Send, piece: bytes) -> None:
+    async with asyncio.timeout(SEND_TIMEOUT_S):
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
 
 
 async def with_comments(events: AsyncIterator[bytes], every_s: float = KEEPALIVE_S) -> AsyncGenerator[bytes]:

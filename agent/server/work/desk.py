@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agent.loop.result import RunResult
 from agent.loop.setup import Anew
-from agent.progress import Progress
+from agent.progress import Progress, Waiting
 from agent.record.transcript import utc_now
 from agent.runtime import OpenRuntime
 from agent.server.work.job import Job
@@ -27,12 +27,13 @@ class Desk:
     async def answer_once(self, job: Job) -> AsyncGenerator[Progress | RunResult]:
         """The progress of a job in a fresh sandbox, which ends with it, and at last its result.
 
-        Raises Fault before the first piece if the request cannot be granted, and what a conversation raises. A reader
-        who leaves ends the answer.
+        The first piece comes at once, when the job has its place. Before it, raises Fault or UsageError if the request
+        cannot be granted; later, what a conversation raises. A reader who leaves ends the answer.
         """
         runtime = await self.models.runtime_for(job)
         await self.places.take(job.owner)
         try:
+            yield Waiting("answering")
 
             async def start(tell: Callable[[Progress], None]) -> RunResult:
                 async with self._opened.conversation(self.new_directory(), tell, runtime=runtime) as conversation:
