@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from pathlib import Path
 
 from agent.loop.result import RunResult
@@ -40,8 +41,9 @@ class Desk:
                     anew = Anew(await self._opened.setup(runtime), job.history, job.call_id)
                     return await conversation.ask(job.question, images=job.images, anew=anew)
 
-            async for piece in followed(start):
-                yield piece
+            async with aclosing(followed(start)) as pieces:
+                async for piece in pieces:
+                    yield piece
         finally:
             await self.places.release(job.owner)
 
