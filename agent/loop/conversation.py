@@ -52,6 +52,8 @@ class Conversation:
         self, setup: Setup, sandbox: Session, run: Path | Past, on_progress: Callable[[Progress], None]
     ) -> None:
         """`run` is the directory of a new run, or a past run whose cells were run again in the sandbox."""
+        self.different: list[str] = []
+        """The numbers of the cells of a past run that give something else now."""
         self._setup = setup
         self._sandbox = sandbox
         self._on_progress = on_progress
@@ -66,6 +68,7 @@ class Conversation:
         """A past run, until it is recorded that it is resumed."""
         if isinstance(run, Past):
             self.run_directory = run.transcript.directory
+            self.different = run.different
             self._changes = [run.sandbox_started]
             self._take_over(run)
         else:

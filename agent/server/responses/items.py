@@ -103,7 +103,7 @@ def messages_of(items: Sequence[Item], settings: ModelSettings) -> list[Message]
     messages: list[Message] = []
     turn = _Turn()
     for item in items:
-        told = _told(item)
+        told = _told(item, settings)
         if told or (turn.outputs and item["type"] != "reasoning") or (turn.calls and item["type"] == "message"):
             messages += turn.messages(settings)
             turn = _Turn()
@@ -128,13 +128,13 @@ def _id_of(item: Item) -> str:
     return str(item.get("id") or "ci")
 
 
-def _told(item: Item) -> list[Message]:
+def _told(item: Item, settings: ModelSettings) -> list[Message]:
     """What the model is told by an item that is not its own."""
     match item["type"]:
         case "message" if item["role"] == "user":
             return [{"role": "user", "content": _user_content(item)}]
         case "function_call_output":
-            return [{"role": "tool", "tool_call_id": item["call_id"], "content": output_of(item)}]
+            return [output_message(item["call_id"], output_of(item), settings)]
         case _:
             return []
 
