@@ -17,12 +17,13 @@ from agent.loop.result import RunResult
 from agent.loop.run_events import beginning_for, question_finished, run_finished, run_resumed, run_started
 from agent.loop.setup import Anew, Setup
 from agent.loop.workspace import Workspace
-from agent.messages import Message
+from agent.messages import Message, ToolCall
 from agent.paths import Files, paths_of
 from agent.progress import Progress
 from agent.prompting.words import INSTRUCTION
 from agent.record.events import (
     Asked,
+    Beginning,
     Claim,
     FileRecord,
     Instructed,
@@ -144,20 +145,26 @@ class Conversation:
             self._is_asking = False
         return self._result(transcript, loop, artifacts)
 
-    async def bring(self, results: Mapping[str, str]) -> RunResult:
+    @property
+    def waiting(self) -> list[ToolCall]:
+        """The calls whose results `bring` is to bring."""
+        return Question.last_of(self._transcript.events).unanswered if self._transcript else []
+
+    async def bring(self, results: Mapping[str, str], setup: Setup | None = None) -> RunResult:
         """Go on with an answer that ended with the outcome "called".
 
-        `results` are what the caller's functions returned, by the ids of their calls. Raises what `ask` raises, and
-        UsageError if a call has no result.
+        `results` are what the caller's functions returned, by the ids of their calls. `setup` are the rules from here
+        on, with the same functions. Raises what `ask` raises, and UsageError if a call has no result.
         """
-        transcript, loop = self._transcript, self._loop
-        waiting = Question.last_of(transcript.events).unanswered if transcript else []
+        transcript, waiting = self._transcript, self.waiting
         missing = [call.id for call in waiting if call.id not in results]
-        if transcript is None or loop is None or missing or not waiting:
+        if transcript is None or missing or not waiting:
             raise UsageError(f"The call {missing[0]!r} has no result." if missing else "No call waits for a result.")
         self._is_asking = True
         try:
             self._note_resumed(transcript)
+            self._setup = setup or self._setup
+            self._loop = loop = self._new_loop(transcript)
             loop.bring(results)
             artifacts = await self._answer(transcript, loop.go_on, ())
         finally:
@@ -206,11 +213,17 @@ class Conversation:
         self._loop.give_up_calls()
         if self._last.outcome == "cancelled":
             self._transcript.append(Instructed(reason="stopped", text=INSTRUCTION["stopped"]))
-        if anew is not None:
+        if anew is not None and not self._goes_on(anew, self._transcript):
             asked = asked.model_copy(update={"beginning": beginning_for(anew.setup, anew.history)})
         _append_question(self._transcript, asked)
         self._loop = self._new_loop(self._transcript) if anew else self._loop
         return self._transcript, self._loop
+
+    def _goes_on(self, anew: Anew, transcript: Transcript) -> bool:
+        """True if the requests for a question are those for the questions before it, and more."""
+        now = beginning_of(transcript.events)
+        then = beginning_for(anew.setup, now.history)
+        return anew.is_said_here and all(getattr(now, name) == getattr(then, name) for name in Beginning.model_fields)
 
     async def _begin_run(self, asked: Asked, given: list[Path], history: Sequence[Message]) -> tuple[Transcript, Loop]:
         beginning = beginning_for(self._setup, history)

@@ -34,10 +34,12 @@ class Setup:
 
 @dataclass(frozen=True)
 class Anew:
-    """How a question is answered that does not go on from those before it. The sandbox goes on."""
+    """How a question is answered whose caller has its own history and rules. The sandbox goes on."""
 
     setup: Setup
     history: Sequence[Message] = ()
     """What was said before it, by the account of the caller, in the form of Chat Completions."""
     call_id: str | None = None
     """The last call of the history, if the caller tells its result in place of a question."""
+    is_said_here: bool = False
+    """True if the history is what was said in this conversation: it goes on if the rules are the same, too."""
