@@ -3,12 +3,11 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
-from agent.loop.result import RunResult
 from agent.progress import ArgumentsDelta, OutputPiece, Progress, ReasoningDelta, TextDelta
 
-Start = Callable[[Callable[[Progress], None]], Coroutine[Any, Any, RunResult]]
+Result = TypeVar("Result")
 
 
 class Mailbox:
@@ -47,7 +46,9 @@ class Mailbox:
             await self._is_there.wait()
 
 
-async def followed(start: Start) -> AsyncGenerator[Progress | RunResult]:
+async def followed(
+    start: Callable[[Callable[[Progress], None]], Coroutine[Any, Any, Result]],
+) -> AsyncGenerator[Progress | Result]:
     """Each piece of progress of an answer, then its result; raises what the answer raises.
 
     A reader who leaves ends the answer: a running cell is interrupted.
