@@ -13,7 +13,7 @@ from agent.server.state.responses import Responses, StoredResponse
 
 MAX_CHAIN = 2_000
 """How many responses one behind the other are followed."""
-_KINDS = {"reasoning": "rs", "code_interpreter_call": "ci", "function_call": "fc"}
+_KINDS: Mapping[str, str] = {"reasoning": "rs", "code_interpreter_call": "ci", "function_call": "fc"}
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,7 @@ class Asking:
     def spoken(self) -> list[Item]:
         """All items but those of the system, and thinking at the end."""
         spoken = [
-            item
-            for item in self.items
-            if item["type"] != "message" or item["role"] not in ("system", "developer")
+            item for item in self.items if item["type"] != "message" or item["role"] not in ("system", "developer")
         ]
         while spoken and spoken[-1]["type"] == "reasoning":
             spoken.pop()
@@ -146,7 +144,7 @@ class Past:
         if isinstance(known, str) and known:
             return item
         kind = _KINDS.get(item["type"], "msg")
-        return {"id": self._new_id(kind), **{name: value for name, value in item.items() if name != "id"}}  # type: ignore[arg-type]
+        return {"id": self._new_id(kind), **{name: value for name, value in item.items() if name != "id"}}
 
 
 def _check(asking: Asking) -> None:

@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from agent.loop.result import RunResult
@@ -22,7 +22,7 @@ from agent.server.responses.request import CreateRequest, Tools, tools_of
 from agent.server.responses.response import ResponseObject, Status
 from agent.server.responses.running import Running
 from agent.server.responses.translator import Citation, Translator
-from agent.server.state.containers import ContainerFile, StoredContainer
+from agent.server.state.containers import StoredContainer
 from agent.server.state.responses import StoredResponse, packed
 from agent.server.state.state import State
 from agent.server.work.desk import Desk
