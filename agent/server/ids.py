@@ -10,8 +10,7 @@ NewId = Callable[[str], str]
 """Makes an id with a prefix. It is a parameter, so that tests know the ids.
 
 The prefixes: `resp` is a response; `msg`, `rs`, `ci` and `fc` are its messages, reasoning, and calls of the interpreter
-and of functions; `cntr` is a container, `cfile` a file in one, `file` an uploaded file, `conv` a conversation, and
-`key` a key.
+and of functions; `cntr` is a container, `cfile` a file in it, `file` an upload, `conv` a conversation. A `key` is one.
 """
 
 

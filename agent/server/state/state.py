@@ -90,7 +90,7 @@ def _make(directory: Path, runs: Path) -> None:
 def _check_ours(directory: Path) -> None:
     """Raise UsageError for a directory with files of others, which retention could delete."""
     there = {path.name for path in directory.iterdir()}
-    if database.FILE_NAME not in there and there > {RUNS, lock.FILE_NAME} & there:
+    if database.FILE_NAME not in there and there - {RUNS, lock.FILE_NAME}:
         raise UsageError(
             f"{str(directory)!r} holds other files: the state of a server is not kept there.",
             hint="--state DIR, with an empty one",
