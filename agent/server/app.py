@@ -1,0 +1,130 @@
+"""The server as one application: what it keeps open, its routes, and the layers around them."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
+
+from agent.runtime import OpenRuntime, Runtime
+from agent.server import health
+from agent.server.access.draining import Drain
+from agent.server.access.protection import AccessRules, protected
+from agent.server.access.requests import refusal
+from agent.server.faults import Fault, fault_of
+from agent.server.metrics import Metrics
+from agent.server.responses.containers import ContainerRoom
+from agent.server.responses.routes import ResponseRoutes
+from agent.server.responses.service import ResponseService
+from agent.server.state.state import State
+from agent.server.work.desk import Desk
+from agent.server.work.models import Models
+from agent.server.work.sandboxes import Sandboxes
+from sandbox import CellblockError
+
+PREFIXES = ("/v1", "/compatible-mode/v1", "/api/v2/apps/protocols/compatible-mode/v1")
+"""Where the programs of OpenAI and of Model Studio ask."""
+WARM = 2
+"""How many sandboxes are started ahead."""
+KILLED = "The server ended before this response did."
+_log = logging.getLogger("cellblock.server")
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """What `cellblock serve` is told beside the runtime."""
+
+    state_directory: Path
+    sessions: int = 8
+    """How many sandboxes there are at most at a time."""
+    idle_minutes: int = 20
+    queue_s: float = 0.0
+    """How long a request waits for a sandbox before it gets a 429."""
+    is_strict: bool = False
+    access: AccessRules = field(default_factory=AccessRules)
+
+
+@dataclass(frozen=True)
+class Service:
+    """The open server."""
+
+    app: ASGIApp
+    drain: Drain
+    responses: ResponseService
+
+
+@asynccontextmanager
+async def opened(runtime: Runtime, settings: ServerSettings) -> AsyncIterator[Service]:
+    """The server, with the engine, the model and the state that it needs, until the end of the block."""
+    with State(settings.state_directory, is_server=True) as state:
+        async with runtime.opened(slots=settings.sessions, max_starting=WARM) as open_runtime:
+            if count := state.responses.fail_unfinished(KILLED):
+                _log.warning("%d responses had not ended when the server did; they are failed now", count)
+            state.containers.expire_running()
+            await open_runtime.model()
+            open_runtime.keep_warm(min(WARM, settings.sessions))
+            async with _working(runtime, open_runtime, state, settings) as service:
+                yield service
+
+
+@asynccontextmanager
+async def _working(
+    runtime: Runtime, open_runtime: OpenRuntime, state: State, settings: ServerSettings
+) -> AsyncIterator[Service]:
+    ended: list[str] = []
+    sandboxes = Sandboxes(open_runtime, settings.sessions, queue_s=settings.queue_s, on_end=ended.append)
+    desk = Desk(open_runtime, Models(runtime, open_runtime), sandboxes, state.runs)
+    room = ContainerRoom(state, runtime, _now, idle_minutes=settings.idle_minutes)
+    responses = ResponseService(desk, state, room, _now, is_strict=settings.is_strict)
+    metrics, drain = Metrics(sandboxes.places), Drain()
+    routes: list[BaseRoute] = [
+        *(route for prefix in PREFIXES for route in ResponseRoutes(responses, state).routes(prefix)),
+        *health.routes(metrics, lambda: not drain.has_begun),
+    ]
+    app = protected(_application(routes), settings.access, keys=state.keys, drain=drain, metrics=metrics)
+    sweeping = asyncio.create_task(sandboxes.sweep())
+    try:
+        yield Service(app, drain, responses)
+    finally:
+        sweeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await sweeping
+        await responses.close()
+        await sandboxes.close()
+
+
+def _application(routes: Sequence[BaseRoute]) -> Starlette:
+    async def refuse(request: Request, error: Exception) -> Response:
+        return _refused(request, error)
+
+    handlers = dict.fromkeys((Fault, CellblockError, 404, 405), refuse)
+    return Starlette(routes=list(routes), exception_handlers=handlers)
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    """An error as the protocol of the path tells it."""
+    status = getattr(error, "status_code", None)
+    if status is not None:
+        what = "There is no such path" if status == 404 else f"The method {request.method} is not for this path"
+        return refusal(request.scope, Fault(status, f"{what}: {request.url.path[:200]}.", "not_found"))
+    fault = fault_of(error)
+    if fault.status >= 500:
+        _log.error("%s %s failed: %s", request.method, request.url.path, error, exc_info=True)
+    return refusal(request.scope, _final(fault))
+
+
+def _final(fault: Fault) -> Fault:
+    """The fault; a client does not try again by itself after an error of ours, because code may have run."""
+    return replace(fault, headers={**fault.headers, "x-should-retry": "false"}) if fault.status >= 500 else fault
+
+
+def _now() -> int:
+    return int(time.time())
