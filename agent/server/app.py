@@ -25,6 +25,9 @@ from agent.server.responses.containers import ContainerRoom
 from agent.server.responses.routes import ResponseRoutes
 from agent.server.responses.service import ResponseService
 from agent.server.state.state import State
+from agent.server.storage.containers import ContainerRoutes
+from agent.server.storage.conversations import ConversationRoutes
+from agent.server.storage.files import FileRoutes
 from agent.server.work.desk import Desk
 from agent.server.work.models import Models
 from agent.server.work.sandboxes import Sandboxes
@@ -34,6 +37,7 @@ PREFIXES = ("/v1", "/compatible-mode/v1", "/api/v2/apps/protocols/compatible-mod
 """Where the programs of OpenAI and of Model Studio ask."""
 WARM = 2
 """How many sandboxes are started ahead."""
+EXPIRE_EVERY_S = 5.0
 KILLED = "The server ended before this response did."
 _log = logging.getLogger("cellblock.server")
 
@@ -79,26 +83,41 @@ async def opened(runtime: Runtime, settings: ServerSettings) -> AsyncIterator[Se
 async def _working(
     runtime: Runtime, open_runtime: OpenRuntime, state: State, settings: ServerSettings
 ) -> AsyncIterator[Service]:
-    ended: list[str] = []
-    sandboxes = Sandboxes(open_runtime, settings.sessions, queue_s=settings.queue_s, on_end=ended.append)
+    sandboxes = Sandboxes(open_runtime, settings.sessions, queue_s=settings.queue_s)
     desk = Desk(open_runtime, Models(runtime, open_runtime), sandboxes, state.runs)
     room = ContainerRoom(state, runtime, _now, idle_minutes=settings.idle_minutes)
     responses = ResponseService(desk, state, room, _now, is_strict=settings.is_strict)
     metrics, drain = Metrics(sandboxes.places), Drain()
+    rooms = (
+        ResponseRoutes(responses, state),
+        ContainerRoutes(state, room, sandboxes, _now),
+        FileRoutes(state, _now),
+        ConversationRoutes(state, _now),
+    )
     routes: list[BaseRoute] = [
-        *(route for prefix in PREFIXES for route in ResponseRoutes(responses, state).routes(prefix)),
+        *(route for prefix in PREFIXES for part in rooms for route in part.routes(prefix)),
         *health.routes(metrics, lambda: not drain.has_begun),
     ]
     app = protected(_application(routes), settings.access, keys=state.keys, drain=drain, metrics=metrics)
-    sweeping = asyncio.create_task(sandboxes.sweep())
+    expiring = asyncio.create_task(_expire(state, sandboxes))
     try:
         yield Service(app, drain, responses)
     finally:
-        sweeping.cancel()
+        expiring.cancel()
         with suppress(asyncio.CancelledError):
-            await sweeping
+            await expiring
         await responses.close()
         await sandboxes.close()
+
+
+async def _expire(state: State, sandboxes: Sandboxes) -> None:
+    """Let containers expire that were not used for as long as each allows, again and again."""
+    while True:
+        for container in state.containers.idle(_now()):
+            if not sandboxes.is_busy(container.id):
+                state.containers.update(replace(container, status="expired"))
+                await sandboxes.end(container.id)
+        await asyncio.sleep(EXPIRE_EVERY_S)
 
 
 def _application(routes: Sequence[BaseRoute]) -> Starlette:

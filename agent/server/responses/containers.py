@@ -73,7 +73,7 @@ class ContainerRoom:
             memory_bytes = min(MEMORY_LIMITS[container.memory_limit], runtime.policy.memory_bytes)
             runtime = replace(runtime, policy=runtime.policy.model_copy(update={"memory_bytes": memory_bytes}))
         directory = self._state.runs / (container.run or container.id)
-        return Home(container.id, owner, directory, runtime, container.idle_minutes * 60.0)
+        return Home(container.id, owner, directory, runtime)
 
     def bring_files(self, container: StoredContainer, wish: ContainerWish, asking: Asking, owner: Owner) -> None:
         """Note that the files which a request names belong into the container. Raises Fault for an unknown one."""

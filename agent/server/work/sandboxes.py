@@ -18,8 +18,6 @@ from agent.server.owner import Owner
 from agent.server.work.places import Places
 from sandbox import SandboxError
 
-SWEEP_EVERY_S = 5.0
-
 
 @dataclass(frozen=True)
 class Home:
@@ -31,8 +29,6 @@ class Home:
     directory: Path
     """Its run directory, which may not be there yet."""
     runtime: Runtime
-    idle_s: float
-    """It ends after so long without a question."""
 
 
 @dataclass(eq=False)
@@ -77,17 +73,16 @@ class Ears:
 class Sandboxes:
     """Keeps the live sandboxes, within the number of places."""
 
-    def __init__(self, opened: OpenRuntime, number: int, *, queue_s: float, on_end: Callable[[str], None]) -> None:
-        """`on_end` hears the id of each container whose sandbox was ended because it was idle for long."""
+    def __init__(self, opened: OpenRuntime, number: int, *, queue_s: float) -> None:
+        """There are at most `number` at a time; a request waits `queue_s` for a place."""
         self.places = Places(number, queue_s=queue_s, make_room=self._make_room)
         self._opened = opened
-        self._on_end = on_end
         self._live: dict[str, Live] = {}
         self._opening: dict[str, asyncio.Lock] = {}
 
-    def is_live(self, container_id: str) -> bool:
-        """True if the container has a sandbox now."""
-        return container_id in self._live
+    def is_busy(self, container_id: str) -> bool:
+        """True if a question holds the container's sandbox or waits for it."""
+        return container_id in self._live and not self._live[container_id].is_idle
 
     @asynccontextmanager
     async def held(self, home: Home, tell: Callable[[Progress], None]) -> AsyncIterator[Live]:
@@ -153,15 +148,6 @@ class Sandboxes:
             return False
         await self.end(min(idle, key=lambda live: live.idle_since_s).home.id)
         return True
-
-    async def sweep(self) -> None:
-        """End sandboxes that were idle for too long, again and again."""
-        while True:
-            await asyncio.sleep(SWEEP_EVERY_S)
-            for live in list(self._live.values()):
-                if live.is_idle and time.monotonic() - live.idle_since_s > live.home.idle_s:
-                    await self.end(live.home.id)
-                    self._on_end(live.home.id)
 
     async def close(self) -> None:
         """End all sandboxes."""
