@@ -5,8 +5,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -17,13 +16,14 @@ from starlette.types import ASGIApp
 from agent.runtime import OpenRuntime, Runtime
 from agent.server import health
 from agent.server.access.draining import Drain
-from agent.server.access.protection import AccessRules, protected
+from agent.server.access.protection import protected
 from agent.server.access.requests import refusal
 from agent.server.faults import Fault, fault_of
 from agent.server.metrics import Metrics
 from agent.server.responses.containers import ContainerRoom
 from agent.server.responses.routes import ResponseRoutes
 from agent.server.responses.service import ResponseService
+from agent.server.settings import ServerSettings
 from agent.server.state.state import State
 from agent.server.storage.containers import ContainerRoutes
 from agent.server.storage.conversations import ConversationRoutes
@@ -43,26 +43,12 @@ _log = logging.getLogger("cellblock.server")
 
 
 @dataclass(frozen=True)
-class ServerSettings:
-    """What `cellblock serve` is told beside the runtime."""
-
-    state_directory: Path
-    sessions: int = 8
-    """How many sandboxes there are at most at a time."""
-    idle_minutes: int = 20
-    queue_s: float = 0.0
-    """How long a request waits for a sandbox before it gets a 429."""
-    is_strict: bool = False
-    access: AccessRules = field(default_factory=AccessRules)
-
-
-@dataclass(frozen=True)
 class Service:
     """The open server."""
 
     app: ASGIApp
     drain: Drain
-    responses: ResponseService
+    desk: Desk
 
 
 @asynccontextmanager
@@ -101,7 +87,7 @@ async def _working(
     app = protected(_application(routes), settings.access, keys=state.keys, drain=drain, metrics=metrics)
     expiring = asyncio.create_task(_expire(state, sandboxes))
     try:
-        yield Service(app, drain, responses)
+        yield Service(app, drain, desk)
     finally:
         expiring.cancel()
         with suppress(asyncio.CancelledError):

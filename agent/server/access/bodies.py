@@ -2,31 +2,22 @@
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.server.access.requests import header, protocol_of, refuse
 from agent.server.faults import Fault
+from agent.server.settings import BodyLimits
 
 DISCARDED_BYTES = 64 << 20
 DISCARDING_S = 5.0
 """How much of the rest of a body that is too long is read, and for how long."""
 
 
-@dataclass(frozen=True)
-class BodyLimits:
-    """The longest bodies in bytes."""
-
-    request_bytes: int = 64 << 20
-    """Images come as text in a body."""
-    upload_bytes: int = 513 << 20
-    """Of a file and what is around it."""
-
-    def of(self, scope: Scope) -> int:
-        """The limit for a request."""
-        is_upload = protocol_of(scope["path"]) in ("files", "containers") and scope["path"].endswith("/files")
-        return self.upload_bytes if is_upload else self.request_bytes
+def limit_of(limits: BodyLimits, scope: Scope) -> int:
+    """The limit for a request."""
+    is_upload = protocol_of(scope["path"]) in ("files", "containers") and scope["path"].endswith("/files")
+    return limits.upload_bytes if is_upload else limits.request_bytes
 
 
 class BodyLimit:
@@ -43,7 +34,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _Body(receive, send, self._limits.of(scope))
+        body = _Body(receive, send, limit_of(self._limits, scope))
         try:
             body.check_stated(header(scope, b"content-length"))
             await self._app(scope, body.receive, body.send)

@@ -1,32 +1,17 @@
 """All layers around the server, in their order."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from agent.server.access.bodies import BodyLimit, BodyLimits
+from agent.server.access.bodies import BodyLimit
 from agent.server.access.draining import Drain, DrainCheck
 from agent.server.access.hosts import HostCheck, is_loopback
 from agent.server.access.keys import KeyCheck
 from agent.server.access.log import RequestLog
 from agent.server.access.origins import OriginCheck
 from agent.server.metrics import Metrics
+from agent.server.settings import AccessRules
 from agent.server.state.keys import Keys
-
-
-@dataclass(frozen=True)
-class AccessRules:
-    """Who may reach a server."""
-
-    host: str = "127.0.0.1"
-    """The address that it is bound to."""
-    hosts: Sequence[str] = ()
-    """Further names by which it is reached."""
-    origins: Sequence[str] = ()
-    """The origins of web pages that may use it, or `*`."""
-    bodies: BodyLimits = field(default_factory=BodyLimits)
 
 
 def protected(app: ASGIApp, rules: AccessRules, *, keys: Keys, drain: Drain, metrics: Metrics) -> ASGIApp:

@@ -22,7 +22,7 @@ from agent.progress import (
 from agent.record.transcript import utc_now
 from agent.runtime import OpenRuntime, Runtime
 from agent.server.work.job import Job
-from agent.server.work.mailbox import followed
+from agent.server.work.mailbox import Answers
 from agent.server.work.models import Models
 from agent.server.work.plain import Turn, one_turn
 from agent.server.work.sandboxes import Home, Live, Sandboxes
@@ -50,6 +50,7 @@ class Desk:
         self.models = models
         self.sandboxes = sandboxes
         self.opened = opened
+        self.answers = Answers()
         self._runs = runs_directory
 
     async def answer_once(self, job: Job) -> AsyncGenerator[Progress | RunResult]:
@@ -64,7 +65,7 @@ class Desk:
                     anew = Anew(await self.opened.setup(runtime), job.history, job.call_id)
                     return await conversation.ask(job.question, images=job.images, anew=anew)
 
-            async with aclosing(followed(start)) as pieces:
+            async with aclosing(self.answers.followed(start)) as pieces:
                 async for piece in pieces:
                     yield piece
         finally:
@@ -83,7 +84,7 @@ class Desk:
                 await self.sandboxes.end(home.id)
             return result
 
-        async with aclosing(followed(start)) as pieces:
+        async with aclosing(self.answers.followed(start)) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -102,7 +103,7 @@ class Desk:
                 setup.model, messages, job.functions, on_delta, schema=schema, max_output_tokens=job.max_written_tokens
             )
 
-        async with aclosing(followed(start)) as pieces:
+        async with aclosing(self.answers.followed(start)) as pieces:
             async for piece in pieces:
                 yield piece
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, TypeVar
 
 from agent.progress import ArgumentsDelta, OutputPiece, Progress, ReasoningDelta, TextDelta
+from agent.server.faults import Fault
 
 Result = TypeVar("Result")
 
@@ -46,20 +47,42 @@ class Mailbox:
             await self._is_there.wait()
 
 
-async def followed(
-    start: Callable[[Callable[[Progress], None]], Coroutine[Any, Any, Result]],
-) -> AsyncGenerator[Progress | Result]:
-    """Each piece of progress of an answer, then its result; raises what the answer raises.
+class Answers:
+    """The answers on their way."""
 
-    A reader who leaves ends the answer: a running cell is interrupted.
-    """
-    mailbox = Mailbox()
-    running = asyncio.create_task(start(mailbox.put))
-    running.add_done_callback(lambda _: mailbox.close())
-    try:
-        async for piece in mailbox.pieces():
-            yield piece
-        yield await running
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def stop(self) -> None:
+        """Stop all of them: running cells are interrupted, and each reader gets a Fault."""
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def ended(self) -> None:
+        """Wait until none is left."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    async def followed(
+        self, start: Callable[[Callable[[Progress], None]], Coroutine[Any, Any, Result]]
+    ) -> AsyncGenerator[Progress | Result]:
+        """Each piece of progress of an answer, then its result; raises what the answer raises.
+
+        A reader who leaves ends the answer: a running cell is interrupted.
+        """
+        mailbox = Mailbox()
+        running = asyncio.create_task(start(mailbox.put))
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        running.add_done_callback(lambda _: mailbox.close())
+        try:
+            async for piece in mailbox.pieces():
+                yield piece
+            if running.cancelled():
+                raise Fault(503, "The server has ended before the answer did.", "server_error")
+            yield running.result()
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
