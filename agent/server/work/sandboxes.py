@@ -80,6 +80,11 @@ class Sandboxes:
         self._live: dict[str, Live] = {}
         self._opening: dict[str, asyncio.Lock] = {}
 
+    @property
+    def busy(self) -> int:
+        """How many sandboxes are asked something."""
+        return sum(not live.is_idle for live in self._live.values())
+
     def is_busy(self, container_id: str) -> bool:
         """True if a question holds the container's sandbox or waits for it."""
         return container_id in self._live and not self._live[container_id].is_idle

@@ -227,7 +227,7 @@ async def test_a_client_that_goes_away_ends_its_answer(tmp_path: Path, phase: st
                 break
         await stream.close()
         await server.service.desk.answers.ended()
-        assert not server.service.desk.sandboxes.is_busy(runs_of(server)[0].name)
+        assert server.service.desk.sandboxes.busy == 0
 
 
 async def test_a_container_that_is_lost_is_no_dead_end(tmp_path: Path) -> None:
