@@ -90,8 +90,7 @@ class Database:
 
     def give_back(self) -> None:
         """Give the room of deleted rows back to the disk."""
-        self._connection.execute("PRAGMA incremental_vacuum").fetchall()
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._connection.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")
 
     def _update(self) -> None:
         if self._version() == len(STEPS):
