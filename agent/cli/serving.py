@@ -22,7 +22,12 @@ app.add_typer(serve_app, name="serve")
 
 StateOption = Annotated[
     Path | None,
-    typer.Option("--state", metavar="DIR", show_default=False, help="Folder of the server's state; has a default."),
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        show_default=False,
+        help="Folder of the server's state; default ~/.local/share/cellblock/serve.",
+    ),
 ]
 
 
