@@ -116,8 +116,9 @@ _WAL = f"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA wal_autochec
 
 def _connect(file: Path) -> sqlite3.Connection:
     try:
+        file.touch(mode=0o600)  # SQLite gives its other files the same mode
         connection = sqlite3.connect(file, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
         raise _unusable(file, error) from error
     connection.row_factory = sqlite3.Row
     return connection

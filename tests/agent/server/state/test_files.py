@@ -13,7 +13,7 @@ from agent.server.faults import Fault
 from agent.server.state.contents import MAX_NAME_BYTES, safe_name
 from agent.server.state.paging import PageQuery
 from agent.server.state.state import State
-from tests.agent.server.state.made import FOREIGN, NOW, OWN, pieces
+from tests.agent.server.state.made import FOREIGN, NOW, OWN, container, container_file, pieces
 
 
 def files_in(state: State) -> list[str]:
@@ -79,6 +79,40 @@ async def test_a_deleted_file_is_not_known(state: State) -> None:
     assert state.files.delete(OWN, "file_1")
     assert not state.files.delete(OWN, "file_1")
     assert state.files.get(OWN, "file_1") is None
+    assert files_in(state) == []
+
+
+async def test_a_content_goes_with_the_last_file_that_has_it(state: State) -> None:
+    kept = await state.files.save(OWN, "a", "user_data", pieces(b"a"), NOW)
+    state.containers.insert(container())
+    state.containers.insert(container("cntr_2"))
+    for number in (1, 2):
+        file = container_file(f"cfile_{number}", f"cntr_{number}", place=kept.place)
+        state.containers.put_file(OWN, file)
+    assert state.files.delete(OWN, kept.id)
+    assert state.containers.delete_file(OWN, "cntr_1", "cfile_1")
+    assert files_in(state) == ["file_1", "file_1/a"]
+    assert state.containers.delete(OWN, "cntr_2")
+    assert files_in(state) == []
+
+
+async def test_a_content_goes_when_its_file_is_written_again(state: State) -> None:
+    content = await state.contents.put("cfile_1", "plot.png", pieces(b"a"), NOW)
+    state.containers.insert(container())
+    state.containers.put_file(OWN, container_file(place=content.place))
+    state.containers.put_file(OWN, container_file(place=content.place, is_pending=True))
+    assert files_in(state) == ["cfile_1", "cfile_1/plot.png"]
+    state.containers.put_file(OWN, container_file(place="runs/r/files/plot.png"))
+    assert files_in(state) == []
+
+
+def test_what_is_no_upload_stays_when_its_file_is_deleted(state: State) -> None:
+    (state.runs / "r").mkdir()
+    (state.runs / "r" / "plot.png").touch()
+    state.containers.insert(container())
+    state.containers.put_file(OWN, container_file(place="runs/r/plot.png"))
+    state.containers.delete(OWN, "cntr_1")
+    assert (state.runs / "r" / "plot.png").exists()
 
 
 async def test_files_are_listed_by_purpose_and_in_pages(state: State) -> None:

@@ -101,16 +101,18 @@ async def test_a_content_goes_when_no_file_and_no_container_has_it(state: State)
     os.utime(state.contents.path(kept.place).parent, (OLD, OLD))
     state.containers.insert(container())
     state.containers.put_file(OWN, container_file(place=kept.place))
-    assert Retention(state).remove_before(CUTOFF, NOW) == Removed(files=1)
+    retention = Retention(state)
+    assert retention.remove_before(CUTOFF, NOW) == Removed(files=1)
     assert state.contents.path(kept.place).exists()
-    state.containers.delete(OWN, "cntr_1")
-    Retention(state).remove_before(CUTOFF, NOW)
+    state.containers.update(container(last_active_at=OLD))
+    assert retention.remove_before(NOW - GRACE_S, NOW + DAY_S) == Removed()
+    assert retention.remove_before(NOW + 1, NOW + DAY_S) == Removed(containers=1)
     assert not state.contents.path(kept.place).parent.exists()
 
 
 async def test_what_a_crash_has_left_of_an_upload_goes(state: State) -> None:
     for name in ("file_9", "cfile_9", "mine", "file_8"):
-        (state.directory / "files" / name).mkdir(parents=True)
+        (state.directory / "files" / name).mkdir()
         (state.directory / "files" / name / ".a.part").touch()
         at = NOW if name == "file_8" else OLD
         os.utime(state.directory / "files" / name, (at, at))

@@ -59,8 +59,20 @@ def test_a_command_may_add_a_key_while_a_server_runs(tmp_path: Path) -> None:
 
 
 def test_nobody_else_can_read_the_state(tmp_path: Path) -> None:
-    with State(tmp_path / "data" / "state"):
-        assert stat.S_IMODE((tmp_path / "data" / "state").stat().st_mode) == 0o700
+    place = tmp_path / "state"
+    place.mkdir(mode=0o755)
+    with State(place) as state:
+        state.responses.insert(response())
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in place.iterdir()}
+    assert modes == {
+        "files": 0o700,
+        "runs": 0o700,
+        "state.sqlite3": 0o600,
+        "state.sqlite3-shm": 0o600,
+        "state.sqlite3-wal": 0o600,
+    }
+    with State(tmp_path / "data" / "new"):
+        assert stat.S_IMODE((tmp_path / "data" / "new").stat().st_mode) == 0o700
 
 
 def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
