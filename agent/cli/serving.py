@@ -35,7 +35,12 @@ _TIME = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([smhd]?)")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 StateOption = Annotated[
     Path | None,
-    typer.Option("--state", metavar="DIR", show_default=False, help="Folder of the server's state; has a default."),
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        show_default=False,
+        help="Folder of the server's state; default ~/.local/share/cellblock/serve.",
+    ),
 ]
 
 

@@ -1,17 +1,10 @@
 """How long a request's body may be."""
 
-import asyncio
-from contextlib import suppress
-
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.server.access.requests import header, protocol_of, refuse
 from agent.server.faults import Fault
 from agent.server.settings import BodyLimits
-
-DISCARDED_BYTES = 64 << 20
-DISCARDING_S = 5.0
-"""How much of the rest of a body that is too long is read, and for how long."""
 
 
 def limit_of(limits: BodyLimits, scope: Scope) -> int:
@@ -52,7 +45,6 @@ class _Body:
         self._send = send
         self._limit = limit
         self._count = 0
-        self._is_over = False
         self.fault: Fault | None = None
         self.is_answered = False
 
@@ -63,30 +55,16 @@ class _Body:
 
     async def receive(self) -> Message:
         """The next message. Raises Fault."""
-        message = await self._next()
+        message = await self._receive()
+        self._count += len(message.get("body", b""))
         if self._count > self._limit:
             raise self._fault()
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass a message on. The end of an answer to a body that is too long waits until some of the rest has come: a
-        client that is cut off while it sends does not read the answer."""
+        """Pass a message on."""
         self.is_answered = True
-        if self.fault is None or message["type"] != "http.response.body" or message.get("more_body"):
-            await self._send(message)
-            return
-        await self._send({**message, "more_body": True})
-        with suppress(TimeoutError):
-            async with asyncio.timeout(DISCARDING_S):
-                while not self._is_over and self._count < self._limit + DISCARDED_BYTES:
-                    await self._next()
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _next(self) -> Message:
-        message = await self._receive()
-        self._count += len(message.get("body", b""))
-        self._is_over = not message.get("more_body", False)
-        return message
+        await self._send(message)
 
     def _fault(self) -> Fault:
         self.fault = Fault(413, f"The request is too large: the limit is {self._limit:,} bytes.", "request_too_large")

@@ -64,5 +64,5 @@ def line(scope: Scope, status: int, duration_s: float) -> str:
 
 
 def _word(text: str) -> str:
-    """A text without what a terminal or a reader of lines obeys."""
-    return cut_middle("".join(plain(text).split()), MAX_CHARS, "…")
+    """A text as one word, without what a terminal or a reader of lines obeys."""
+    return cut_middle("_".join(plain(text).split()), MAX_CHARS, "…") or "-"

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
+from agent.server.state.contents import Contents
 from agent.server.state.database import Database, Row, Value
 from agent.server.state.paging import NEWEST, Page, PageQuery, page
 
@@ -51,8 +52,9 @@ class ContainerFile:
 class Containers:
     """The containers of all owners."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, contents: Contents) -> None:
         self._database = database
+        self._contents = contents
 
     def get(self, owner_id: str, container_id: str) -> StoredContainer | None:
         """A container of this owner, also a deleted one; None if there is none of this id."""
@@ -91,14 +93,13 @@ class Containers:
 
     def delete(self, owner_id: str, container_id: str) -> bool:
         """Forget the files of a container and mark it as deleted. False if this owner has none that is not yet."""
-        with self._database.transaction():
-            count = self._database.run(
-                "UPDATE containers SET status = 'deleted' WHERE id = ? AND owner_id = ? AND status != 'deleted'",
-                container_id,
-                owner_id,
-            )
-            if count:
-                self._database.run("DELETE FROM container_files WHERE container_id = ?", container_id)
+        count = self._database.run(
+            "UPDATE containers SET status = 'deleted' WHERE id = ? AND owner_id = ? AND status != 'deleted'",
+            container_id,
+            owner_id,
+        )
+        for file in self.all_files(owner_id, container_id) if count else ():
+            self._remove(file)
         return count > 0
 
     def listed(self, owner_id: str, query: PageQuery = NEWEST, *, name: str | None = None) -> Page[StoredContainer]:
@@ -127,14 +128,14 @@ class Containers:
         if not self._is_own(owner_id, file.container_id):
             return None
         row = self._database.one(
-            "SELECT id FROM container_files WHERE container_id = ? AND path = ?", file.container_id, file.path
+            "SELECT * FROM container_files WHERE container_id = ? AND path = ?", file.container_id, file.path
         )
         kept = replace(file, id=row["id"]) if row else file
         with self._database.transaction():
-            self._database.run(
-                "DELETE FROM container_files WHERE id = ? AND container_id = ?", kept.id, kept.container_id
-            )
+            self._database.run("DELETE FROM container_files WHERE id = ? AND path = ?", kept.id, kept.path)
             _insert(self._database, "container_files", {**asdict(kept), "is_pending": int(kept.is_pending)})
+        if row:
+            self._contents.drop(row["place"])
         return kept
 
     def file(self, owner_id: str, container_id: str, file_id: str) -> ContainerFile | None:
@@ -161,12 +162,14 @@ class Containers:
 
     def delete_file(self, owner_id: str, container_id: str, file_id: str) -> bool:
         """Forget a file. False if there is none."""
-        if not self._is_own(owner_id, container_id):
-            return False
-        return (
-            self._database.run("DELETE FROM container_files WHERE id = ? AND container_id = ?", file_id, container_id)
-            > 0
-        )
+        file = self.file(owner_id, container_id, file_id)
+        if file is not None:
+            self._remove(file)
+        return file is not None
+
+    def _remove(self, file: ContainerFile) -> None:
+        self._database.run("DELETE FROM container_files WHERE id = ?", file.id)
+        self._contents.drop(file.place)
 
     def _is_own(self, owner_id: str, container_id: str) -> bool:
         found = self._database.one("SELECT 1 FROM containers WHERE id = ? AND owner_id = ?", container_id, owner_id)

@@ -67,6 +67,16 @@ class Contents:
         )
         return content
 
+    def drop(self, place: str | None) -> None:
+        """Remove a content, unless a file still has it. What is no uploaded content, such as a plot, stays."""
+        count = self._database.run(
+            "DELETE FROM contents WHERE place = ? AND NOT EXISTS (SELECT 1 FROM files WHERE place = ?)"
+            " AND NOT EXISTS (SELECT 1 FROM container_files WHERE place = ?)",
+            *[place] * 3,
+        )
+        if count and place:
+            self._folder.remove_tree(place.rpartition("/")[0])
+
     def path(self, place: str) -> Path:
         """Where a content can be read."""
         return self._folder.path / place

@@ -90,8 +90,7 @@ class Database:
 
     def give_back(self) -> None:
         """Give the room of deleted rows back to the disk."""
-        self._connection.execute("PRAGMA incremental_vacuum").fetchall()
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._connection.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")
 
     def _update(self) -> None:
         if self._version() == len(STEPS):
@@ -117,8 +116,9 @@ _WAL = f"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA wal_autochec
 
 def _connect(file: Path) -> sqlite3.Connection:
     try:
+        file.touch(mode=0o600)  # SQLite gives its other files the same mode
         connection = sqlite3.connect(file, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
         raise _unusable(file, error) from error
     connection.row_factory = sqlite3.Row
     return connection

@@ -58,11 +58,13 @@ class Files:
         return page(self._database, "files", where, query, _read)
 
     def delete(self, owner_id: str, file_id: str) -> bool:
-        """Forget a file. False if this owner has none of this id.
-
-        Its content stays as long as it is in a container, and goes with the next retention.
-        """
-        return self._database.run("DELETE FROM files WHERE id = ? AND owner_id = ?", file_id, owner_id) > 0
+        """Forget a file. False if this owner has none of this id. Its content stays as long as a container has it."""
+        file = self.get(owner_id, file_id)
+        if file is None:
+            return False
+        self._database.run("DELETE FROM files WHERE id = ?", file_id)
+        self._contents.drop(file.place)
+        return True
 
 
 def _read(row: Row) -> StoredFile:

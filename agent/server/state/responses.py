@@ -125,7 +125,7 @@ class Responses:
 
 
 def packed(events: bytes) -> bytes:
-    """The bytes of a stream, compressed. It takes 1 ms for about 200 kB: a long stream is packed in a thread."""
+    """The bytes of a stream, compressed. It takes some milliseconds for 1 MB: a long stream is packed in a thread."""
     return gzip.compress(events, _COMPRESSION, mtime=0)
 
 

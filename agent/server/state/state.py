@@ -11,7 +11,7 @@ from agent.paths import expanded
 from agent.server.ids import NewId, new_id
 from agent.server.state import database, lock
 from agent.server.state.containers import Containers
-from agent.server.state.contents import Contents
+from agent.server.state.contents import FOLDER, Contents
 from agent.server.state.conversations import Conversations
 from agent.server.state.files import Files
 from agent.server.state.keys import Keys
@@ -53,11 +53,12 @@ class State:
                 stack.enter_context(lock.hold(directory))
             self.database = database.Database(directory / database.FILE_NAME)
             stack.callback(self.database.close)
+            (directory / FOLDER).mkdir(mode=0o700, exist_ok=True)
             self._open = stack.pop_all()
         self.contents = Contents(self.database, directory, max_file_bytes=max_file_bytes, max_bytes=max_files_bytes)
         self.responses = Responses(self.database)
         self.conversations = Conversations(self.database)
-        self.containers = Containers(self.database)
+        self.containers = Containers(self.database, self.contents)
         self.files = Files(self.database, self.contents, make_id)
         self.keys = Keys(self.database, make_id)
 
@@ -79,7 +80,7 @@ def _make(directory: Path, runs: Path) -> None:
         directory.parent.mkdir(parents=True, exist_ok=True)
         directory.mkdir(mode=0o700, exist_ok=True)
         _check_ours(directory)
-        runs.mkdir(exist_ok=True)
+        runs.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise UsageError(
             f"Cannot use {str(directory)!r} for the state of the server: {error.strerror}.",
