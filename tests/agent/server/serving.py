@@ -52,7 +52,7 @@ async def serving(
         app = Starlette(routes=[route for make in make_routes for route in make(desk)])
         server = _Server(uvicorn.Config(owned(app), port=0, log_level="warning", lifespan="off"))
         running = asyncio.create_task(server.serve())
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110 - it has no event for it
             await asyncio.sleep(0.01)
         try:
             yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"

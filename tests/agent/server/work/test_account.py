@@ -71,7 +71,8 @@ def test_tokens_and_cells_add_up() -> None:
     ],
 )
 def test_an_answer_that_was_cut_says_so(result: dict[str, Any], reason: str) -> None:
-    assert Account().finish_reason(RunResult(answer="", run_directory=Path(), usage=Usage(), artifacts=[], **result)) == reason  # fmt: skip
+    given = RunResult(answer="", run_directory=Path(), usage=Usage(), artifacts=[], **result)
+    assert Account().finish_reason(given) == reason
 
 
 def test_a_client_does_not_repeat_a_request_whose_code_has_run() -> None:
