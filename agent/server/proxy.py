@@ -48,7 +48,7 @@ async def proxied(request: Request, models: Models, path: str, body: Mapping[str
     """The whole answer to a request that is passed on: streamed as it comes, if it is a stream."""
     answer = await attended(request, passage(models, path, body))
     if "event-stream" in answer.content_type:
-        return EventStream(*await begun(whole_events(answer.pieces), _as_event))
+        return EventStream(*await begun(request, whole_events(answer.pieces), _as_event))
     content = await attended(request, _content(answer.pieces))
     return Response(content, media_type=answer.content_type or "application/json")
 

@@ -72,7 +72,7 @@ class Chat:
         asked = read_as(ChatRequest, {"model": self._desk.models.own, **body})
         job, form = asked.job(request.scope["owner"]), ChatForm(asked.model, has_usage=asked.has_usage)
         if asked.stream:
-            return EventStream(*await begun(self._streamed(job, form), form.error))
+            return EventStream(*await begun(request, self._streamed(job, form), form.error))
         return JSONResponse(await attended(request, self._whole(job, form)))
 
     async def complete_text(self, request: Request) -> Response:

@@ -62,7 +62,7 @@ class Generation:
             whole = self._whole if asked.parameters.enable_code_interpreter else self._plain_whole
             return JSONResponse(await attended(request, whole(asked, owner, form)))
         events = self._events if asked.parameters.enable_code_interpreter else self._plain_events
-        first, others = await begun(events(asked, owner, form), form.error)
+        first, others = await begun(request, events(asked, owner, form), form.error)
         return EventStream(first, others, content_type=CONTENT_TYPE)
 
     async def _events(self, asked: GenerationRequest, owner: Owner, form: GenerationForm) -> AsyncGenerator[bytes]:

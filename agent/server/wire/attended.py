@@ -42,14 +42,19 @@ async def attended(request: Request, work: Coroutine[Any, Any, _Value]) -> _Valu
 
 
 async def begun(
-    events: AsyncGenerator[bytes], as_event: Callable[[Exception], bytes]
+    request: Request, events: AsyncGenerator[bytes], as_event: Callable[[Exception], bytes]
 ) -> tuple[bytes, AsyncGenerator[bytes]]:
     """The first event and the others. A failure before the first is raised; a later one is the last event.
 
+    A client who leaves before the first event ends the answer: LeftError.
     Nobody waits long for the first word of a model: after a silence the first event is a comment.
     """
     patient = _patient(events, as_event)
-    return await anext(patient, b""), patient
+    return await attended(request, _first(patient)), patient
+
+
+async def _first(events: AsyncGenerator[bytes]) -> bytes:
+    return await anext(events, b"")
 
 
 async def _patient(events: AsyncGenerator[bytes], as_event: Callable[[Exception], bytes]) -> AsyncGenerator[bytes]:

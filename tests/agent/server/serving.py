@@ -22,7 +22,7 @@ MakeRoutes = Callable[[Desk], list[Route]]
 
 
 class _Server(uvicorn.Server):
-    def capture_signals(self) -> Any:  # type: ignore[override]
+    def capture_signals(self) -> Any:
         """A test's signals are those of pytest."""
         return nullcontext()
 

@@ -195,12 +195,14 @@ async def test_a_client_who_leaves_ends_its_answer(tmp_path: Path) -> None:
 
 @pytest.mark.docker
 async def test_a_real_sandbox_computes_the_answer(connect: Connect) -> None:
+    power = str(123**21)
+
     def has_read(body: dict[str, Any]) -> None:
-        assert "77269364466549865653073473388030061522211723" in body["messages"][-1]["content"]
+        assert power in body["messages"][-1]["content"]
 
     script: list[Reply] = [
         calls("123**21"),
-        when(has_read, says("It is 77269364466549865653073473388030061522211723.")),
+        when(has_read, says(f"It is {power}.")),
     ]
     with ScriptedEndpoint(script) as endpoint:
         async with connect(endpoint) as client:
@@ -227,7 +229,7 @@ async def test_without_the_flag_the_request_reaches_the_model_as_it_is(connect: 
             extra = {"private": {"a": [1, None]}, "enable_code_interpreter": False}
             answer = await client.chat.completions.create(**sent, extra_body=extra)
     assert answer.choices[0].message.tool_calls
-    assert answer.choices[0].message.tool_calls[0].function.name == "weather"  # type: ignore[union-attr]
+    assert answer.choices[0].message.tool_calls[0].function.name == "weather"
 
 
 @pytest.mark.usefixtures("no_engine")

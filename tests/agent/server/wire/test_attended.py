@@ -79,31 +79,40 @@ class Events:
 async def test_a_failure_before_the_first_event_is_raised() -> None:
     events = Events(bad_request("no"))
     with pytest.raises(Fault):
-        await begun(events.stream(), as_event)
+        await begun(request(Client()), events.stream(), as_event)
     assert events.is_closed
 
 
 async def test_a_later_failure_is_the_last_event() -> None:
-    first, others = await begun(Events(b"a", b"b", ValueError("no")).stream(), as_event)
+    first, others = await begun(request(Client()), Events(b"a", b"b", ValueError("no")).stream(), as_event)
     assert [first, *[event async for event in others]] == [b"a", b"b", b"error no"]
 
 
 async def test_an_answer_without_events_is_empty() -> None:
-    first, others = await begun(Events().stream(), as_event)
+    first, others = await begun(request(Client()), Events().stream(), as_event)
     assert [first, *[event async for event in others]] == [b""]
 
 
 async def test_after_a_silence_the_first_event_is_a_comment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KEEPALIVE_S", 0.01)
     may_go_on = asyncio.Event()
-    first, others = await begun(Events(ValueError("no"), wait=may_go_on).stream(), as_event)
+    first, others = await begun(request(Client()), Events(ValueError("no"), wait=may_go_on).stream(), as_event)
     assert first == b": keep-alive\n\n"
     may_go_on.set()
     assert [event async for event in others] == [b"error no"]
 
 
+async def test_a_client_who_leaves_before_the_first_event_closes_the_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.01)
+    client, events = Client(), Events(b"a", wait=asyncio.Event())
+    client.has_left = True
+    with pytest.raises(LeftError):
+        await begun(request(client), events.stream(), as_event)
+    assert events.is_closed
+
+
 async def test_a_reader_who_leaves_closes_the_events() -> None:
     events = Events(b"a", b"b")
-    _, others = await begun(events.stream(), as_event)
+    _, others = await begun(request(Client()), events.stream(), as_event)
     await others.aclose()
     assert events.is_closed
