@@ -4,17 +4,21 @@ import json
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from agent.server.faults import Fault, bad_request
+from agent.server.wire.attended import LeftError
 from agent.validation import first_complaint
 
 _Read = TypeVar("_Read", bound=BaseModel)
 
 
 async def json_object(request: Request) -> dict[str, Any]:
-    """The body of a request. Raises Fault if it is not a JSON object."""
-    data = await request.body()
+    """The body of a request. Raises Fault if it is not a JSON object, LeftError if its client leaves."""
+    try:
+        data = await request.body()
+    except ClientDisconnect as error:
+        raise LeftError from error
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:

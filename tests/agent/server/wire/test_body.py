@@ -5,6 +5,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from agent.server.faults import Fault
+from agent.server.wire.attended import LeftError
 from agent.server.wire.body import json_object, read_as
 
 
@@ -42,6 +43,14 @@ async def test_any_other_body_is_refused(body: bytes, told: str) -> None:
     with pytest.raises(Fault) as caught:
         await json_object(request(body))
     assert (caught.value.status, caught.value.message) == (400, told)
+
+
+async def test_a_client_may_leave_before_its_body_is_whole() -> None:
+    async def receive() -> dict[str, object]:
+        return {"type": "http.disconnect"}
+
+    with pytest.raises(LeftError):
+        await json_object(Request({"type": "http", "method": "POST", "headers": []}, receive))
 
 
 @pytest.mark.parametrize(
