@@ -1,13 +1,18 @@
 """Passes requests on to the model behind this server, and its answers back, as they are."""
 
-from collections.abc import AsyncGenerator, Mapping
+import json
+from collections.abc import AsyncGenerator, Mapping, MutableMapping
+from contextlib import aclosing
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from agent.endpoint.assembly import parse_usage
+from agent.endpoint.model import CHARS_PER_TOKEN
 from agent.endpoint.passage import Passage
 from agent.errors import AgentError, EndpointError
+from agent.messages import Usage
 from agent.server.faults import MESSAGE_CHARS, Fault, bad_request, fault_of
 from agent.server.wire.attended import attended, begun
 from agent.server.wire.errors import openai_error
@@ -45,12 +50,49 @@ async def passage(models: Models, path: str, body: Mapping[str, Any]) -> Passage
 
 
 async def proxied(request: Request, models: Models, path: str, body: Mapping[str, Any]) -> Response:
-    """The whole answer to a request that is passed on: streamed as it comes, if it is a stream."""
-    answer = await attended(request, passage(models, path, body))
-    if "event-stream" in answer.content_type:
-        return EventStream(*await begun(request, whole_events(answer.pieces), _as_event))
-    content = await attended(request, _content(answer.pieces))
-    return Response(content, media_type=answer.content_type or "application/json")
+    """The whole answer to a request that is passed on: streamed as it comes, if it is a stream.
+
+    What it has used is put into the request's scope, under `usage`.
+    """
+    request.scope["model"] = body.get("model", models.own)
+    passed = await attended(request, passage(models, path, body))
+    if "event-stream" in passed.content_type:
+        events = _counted(whole_events(passed.pieces), body, request.scope)
+        return EventStream(*await begun(request, events, _as_event))
+    content = await attended(request, _content(passed.pieces))
+    request.scope["usage"] = _usage_in(content) or _estimate(body, 0)
+    return Response(content, media_type=passed.content_type or "application/json")
+
+
+async def _counted(
+    events: AsyncGenerator[bytes], body: Mapping[str, Any], scope: MutableMapping[str, Any]
+) -> AsyncGenerator[bytes]:
+    """The events. A client may leave out to ask for usage: then each counts as a token."""
+    told, count = None, 0
+    try:
+        async with aclosing(events):
+            async for whole in events:
+                datas = [line.partition(b":")[2] for line in whole.splitlines() if line.startswith(b"data:")]
+                count += len(datas)
+                told = next((usage for data in reversed(datas) if (usage := _usage_in(data))), told)
+                yield whole
+    finally:
+        scope["usage"] = told or _estimate(body, count)
+
+
+def _usage_in(data: bytes) -> Usage | None:
+    """The usage that a value tells."""
+    if b'"usage"' not in data:
+        return None
+    try:
+        usage = json.loads(data)["usage"]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return None
+    return parse_usage(usage) if isinstance(usage, dict) else None
+
+
+def _estimate(body: Mapping[str, Any], output_tokens: int) -> Usage:
+    return Usage(input_tokens=len(json.dumps(body)) // CHARS_PER_TOKEN, output_tokens=output_tokens)
 
 
 def _as_event(error: Exception) -> bytes:

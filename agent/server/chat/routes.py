@@ -9,17 +9,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from agent.loop.result import RunResult
 from agent.server.chat.form import ChatForm
 from agent.server.chat.request import FLAG, ChatRequest
-from agent.server.faults import Fault, bad_request, not_found
+from agent.server.faults import bad_request, not_found
 from agent.server.proxy import proxied
 from agent.server.wire.attended import LeftError, attended, begun, noted
 from agent.server.wire.body import json_object, read_as
 from agent.server.wire.errors import openai_refusal
 from agent.server.wire.events import EventStream
+from agent.server.work.answering import Answer, answer, result_of
 from agent.server.work.desk import Desk
-from agent.server.work.job import Job
 
 PREFIXES = ("/v1", "/compatible-mode/v1", "/api/v2/apps/protocols/compatible-mode/v1")
 _Handler = Callable[[Request], Awaitable[Response]]
@@ -71,9 +70,10 @@ class Chat:
             return await proxied(request, self._desk.models, "/chat/completions", body)
         asked = read_as(ChatRequest, {"model": self._desk.models.own, **body})
         job, form = asked.job(request.scope["owner"]), ChatForm(asked.model, has_usage=asked.has_usage)
+        pieces = answer(self._desk, job, form.account, request.scope)
         if asked.stream:
-            return EventStream(*await begun(request, self._streamed(job, form), form.error))
-        return JSONResponse(await attended(request, self._whole(job, form)))
+            return EventStream(*await begun(request, _streamed(pieces, form), form.error))
+        return JSONResponse(await attended(request, _whole(pieces, form)))
 
     async def complete_text(self, request: Request) -> Response:
         """`POST /completions`."""
@@ -94,19 +94,13 @@ class Chat:
     def _described(self, name: str) -> dict[str, Any]:
         return {"id": name, "object": "model", "created": self._begun_s, "owned_by": "cellblock"}
 
-    async def _whole(self, job: Job, form: ChatForm) -> dict[str, Any]:
-        try:
-            async with aclosing(self._desk.answer_once(job)) as pieces:
-                async for piece in pieces:
-                    if isinstance(piece, RunResult):
-                        return form.whole(piece)
-                    form.account.take(piece)
-        except Exception as error:
-            raise form.account.after_code(noted(error)) from error
-        raise Fault(500, "The answer has no end.", "server_error")
 
-    async def _streamed(self, job: Job, form: ChatForm) -> AsyncGenerator[bytes]:
-        async with aclosing(self._desk.answer_once(job)) as pieces:
-            async for piece in pieces:
-                for data in form.events(piece):
-                    yield data
+async def _streamed(pieces: Answer, form: ChatForm) -> AsyncGenerator[bytes]:
+    async with aclosing(pieces):
+        async for piece in pieces:
+            for data in form.events(piece):
+                yield data
+
+
+async def _whole(pieces: Answer, form: ChatForm) -> dict[str, Any]:
+    return form.whole(await result_of(pieces, form.account))

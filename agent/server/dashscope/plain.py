@@ -1,7 +1,8 @@
 """A plain answer of the model behind, read piece by piece."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, MutableMapping
 from contextlib import aclosing
+from typing import Any
 
 from agent.endpoint.assembly import Assembler
 from agent.endpoint.sse import BrokenEventError, OverlongError, ValueReader
@@ -14,12 +15,13 @@ from agent.server.faults import Fault
 from agent.server.proxy import passed_fault
 from agent.server.work.models import Models
 
-_Piece = ReasoningDelta | TextDelta
+PlainAnswer = AsyncGenerator[ReasoningDelta | TextDelta | Reply]
 
 
-async def plain_answer(models: Models, request: GenerationRequest) -> AsyncGenerator[_Piece | Reply]:
-    """The pieces of the answer, then the whole of it. Raises Fault."""
-    read: list[_Piece] = []
+async def plain_answer(models: Models, request: GenerationRequest, scope: MutableMapping[str, Any]) -> PlainAnswer:
+    """The pieces of the answer, then the whole of it. The scope gets what it has used. Raises Fault."""
+    scope["model"] = request.model
+    read: list[ReasoningDelta | TextDelta] = []
 
     def note(kind: DeltaKind, text: str) -> None:
         if kind == "reasoning":
@@ -49,6 +51,7 @@ async def plain_answer(models: Models, request: GenerationRequest) -> AsyncGener
     if not assembler.has_choice:
         raise Fault(502, "The model answered without a message.", "server_error")
     reply = assembler.reply()
+    scope["usage"] = reply.usage
     for delta in read:
         yield delta
     yield reply

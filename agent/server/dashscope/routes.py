@@ -3,22 +3,22 @@
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from agent.loop.result import RunResult
 from agent.messages import Reply
 from agent.server.dashscope.form import CONTENT_TYPE, GenerationForm
-from agent.server.dashscope.plain import plain_answer
+from agent.server.dashscope.plain import PlainAnswer, plain_answer
 from agent.server.dashscope.request import GenerationRequest
 from agent.server.faults import Fault
-from agent.server.owner import Owner
 from agent.server.wire.attended import LeftError, attended, begun, noted
 from agent.server.wire.body import json_object, read_as
 from agent.server.wire.errors import dashscope_refusal
 from agent.server.wire.events import EventStream
+from agent.server.work.answering import Answer, answer, result_of
 from agent.server.work.desk import Desk
 
 TEXT_PATH = "/api/v1/services/aigc/text-generation/generation"
@@ -57,45 +57,48 @@ class Generation:
             is_multimodal=request.url.path == MULTIMODAL_PATH,
             is_incremental=asked.is_incremental,
         )
-        owner: Owner = request.scope["owner"]
-        if not _is_streamed(request):
-            whole = self._whole if asked.parameters.enable_code_interpreter else self._plain_whole
-            return JSONResponse(await attended(request, whole(asked, owner, form)))
-        events = self._events if asked.parameters.enable_code_interpreter else self._plain_events
-        first, others = await begun(request, events(asked, owner, form), form.error)
-        return EventStream(first, others, content_type=CONTENT_TYPE)
+        if not asked.parameters.enable_code_interpreter:
+            return await self._plain(request, asked, form)
+        pieces = answer(self._desk, asked.job(request.scope["owner"]), form.account, request.scope)
+        if _is_streamed(request):
+            return _stream(await begun(request, _events(pieces, form), form.error))
+        return JSONResponse(await attended(request, _whole(pieces, form)))
 
-    async def _events(self, asked: GenerationRequest, owner: Owner, form: GenerationForm) -> AsyncGenerator[bytes]:
-        async with aclosing(self._desk.answer_once(asked.job(owner))) as pieces:
-            async for piece in pieces:
-                for data in form.events(piece):
-                    yield data
+    async def _plain(self, request: Request, asked: GenerationRequest, form: GenerationForm) -> Response:
+        pieces = plain_answer(self._desk.models, asked, request.scope)
+        if _is_streamed(request):
+            return _stream(await begun(request, _plain_events(pieces, form), form.error))
+        return JSONResponse(await attended(request, _plain_whole(pieces, form)))
 
-    async def _plain_events(
-        self, asked: GenerationRequest, owner: Owner, form: GenerationForm
-    ) -> AsyncGenerator[bytes]:
-        async with aclosing(plain_answer(self._desk.models, asked)) as pieces:
-            async for piece in pieces:
-                for data in form.plain_events(piece):
-                    yield data
 
-    async def _whole(self, asked: GenerationRequest, owner: Owner, form: GenerationForm) -> dict[str, object]:
-        try:
-            async with aclosing(self._desk.answer_once(asked.job(owner))) as pieces:
-                async for piece in pieces:
-                    if isinstance(piece, RunResult):
-                        return form.whole(piece)
-                    form.account.take(piece)
-        except Exception as error:
-            raise form.account.after_code(noted(error)) from error
-        raise Fault(500, "The answer has no end.", "server_error")
+def _stream(events: tuple[bytes, AsyncGenerator[bytes]]) -> EventStream:
+    return EventStream(*events, content_type=CONTENT_TYPE)
 
-    async def _plain_whole(self, asked: GenerationRequest, owner: Owner, form: GenerationForm) -> dict[str, object]:
-        async with aclosing(plain_answer(self._desk.models, asked)) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Reply):
-                    return form.plain_whole(piece)
-        raise Fault(500, "The answer has no end.", "server_error")
+
+async def _events(pieces: Answer, form: GenerationForm) -> AsyncGenerator[bytes]:
+    async with aclosing(pieces):
+        async for piece in pieces:
+            for data in form.events(piece):
+                yield data
+
+
+async def _whole(pieces: Answer, form: GenerationForm) -> dict[str, Any]:
+    return form.whole(await result_of(pieces, form.account))
+
+
+async def _plain_events(pieces: PlainAnswer, form: GenerationForm) -> AsyncGenerator[bytes]:
+    async with aclosing(pieces):
+        async for piece in pieces:
+            for data in form.plain_events(piece):
+                yield data
+
+
+async def _plain_whole(pieces: PlainAnswer, form: GenerationForm) -> dict[str, Any]:
+    async with aclosing(pieces):
+        async for piece in pieces:
+            if isinstance(piece, Reply):
+                return form.plain_whole(piece)
+    raise Fault(500, "The answer has no end.", "server_error")
 
 
 def _is_streamed(request: Request) -> bool:

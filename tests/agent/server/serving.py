@@ -27,11 +27,13 @@ class _Server(uvicorn.Server):
         return nullcontext()
 
 
-def owned(app: ASGIApp) -> ASGIApp:
-    """The app, with the owner of a server without keys."""
+def owned(app: ASGIApp, scopes: list[Scope]) -> ASGIApp:
+    """The app, with the owner of a server without keys. It keeps what handlers put into the scopes of requests."""
 
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
-        await app({**scope, "owner": Owner()}, receive, send)
+        scope["owner"] = Owner()
+        scopes.append(scope)
+        await app(scope, receive, send)
 
     return handle
 
@@ -42,15 +44,25 @@ async def no_room(owner_id: str | None) -> bool:
 
 @asynccontextmanager
 async def serving(
-    base_url: str, directory: Path, *make_routes: MakeRoutes, model: str = "m", sandboxes: int = 2, **options: Any
+    base_url: str,
+    directory: Path,
+    *make_routes: MakeRoutes,
+    model: str = "m",
+    sandboxes: int = 2,
+    scopes: list[Scope] | None = None,
+    **options: Any,
 ) -> AsyncIterator[str]:
-    """The URL of a server whose model is at `base_url`. `options` are those of the runtime."""
+    """The URL of a server whose model is at `base_url`. `options` are those of the runtime.
+
+    `scopes` gets the scope of each request.
+    """
+    scopes = [] if scopes is None else scopes
     runtime = Runtime(Endpoint(base_url=base_url, model=model), **options)
     async with runtime.opened(slots=sandboxes, max_starting=sandboxes) as opened:
         places = Places(sandboxes, queue_s=0, make_room=no_room)
         desk = Desk(opened, Models(runtime, opened), places, directory)
         app = Starlette(routes=[route for make in make_routes for route in make(desk)])
-        server = _Server(uvicorn.Config(owned(app), port=0, log_level="warning", lifespan="off"))
+        server = _Server(uvicorn.Config(owned(app, scopes), port=0, log_level="warning", lifespan="off"))
         running = asyncio.create_task(server.serve())
         while not server.started:  # noqa: ASYNC110 - it has no event for it
             await asyncio.sleep(0.01)

@@ -10,10 +10,11 @@ import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.types import Scope
 
 from agent.endpoint.config import LocalModel
 from agent.errors import ContextLengthError, EndpointError, UsageError
-from agent.messages import Attempt
+from agent.messages import Attempt, Usage
 from agent.runtime import Runtime
 from agent.server.chat import routes
 from agent.server.faults import Fault
@@ -147,3 +148,24 @@ async def test_a_recorded_run_passes_nothing_on() -> None:
     models = Models(Runtime(LocalModel()), Opened())  # type: ignore[arg-type]
     with pytest.raises(Fault, match="A recorded run answers here"):
         await models.behind(models.own)
+
+
+@pytest.mark.parametrize(
+    ("head", "content", "used"),
+    [
+        (JSON_HEAD, b'{"usage": {"prompt_tokens": 7, "completion_tokens": 3}}', Usage(input_tokens=7, output_tokens=3)),
+        (JSON_HEAD, b'{"usage": null}', Usage(input_tokens=5)),
+        (HEAD, b'data: {"usage": null}\n\ndata: {"usage": {"prompt_tokens": 7}}\n\ndata: [DONE]\n\n',
+         Usage(input_tokens=7)),
+        (HEAD, b"data: {}\n\n: ping\n\ndata: {}\n\ndata: [DONE]\n\n", Usage(input_tokens=5, output_tokens=3)),
+    ],
+)  # fmt: skip
+async def test_what_was_used_is_known_or_estimated(tmp_path: Path, head: bytes, content: bytes, used: Usage) -> None:
+    scopes: list[Scope] = []
+    async with (
+        raw_endpoint([head, content]) as endpoint,
+        serving(endpoint.base_url, tmp_path, routes, scopes=scopes) as url,
+        httpx2.AsyncClient(trust_env=False) as client,
+    ):
+        await client.post(f"{url}/v1/completions", json={"prompt": "x" * 8})
+    assert (scopes[0]["model"], scopes[0]["usage"]) == ("m", used)

@@ -9,7 +9,9 @@ from typing import Any
 import httpx2
 import openai
 import pytest
+from starlette.types import Scope
 
+from agent.messages import Usage
 from agent.server.chat import routes
 from agent.server.chat.routes import PREFIXES
 from agent.testing import (
@@ -191,6 +193,24 @@ async def test_a_client_who_leaves_ends_its_answer(tmp_path: Path) -> None:
                         await asyncio.sleep(0.01)
                     sent.cancel()
                     await asyncio.gather(sent, return_exceptions=True)
+
+
+@pytest.mark.usefixtures("no_engine")
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_the_log_gets_the_run_and_its_tokens(tmp_path: Path, is_streamed: bool) -> None:
+    scopes: list[Scope] = []
+    body = {"model": "m", "messages": QUESTION, "stream": is_streamed, **FLAG}
+    with ScriptedEndpoint([*SCRIPT, calls("1"), Refusal(401)]) as endpoint:
+        async with (
+            serving(endpoint.base_url, tmp_path, routes, scopes=scopes) as url,
+            httpx2.AsyncClient(trust_env=False) as client,
+        ):
+            for _ in range(2):
+                await client.post(f"{url}/v1/chat/completions", json=body)
+    answered, failed = scopes
+    assert (answered["model"], answered["usage"]) == ("m", Usage(input_tokens=20, output_tokens=10))
+    assert (tmp_path / answered["run"] / "transcript.jsonl").exists()
+    assert failed["usage"] == Usage(input_tokens=10, output_tokens=5)
 
 
 @pytest.mark.docker

@@ -12,7 +12,9 @@ import httpx2
 import pytest
 from dashscope.api_entities.aio_session import close_shared_aio_session
 from dashscope.api_entities.http_request import close_shared_sync_session
+from starlette.types import Scope
 
+from agent.messages import Usage
 from agent.server.dashscope import routes
 from agent.server.dashscope.request import EXCLUSIVE
 from agent.server.dashscope.routes import MULTIMODAL_PATH, TEXT_PATH
@@ -250,11 +252,13 @@ async def test_without_the_flag_the_model_calls_the_clients_functions(tmp_path: 
     def check(body: dict[str, Any]) -> None:
         assert body["tools"] == [WEATHER]
 
-    async with served([when(check, calls("x", name="weather"))], tmp_path) as url:
+    scopes: list[Scope] = []
+    async with served([when(check, calls("x", name="weather"))], tmp_path, scopes=scopes) as url:
         answer = await generate(url, tools=[WEATHER], result_format="message")
     choice = answer.output.choices[0]
     assert choice.finish_reason == "tool_calls"
     assert choice.message.tool_calls[0]["function"]["name"] == "weather"
+    assert scopes[0]["usage"] == Usage(input_tokens=10, output_tokens=5)
 
 
 @pytest.mark.usefixtures("no_engine")
