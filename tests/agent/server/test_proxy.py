@@ -21,7 +21,7 @@ from agent.server.faults import Fault
 from agent.server.proxy import passed_fault, whole_events
 from agent.server.work.models import Models
 from tests.agent.endpoint.raw import HEAD, raw_endpoint
-from tests.agent.server.serving import serving
+from tests.agent.server.routed import serving
 
 pytestmark = pytest.mark.usefixtures("no_engine")
 JSON_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=latin1\r\nConnection: close\r\n\r\n"

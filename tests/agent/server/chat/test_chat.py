@@ -28,7 +28,7 @@ from agent.testing import (
     thinks,
     when,
 )
-from tests.agent.server.serving import serving
+from tests.agent.server.routed import serving
 
 QUESTION: list[Any] = [{"role": "user", "content": "What is 6 * 7?"}]
 SCRIPT = [thinks("The user wants 6*7.", calls("print(6*7)")), thinks("So 42.", says("It is 42."))]

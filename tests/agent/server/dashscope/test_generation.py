@@ -32,7 +32,7 @@ from agent.testing import (
     thinks,
     when,
 )
-from tests.agent.server.serving import serving
+from tests.agent.server.routed import serving
 
 SDK: Any = dashscope  # its types are not those of its values
 MESSAGES = [{"role": "user", "content": "What is 6 * 7?"}]
