@@ -4,7 +4,8 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from copy import copy
 from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
@@ -30,6 +31,7 @@ from agent.endpoint.failures import (
     status_of,
 )
 from agent.endpoint.limiter import Limiter
+from agent.endpoint.passage import Passage, passing
 from agent.endpoint.request import body_of, can_continue
 from agent.endpoint.route import route_to
 from agent.errors import EndpointError
@@ -123,6 +125,28 @@ class Model:
         found = [entry.get("id") for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
         return [name for name in found if isinstance(name, str)]
 
+    async def passed_on(self, path: str, body: Mapping[str, Any]) -> Passage:
+        """The answer to a request of somebody else's, byte for byte. It is sent once, within the rate limit.
+
+        Raises EndpointError, whose one attempt has the endpoint's status; so do the pieces.
+        """
+        pieces = self._passing(path, body)
+        return Passage((await anext(pieces)).decode(), pieces)
+
+    async def _passing(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[bytes]:
+        admission = await self._limiter.admit(_tokens_in(body)) if self._limiter else None
+        try:
+            async with aclosing(passing(self._client, path, body)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except FAILURES as error:
+            if self._limiter and admission and is_throttling(error):
+                self._limiter.throttled(admission, asked_wait_s(error))
+            raise self._error(error, [self._noted(error, 0)]) from error
+        finally:
+            if self._limiter:
+                self._limiter.release()
+
     async def generate(
         self,
         messages: list[Message],
@@ -190,7 +214,7 @@ class Model:
         """One attempt, within the rate limit if there is one."""
         if self._limiter is None:
             return await self._ask(body, on_delta)
-        admission = await self._limiter.admit(len(json.dumps(body)) // CHARS_PER_TOKEN)
+        admission = await self._limiter.admit(_tokens_in(body))
         try:
             reply, chunks = await self._ask(body, on_delta)
         except FAILURES as error:
@@ -213,6 +237,10 @@ class Model:
             return error.streamed
         self._ended_unmarked = False
         return streamed
+
+
+def _tokens_in(body: Mapping[str, Any]) -> int:
+    return len(json.dumps(body)) // CHARS_PER_TOKEN
 
 
 def _repeats(content: str, prefix: str) -> bool:

@@ -46,18 +46,34 @@ class Models:
         except AgentError:
             return self._listed
 
+    async def check(self, name: str) -> None:
+        """Raises Fault for an unknown model."""
+        if name != self.own and name not in await self.names():
+            raise Fault(
+                404,
+                f"There is no model {name[:200]!r} here; this server has {', '.join((await self.names())[:20])}.",
+                "model_not_found",
+                "model",
+            )
+
+    async def behind(self, name: str) -> Model:
+        """The model that a request for this name can be passed on to. Raises Fault if there is none.
+
+        An endpoint knows its models best; the built-in one would answer to any name.
+        """
+        if not isinstance(self._runtime.model, Endpoint):
+            await self.check(name)
+        model, _ = await self._opened.model()
+        if not isinstance(model, Model):
+            raise Fault(400, "A recorded run answers here: it takes only what it was asked.", "invalid_value", "model")
+        return model.resampled(Sampling(), name)
+
     async def runtime_for(self, job: Job) -> Runtime:
         """How this job is answered: as the server is set, within its limits, and otherwise as the request asks.
 
         Raises Fault for an unknown model, and UsageError for values that do not fit it.
         """
-        if job.model != self.own and job.model not in await self.names():
-            raise Fault(
-                404,
-                f"There is no model {job.model[:200]!r} here; this server has {', '.join((await self.names())[:20])}.",
-                "model_not_found",
-                "model",
-            )
+        await self.check(job.model)
         base = self._runtime
         model = base.model
         if isinstance(model, Endpoint):
