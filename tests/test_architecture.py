@@ -32,7 +32,8 @@ ROOMS = {  # room: those that it may use beside the basics and the sandbox
     "runtime": {"endpoint", "local", "loop", "record", "replay", "review", "tools"},
     "face": {"endpoint", "loop", "record", "replay", "runtime", "tools"},
     "batch": {"endpoint", "face", "loop", "record", "runtime", "spellings"},  # asks many questions over one runtime
-    "server": {"endpoint", "loop", "record", "runtime", "tools"},  # the protocols of hosted interpreters
+    # the protocols of hosted interpreters
+    "server": {"calls", "endpoint", "export", "loop", "record", "runtime", "tools"},
     "testing": set(),  # an endpoint for tests, which uses nothing of what is tested
     "cli": {"batch", "endpoint", "export", "face", "local", "loop", "prompting", "record", "replay", "server"},
 }

@@ -18,7 +18,10 @@ from agent.server import health
 from agent.server.access.draining import Drain
 from agent.server.access.protection import protected
 from agent.server.access.requests import refusal
+from agent.server.chat import routes as chat_routes
+from agent.server.dashscope import routes as dashscope_routes
 from agent.server.faults import Fault, fault_of
+from agent.server.ledger import Ledger
 from agent.server.metrics import Metrics
 from agent.server.responses.containers import ContainerRoom
 from agent.server.responses.routes import ResponseRoutes
@@ -70,10 +73,11 @@ async def _working(
     runtime: Runtime, open_runtime: OpenRuntime, state: State, settings: ServerSettings
 ) -> AsyncIterator[Service]:
     sandboxes = Sandboxes(open_runtime, settings.sessions, queue_s=settings.queue_s)
-    desk = Desk(open_runtime, Models(runtime, open_runtime), sandboxes, state.runs)
-    room = ContainerRoom(state, runtime, _now, idle_minutes=settings.idle_minutes)
-    responses = ResponseService(desk, state, room, _now, is_strict=settings.is_strict)
     metrics, drain = Metrics(sandboxes.places), Drain()
+    ledger = Ledger(state.keys, metrics)
+    desk = Desk(open_runtime, Models(runtime, open_runtime), sandboxes, state.runs, ledger.note)
+    room = ContainerRoom(state, runtime, _now, idle_minutes=settings.idle_minutes)
+    responses = ResponseService(desk, state, room, _now, count=ledger.count, is_strict=settings.is_strict)
     rooms = (
         ResponseRoutes(responses, state),
         ContainerRoutes(state, room, sandboxes, _now),
@@ -82,9 +86,13 @@ async def _working(
     )
     routes: list[BaseRoute] = [
         *(route for prefix in PREFIXES for part in rooms for route in part.routes(prefix)),
+        *chat_routes(desk, PREFIXES),
+        *dashscope_routes(desk),
         *health.routes(metrics, lambda: not drain.has_begun),
     ]
-    app = protected(_application(routes), settings.access, keys=state.keys, drain=drain, metrics=metrics)
+    app = protected(
+        _application(routes), settings.access, keys=state.keys, drain=drain, metrics=metrics, count=ledger.count
+    )
     expiring = asyncio.create_task(_expire(state, sandboxes))
     try:
         yield Service(app, drain, desk)

@@ -2,14 +2,19 @@
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agent.messages import Usage
 from agent.server.access.requests import is_request, protocol_of
 from agent.server.metrics import Metrics
+from agent.server.owner import Owner
 from agent.text import cut_middle, plain
 
+Count = Callable[[Owner, Usage], None]
+"""Hears what a request has used."""
 LOGGER = logging.getLogger("cellblock.server")
 MAX_CHARS = 200
 SWITCHED = 101
@@ -20,9 +25,11 @@ NOTHING_SENT = 499
 class RequestLog:
     """Writes the line when a request has ended. A handler puts `model` and `run` into the scope, if it knows them."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, count: Count) -> None:
+        """`count` hears what the request has used, if its handler has put that into the scope, as `usage`."""
         self._app = app
         self._metrics = metrics
+        self._count = count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not is_request(scope):
@@ -44,6 +51,8 @@ class RequestLog:
             status = 500 if status == NOTHING_SENT else status
             raise
         finally:
+            if isinstance(usage := scope.get("usage"), Usage):
+                self._count(scope.get("owner") or Owner(), usage)
             self._metrics.count_request(protocol_of(scope["path"]), status)
             LOGGER.info("%s", line(scope, status, time.monotonic() - begun_s))
 

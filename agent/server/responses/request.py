@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from agent.endpoint.config import Sampling
-from agent.server.faults import Fault, bad_request
+from agent.server.faults import bad_request
+from agent.server.wire.body import read_as
 from agent.tools.outside import OutsideTool
-from agent.validation import first_complaint
 
 MAX_TOOLS = 128
 EFFORTS_WITHOUT_THINKING = ("none", "minimal")
@@ -114,10 +114,7 @@ class CreateRequest(_Part):
 
 def read_request(body: object) -> CreateRequest:
     """The request in a body. Raises Fault for the first field that is wrong."""
-    try:
-        request = CreateRequest.model_validate(body)
-    except ValidationError as error:
-        raise wrong_field(error) from error
+    request = read_as(CreateRequest, body)
     if request.previous_response_id and request.conversation:
         raise bad_request(
             "A response goes on from previous_response_id or from conversation, not from both.", "conversation"
@@ -125,14 +122,6 @@ def read_request(body: object) -> CreateRequest:
     if request.background and request.store is False:
         raise bad_request("A response in the background must be stored: leave store out.", "store")
     return request
-
-
-def wrong_field(error: ValidationError) -> Fault:
-    """The first complaint about a body, with the field and the value."""
-    detail = first_complaint(error)
-    place = ".".join(str(part) for part in detail["loc"])[:100]
-    value = "" if isinstance(detail["input"], dict | list) else f", and is {detail['input']!r:.100}"
-    return bad_request(f"{place or 'The body'}: {detail['msg']}{value}.", place or None)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from agent.server.bodies import json_body, listed, owner_of, page_query
 from agent.server.faults import Fault, bad_request, not_found
 from agent.server.responses.request import read_request
 from agent.server.responses.response import without_outputs
@@ -17,6 +16,8 @@ from agent.server.responses.running import Running
 from agent.server.responses.service import ResponseService
 from agent.server.state.responses import StoredResponse, unpacked
 from agent.server.state.state import State
+from agent.server.wire.asked import listed, owner_of, page_query
+from agent.server.wire.body import json_object
 from agent.server.wire.events import EventStream, event
 
 OPENAI_PREFIX = "/v1"
@@ -46,9 +47,9 @@ class ResponseRoutes:
         ]
 
     async def _create(self, request: Request, *, always_outputs: bool) -> Response:
-        wish = read_request(await json_body(request))
+        wish = read_request(await json_object(request))
         running = await self._service.create(wish, owner_of(request), with_outputs=always_outputs or wish.wants_outputs)
-        request.scope["cellblock"] = {"model": wish.model, "run": running.run}
+        request.scope["model"], request.scope["run"] = wish.model, running.run
         headers = _headers(running)
         if wish.stream:
             events = _followed(running, is_left_alone=bool(wish.background))

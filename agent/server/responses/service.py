@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -52,12 +52,22 @@ class Plan:
 class ResponseService:
     """The responses of a server, those that are stored and those on their way."""
 
-    def __init__(self, desk: Desk, state: State, room: ContainerRoom, clock: Clock, *, is_strict: bool) -> None:
-        """With `is_strict`, a tool that the server does not have is an error."""
+    def __init__(
+        self,
+        desk: Desk,
+        state: State,
+        room: ContainerRoom,
+        clock: Clock,
+        *,
+        count: Callable[[Owner, Usage], None],
+        is_strict: bool,
+    ) -> None:
+        """`count` hears what each answer used. With `is_strict`, a tool that the server does not have is an error."""
         self._desk = desk
         self._state = state
         self._room = room
         self._clock = clock
+        self._count = count
         self._is_strict = is_strict
         self._past = Past(state.responses, state.conversations, state.new_id)
         self._running: dict[tuple[str, str], Running] = {}
@@ -202,6 +212,7 @@ class ResponseService:
     def _finish(self, plan: Plan, running: Running, translator: Translator, result: RunResult | Turn) -> None:
         response = running.response
         response.usage, response.cells = result.usage, translator.cells
+        self._count(plan.owner, result.usage)
         text = result.answer if isinstance(result, RunResult) else result.text
         citations: list[Citation] = []
         if isinstance(result, RunResult) and plan.container is not None:

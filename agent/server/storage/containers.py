@@ -4,22 +4,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from agent.server.bodies import json_body, listed, owner_of, page_query
 from agent.server.faults import bad_request, not_found
 from agent.server.owner import Owner
 from agent.server.responses.asking import Clock
 from agent.server.responses.containers import ContainerRoom
-from agent.server.responses.request import wrong_field
 from agent.server.state.containers import ContainerFile, StoredContainer
 from agent.server.state.contents import safe_name
 from agent.server.state.state import State
 from agent.server.storage.uploads import chunks_of, content_answer, uploaded
+from agent.server.wire.asked import listed, owner_of, page_query
+from agent.server.wire.body import json_object, read_as
 from agent.server.work.sandboxes import Sandboxes
 
 MAX_FILE_IDS = 100
@@ -71,10 +71,7 @@ class ContainerRoutes:
 
     async def _create(self, request: Request) -> Response:
         owner = owner_of(request)
-        try:
-            wish = CreateContainer.model_validate(await json_body(request))
-        except ValidationError as error:
-            raise wrong_field(error) from error
+        wish = read_as(CreateContainer, await json_object(request))
         for file_id in wish.file_ids:
             if self._state.files.get(owner.id, file_id) is None:
                 raise not_found(f"There is no file {file_id[:100]!r}.", "file_ids")
@@ -104,7 +101,7 @@ class ContainerRoutes:
     async def _add_file(self, request: Request) -> Response:
         container, owner = self._named(request), owner_of(request)
         if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-            file_id = (await json_body(request)).get("file_id")
+            file_id = (await json_object(request)).get("file_id")
             if not isinstance(file_id, str):
                 raise bad_request("Send a file as multipart/form-data, or the file_id of an uploaded one.", "file_id")
             return JSONResponse(file_body(self._room.add_file(container, file_id, owner)))

@@ -7,12 +7,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from agent.server.bodies import json_body, listed, owner_of, page_query
 from agent.server.faults import bad_request, not_found
 from agent.server.responses.asking import Clock
 from agent.server.responses.items import Item, read_items
 from agent.server.state.conversations import StoredConversation
 from agent.server.state.state import State
+from agent.server.wire.asked import listed, owner_of, page_query
+from agent.server.wire.body import json_object
 
 MAX_METADATA = 16
 MAX_NEW_ITEMS = 20
@@ -41,7 +42,7 @@ class ConversationRoutes:
         ]
 
     async def _create(self, request: Request) -> Response:
-        body, owner, now = await json_body(request), owner_of(request), self._clock()
+        body, owner, now = await json_object(request), owner_of(request), self._clock()
         items, metadata = self._new_items(body.get("items") or []), _metadata(body)
         conversation = StoredConversation(self._state.new_id("conv"), owner.id, now, now, metadata)
         self._state.conversations.insert(conversation)
@@ -53,7 +54,7 @@ class ConversationRoutes:
 
     async def _update(self, request: Request) -> Response:
         found = self._named(request)
-        self._state.conversations.set_metadata(found.owner_id, found.id, _metadata(await json_body(request)))
+        self._state.conversations.set_metadata(found.owner_id, found.id, _metadata(await json_object(request)))
         return JSONResponse(conversation_body(self._named(request)))
 
     async def _delete(self, request: Request) -> Response:
@@ -63,7 +64,7 @@ class ConversationRoutes:
 
     async def _add_items(self, request: Request) -> Response:
         found = self._named(request)
-        items = self._new_items((await json_body(request)).get("items"))
+        items = self._new_items((await json_object(request)).get("items"))
         self._state.conversations.append(found.owner_id, found.id, items, self._clock())
         return JSONResponse(listed(items, has_more=False))
 

@@ -6,12 +6,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from agent.server.bodies import listed, owner_of, page_query
 from agent.server.faults import bad_request, not_found
 from agent.server.responses.asking import Clock
 from agent.server.state.files import StoredFile
 from agent.server.state.state import State
 from agent.server.storage.uploads import chunks_of, content_answer, uploaded
+from agent.server.wire.asked import listed, owner_of, page_query
 
 MAX_PURPOSE_CHARS = 64
 

@@ -18,6 +18,7 @@ from agent.progress import (
     TextDelta,
     TurnRestarted,
     Waiting,
+    ignore,
 )
 from agent.record.transcript import utc_now
 from agent.runtime import OpenRuntime, Runtime
@@ -46,11 +47,19 @@ class Desk:
     conversation raises. A reader who leaves ends the answer.
     """
 
-    def __init__(self, opened: OpenRuntime, models: Models, sandboxes: Sandboxes, runs_directory: Path) -> None:
+    def __init__(
+        self,
+        opened: OpenRuntime,
+        models: Models,
+        sandboxes: Sandboxes,
+        runs_directory: Path,
+        note: Callable[[Progress], None] = ignore,
+    ) -> None:
+        """`note` hears the progress of all answers."""
         self.models = models
         self.sandboxes = sandboxes
         self.opened = opened
-        self.answers = Answers()
+        self.answers = Answers(note)
         self._runs = runs_directory
 
     async def answer_once(self, job: Job) -> AsyncGenerator[Progress | RunResult]:

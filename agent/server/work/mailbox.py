@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, TypeVar
 
-from agent.progress import ArgumentsDelta, OutputPiece, Progress, ReasoningDelta, TextDelta
+from agent.progress import ArgumentsDelta, OutputPiece, Progress, ReasoningDelta, TextDelta, ignore
 from agent.server.faults import Fault
 
 Result = TypeVar("Result")
@@ -50,7 +50,9 @@ class Mailbox:
 class Answers:
     """The answers on their way."""
 
-    def __init__(self) -> None:
+    def __init__(self, note: Callable[[Progress], None] = ignore) -> None:
+        """`note` hears the progress of all of them."""
+        self._note = note
         self._running: set[asyncio.Task[Any]] = set()
 
     async def stop(self) -> None:
@@ -73,7 +75,12 @@ class Answers:
         A reader who leaves ends the answer: a running cell is interrupted.
         """
         mailbox = Mailbox()
-        running = asyncio.create_task(start(mailbox.put))
+
+        def tell(piece: Progress) -> None:
+            self._note(piece)
+            mailbox.put(piece)
+
+        running = asyncio.create_task(start(tell))
         self._running.add(running)
         running.add_done_callback(self._running.discard)
         running.add_done_callback(lambda _: mailbox.close())

@@ -16,7 +16,7 @@ from agent.runtime import Runtime
 from agent.server.owner import Owner
 from agent.server.work.desk import Desk
 from agent.server.work.models import Models
-from agent.server.work.places import Places
+from agent.server.work.sandboxes import Sandboxes
 
 MakeRoutes = Callable[[Desk], list[Route]]
 
@@ -38,10 +38,6 @@ def owned(app: ASGIApp, scopes: list[Scope]) -> ASGIApp:
     return handle
 
 
-async def no_room(owner_id: str | None) -> bool:
-    return False
-
-
 @asynccontextmanager
 async def serving(
     base_url: str,
@@ -59,8 +55,8 @@ async def serving(
     scopes = [] if scopes is None else scopes
     runtime = Runtime(Endpoint(base_url=base_url, model=model), **options)
     async with runtime.opened(slots=sandboxes, max_starting=sandboxes) as opened:
-        places = Places(sandboxes, queue_s=0, make_room=no_room)
-        desk = Desk(opened, Models(runtime, opened), places, directory)
+        live = Sandboxes(opened, sandboxes, queue_s=0)
+        desk = Desk(opened, Models(runtime, opened), live, directory)
         app = Starlette(routes=[route for make in make_routes for route in make(desk)])
         server = _Server(uvicorn.Config(owned(app, scopes), port=0, log_level="warning", lifespan="off"))
         running = asyncio.create_task(server.serve())
@@ -71,4 +67,4 @@ async def serving(
         finally:
             server.should_exit = True
             await running
-            assert places.taken == 0
+            assert live.places.taken == 0

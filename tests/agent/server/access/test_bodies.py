@@ -10,9 +10,10 @@ import pytest
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agent.server.access.bodies import BodyLimit, BodyLimits
+from agent.server.access.bodies import BodyLimit
 from agent.server.access.requests import refuse
 from agent.server.faults import Fault
+from agent.server.settings import BodyLimits
 from tests.agent.server.access.asking import Inner, asked, scope_of
 
 LIMITS = BodyLimits(request_bytes=10, upload_bytes=100)

@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from agent.server.access.bodies import BodyLimits
 from agent.server.access.draining import Drain
 from agent.server.access.log import line
-from agent.server.access.protection import AccessRules, protected
+from agent.server.access.protection import protected
 from agent.server.access.requests import protocol_of
+from agent.server.ledger import Ledger
 from agent.server.metrics import Metrics
+from agent.server.settings import AccessRules, BodyLimits
 from agent.server.state.state import State
 from agent.server.work.places import Places
 from agent.text import has_control_characters
@@ -36,8 +37,14 @@ class Guarded:
     def __init__(self, state: State, inner: ASGIApp | None = None, **rules: Any) -> None:
         self.drain = Drain()
         self.metrics = Metrics(Places(2, queue_s=0, make_room=no_room))
+        self.ledger = Ledger(state.keys, self.metrics)
         self._app = protected(
-            inner or Inner(), AccessRules(**rules), keys=state.keys, drain=self.drain, metrics=self.metrics
+            inner or Inner(),
+            AccessRules(**rules),
+            keys=state.keys,
+            drain=self.drain,
+            metrics=self.metrics,
+            count=self.ledger.count,
         )
 
     async def ask(self, path: str = "/v1/responses", *pieces: bytes, method: str = "POST", **headers: str) -> Answer:

@@ -1,6 +1,5 @@
-"""The bodies of requests, as values."""
+"""What requests say beside their bodies: who sends them, and which part of a list they ask for."""
 
-import json
 from typing import Any
 
 from starlette.requests import Request
@@ -10,22 +9,6 @@ from agent.server.owner import Owner
 from agent.server.state.paging import DEFAULT_LIMIT, PageQuery
 
 MAX_LIMIT = 100
-MAX_DEPTH_ERROR = "it is nested too deep"
-
-
-async def json_body(request: Request) -> Any:
-    """The JSON value in a body; an empty body is an empty object. Raises Fault."""
-    body = await request.body()
-    if not body.strip():
-        return {}
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        why = MAX_DEPTH_ERROR if isinstance(error, RecursionError) else str(error)
-        raise bad_request(f"The body is no JSON: {why[:200]}.") from error
-    if not isinstance(value, dict):
-        raise bad_request(f"The body must be a JSON object, and is {body[:80]!r}.")
-    return value
 
 
 def owner_of(request: Request) -> Owner:
