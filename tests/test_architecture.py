@@ -33,7 +33,7 @@ ROOMS = {  # room: those that it may use beside the basics and the sandbox
     "face": {"endpoint", "loop", "record", "replay", "runtime", "tools"},
     "batch": {"endpoint", "face", "loop", "record", "runtime", "spellings"},  # asks many questions over one runtime
     # the protocols of hosted interpreters
-    "server": {"calls", "endpoint", "export", "loop", "record", "runtime", "tools"},
+    "server": {"calls", "endpoint", "export", "loop", "prompting", "record", "runtime", "tools"},
     "testing": set(),  # an endpoint for tests, which uses nothing of what is tested
     "cli": {"batch", "endpoint", "export", "face", "local", "loop", "prompting", "record", "replay", "server"},
 }

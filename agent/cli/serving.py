@@ -24,6 +24,7 @@ from agent.server.settings import AccessRules, Listening, ServerSettings
 from agent.server.state.keys import Key
 from agent.server.state.state import State, default_directory
 from sandbox import Policy
+from sandbox.sizes import parse_size
 
 serve_app = typer.Typer(cls=Commands, help="Answer programs that speak to a hosted code interpreter.")
 key_app = typer.Typer(cls=Commands, no_args_is_help=True, help="The keys of those who may ask the server.")
@@ -44,10 +45,15 @@ StateOption = Annotated[
 ]
 
 
+def state_directory(directory: Path | None) -> Path:
+    """The folder that the option names, or the usual one."""
+    return expanded(directory) if directory else default_directory(os.environ)
+
+
 @contextmanager
 def state_at(directory: Path | None) -> Iterator[State]:
     """The state of a server, for a command that a running server does not mind."""
-    with State(expanded(directory) if directory else default_directory(os.environ)) as state:
+    with State(state_directory(directory)) as state:
         yield state
 
 
@@ -113,6 +119,20 @@ CertificateKey = Annotated[
 ]
 
 
+Keep = Annotated[
+    str,
+    typer.Option(
+        "--keep", metavar="TIME", help="How long responses, files and transcripts are kept.", rich_help_panel=PANEL
+    ),
+]
+MaxDisk = Annotated[
+    str,
+    typer.Option(
+        "--max-disk", metavar="SIZE", help="Room that they may take; the oldest go first.", rich_help_panel=PANEL
+    ),
+]
+
+
 @serve_app.callback(invoke_without_command=True)
 @with_model
 @with_policy
@@ -130,6 +150,8 @@ def serve(
     allow_origin: AllowedOrigins = None,
     tls_cert: Certificate = None,
     tls_key: CertificateKey = None,
+    keep: Keep = "30d",
+    max_disk: MaxDisk = "20g",
     directory: StateOption = None,
     *,
     asked: ModelOptions,
@@ -140,16 +162,27 @@ def serve(
     if ctx.invoked_subcommand is not None:
         return
     settings = ServerSettings(
-        state_directory=expanded(directory) if directory else default_directory(os.environ),
+        state_directory=state_directory(directory),
         sessions=sessions,
         idle_minutes=max(1, round(seconds_in(idle, "--idle") / 60)),
         queue_s=seconds_in(queue, "--queue"),
         is_strict=strict,
+        keep_s=seconds_in(keep, "--keep"),
+        max_state_bytes=_bytes_in(max_disk),
         access=AccessRules(host, allow_host or (), allow_origin or ()),
     )
     listening = Listening(host, port, seconds_in(drain, "--drain"), tls_cert, tls_key)
     runtime = agent_for(asked, policy, limits).runtime
     asyncio.run(_server().serve(runtime, settings, listening, _tell_ready))
+
+
+def _bytes_in(text: str) -> int:
+    try:
+        return int(str(parse_size(text)))
+    except ValueError as error:  # a PydanticCustomError is one, too
+        raise UsageError(
+            f"--max-disk must be a size such as 20g, and is {text[:40]!r}.", hint="--max-disk 20g"
+        ) from error
 
 
 def _server() -> Any:

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+import sqlite3
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from starlette.applications import Starlette
@@ -23,10 +24,12 @@ from agent.server.dashscope import routes as dashscope_routes
 from agent.server.faults import Fault, fault_of
 from agent.server.ledger import Ledger
 from agent.server.metrics import Metrics
+from agent.server.responses.compaction import Shortener
 from agent.server.responses.containers import ContainerRoom
 from agent.server.responses.routes import ResponseRoutes
 from agent.server.responses.service import ResponseService
 from agent.server.settings import ServerSettings
+from agent.server.state.retention import cleaned
 from agent.server.state.state import State
 from agent.server.storage.containers import ContainerRoutes
 from agent.server.storage.conversations import ConversationRoutes
@@ -41,6 +44,7 @@ PREFIXES = ("/v1", "/compatible-mode/v1", "/api/v2/apps/protocols/compatible-mod
 WARM = 2
 """How many sandboxes are started ahead."""
 EXPIRE_EVERY_S = 5.0
+CLEAN_EVERY_S = 3600.0
 KILLED = "The server ended before this response did."
 _log = logging.getLogger("cellblock.server")
 
@@ -79,7 +83,7 @@ async def _working(
     room = ContainerRoom(state, runtime, _now, idle_minutes=settings.idle_minutes)
     responses = ResponseService(desk, state, room, _now, count=ledger.count, is_strict=settings.is_strict)
     rooms = (
-        ResponseRoutes(responses, state),
+        ResponseRoutes(responses, Shortener(desk, state, _now), state),
         ContainerRoutes(state, room, sandboxes, _now),
         FileRoutes(state, _now),
         ConversationRoutes(state, _now),
@@ -93,13 +97,16 @@ async def _working(
     app = protected(
         _application(routes), settings.access, keys=state.keys, drain=drain, metrics=metrics, count=ledger.count
     )
-    expiring = asyncio.create_task(_expire(state, sandboxes))
+    chores = [
+        asyncio.create_task(_expire(state, sandboxes)),
+        asyncio.create_task(_clean(settings, lambda: {*sandboxes.live(), *responses.runs()})),
+    ]
     try:
         yield Service(app, drain, desk)
     finally:
-        expiring.cancel()
-        with suppress(asyncio.CancelledError):
-            await expiring
+        for chore in chores:
+            chore.cancel()
+        await asyncio.gather(*chores, return_exceptions=True)
         await responses.close()
         await sandboxes.close()
 
@@ -112,6 +119,19 @@ async def _expire(state: State, sandboxes: Sandboxes) -> None:
                 state.containers.update(replace(container, status="expired"))
                 await sandboxes.end(container.id)
         await asyncio.sleep(EXPIRE_EVERY_S)
+
+
+async def _clean(settings: ServerSettings, busy: Callable[[], Collection[str]]) -> None:
+    """Delete what is too old or takes too much room, now and every hour. What is in use stays."""
+    while True:
+        try:
+            removed = await asyncio.to_thread(cleaned, settings, busy)
+        except (CellblockError, OSError, sqlite3.Error) as error:
+            _log.error("cleaning failed: %s", error)
+        else:
+            if any(vars(removed).values()):
+                _log.info("deleted %s", ", ".join(f"{count} {what}" for what, count in vars(removed).items() if count))
+        await asyncio.sleep(CLEAN_EVERY_S)
 
 
 def _application(routes: Sequence[BaseRoute]) -> Starlette:

@@ -30,6 +30,9 @@ class Fault(Exception):  # noqa: N818 - nothing failed in the program
     """The field of the request that is at fault."""
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        return self.message
+
     @property
     def type(self) -> str:
         """The kind of error, as OpenAI names it."""

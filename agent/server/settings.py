@@ -40,6 +40,10 @@ class ServerSettings:
     """How long a request waits for a sandbox before it gets a 429."""
     is_strict: bool = False
     """Whether a tool that is not here is an error."""
+    keep_s: float = 30 * 86_400.0
+    """How long responses, conversations, containers, files and transcripts are kept."""
+    max_state_bytes: int = 20 << 30
+    """The room that they may take; beyond it the oldest go."""
     access: AccessRules = field(default_factory=AccessRules)
 
 

@@ -97,6 +97,12 @@ class Past:
 
     def asking(self, request: CreateRequest, owner: Owner) -> Asking:
         """The question of a request. Raises Fault if it names what is not there, or asks nothing."""
+        asking = self.conversation(request, owner)
+        _check(asking)
+        return asking
+
+    def conversation(self, request: CreateRequest, owner: Owner) -> Asking:
+        """The same, whether or not it ends with a question."""
         new = [self._with_id(self._resolved(item, owner)) for item in read_items(request.input)]
         previous = self._previous(request.previous_response_id, owner)
         earlier = self._said_before(previous, owner)
@@ -104,9 +110,7 @@ class Past:
             if self._conversations.get(owner.id, request.conversation_id) is None:
                 raise not_found(f"There is no conversation {request.conversation_id[:100]!r}.", "conversation")
             earlier = self._conversations.all_items(owner.id, request.conversation_id)
-        asking = Asking(earlier, new, previous)
-        _check(asking)
-        return asking
+        return Asking(earlier, new, previous)
 
     def _previous(self, response_id: str | None, owner: Owner) -> StoredResponse | None:
         if response_id is None:

@@ -3,6 +3,8 @@
 Clients differ: items come with and without `type`, ids and annotations, with content as a text, a list or nothing.
 """
 
+import base64
+import binascii
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -11,13 +13,22 @@ from typing import Any
 
 from agent.loop.rendering import output_message, spoken_message
 from agent.messages import RUN_PYTHON, Message, ToolCall
+from agent.prompting.words import INSTRUCTION
 from agent.record.events import ModelSettings
 from agent.server.faults import bad_request
 from agent.server.responses.outputs import logs_in
 
 Item = dict[str, Any]
 MAX_ITEMS = 5_000
-_KNOWN = ("message", "reasoning", "code_interpreter_call", "function_call", "function_call_output", "item_reference")
+_KNOWN = (
+    "message",
+    "reasoning",
+    "code_interpreter_call",
+    "function_call",
+    "function_call_output",
+    "item_reference",
+    "compaction",
+)
 _TEXT_PARTS = ("input_text", "output_text", "text", "summary_text")
 
 
@@ -133,10 +144,20 @@ def _told(item: Item, settings: ModelSettings) -> list[Message]:
     match item["type"]:
         case "message" if item["role"] == "user":
             return [{"role": "user", "content": _user_content(item)}]
+        case "compaction" if said := summary_in(item):
+            return [{"role": "user", "content": INSTRUCTION["compacted"].format(said=said)}]
         case "function_call_output":
             return [output_message(item["call_id"], output_of(item), settings)]
         case _:
             return []
+
+
+def summary_in(item: Item) -> str:
+    """What a compaction says; empty if it is not one of ours."""
+    try:
+        return base64.b64decode(str(item.get("encrypted_content", "")), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return ""
 
 
 def _user_content(item: Item) -> str | list[Item]:
@@ -170,6 +191,8 @@ def _words(item: Item) -> list[Any] | None:
             return [item["role"], text_of(item), *images_of(item)]
         case "code_interpreter_call":
             return ["code", item.get("code") or ""]
+        case "compaction":
+            return ["compaction", summary_in(item)]
         case "function_call":
             return ["call", item["call_id"], item["name"], item["arguments"]]
         case "function_call_output":

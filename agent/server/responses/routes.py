@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from agent.server.faults import Fault, bad_request, not_found
+from agent.server.responses.compaction import Shortener
 from agent.server.responses.request import read_request
 from agent.server.responses.response import without_outputs
 from agent.server.responses.running import Running
@@ -17,6 +18,7 @@ from agent.server.responses.service import ResponseService
 from agent.server.state.responses import StoredResponse, unpacked
 from agent.server.state.state import State
 from agent.server.wire.asked import listed, owner_of, page_query
+from agent.server.wire.attended import attended
 from agent.server.wire.body import json_object
 from agent.server.wire.events import EventStream, event
 
@@ -27,8 +29,9 @@ IGNORED_HEADER = "x-cellblock-ignored-tools"
 class ResponseRoutes:
     """Answers the requests under `/responses`."""
 
-    def __init__(self, service: ResponseService, state: State) -> None:
+    def __init__(self, service: ResponseService, shortener: Shortener, state: State) -> None:
         self._service = service
+        self._shortener = shortener
         self._state = state
 
     def routes(self, prefix: str) -> list[Route]:
@@ -40,6 +43,8 @@ class ResponseRoutes:
 
         return [
             Route(path, create, methods=["POST"]),
+            Route(f"{path}/compact", self._compact, methods=["POST"]),
+            Route(f"{path}/input_tokens", self._count, methods=["POST"]),
             Route(f"{path}/{{id}}", self._retrieve, methods=["GET"]),
             Route(f"{path}/{{id}}", self._delete, methods=["DELETE"]),
             Route(f"{path}/{{id}}/cancel", self._cancel, methods=["POST"]),
@@ -57,6 +62,14 @@ class ResponseRoutes:
         if not wish.background:
             await _ended(running, request)
         return JSONResponse(running.body(), headers=headers)
+
+    async def _compact(self, request: Request) -> Response:
+        wish = read_request(await json_object(request))
+        return JSONResponse(await attended(request, self._shortener.compact(wish, owner_of(request))))
+
+    async def _count(self, request: Request) -> Response:
+        wish = read_request(await json_object(request))
+        return JSONResponse(await attended(request, self._shortener.count(wish, owner_of(request))))
 
     async def _retrieve(self, request: Request) -> Response:
         owner, response_id = owner_of(request), request.path_params["id"]

@@ -76,6 +76,10 @@ class ResponseService:
         """The owner's response of this id, if it is on its way."""
         return self._running.get((owner.id, response_id))
 
+    def runs(self) -> list[str]:
+        """The run directories of the responses on their way."""
+        return [running.run for running in self._running.values() if running.run]
+
     async def create(self, request: CreateRequest, owner: Owner, *, with_outputs: bool) -> Running:
         """Begin to answer. Returns when the request is granted; in the background, at once. Raises Fault."""
         plan = await self._plan(request, owner)

@@ -11,6 +11,7 @@ from agent.record.directory import Directory
 from agent.record.outline import modified_s
 from agent.record.removal import remove_run
 from agent.record.transcript import holds_run
+from agent.server.settings import ServerSettings
 from agent.server.state.contents import FOLDER
 from agent.server.state.database import Value
 from agent.server.state.state import State
@@ -43,6 +44,15 @@ class Removed:
 
     def __add__(self, other: "Removed") -> "Removed":
         return Removed(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
+
+
+def cleaned(settings: ServerSettings, busy: Callable[[], Collection[str]] = tuple) -> Removed:
+    """Delete what is older than the settings allow, and then the oldest beyond the room that they give."""
+    with State(settings.state_directory) as state:
+        state.database.checkpoint()
+        retention = Retention(state, busy)
+        removed = retention.remove_before(int(time.time() - settings.keep_s))
+        return removed + retention.shrink_to(settings.max_state_bytes)
 
 
 class Retention:

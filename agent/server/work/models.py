@@ -4,12 +4,12 @@ import asyncio
 import time
 from dataclasses import replace
 
-from agent.endpoint.config import Endpoint, Sampling
+from agent.endpoint.config import Endpoint, LocalModel, Sampling
 from agent.endpoint.model import Model
 from agent.errors import AgentError
 from agent.limits import Limits
 from agent.runtime import OpenRuntime, Runtime
-from agent.server.faults import Fault
+from agent.server.faults import Fault, bad_request
 from agent.server.work.job import Job
 
 LISTED_FOR_S = 60.0
@@ -76,6 +76,8 @@ class Models:
         await self.check(job.model)
         base = self._runtime
         model = base.model
+        if job.images and isinstance(model, LocalModel):
+            raise bad_request(f"The built-in model {job.model!r} sees no images.", "input")
         if isinstance(model, Endpoint):
             model = model.model_copy(update={"model": job.model})
         return replace(

@@ -85,6 +85,10 @@ class Sandboxes:
         """How many sandboxes are asked something."""
         return sum(not live.is_idle for live in self._live.values())
 
+    def live(self) -> list[str]:
+        """The ids of the containers that have a sandbox."""
+        return list(self._live)
+
     def is_busy(self, container_id: str) -> bool:
         """True if a question holds the container's sandbox or waits for it."""
         return container_id in self._live and not self._live[container_id].is_idle
