@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from agent.server.chat.form import ChatForm
 from agent.server.chat.request import FLAG, ChatRequest
-from agent.server.chat.written import are_calls_written, completion, streamed
+from agent.server.chat.written import completion, streamed
 from agent.server.faults import bad_request, not_found
 from agent.server.proxy import counted, error_event, proxied, used
 from agent.server.wire.attended import LeftError, attended, begun, noted
@@ -20,6 +20,7 @@ from agent.server.wire.errors import openai_refusal
 from agent.server.wire.events import EventStream
 from agent.server.work.answering import Answer, answer, result_of
 from agent.server.work.desk import Desk
+from agent.server.work.written import are_calls_written
 
 PREFIXES = ("/v1", "/compatible-mode/v1", "/api/v2/apps/protocols/compatible-mode/v1")
 _Handler = Callable[[Request], Awaitable[Response]]

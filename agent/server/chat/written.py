@@ -4,30 +4,19 @@ Such a model is asked for its whole answer. A client that wants a stream gets th
 """
 
 import json
-import secrets
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
-from agent.calls.recovery import recover
-from agent.endpoint.presets import preset_of
 from agent.errors import AgentError
-from agent.messages import Reply
 from agent.server.faults import Fault
 from agent.server.proxy import passage, passed_fault
 from agent.server.wire.events import event
 from agent.server.work.models import Models
+from agent.server.work.written import calls_in
 
 _Fields = dict[str, Any]
 DONE = b"data: [DONE]\n\n"
-
-
-def are_calls_written(body: Mapping[str, Any], own: str) -> bool:
-    """True if the request has functions, and its model writes calls as text."""
-    name = body.get("model", own)
-    tools = body.get("tools")
-    is_native = preset_of(name).native_calls is not False if isinstance(name, str) else True
-    return bool(tools) and isinstance(tools, list) and body.get("tool_choice") != "none" and not is_native
 
 
 async def completion(models: Models, body: Mapping[str, Any]) -> _Fields:
@@ -43,9 +32,8 @@ async def completion(models: Models, body: Mapping[str, Any]) -> _Fields:
         raise Fault(502, "The model's answer is not JSON.", "server_error") from error
     if not isinstance(value, dict):
         raise Fault(502, "The model's answer is not an object.", "server_error")
-    params = _parameters(body["tools"])
     for choice in _choices(value):
-        _find_calls(choice, params)
+        _find_calls(choice, body["tools"])
     return value
 
 
@@ -56,37 +44,20 @@ def _choices(value: _Fields) -> list[_Fields]:
     return [choice for choice in known if isinstance(choice.get("message"), dict)]
 
 
-def _parameters(tools: list[Any]) -> dict[str, list[str]]:
-    """The functions, and the names of their parameters."""
-    functions = [tool.get("function") for tool in tools if isinstance(tool, dict)]
-    known = [function for function in functions if isinstance(function, dict)]
-    return {str(function.get("name")): _names(function.get("parameters")) for function in known}
-
-
-def _names(schema: object) -> list[str]:
-    properties = schema.get("properties") if isinstance(schema, dict) else None
-    return list(properties) if isinstance(properties, dict) else []
-
-
-def _find_calls(choice: _Fields, params: Mapping[str, list[str]]) -> None:
+def _find_calls(choice: _Fields, tools: list[Any]) -> None:
     """Move the calls in the text of a choice to where clients look for them."""
     message = choice["message"]
     text = message.get("content")
     if message.get("tool_calls") or not isinstance(text, str):
         return
-    found = recover(Reply(content=text), turn=1, accept_fences=True, tool_params=params)
-    if found is None or found.cut or not all(call.name in params for call in found.calls):
-        return
-    message["content"] = found.prose.strip() or None
-    message["tool_calls"] = [
-        {
-            "id": f"call_{secrets.token_hex(12)}",
-            "type": "function",
-            "function": {"name": call.name, "arguments": call.arguments},
-        }
-        for call in found.calls
-    ]
-    choice["finish_reason"] = "tool_calls"
+    calls, prose = calls_in(text, tools)
+    if calls:
+        message["content"] = prose or None
+        message["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in calls
+        ]
+        choice["finish_reason"] = "tool_calls"
 
 
 async def streamed(models: Models, body: Mapping[str, Any]) -> AsyncGenerator[bytes]:

@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from agent.server.chat import routes
-from agent.server.chat.written import are_calls_written
+from agent.server.work.written import are_calls_written
 from agent.testing import Refusal, ScriptedEndpoint, calls, says, when
 from tests.agent.server.routed import serving
 
