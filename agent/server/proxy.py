@@ -42,11 +42,20 @@ async def passage(models: Models, path: str, body: Mapping[str, Any]) -> Passage
     name = body.get("model", models.own)
     if not isinstance(name, str):
         raise bad_request(f"model must be a text, and is {name!r:.100}.", "model")
+    _check_sendable(body)
     try:
         model = await models.behind(name)
         return await model.passed_on(path, {**body, "model": name})
     except AgentError as error:
         raise passed_fault(error) from error
+
+
+def _check_sendable(body: Mapping[str, Any]) -> None:
+    """Refuse what a body can hold for Python and no server takes: half a pair of surrogates, and NaN."""
+    try:
+        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:
+        raise bad_request(f"The body cannot be sent on: {error}.") from error
 
 
 async def proxied(request: Request, models: Models, path: str, body: Mapping[str, Any]) -> Response:
@@ -57,14 +66,14 @@ async def proxied(request: Request, models: Models, path: str, body: Mapping[str
     request.scope["model"] = body.get("model", models.own)
     passed = await attended(request, passage(models, path, body))
     if "event-stream" in passed.content_type:
-        events = _counted(whole_events(passed.pieces), body, request.scope)
-        return EventStream(*await begun(request, events, _as_event))
+        events = counted(whole_events(passed.pieces), body, request.scope)
+        return EventStream(*await begun(request, events, error_event))
     content = await attended(request, _content(passed.pieces))
     request.scope["usage"] = _usage_in(content) or _estimate(body, 0)
     return Response(content, media_type=passed.content_type or "application/json")
 
 
-async def _counted(
+async def counted(
     events: AsyncGenerator[bytes], body: Mapping[str, Any], scope: MutableMapping[str, Any]
 ) -> AsyncGenerator[bytes]:
     """The events. A client may leave out to ask for usage: then each counts as a token."""
@@ -95,7 +104,14 @@ def _estimate(body: Mapping[str, Any], output_tokens: int) -> Usage:
     return Usage(input_tokens=len(json.dumps(body)) // CHARS_PER_TOKEN, output_tokens=output_tokens)
 
 
-def _as_event(error: Exception) -> bytes:
+def used(value: Mapping[str, Any], body: Mapping[str, Any]) -> Usage:
+    """What a whole answer has used, as it tells, or an estimate."""
+    usage = value.get("usage")
+    return parse_usage(usage) if isinstance(usage, dict) else _estimate(body, 0)
+
+
+def error_event(error: Exception) -> bytes:
+    """The last event of a stream that fails."""
     return event(openai_error(passed_fault(error)))
 
 

@@ -11,14 +11,16 @@ from starlette.routing import Route
 
 from agent.server.chat.form import ChatForm
 from agent.server.chat.request import FLAG, ChatRequest
+from agent.server.chat.written import completion, streamed
 from agent.server.faults import bad_request, not_found
-from agent.server.proxy import proxied
+from agent.server.proxy import counted, error_event, proxied, used
 from agent.server.wire.attended import LeftError, attended, begun, noted
 from agent.server.wire.body import json_object, read_as
 from agent.server.wire.errors import openai_refusal
 from agent.server.wire.events import EventStream
 from agent.server.work.answering import Answer, answer, result_of
 from agent.server.work.desk import Desk
+from agent.server.work.written import are_calls_written
 
 PREFIXES = ("/v1", "/compatible-mode/v1", "/api/v2/apps/protocols/compatible-mode/v1")
 _Handler = Callable[[Request], Awaitable[Response]]
@@ -67,13 +69,24 @@ class Chat:
         if not isinstance(wish, bool | None):
             raise bad_request(f"{FLAG} must be true or false, and is {wish!r:.60}.", FLAG)
         if not wish:
-            return await proxied(request, self._desk.models, "/chat/completions", body)
+            return await self._pass_on(request, body)
         asked = read_as(ChatRequest, {"model": self._desk.models.own, **body})
         job, form = asked.job(request.scope["owner"]), ChatForm(asked.model, has_usage=asked.has_usage)
         pieces = answer(self._desk, job, form.account, request.scope)
         if asked.stream:
             return EventStream(*await begun(request, _streamed(pieces, form), form.error))
         return JSONResponse(await attended(request, _whole(pieces, form)))
+
+    async def _pass_on(self, request: Request, body: dict[str, Any]) -> Response:
+        """The model's own answer."""
+        models, scope = self._desk.models, request.scope
+        if not are_calls_written(body, models.own):
+            return await proxied(request, models, "/chat/completions", body)
+        if body.get("stream"):
+            return EventStream(*await begun(request, counted(streamed(models, body), body, scope), error_event))
+        value = await attended(request, completion(models, body))
+        scope["usage"] = used(value, body)
+        return JSONResponse(value)
 
     async def complete_text(self, request: Request) -> Response:
         """`POST /completions`."""

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
-from agent.server.faults import Fault, fault_of
+from agent.server.faults import Fault, bad_request, fault_of
 from agent.server.wire.events import COMMENT, KEEPALIVE_S
 from sandbox import CellblockError
 
@@ -22,6 +22,8 @@ class LeftError(Exception):
 
 def noted(error: Exception) -> Fault:
     """The fault that an error amounts to. One that nobody has foreseen goes to the log with its trace."""
+    if isinstance(error, RecursionError):
+        return bad_request("The body is nested too deep.")
     if not isinstance(error, Fault | CellblockError):
         _log.error("A request failed.", exc_info=error)
     return fault_of(error)

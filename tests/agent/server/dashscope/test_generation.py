@@ -262,6 +262,22 @@ async def test_without_the_flag_the_model_calls_the_clients_functions(tmp_path: 
 
 
 @pytest.mark.usefixtures("no_engine")
+@pytest.mark.parametrize("stream", [True, False])
+async def test_without_the_flag_a_call_in_the_text_becomes_a_call(tmp_path: Path, stream: bool) -> None:
+    coder, written = "qwen2.5-coder-1.5b", says('I look.\n```json\n{"name": "weather", "arguments": {}}\n```')
+    async with served([written, says("It rains.")], tmp_path, model=coder) as url:
+        options = {"model": coder, "tools": [WEATHER], "result_format": "message", "stream": stream}
+        called, said = [await generate(url, incremental_output=True, **options) for _ in range(2)]
+    events = (called, said) if stream else ([called], [said])
+    texts = ["".join(event.output.choices[0].message.content for event in told) for told in events]
+    assert texts == ["I look.", "It rains."]
+    choice = events[0][-1].output.choices[0]
+    assert choice.finish_reason == "tool_calls"
+    assert choice.message.tool_calls[0]["function"] == {"name": "weather", "arguments": "{}"}
+    assert events[1][-1].output.choices[0].finish_reason == "stop"
+
+
+@pytest.mark.usefixtures("no_engine")
 async def test_without_the_flag_failures_keep_the_status_of_the_model(tmp_path: Path) -> None:
     script: list[Reply] = [Refusal(429), Cut(says("It is 42."), after=2), Failing(says("It is 42."), after=2)]
     async with served(script, tmp_path) as url:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from agent.server.faults import Fault, bad_request
 from agent.server.wire import attended as module
-from agent.server.wire.attended import LeftError, attended, begun
+from agent.server.wire.attended import LeftError, attended, begun, noted
 
 
 class Client:
@@ -54,6 +54,19 @@ async def test_a_client_who_leaves_ends_the_work(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(LeftError):
         await attended(request(client), work())
     assert is_cancelled.is_set()
+
+
+def test_a_body_that_is_nested_too_deep_is_its_senders_fault() -> None:
+    assert noted(RecursionError()).status == 400
+
+
+def test_a_failure_that_nobody_has_foreseen_is_in_the_log_only(caplog: pytest.LogCaptureFixture) -> None:
+    fault = noted(KeyError("secret"))
+    assert (fault.status, "secret" in fault.message) == (500, False)
+    assert "secret" in caplog.text
+    caplog.clear()
+    noted(bad_request("no"))
+    assert caplog.text == ""
 
 
 class Events:
