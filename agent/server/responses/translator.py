@@ -86,10 +86,10 @@ class Translator:
                 self._held.clear()
                 yield from self._end_thinking()
                 yield from self._close_call(None, "", "incomplete")
-            case TurnEnded(reasoning=reasoning, is_answer=is_answer):
+            case TurnEnded(reasoning=reasoning, text=text, is_answer=is_answer):
                 missed = "" if self._has_thought else reasoning
-                said = self._take_held()
-                yield from self._end_thinking(missed, "" if is_answer else said)
+                said = text.strip() if self._take_held() and not is_answer else ""  # held text may hold a call
+                yield from self._end_thinking(missed, said)
                 self._has_thought, self._arguments = False, None
             case CodeEnded(execution=execution, observation=observation):
                 self.cells += execution is not None

@@ -114,6 +114,7 @@ def test_code_that_came_in_a_fence_is_one_delta_and_what_was_said_before_it_is_t
     deltas = [event["delta"] for event in events if event["type"] == "response.code_interpreter_call_code.delta"]
     assert deltas == ["12**3"]
     assert [item["type"] for item in translator.output] == ["reasoning", "code_interpreter_call", "message"]
+    assert translator.output[0]["summary"][0]["text"] == "First I count."
 
 
 def test_what_was_said_before_a_native_call_is_thinking_and_comes_before_it() -> None:
