@@ -1,6 +1,7 @@
 """The commands for the server and for the keys of those who may ask it."""
 
 import asyncio
+import logging
 import os
 import re
 import time
@@ -17,6 +18,7 @@ import typer
 from agent.cli.app import Commands, agent_for, app, print_note, print_result
 from agent.cli.limit_options import with_limits
 from agent.cli.options import ModelOptions, with_model, with_policy
+from agent.cli.verbosity import log_to_stderr
 from agent.errors import UsageError
 from agent.limits import Limits
 from agent.paths import expanded
@@ -173,6 +175,7 @@ def serve(
     )
     listening = Listening(host, port, seconds_in(drain, "--drain"), tls_cert, tls_key)
     runtime = agent_for(asked, policy, limits).runtime
+    log_to_stderr("cellblock.server", logging.INFO)
     asyncio.run(_server().serve(runtime, settings, listening, _tell_ready))
 
 
