@@ -26,6 +26,7 @@ from agent.paths import Files, expanded, paths_of
 from agent.pricing import Prices, read_prices
 from agent.progress import Noted, Progress, ignore
 from agent.record.events import ModelSettings
+from agent.record.history import beginning_of
 from agent.record.transcript import read, utc_now
 from agent.replay.narrowing import narrowed, narrowed_limits
 from agent.replay.playback import endpoint_of, sampling_of
@@ -132,13 +133,14 @@ class Agent:
         record cannot say what your money buys), and if `tools` are not the functions that the run had.
         """
         recorded = read(expanded(run))
-        started, settings = recorded.started, recorded.started.settings
+        begun = beginning_of(recorded.events)
+        settings = begun.settings
         agent = cls(
             model=_model_of(settings, base_url, api_key),
             sampling=sampling_of(settings),
-            prices=prices if prices or (limits and limits.max_cost) else started.prices,
+            prices=prices if prices or (limits and limits.max_cost) else begun.prices,
             policy=narrowed(recorded, policy or Policy()).policy,
-            limits=narrowed_limits(started.limits, limits or Limits())[0],
+            limits=narrowed_limits(begun.limits, limits or Limits())[0],
             tools=tools,
             context_tokens=settings.context_tokens,
             review=",".join(name for name in settings.review or () if name != "miscopied") or "none",
@@ -180,7 +182,7 @@ class Agent:
             )
         for note in narrowed(recorded, policy or Policy()).notes:
             on_progress(Noted(note))
-        for note in narrowed_limits(recorded.started.limits, limits or Limits())[1]:
+        for note in narrowed_limits(beginning_of(recorded.events).limits, limits or Limits())[1]:
             on_progress(Noted(note))
         async with agent.session(resume=run, force=force, on_progress=on_progress) as session:
             return await session.go_on()

@@ -8,8 +8,8 @@ from agent.messages import Cost, Usage
 from agent.pricing import total_cost
 from sandbox.settings import Settings
 
-LimitName = Literal["turns", "calls", "tokens", "cost", "seconds", "failures", "session"]
-"""The limit that ended an answer; "session" is `session_timeout_s` of the sandbox."""
+LimitName = Literal["turns", "calls", "tokens", "written", "cost", "seconds", "failures", "session"]
+"""The limit that ended an answer; "written" is `max_written_tokens`, "session" the sandbox's `session_timeout_s`."""
 
 
 MAX_REPETITIONS = 3
@@ -19,14 +19,17 @@ MAX_REPETITIONS = 3
 class Limits(Settings):
     """What the answer to one question may use; None is no limit.
 
-    At a limit the model has one last turn, without tools, to give its best answer. If the limit is time or money, its
-    best answer is the last text that it wrote.
+    At a limit the model has one last turn, without tools, to give its best answer. If the limit is time, money or what
+    may be written, its best answer is the last text that it wrote.
     """
 
     max_turns: int | None = Field(12, ge=1, description="Turns of the model.")
     max_calls: int | None = Field(100, ge=1, description="Tool calls of all turns together; later calls are not run.")
     max_tokens: int | None = Field(
         None, ge=1, description="Input and output tokens of all turns together, if the endpoint counts them."
+    )
+    max_written_tokens: int | None = Field(
+        None, ge=1, description="Output tokens of all turns together, if the endpoint counts them."
     )
     max_cost: float | None = Field(None, gt=0, description="Cost of all turns together, in the price's currency.")
     max_seconds: float | None = Field(None, gt=0, description="Wall clock in seconds; running work is stopped.")
@@ -77,6 +80,12 @@ class Meter:
         return self._limits.max_turns is not None and self.turns >= self._limits.max_turns
 
     @property
+    def left_to_write(self) -> int | None:
+        """How many more output tokens are allowed; None if there is no limit."""
+        allowed = self._limits.max_written_tokens
+        return None if allowed is None else max(allowed - self.usage.output_tokens, 0)
+
+    @property
     def cost(self) -> Cost | None:
         """The cost of all turns; None if one has no price."""
         return total_cost(self._costs)
@@ -86,6 +95,8 @@ class Meter:
         limits, tokens = self._limits, self.usage.input_tokens + self.usage.output_tokens
         if limits.max_cost is not None and self.cost is not None and self.cost.amount >= limits.max_cost:
             return "cost"
+        if self.left_to_write == 0:
+            return "written"
         max_failures = limits.max_consecutive_failures
         if max_failures is not None and (self._is_stuck or self._failures >= max_failures):
             return "failures"

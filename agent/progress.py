@@ -35,6 +35,20 @@ class TextDelta:
 
 
 @dataclass(frozen=True)
+class CallBegun:
+    """The model begins to write the arguments of a call, in the endpoint's own way."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class ArgumentsDelta:
+    """A piece of the arguments of the call that was begun last."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class TurnRestarted:
     """The endpoint failed and is asked again: the text of this turn so far is void."""
 
@@ -95,6 +109,8 @@ Progress = (
     | Noted
     | ReasoningDelta
     | TextDelta
+    | CallBegun
+    | ArgumentsDelta
     | TurnRestarted
     | TurnEnded
     | CodeStarted

@@ -29,6 +29,7 @@ from agent.replay.playback import Playback, endpoint_of
 from agent.replay.resuming import Past, reopened
 from agent.review.checks import checks_named
 from agent.tools.functions import FunctionTool
+from agent.tools.outside import OutsideTool
 from sandbox import Policy, Pool, Session
 from sandbox.docker import DockerLauncher, connect, default_image, require_image
 
@@ -54,11 +55,13 @@ class Runtime:
     prices: Prices | None = None
     limiter: Limiter | None = None
     """The rate limit of requests, shared by all who ask the same endpoint."""
-    tools: Sequence[FunctionTool] = ()
+    tools: Sequence[FunctionTool | OutsideTool] = ()
     context_tokens: int | None = None
     """How many tokens the model can read and write together, if neither its preset nor its server says so."""
     review: str = "default"
     """The checks of an answer: none, default, strict, or names with commas between them."""
+    instructions: str = ""
+    """What the system prompt ends with."""
 
     def __post_init__(self) -> None:
         sampling = self.sampling.with_seed(self.policy.seed).for_endpoint(self.endpoint)
@@ -119,7 +122,7 @@ class Runtime:
     def setup(self, model: Generator, context_tokens: int | None) -> Setup:
         """The rules of a conversation with an open model."""
         return Setup(
-            model=model.resampled(self.sampling) if isinstance(model, Model) else model,
+            model=model.resampled(self.sampling, self.endpoint.model) if isinstance(model, Model) else model,
             settings=self.settings.model_copy(update={"context_tokens": context_tokens}),
             limits=self.limits,
             tools=self.tools,
@@ -127,6 +130,7 @@ class Runtime:
             cost_of=self.cost,
             context_tokens=context_tokens,
             secrets=self.secrets,
+            instructions=self.instructions,
         )
 
     @asynccontextmanager
@@ -195,6 +199,11 @@ class OpenRuntime:
                 opening = self._runtime.open_model(self._on_waiting, slots=self._slots)
                 self._model = await self._stack.enter_async_context(opening)
             return self._model
+
+    async def setup(self, runtime: Runtime) -> Setup:
+        """The rules of a question that is answered as `runtime` says, by a model of the same server."""
+        model, context_tokens = await self.model()
+        return runtime.setup(model, context_tokens)
 
     @asynccontextmanager
     async def conversation(

@@ -32,8 +32,10 @@ ROOMS = {  # room: those that it may use beside the basics and the sandbox
     "runtime": {"endpoint", "local", "loop", "record", "replay", "review", "tools"},
     "face": {"endpoint", "loop", "record", "replay", "runtime", "tools"},
     "batch": {"endpoint", "face", "loop", "record", "runtime", "spellings"},  # asks many questions over one runtime
+    # the protocols of hosted interpreters
+    "server": {"calls", "endpoint", "export", "loop", "prompting", "record", "runtime", "tools"},
     "testing": set(),  # an endpoint for tests, which uses nothing of what is tested
-    "cli": {"batch", "endpoint", "export", "face", "local", "loop", "prompting", "record", "replay"},
+    "cli": {"batch", "endpoint", "export", "face", "local", "loop", "prompting", "record", "replay", "server"},
 }
 IN_CONTAINER = {"guest", "profiler"}
 """The packages of `sandbox` that the host sends, and does not import."""
@@ -47,7 +49,10 @@ ONLY_IN = {
     "openai": ("agent/endpoint/",),
     "httpx2": ("agent/endpoint/",),
     "ray": ("agent/batch/cluster.py",),
+    "sqlite3": ("agent/server/state/database.py", "sandbox/profiler/"),
+    "starlette": ("agent/server/",),
     "typer": ("agent/cli/",),
+    "uvicorn": ("agent/server/",),
     "xllamacpp": ("agent/local/",),
 }
 

@@ -20,7 +20,10 @@ from agent import local
 from agent.cli.app import Commands, agent_for, app, print_note, print_result, stderr_console
 from agent.cli.doctor import check_all
 from agent.cli.options import ModelOptions, SectionedCommand, with_model, with_policy
+from agent.cli.serving import StateOption, seconds_in, state_directory
 from agent.errors import UsageError
+from agent.server.settings import ServerSettings
+from agent.server.state.retention import cleaned
 from agent.text import plain
 from sandbox import Policy
 from sandbox.docker import (
@@ -57,11 +60,22 @@ def doctor(*, asked: ModelOptions, policy: Policy) -> None:
 @app.command()
 def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
+    keep: Annotated[
+        str, typer.Option("--keep", metavar="TIME", help="How long the server's responses and files are kept.")
+    ] = "30d",
+    directory: StateOption = None,
 ) -> None:
     """Remove sandboxes whose owner process is dead, and print one line for each.
 
-    Sandboxes of other machines that share this engine are left alone: run gc there.
+    Sandboxes of other machines that share this engine are left alone: run gc there. What cellblock serve has kept for
+    longer than --keep is deleted, too.
     """
+    place = state_directory(directory)
+    if not dry_run and place.exists():
+        removed = cleaned(ServerSettings(place, keep_s=seconds_in(keep, "--keep")))
+        for what, count in vars(removed).items():
+            if count:
+                print_result(f"removed {count} {what} of the server")
     with closing(connect()) as client:
         for orphan in find_orphans(client):
             if not dry_run:

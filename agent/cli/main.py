@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from rich.text import Text
 
-from agent.cli import asking, batch, environment, exporting, recorded, replaying, runs  # noqa: F401  (they register their commands)
+from agent.cli import asking, batch, environment, exporting, recorded, replaying, runs, serving  # noqa: F401  (they register their commands)
 from agent.cli.app import app, stderr_console
 from agent.outlet import UnwritableError
 from agent.text import plain
@@ -28,7 +28,6 @@ MEANT = {
     "help": "--help",
     "version": "--version",
     "pull": "model pull",
-    "serve": "model serve",
     "build": "image build",
     "convert": "export --to html",
     "images": "image ls",

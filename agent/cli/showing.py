@@ -14,6 +14,7 @@ from agent.pricing import cost_of
 from agent.prompting.files import facts_of
 from agent.record.events import (
     Asked,
+    Beginning,
     Claim,
     Event,
     FileRecord,
@@ -30,6 +31,7 @@ from agent.record.events import (
     ToolRan,
     UnaskedFilter,
 )
+from agent.record.history import begun_by, told_beginning
 from agent.record.reading import Recorded
 from agent.record.support import not_asked, not_computed, source_of
 from agent.text import cut_middle, plain
@@ -49,6 +51,7 @@ class RunPrinter:
         self._console = console
         self._view = RunView(console)
         self._started = started if isinstance(started, RunStarted) else None
+        self._begun: RunStarted | Beginning | None = started if isinstance(started, RunStarted) else None
         self._in_full = in_full
         self._turns = 0
         self._last_text = ""
@@ -73,11 +76,13 @@ class RunPrinter:
                 self._show_between(event)
 
     def _show_question(self, event: RunStarted | Asked) -> None:
-        if isinstance(event, RunStarted):
-            self._started = event
-        else:
+        self._begun = begun_by(event) or self._begun
+        self._started = event if isinstance(event, RunStarted) else self._started
+        if isinstance(event, Asked):
             self._print(f"{self._last_text}\n", "bold")
             self._show_support()
+        if told := told_beginning(event):
+            self._print(told, "dim")
         self._print(event.task, "bold")
         if isinstance(event, RunStarted):
             where = event.environment
@@ -112,9 +117,9 @@ class RunPrinter:
             self._print(str(self._started.message.get("content", "")), "")
 
     def _cost(self, event: ModelReplied) -> Cost | None:
-        if self._started is None:
+        if self._begun is None:
             return None
-        model, prices = self._started.settings.model, self._started.prices
+        model, prices = self._begun.settings.model, self._begun.prices
         return cost_of(model, event.usage, prices, thought=bool(event.reasoning))
 
     def _show_request(self, event: ModelReplied) -> None:

@@ -23,10 +23,10 @@ class _OnConsole(logging.Handler):
         stderr_console().print(Text(plain(self.format(record)), style="dim"), soft_wrap=True)
 
 
-def log_to_stderr() -> None:
-    """Show all that the library logs."""
+def log_to_stderr(name: str = "cellblock", level: int = logging.DEBUG) -> None:
+    """Show what the library logs under a name."""
     handler = _OnConsole()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    logger = logging.getLogger("cellblock")
-    logger.setLevel(logging.DEBUG)
+    logger = logging.getLogger(name)
+    logger.setLevel(level)
     logger.addHandler(handler)

@@ -7,7 +7,7 @@ completes or replaces what the deltas said; it is never added to it.
 from typing import Any
 
 from agent.endpoint import finish
-from agent.endpoint.call_deltas import Calls, label_of, text_of
+from agent.endpoint.call_deltas import Calls, ignore_delta, label_of, text_of
 from agent.endpoint.growing import Growing
 from agent.endpoint.thinking import OnDelta, ThinkSplitter, split, split_unopened
 from agent.messages import Reply, Usage
@@ -31,7 +31,7 @@ class Assembler:
         self._content = Growing()
         self._refusal = Growing()
         self._splitter = ThinkSplitter(on_delta)
-        self._calls = Calls()
+        self._calls = Calls(on_delta)
         self._usage = Usage()
         self._place = ""
         """The index of the choice that is read: some servers send several answers."""
@@ -77,7 +77,7 @@ class Assembler:
         content = _content_text(message.get("content"))
         self._say(self._content.fill(content, core=_without_thinking(content)))
         self._refuse(self._refusal.fill(_refusal_text(message)))
-        whole = Calls()
+        whole = Calls(ignore_delta)
         whole.add_all(message)
         self._calls = self._calls.filled(whole)
 

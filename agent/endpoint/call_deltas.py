@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.endpoint.sse import OverlongError
+from agent.endpoint.thinking import DeltaKind, OnDelta
 from agent.json_values import is_nothing, meant
 from agent.messages import ToolCall
 from agent.text import encodable
@@ -62,13 +63,17 @@ class _PartialCall:
         if len(self.name) > MAX_NAME_CHARS:
             raise OverlongError(f"the name of a tool call has more than {MAX_NAME_CHARS} characters")
 
-    def add_arguments(self, piece: str) -> None:
+    def add_arguments(self, piece: str) -> str:
+        """Take a piece of the arguments. Returns what of it is new."""
+        new = piece
         if self._is_repeated_in(piece):
+            new = piece[self._chars :]
             self._forget()
         self.pieces.append(piece)
         self._chars += len(piece)
         if self._chars > MAX_ARGUMENTS_CHARS:
             raise OverlongError(f"the arguments of a tool call have more than {MAX_ARGUMENTS_CHARS:,} characters")
+        return new
 
     def _is_repeated_in(self, piece: str) -> bool:
         """True if a piece begins with all the arguments so far, as no JSON that goes on does."""
@@ -105,8 +110,11 @@ class _PartialCall:
 class Calls:
     """The tool calls of one message."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_delta: OnDelta) -> None:
+        self._on_delta = on_delta
         self._calls: list[_PartialCall] = []
+        self._heard: _PartialCall | None = None
+        """The call whose pieces are passed on: the last one that has begun."""
         self._deltas = 0
         self._by_id: dict[str, _PartialCall] = {}
         self._by_index: dict[str, _PartialCall] = {}
@@ -140,7 +148,15 @@ class Calls:
         if name:
             call.add_name(name)
         if arguments:
-            call.add_arguments(arguments)
+            self._tell(call, call.add_arguments(arguments))
+
+    def _tell(self, call: _PartialCall, new: str) -> None:
+        """Pass on a new piece of arguments. Pieces of a call that is no longer the last are not."""
+        if call is not self._heard and call is self._calls[-1]:
+            self._heard = call
+            self._on_delta("call", call.name)
+        if call is self._heard and new:
+            self._on_delta("arguments", new)
 
     def _has(self, name: str, arguments: str) -> bool:
         return any(call.name == name and call.arguments == arguments for call in self._calls)
@@ -181,6 +197,10 @@ class Calls:
                 call_id += "_"
             calls[call_id] = ToolCall(id=call_id, name=encodable(call.name), arguments=encodable(arguments))
         return list(calls.values())
+
+
+def ignore_delta(kind: DeltaKind, text: str) -> None:
+    """A listener that hears nothing."""
 
 
 def text_of(value: object) -> str:

@@ -101,6 +101,11 @@ class Sampling(Settings):
         """This sampling, with `seed` if it has no seed."""
         return self if self.seed is not None else self.model_copy(update={"seed": seed})
 
+    def within(self, max_output_tokens: int | None) -> "Sampling":
+        """This sampling, with at most so many output tokens in a turn; None is no further bound."""
+        bounds = [bound for bound in (self.max_output_tokens, max_output_tokens) if bound is not None]
+        return self.model_copy(update={"max_output_tokens": min(bounds, default=None)})
+
     def for_endpoint(self, endpoint: Endpoint) -> "Sampling":
         """This sampling with the values of the model's preset. Raises UsageError if thinking cannot be switched so."""
         _check_thinking(self, endpoint)

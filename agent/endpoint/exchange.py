@@ -41,7 +41,8 @@ DRAIN_TIMEOUT_S = 0.1
 
 MAX_WORDS_CHARS = 200
 
-_LOST = (httpx2.RequestError, httpx2.StreamError, ssl.SSLError, anyio.EndOfStream)
+LOST = (httpx2.RequestError, httpx2.StreamError, ssl.SSLError, anyio.EndOfStream)
+"""What the HTTP client raises if a connection breaks."""
 
 
 def open_client(endpoint: Endpoint, route: Route, headers: Mapping[str, str]) -> openai.AsyncOpenAI:
@@ -124,7 +125,7 @@ async def _values(client: openai.AsyncOpenAI, body: Mapping[str, Any], reader: V
                 yield value
         except httpx2.TimeoutException as error:
             raise openai.APITimeoutError(request=response.request) from error
-        except _LOST as error:
+        except LOST as error:
             raise openai.APIConnectionError(request=response.request) from error
 
 
@@ -136,7 +137,7 @@ async def _read(pieces: AsyncIterator[bytes], reader: ValueReader) -> AsyncItera
             break
     for value in reader.end():
         yield value
-    with suppress(TimeoutError, OverlongError, *_LOST):  # the message is complete
+    with suppress(TimeoutError, OverlongError, *LOST):  # the message is complete
         async with asyncio.timeout(DRAIN_TIMEOUT_S):
             async for _ in pieces:
                 pass

@@ -26,4 +26,5 @@ class Generator(Protocol):
         *,
         prefix: str = "",
         schema: Mapping[str, Any] | None = None,
+        max_output_tokens: int | None = None,
     ) -> Generation: ...

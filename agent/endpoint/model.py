@@ -4,7 +4,8 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from copy import copy
 from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
@@ -31,6 +32,7 @@ from agent.endpoint.failures import (
     status_of,
 )
 from agent.endpoint.limiter import Limiter
+from agent.endpoint.passage import Passage, passing
 from agent.endpoint.request import body_of, can_continue
 from agent.endpoint.route import route_to
 from agent.errors import EndpointError
@@ -94,10 +96,14 @@ class Model:
     ) -> None:
         await self._client.close()
 
-    def resampled(self, sampling: Sampling) -> "Model":
-        """The same endpoint over the same connections, with another sampling; it closes with this one."""
+    def resampled(self, sampling: Sampling, name: str | None = None) -> "Model":
+        """The same server over the same connections, with another sampling and perhaps the model of another name.
+
+        It closes with this one.
+        """
         other = copy(self)
-        other.sampling = sampling.for_endpoint(self.endpoint)
+        other.endpoint = self.endpoint.model_copy(update={"model": name or self.endpoint.model})
+        other.sampling = sampling.for_endpoint(other.endpoint)
         return other
 
     @property
@@ -122,6 +128,28 @@ class Model:
         found = [entry.get("id") for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
         return [name for name in found if isinstance(name, str)]
 
+    async def passed_on(self, path: str, body: Mapping[str, Any]) -> Passage:
+        """The answer to a request of somebody else's, byte for byte. It is sent once, within the rate limit.
+
+        Raises EndpointError, whose one attempt has the endpoint's status; so do the pieces.
+        """
+        pieces = self._passing(path, body)
+        return Passage((await anext(pieces)).decode(), pieces)
+
+    async def _passing(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[bytes]:
+        admission = await self._limiter.admit(_tokens_in(body)) if self._limiter else None
+        try:
+            async with aclosing(passing(self._client, path, body)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except FAILURES as error:
+            if self._limiter and admission and is_throttling(error):
+                self._limiter.throttled(admission, asked_wait_s(error))
+            raise self._error(error, [self._noted(error, 0)]) from error
+        finally:
+            if self._limiter:
+                self._limiter.release()
+
     async def generate(
         self,
         messages: list[Message],
@@ -130,11 +158,13 @@ class Model:
         *,
         prefix: str = "",
         schema: Mapping[str, Any] | None = None,
+        max_output_tokens: int | None = None,
     ) -> Generation:
         """One turn of the model.
 
         A `prefix` is the text of a reply that was cut off: the model continues it, and the reply's content is both
         together. It needs `can_continue`. With a `schema`, an endpoint that can do so writes only JSON that fits it.
+        `max_output_tokens` bounds this turn beside the sampling.
         Before a repeated attempt, `on_delta` receives ("restart", reason): the pieces of this turn so far are void.
         Raises EndpointError if the endpoint refuses or the last attempt fails, ContextLengthError if the messages are
         too long, ContentFilterError if a filter stops them.
@@ -143,7 +173,8 @@ class Model:
             raise ValueError(f"{self.endpoint.model!r} at {self.endpoint.public_url!r} cannot continue a prefix")
         begun = time.monotonic()
         attempts: list[Attempt] = []
-        whole = body_of(self.endpoint, self.sampling, messages, tools, prefix=prefix, schema=schema)
+        sampling = self.sampling.within(max_output_tokens)
+        whole = body_of(self.endpoint, sampling, messages, tools, prefix=prefix, schema=schema)
         body = {name: value for name, value in whole.items() if name not in self._refused}
 
         def note(state: tenacity.RetryCallState) -> None:
@@ -186,7 +217,7 @@ class Model:
         """One attempt, within the rate limit if there is one."""
         if self._limiter is None:
             return await self._ask(body, on_delta)
-        admission = await self._limiter.admit(len(json.dumps(body)) // CHARS_PER_TOKEN)
+        admission = await self._limiter.admit(_tokens_in(body))
         try:
             reply, chunks = await self._ask(body, on_delta)
         except FAILURES as error:
@@ -209,6 +240,10 @@ class Model:
             return error.streamed
         self._ended_unmarked = False
         return streamed
+
+
+def _tokens_in(body: Mapping[str, Any]) -> int:
+    return len(json.dumps(body)) // CHARS_PER_TOKEN
 
 
 def _repeats(content: str, prefix: str) -> bool:

@@ -4,8 +4,13 @@ import re
 from collections.abc import Callable
 from typing import Literal
 
-OnDelta = Callable[[Literal["reasoning", "text", "restart"], str], None]
-"""Receives a piece of a streamed reply; "restart" voids the pieces so far, with the reason."""
+DeltaKind = Literal["reasoning", "text", "call", "arguments", "restart"]
+OnDelta = Callable[[DeltaKind, str], None]
+"""Receives a piece of a streamed reply.
+
+"call" begins a call, with its name; "arguments" is a piece of the arguments of the call that was begun last; "restart"
+voids the pieces so far, with the reason.
+"""
 
 _OPEN, _CLOSE = "<think>", "</think>"
 _MAX_MARGIN = 256

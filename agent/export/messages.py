@@ -1,19 +1,20 @@
 """Training data for chat fine-tuning: one line of JSON with the messages of the run and its tools.
 
-These are the messages that the model read and wrote, without the markers of a provider's cache.
+These are the messages that the model read and wrote for the last question, without the markers of a provider's cache.
 """
 
 from collections.abc import Iterator
 
 from agent.json_pieces import SPACED, json_pieces
 from agent.messages import Message
-from agent.record.events import Event, RunStarted
-from agent.record.history import messages_of
+from agent.record.events import Event
+from agent.record.history import begun_by, messages_of, place_of_beginning
 
 
 def export(events: list[Event]) -> Iterator[str]:
     """The run as one line of a JSONL file."""
-    tools = [tool for event in events if isinstance(event, RunStarted) for tool in event.tools]
+    begun = begun_by(events[place_of_beginning(events)]) if events else None
+    tools = begun.tools if begun else []
     messages = _answered(messages_of(events, with_prefix=False, with_marks=False))
     yield from json_pieces({"messages": messages, "tools": tools}, SPACED)
     yield "\n"

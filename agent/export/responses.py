@@ -76,12 +76,12 @@ def _code_call(event: ToolRan, container_id: str) -> Item:
         "type": "code_interpreter_call",
         "code": event.code,
         "container_id": container_id,
-        "outputs": _outputs(execution, event.notes) if execution else [_logs([event.observation])],
+        "outputs": outputs_of(execution, event.notes) if execution else [_logs([event.observation])],
         "status": _STATUS[execution.status] if execution else "incomplete",
     }
 
 
-def _outputs(execution: Execution, notes: list[str]) -> Iterator[Item]:
+def outputs_of(execution: Execution, notes: list[str]) -> Iterator[Item]:
     """One item for each picture, and one log for the text between pictures."""
     logs: list[Text] = []
     for output in execution.outputs:

@@ -18,6 +18,7 @@ from agent.record.events import (
     RunStarted,
     ToolRan,
 )
+from agent.record.history import told_beginning
 from agent.record.support import not_asked
 from sandbox import Execution
 
@@ -152,15 +153,21 @@ def _answers(events: list[Event]) -> set[int]:
     return found
 
 
+def _said(event: ModelReplied, *, is_answer: bool) -> Iterator[Piece]:
+    if event.reasoning.strip():
+        yield Thinking(event.reasoning.strip())
+    if text := event.content.strip():
+        yield Answer(text) if is_answer else Said(text)
+
+
 def _pieces(event: Event, cells: int, *, is_answer: bool) -> Iterable[Piece]:
     match event:
         case RunStarted() | Asked():
+            told = told_beginning(event)
+            yield from [Remark(told)] if told else []
             yield Question(event.task, event.files)
         case ModelReplied():
-            if event.reasoning.strip():
-                yield Thinking(event.reasoning.strip())
-            if text := event.content.strip():
-                yield Answer(text) if is_answer else Said(text)
+            yield from _said(event, is_answer=is_answer)
         case ToolRan(tool=tool) if tool != RUN_PYTHON:
             yield Called(tool, event.arguments, event.observation)
         case ToolRan(code=None):

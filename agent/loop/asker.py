@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import takewhile
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from agent import progress
 from agent.calls.recovery import Recovered, recover
@@ -16,6 +16,7 @@ from agent.calls.wrapped import Parameters
 from agent.endpoint.finish import REFUSED
 from agent.endpoint.generator import Generator
 from agent.endpoint.model import Generation
+from agent.endpoint.thinking import DeltaKind
 from agent.errors import ContextLengthError, EndpointError
 from agent.loop.context import Context
 from agent.loop.rendering import reply_message
@@ -28,10 +29,10 @@ from agent.record.events import (
     ModelFailed,
     ModelReplied,
     ReplyCut,
-    RunStarted,
     SandboxChanged,
     ToolRan,
 )
+from agent.record.history import beginning_of
 from agent.record.question import Question, succeeded
 from agent.record.requests import Requests
 from agent.record.transcript import Transcript
@@ -74,18 +75,24 @@ class Asker:
         self._context = Context(context_tokens, model.sampling.max_output_tokens)
         self._can_continue = model.can_continue
         self._calls_natively = any(map(_was_native, transcript.events))
-        self._settings = next(event.settings for event in transcript.events if isinstance(event, RunStarted))
+        self._settings = beginning_of(transcript.events).settings
 
     async def ask(
-        self, tools: Tools, *, may_call: bool = True, schema: Mapping[str, Any] | None = None
+        self,
+        tools: Tools,
+        *,
+        may_call: bool = True,
+        schema: Mapping[str, Any] | None = None,
+        max_output_tokens: int | None = None,
     ) -> ModelReplied:
         """Ask for a turn and record it. Without `may_call`, a call in its text stays text. Raises EndpointError.
 
-        With a `schema`, an endpoint that can do so writes only JSON that fits.
+        With a `schema`, an endpoint that can do so writes only JSON that fits. `max_output_tokens` bounds this turn
+        beside the sampling.
         """
         turn = 1 + sum(isinstance(event, ModelReplied) for event in self._transcript.events)
         try:
-            generation, sha256 = await self._whole_reply(turn, tools, schema)
+            generation, sha256 = await self._whole_reply(turn, tools, schema, max_output_tokens)
         except _ListenerError as failed:
             raise failed.error from None
         recovered = None
@@ -99,14 +106,21 @@ class Asker:
         self._on_progress(progress.TurnEnded(event.reasoning, event.content, not event.tool_calls, event.usage))
         return self._transcript.append(event, lambda clean: reply_message(clean, self._settings))
 
-    async def _whole_reply(self, turn: int, tools: Tools, schema: Mapping[str, Any] | None) -> tuple[Generation, str]:
+    async def _whole_reply(
+        self, turn: int, tools: Tools, schema: Mapping[str, Any] | None, left_tokens: int | None
+    ) -> tuple[Generation, str]:
         """The reply to the events so far, continued if it was cut off, and the hash of the last request."""
         self._context.make_room(self._transcript, self._requests.estimated_tokens())
         while True:
             prefix, sha256 = self._requests.prefix, self._requests.sha256(tools)
             try:
                 generation = await self._model.generate(
-                    self._requests.messages(), tools, self._on_delta, prefix=prefix, schema=schema
+                    self._requests.messages(),
+                    tools,
+                    self._on_delta,
+                    prefix=prefix,
+                    schema=schema,
+                    max_output_tokens=left_tokens,
                 )
             except EndpointError as error:
                 self._record_failure(turn, error, sha256, tools)
@@ -117,7 +131,9 @@ class Asker:
                 self._can_continue = False
                 return Generation(_cut_reply(self._cuts()), [], [], 0), self._requests.sha256(tools)
             cuts = self._cuts()
-            if not self._is_to_continue(generation.reply, len(cuts)):
+            if left_tokens is not None:
+                left_tokens -= generation.reply.usage.output_tokens
+            if (left_tokens is not None and left_tokens <= 0) or not self._is_to_continue(generation.reply, len(cuts)):
                 return _joined(generation, cuts), sha256
             self._record_cut(turn, generation, sha256, tools)
 
@@ -203,10 +219,12 @@ class Asker:
             ModelFailed(turn=turn, error=error.for_shell, attempts=attempts, request_sha256=sha256, tools=names)
         )
 
-    def _on_delta(self, kind: Literal["reasoning", "text", "restart"], text: str) -> None:
-        told: dict[str, Callable[[str], Progress]] = {
+    def _on_delta(self, kind: DeltaKind, text: str) -> None:
+        told: dict[DeltaKind, Callable[[str], Progress]] = {
             "reasoning": progress.ReasoningDelta,
             "text": progress.TextDelta,
+            "call": progress.CallBegun,
+            "arguments": progress.ArgumentsDelta,
             "restart": progress.TurnRestarted,
         }
         try:

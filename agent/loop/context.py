@@ -2,8 +2,8 @@
 
 from agent.loop.rendering import observation_message
 from agent.prompting.words import OBSERVATION
-from agent.record.events import Event, HistoryShortened, ModelSettings, RunStarted, Shortening, ToolRan
-from agent.record.history import shortened
+from agent.record.events import Event, HistoryShortened, ModelSettings, Shortening, ToolRan
+from agent.record.history import beginning_of, place_of_beginning, shortened
 from agent.record.requests import CHARS_PER_TOKEN
 from agent.record.transcript import Transcript
 from agent.text import cut_middle
@@ -43,8 +43,9 @@ def plan(events: list[Event], tokens_over: int | None) -> list[Shortening]:
 
     Empty if nothing is left to shorten.
     """
-    settings = next(event.settings for event in events if isinstance(event, RunStarted))
-    ran = [event for event in shortened(events) if isinstance(event, ToolRan)]
+    settings = beginning_of(events).settings
+    begun = place_of_beginning(events)
+    ran = [event for event in shortened(events)[begun:] if isinstance(event, ToolRan)]
     chars_over = None if tokens_over is None else tokens_over * CHARS_PER_TOKEN
     planned: list[Shortening] = []
     for event in ran[:-1]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -14,21 +14,24 @@ from agent.loop.files import check_files, keep_files, put_files
 from agent.loop.loop import Finish, Loop
 from agent.loop.rendering import question_message
 from agent.loop.result import RunResult
-from agent.loop.run_events import question_finished, run_finished, run_resumed, run_started
-from agent.loop.setup import Setup
+from agent.loop.run_events import beginning_for, question_finished, run_finished, run_resumed, run_started
+from agent.loop.setup import Anew, Setup
 from agent.loop.workspace import Workspace
+from agent.messages import Message, ToolCall
 from agent.paths import Files, paths_of
 from agent.progress import Progress
 from agent.prompting.words import INSTRUCTION
 from agent.record.events import (
     Asked,
+    Beginning,
     FileRecord,
-    GivenFile,
     Instructed,
     QuestionFinished,
     RunStarted,
     SandboxChanged,
 )
+from agent.record.history import beginning_of
+from agent.record.question import Question
 from agent.record.redaction import Redactor
 from agent.record.transcript import Transcript, utc_now
 from agent.replay.resuming import Past
@@ -50,6 +53,8 @@ class Conversation:
         self, setup: Setup, sandbox: Session, run: Path | Past, on_progress: Callable[[Progress], None]
     ) -> None:
         """`run` is the directory of a new run, or a past run whose cells were run again in the sandbox."""
+        self.different: list[str] = []
+        """The numbers of the cells of a past run that give something else now."""
         self._setup = setup
         self._sandbox = sandbox
         self._on_progress = on_progress
@@ -64,6 +69,7 @@ class Conversation:
         """A past run, until it is recorded that it is resumed."""
         if isinstance(run, Past):
             self.run_directory = run.transcript.directory
+            self.different = run.different
             self._changes = [run.sandbox_started]
             self._take_over(run)
         else:
@@ -102,10 +108,20 @@ class Conversation:
         """True if a question was asked, so that there is a run directory."""
         return self._loop is not None
 
-    async def ask(self, question: str, *, files: Files = (), answer: Any = None) -> RunResult:
+    async def ask(
+        self,
+        question: str,
+        *,
+        files: Files = (),
+        answer: Any = None,
+        images: Sequence[str] = (),
+        anew: Anew | None = None,
+    ) -> RunResult:
         """Answer one question. `files` are copied into the sandbox's /workspace first.
 
         `answer` is the type of the answer, such as a pydantic model, or a JSON schema; the result's `value` has it.
+        `images` are URLs, often of data, for a model that sees. With `anew`, the model reads another history than that
+        of this conversation, under other rules; later questions go on from there.
 
         A caller who is cancelled stops the answer and may ask the next question. Raises UsageError for a bad question
         or file, SandboxError if the sandbox is lost and no other starts, EndpointError if the model does not answer.
@@ -118,10 +134,39 @@ class Conversation:
         self._is_asking = True
         try:
             records = await put_files(self._sandbox, given)
-            transcript, loop = await self._begin(question, given, records, answer_type)
+            schema = dict(answer_type.schema) if answer_type else None
+            call_id = anew.call_id if anew else None
+            asked = Asked(task=question, files=records, images=list(images), call_id=call_id, answer_schema=schema)
+            transcript, loop = await self._begin(asked, given, anew)
             artifacts = await self._answer(
                 transcript, lambda: loop.answer(answer_type), {record.name for record in records}
             )
+        finally:
+            self._is_asking = False
+        return self._result(transcript, loop, artifacts)
+
+    @property
+    def waiting(self) -> list[ToolCall]:
+        """The calls whose results `bring` is to bring."""
+        return Question.last_of(self._transcript.events).unanswered if self._transcript else []
+
+    async def bring(self, results: Mapping[str, str], setup: Setup | None = None) -> RunResult:
+        """Go on with an answer that ended with the outcome "called".
+
+        `results` are what the caller's functions returned, by the ids of their calls. `setup` are the rules from here
+        on, with the same functions. Raises what `ask` raises, and UsageError if a call has no result.
+        """
+        transcript, waiting = self._transcript, self.waiting
+        missing = [call.id for call in waiting if call.id not in results]
+        if transcript is None or missing or not waiting:
+            raise UsageError(f"The call {missing[0]!r} has no result." if missing else "No call waits for a result.")
+        self._is_asking = True
+        try:
+            self._note_resumed(transcript)
+            self._setup = setup or self._setup
+            self._loop = loop = self._new_loop(transcript)
+            loop.bring(results)
+            artifacts = await self._answer(transcript, loop.go_on, ())
         finally:
             self._is_asking = False
         return self._result(transcript, loop, artifacts)
@@ -155,38 +200,38 @@ class Conversation:
             self._finished.support if self._finished else [],
             self._finished.unasked if self._finished else [],
             last.value,
+            Question.last_of(transcript.events).unanswered if last.outcome == "called" else [],
             last.error,
         )
 
-    async def _begin(
-        self, question: str, given: list[Path], records: list[GivenFile], answer_type: AnswerType | None
-    ) -> tuple[Transcript, Loop]:
+    async def _begin(self, asked: Asked, given: list[Path], anew: Anew | None) -> tuple[Transcript, Loop]:
         """Record the question and its files; the first one opens the transcript."""
-        schema = dict(answer_type.schema) if answer_type else None
+        self._setup = anew.setup if anew else self._setup
         if self._transcript is None or self._loop is None:
-            return await self._begin_run(question, given, records, schema)
-        await asyncio.to_thread(keep_files, self._transcript, given, records)
+            return await self._begin_run(asked, given, anew.history if anew else ())
+        await asyncio.to_thread(keep_files, self._transcript, given, asked.files)
         self._note_resumed(self._transcript)
         self._loop.give_up_calls()
         if self._last.outcome == "cancelled":
             self._transcript.append(Instructed(reason="stopped", text=INSTRUCTION["stopped"]))
-        _append_question(self._transcript, Asked(task=question, files=records, answer_schema=schema))
+        if anew is not None and not self._goes_on(anew, self._transcript):
+            asked = asked.model_copy(update={"beginning": beginning_for(anew.setup, anew.history)})
+        _append_question(self._transcript, asked)
+        self._loop = self._new_loop(self._transcript) if anew else self._loop
         return self._transcript, self._loop
 
-    async def _begin_run(
-        self, question: str, given: list[Path], records: list[GivenFile], schema: dict[str, Any] | None
-    ) -> tuple[Transcript, Loop]:
-        started = await run_started(
-            self._setup,
-            self._sandbox,
-            run_id=self.run_directory.name,
-            question=question,
-            files=records,
-            answer_schema=schema,
-        )
+    def _goes_on(self, anew: Anew, transcript: Transcript) -> bool:
+        """True if the requests for a question are those for the questions before it, and more."""
+        now = beginning_of(transcript.events)
+        then = beginning_for(anew.setup, now.history)
+        return anew.is_said_here and all(getattr(now, name) == getattr(then, name) for name in Beginning.model_fields)
+
+    async def _begin_run(self, asked: Asked, given: list[Path], history: Sequence[Message]) -> tuple[Transcript, Loop]:
+        beginning = beginning_for(self._setup, history)
+        started = await run_started(beginning, self._sandbox, run_id=self.run_directory.name, asked=asked)
         transcript = Transcript(self.run_directory, clock=utc_now, redactor=Redactor(self._setup.secrets))
         try:
-            await asyncio.to_thread(keep_files, transcript, given, records)
+            await asyncio.to_thread(keep_files, transcript, given, asked.files)
             _append_question(transcript, started)
         except BaseException:
             transcript.discard()
@@ -226,8 +271,10 @@ class Conversation:
             self._last = Finish("error", self._last.answer, told)
             raise
 
-    async def _record_end(self, transcript: Transcript) -> QuestionFinished:
-        """Record how the question ended, and where its answer comes from."""
+    async def _record_end(self, transcript: Transcript) -> QuestionFinished | None:
+        """Record how the question ended, and where its answer comes from; nothing if it goes on with results."""
+        if self._last.outcome == "called":
+            return None
         files, checks = set(self._workspace.artifacts), self._setup.settings.review or ()
         event = await asyncio.to_thread(question_finished, transcript.events, self._last, files=files, checks=checks)
         self._last = replace(self._last, outcome=event.outcome)
@@ -259,9 +306,8 @@ class Conversation:
 
 
 def _append_question(transcript: Transcript, asked: RunStarted | Asked) -> None:
-    first = asked if isinstance(asked, RunStarted) else transcript.events[0]
-    assert isinstance(first, RunStarted)
-    transcript.append(asked, lambda clean: question_message(clean, first.settings))
+    settings = beginning_of([*transcript.events, asked]).settings
+    transcript.append(asked, lambda clean: question_message(clean, settings))
 
 
 def check_task(task: str) -> None:

@@ -30,11 +30,14 @@ from agent.record.events import (
     RunStarted,
     ToolRan,
 )
+from agent.record.history import beginning_of
 from agent.record.question import Question
 from agent.record.transcript import Transcript
 from agent.review.reviewer import Reviewer
+from agent.text import cut_middle, encodable
 from agent.tools import run_python
 from agent.tools.functions import FunctionTool
+from agent.tools.outside import OutsideTool
 from sandbox import Execution
 from sandbox.packages import names_of
 
@@ -44,13 +47,18 @@ MAX_REWRITES = 2
 """How often an answer is asked for again that does not fit its schema."""
 LONG_CHARS = 12_000
 """After so many characters of replies and outputs, the model reads the question again."""
+MAX_RESULT_CHARS = 1_000_000
+"""What is kept of a result that the caller brings. It is the caller's own, and the model may well read all of it."""
 CostOf = Callable[[ModelReplied | ReplyCut], Cost | None]
 """The cost of one request; None if the model has no price."""
 
 
 @dataclass(frozen=True)
 class Finish:
-    """How a question ended: by an answer, at a limit with the best answer so far, or without one."""
+    """How a question ended: by an answer, at a limit with the best answer so far, or without one.
+
+    With the outcome "called", it waits for the results of calls.
+    """
 
     outcome: Outcome
     answer: str | None
@@ -71,7 +79,7 @@ class Loop:
         on_progress: Callable[[Progress], None],
         *,
         limits: Limits | None = None,
-        tools: Sequence[FunctionTool] = (),
+        tools: Sequence[FunctionTool | OutsideTool] = (),
         cost_of: CostOf | None = None,
         context_tokens: int | None = None,
     ) -> None:
@@ -80,7 +88,8 @@ class Loop:
         self._on_progress = on_progress
         self._limits = limits or Limits()
         self._started = next(event for event in transcript.events if isinstance(event, RunStarted))
-        self._settings = self._started.settings
+        self._beginning = beginning_of(transcript.events)
+        self._settings = self._beginning.settings
         self._functions = {tool.name: tool for tool in tools}
         self._cost_of = cost_of
         parameters = {tool.name: tool.parameters for tool in tools}
@@ -124,6 +133,14 @@ class Loop:
         self._answer_type = None if schema is None else AnswerType.of(schema)
         return await self._in_time(self._catch_up())
 
+    def bring(self, results: Mapping[str, str]) -> None:
+        """Record the results of the caller's functions, by the ids of their calls."""
+        for call in self._question.unanswered:
+            tool = self._called(call)
+            if call.id in results and tool is not None:
+                told = cut_middle(encodable(results[call.id]), MAX_RESULT_CHARS, OBSERVATION["cut"])
+                self._record(call, told, tool=tool.name)
+
     def give_up_calls(self) -> None:
         """Record that the calls of the last reply are not run: each call needs an answer in the history."""
         for call in self._question.unanswered:
@@ -144,9 +161,11 @@ class Loop:
             replied = await self._next_turn()
             if replied.tool_calls:
                 await self._execute_all(replied.tool_calls)
+                if self._question.unanswered:
+                    return Finish("called", replied.content.strip() or None)
             elif finish := await self._answered(replied):
                 return finish
-        if limit == "cost":
+        if limit in ("cost", "written"):
             return Finish("limit", self._question.best_text, limit=limit)
         self._instruct("limit", INSTRUCTION["limit_failed" if self._question.has_only_failed else "limit"])
         last = await self._think([], may_call=False)
@@ -158,7 +177,7 @@ class Loop:
         last = self._question.since[-1:]
         if self._answer_type and last and isinstance(last[0], Instructed) and last[0].reason == "schema":
             return await self._think([], may_call=False, schema=self._answer_type.schema)
-        return await self._think(self._started.tools)
+        return await self._think(self._beginning.tools)
 
     async def _catch_up(self) -> Finish:
         """Run the calls of the last reply that have no answer, then take turns."""
@@ -169,6 +188,8 @@ class Loop:
             is_judged = any(isinstance(event, ToolRan | Instructed) for event in question.after_reply)
             if calls := question.unanswered:
                 await self._execute_all(calls)
+                if self._question.unanswered:
+                    return Finish("called", question.replies[-1].content.strip() or None)
             elif not is_judged and (finish := await self._answered(question.replies[-1])):
                 return finish
         return await self._take_turns()
@@ -215,7 +236,8 @@ class Loop:
     ) -> ModelReplied:
         begun = len(self._transcript.events)
         try:
-            replied = await self._asker.ask(tools, may_call=may_call, schema=schema)
+            left = self.meter.left_to_write
+            replied = await self._asker.ask(tools, may_call=may_call, schema=schema, max_output_tokens=left)
         finally:
             for cut in self._transcript.events[begun:]:
                 if isinstance(cut, ReplyCut):
@@ -240,7 +262,11 @@ class Loop:
         self._transcript.append(Instructed(reason=reason, text=text))
 
     async def _execute_all(self, calls: list[ToolCall]) -> None:
-        """Run the calls of one turn in order. Each gets a recorded answer, whatever happens."""
+        """Run the calls of one turn in order. Each gets a recorded answer, whatever happens, unless the caller runs it.
+
+        An answer that goes on with results of the caller's has an answer to each call.
+        """
+        calls = [call for call in calls if not self._is_outside(call)]
         done = 0
         try:
             for call in calls:
@@ -252,14 +278,21 @@ class Loop:
             for call in calls[done:]:
                 self._record(call, OBSERVATION["not_run"].format(why=OBSERVATION["turn_over"]))
 
+    def _called(self, call: ToolCall) -> FunctionTool | OutsideTool | None:
+        """The caller's function that a call means; None if it means run_python, or nothing that exists."""
+        return self._functions.get(call.name.strip().rpartition(".")[2])
+
+    def _is_outside(self, call: ToolCall) -> bool:
+        return isinstance(self._called(call), OutsideTool)
+
     async def _execute(self, call: ToolCall) -> bool:
         """Run one call and record what the model reads about it. True if we were cancelled meanwhile."""
         if not self.meter.count_call():
             self._record(call, OBSERVATION["not_run"].format(why=OBSERVATION["no_calls_left"]))
             return False
-        tool = self._functions.get(call.name.strip().rpartition(".")[2])
+        tool = self._called(call)
         try:
-            if tool:
+            if isinstance(tool, FunctionTool):
                 await self._call(tool, call)
                 return False
             code = run_python.code_of(call, others=self._functions)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from textwrap import indent
 
-from agent.messages import Message
+from agent.messages import Message, ToolCall
 from agent.prompting.files import MAX_ALL_CHARS, told_of
 from agent.prompting.words import INSTRUCTION, OBSERVATION
 from agent.record.events import Asked, GivenFile, ModelReplied, ModelSettings, RunStarted, ToolRan
@@ -20,7 +20,12 @@ MAX_QUESTION_CHARS = 4_000
 
 
 def question_message(asked: RunStarted | Asked, settings: ModelSettings) -> Message:
-    """The task and the files that lie ready for it. In fenced mode, it asks for a code block."""
+    """The task and the files that lie ready for it. In fenced mode, it asks for a code block.
+
+    The result of a call, which is told in place of a question, is a `tool` message.
+    """
+    if asked.call_id is not None:
+        return {"role": "tool", "tool_call_id": asked.call_id, "content": asked.task}
     parts = [asked.task]
     if asked.files:
         parts.append("\n".join(["Files:", *_listed(asked.files)]))
@@ -29,19 +34,28 @@ def question_message(asked: RunStarted | Asked, settings: ModelSettings) -> Mess
         parts.append(INSTRUCTION["typed"].format(schema=schema))
     if settings.calls == "fenced":
         parts.append(INSTRUCTION["write" if asked.files else "write_if_it_helps"])
-    return {"role": "user", "content": "\n\n".join(parts)}
+    text = "\n\n".join(parts)
+    if not asked.images:
+        return {"role": "user", "content": text}
+    images = [{"type": "image_url", "image_url": {"url": url}} for url in asked.images]
+    return {"role": "user", "content": [{"type": "text", "text": text}, *images]}
 
 
 def reply_message(replied: ModelReplied, settings: ModelSettings) -> Message:
-    """The model's own reply, as later requests repeat it: each call with arguments that are JSON."""
-    calls = list(map(canonical, replied.tool_calls))
-    message: Message = {"role": "assistant", "content": replied.content}
-    if settings.reasoning_field and replied.reasoning:
-        message[settings.reasoning_field] = replied.reasoning
+    """The model's own reply, as later requests repeat it."""
+    return spoken_message(replied.content, replied.reasoning, replied.tool_calls, settings)
+
+
+def spoken_message(text: str, reasoning: str, calls: Sequence[ToolCall], settings: ModelSettings) -> Message:
+    """What the model said, thought and called: each call with arguments that are JSON."""
+    calls = list(map(canonical, calls))
+    message: Message = {"role": "assistant", "content": text}
+    if settings.reasoning_field and reasoning:
+        message[settings.reasoning_field] = reasoning
     if settings.calls == "fenced":
         codes = [json.loads(call.arguments).get("code") for call in calls]
         fences = [f"```python\n{code}\n```" for code in codes if code]
-        return message | {"content": "\n\n".join(part for part in (replied.content, *fences) if part)}
+        return message | {"content": "\n\n".join(part for part in (text, *fences) if part)}
     if calls:
         message["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
@@ -55,9 +69,14 @@ def observation_message(ran: ToolRan, settings: ModelSettings, question: str | N
     text = ran.observation
     if question is not None:
         text += OBSERVATION["question"].format(task=cut_middle(question, MAX_QUESTION_CHARS, OBSERVATION["cut"]))
+    return output_message(ran.call_id, text, settings)
+
+
+def output_message(call_id: str, text: str, settings: ModelSettings) -> Message:
+    """A text about a call, in the form in which the model reads outputs."""
     if settings.calls == "fenced":
         return {"role": "user", "content": OBSERVATION["output"].format(text=text)}
-    return {"role": "tool", "tool_call_id": ran.call_id, "content": text}
+    return {"role": "tool", "tool_call_id": call_id, "content": text}
 
 
 def _listed(files: Sequence[GivenFile]) -> Iterator[str]:

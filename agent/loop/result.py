@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.limits import LimitName
-from agent.messages import Cost, Usage
+from agent.messages import Cost, ToolCall, Usage
 from agent.record.events import Claim, FileRecord, Outcome, UnaskedFilter
 from agent.record.support import unsupported
 
@@ -31,6 +31,8 @@ class RunResult:
     """The values by which programs chose rows, and which no question has."""
     value: Any = None
     """The value of a typed answer; None if no type was asked for, or if the answer does not fit it."""
+    calls: list[ToolCall] = field(default_factory=list)
+    """The calls whose results the caller brings, if the outcome is "called"."""
     error: str | None = None
     """Why the answer does not fit its type, in one line."""
 

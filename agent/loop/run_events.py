@@ -11,14 +11,15 @@ from pydantic import TypeAdapter
 from agent.loop.loop import Finish
 from agent.loop.setup import Setup
 from agent.loop.workspace import Workspace
-from agent.messages import Usage
+from agent.messages import Message, Usage
 from agent.pricing import total_cost
 from agent.prompting.version import prompts_sha256
 from agent.record.events import (
+    Asked,
+    Beginning,
     CheckName,
     Environment,
     Event,
-    GivenFile,
     ModelReplied,
     QuestionFinished,
     ReplyCut,
@@ -38,31 +39,30 @@ from sandbox import Session
 _ANY: TypeAdapter[Any] = TypeAdapter(Any)
 
 
-async def run_started(
-    setup: Setup,
-    sandbox: Session,
-    *,
-    run_id: str,
-    question: str,
-    files: list[GivenFile],
-    answer_schema: dict[str, Any] | None,
-) -> RunStarted:
+async def run_started(beginning: Beginning, sandbox: Session, *, run_id: str, asked: Asked) -> RunStarted:
     """The first event: what is asked, how it is answered, and in which environment."""
-    calls = setup.settings.calls
     return RunStarted(
         cellblock_version=version("cellblock"),
         cellblock_sha256=await asyncio.to_thread(source_sha256),
         run_id=run_id,
-        task=question,
-        files=files,
-        answer_schema=answer_schema,
-        settings=setup.settings,
-        tools=[TOOL, *(tool.schema for tool in setup.tools)] if calls == "native" else [],
-        system_prompt=package_files("agent.prompting").joinpath(f"{calls}.md").read_text(),
         prompts_sha256=prompts_sha256(),
+        environment=await _environment(sandbox),
+        **{name: getattr(asked, name) for name in ("task", "files", "images", "call_id", "answer_schema")},
+        **{name: getattr(beginning, name) for name in Beginning.model_fields},
+    )
+
+
+def beginning_for(setup: Setup, history: Sequence[Message] = ()) -> Beginning:
+    """What the requests begin with. In fenced mode, no tool is described to the endpoint."""
+    calls = setup.settings.calls
+    prompt = package_files("agent.prompting").joinpath(f"{calls}.md").read_text()
+    return Beginning(
+        settings=setup.settings,
+        tools=[TOOL, *(dict(tool.schema) for tool in setup.tools)] if calls == "native" else [],
+        system_prompt=f"{prompt}\n{setup.instructions}" if setup.instructions else prompt,
+        history=list(history),
         limits=setup.limits,
         prices=setup.prices,
-        environment=await _environment(sandbox),
     )
 
 

@@ -191,6 +191,9 @@ INSTRUCTION = {
     "own modules and the installed packages. Only if the error itself is the answer, repeat your answer.",
     "no_file": "The file {missing} was requested, but does not exist. Write the whole program again in a ```python "
     "block, and let it save {missing}. Only if no file is wanted, repeat your answer.",
+    "compact": "Summarize this conversation, so that it can go on from your summary alone. Keep every fact, number, "
+    "name, decision and open question. Write only the summary.",
+    "compacted": "What was said before, in short:\n{said}",
     "typed": "The answer must be JSON that fits this JSON schema:\n{schema}",
     "schema": "The answer does not fit its JSON schema: {why}\nWrite the answer again, as JSON that fits it, and "
     "nothing else.",

@@ -28,8 +28,10 @@ from sandbox.packages import is_locked
 
 SCHEMA_VERSION = 3
 
-Outcome = Literal["answered", "limit", "failed", "unsupported", "error", "cancelled"]
-"""How a question ended. "failed": code ran and none of it succeeded; "unsupported": support was required."""
+Outcome = Literal["answered", "limit", "failed", "unsupported", "called", "error", "cancelled"]
+"""How a question ended. "failed": code ran and none of it succeeded; "unsupported": support was required.
+
+"called": the model calls functions whose results the caller brings, so the question goes on with them."""
 CheckName = Literal[
     "cut",
     "empty",
@@ -50,6 +52,8 @@ Calls = Literal["native", "fenced"]
 """How a model is asked to call run_python: as a tool of the endpoint, or by writing a ```python block."""
 
 
+ROLES = ("user", "assistant", "tool")
+"""The roles of recorded messages; the system message follows from the system prompt."""
 MAX_COUNT = 1 << 53
 """The limit on counts of tokens, bytes, characters and turns: JSON holds it exactly on every machine."""
 MAX_MONEY_DIGITS = 40
@@ -124,11 +128,30 @@ class _Value(BaseModel):
 def _check_message(message: Message) -> Message:
     """A message has a role, a text and perhaps calls. An event that is not recorded yet has an empty one."""
     role, content, calls = message.get("role"), message.get("content"), message.get("tool_calls", [])
-    texts = (content, message.get("tool_call_id", ""))
-    is_message = role in ("user", "assistant", "tool") and all(isinstance(text, str) for text in texts)
+    is_text = isinstance(content, str) or (role == "user" and _is_illustrated(content))
+    is_message = role in ROLES and is_text and isinstance(message.get("tool_call_id", ""), str)
     if message and not (is_message and isinstance(calls, list) and all(map(_is_call, calls))):
         raise PydanticCustomError("message", "it must be a message with a role and a content")
     return message
+
+
+def _check_earlier(message: Message) -> Message:
+    if not message:
+        raise PydanticCustomError("message", "it must be a message with a role and a content")
+    return _check_message(message)
+
+
+def _is_illustrated(content: object) -> bool:
+    """True for a text with images, as a list of parts."""
+    return isinstance(content, list) and bool(content) and all(map(_is_part, content))
+
+
+def _is_part(part: object) -> bool:
+    match part:
+        case {"type": "text", "text": str()} | {"type": "image_url", "image_url": {"url": str()}}:
+            return True
+        case _:
+            return False
 
 
 def _is_call(call: object) -> bool:
@@ -137,6 +160,9 @@ def _is_call(call: object) -> bool:
             return True
         case _:
             return False
+
+
+EarlierMessage = Annotated[Message, AfterValidator(_check_earlier)]
 
 
 class _Event(_Value):
@@ -234,7 +260,21 @@ class Environment(_Value):
     policy: Policy
 
 
-class RunStarted(_Said):
+class _Question(_Said):
+    """What a caller asks."""
+
+    task: str
+    files: Items[GivenFile]
+    """The files that came with it."""
+    images: Items[str] = []
+    """The URLs of the images that the model sees with it, often as data."""
+    call_id: str | None = None
+    """The call whose result is told in place of a question: `task` is the result."""
+    answer_schema: Schema | None = None
+    """The JSON schema that the answer must fit."""
+
+
+class RunStarted(_Question):
     """The first question, and the settings and environment of the run."""
 
     type: Literal["run_started"] = "run_started"
@@ -243,13 +283,11 @@ class RunStarted(_Said):
     cellblock_sha256: Sha256OrNone = ""
     """A hash of Cellblock's own source files; empty if not recorded."""
     run_id: str
-    task: str
-    files: Items[GivenFile]
-    answer_schema: Schema | None = None
-    """The JSON schema that the answer must fit."""
     settings: ModelSettings
     tools: Items[Tool]
     system_prompt: str
+    history: Items[EarlierMessage] = []
+    """What was said before, by the account of the caller."""
     prompts_sha256: str = ""
     """A hash of all texts that Cellblock has for a model, in the version that made this run; empty if not recorded."""
     limits: Limits
@@ -259,15 +297,26 @@ class RunStarted(_Said):
     environment: Environment
 
 
-class Asked(_Said):
-    """A further question over the same kernel and the same history."""
+class Beginning(_Value):
+    """What all requests from a question on begin with, in place of what was said before in the run.
+
+    The sandbox goes on: its variables and files are those of all cells so far. The fields are as in `run_started`.
+    """
+
+    settings: ModelSettings
+    tools: Items[Tool]
+    system_prompt: str
+    history: Items[EarlierMessage]
+    limits: Limits
+    prices: Prices | None
+
+
+class Asked(_Question):
+    """A further question over the same kernel and, unless it begins anew, the same history."""
 
     type: Literal["question"] = "question"
-    task: str
-    files: Items[GivenFile]
-    """The files that came with it."""
-    answer_schema: Schema | None = None
-    """As in `run_started`."""
+    beginning: Beginning | None = None
+    """With what the history begins anew; None if it goes on."""
 
 
 class ModelReplied(_Said):

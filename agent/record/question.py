@@ -55,10 +55,9 @@ class Question:
     @property
     def unanswered(self) -> list[ToolCall]:
         """The calls of the last reply that have no result yet."""
-        behind = self.after_reply
-        return (
-            self.replies[-1].tool_calls[sum(isinstance(event, ToolRan) for event in behind) :] if self.replies else []
-        )
+        answered = [event.call_id for event in self.after_reply if isinstance(event, ToolRan)]
+        calls = self.replies[-1].tool_calls if self.replies else []
+        return [call for call in calls if not _taken(answered, call.id)]
 
     @property
     def after_reply(self) -> list[Event]:
@@ -91,6 +90,14 @@ class Question:
 
     def _all(self, kind: type[E]) -> list[E]:
         return [event for event in self.since if isinstance(event, kind)]
+
+
+def _taken(ids: list[str], wanted: str) -> bool:
+    """Take an id out of the list; False if it is not there. A stranger's record may use an id twice."""
+    if wanted not in ids:
+        return False
+    ids.remove(wanted)
+    return True
 
 
 def succeeded(ran: ToolRan) -> bool:

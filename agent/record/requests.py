@@ -6,11 +6,20 @@ from typing import Any
 
 from agent.errors import TranscriptError
 from agent.messages import Message
-from agent.record.events import Event, HistoryShortened, ModelReplied, ReplyCut, RunStarted, SandboxChanged, ToolRan
-from agent.record.history import marked, marker_form, parts_of
+from agent.record.events import (
+    Event,
+    HistoryShortened,
+    ModelReplied,
+    ReplyCut,
+    SandboxChanged,
+    ToolRan,
+)
+from agent.record.history import begun_by, marked, marker_form, parts_of
 
 CHARS_PER_TOKEN = 3
 """A cautious estimate: English has about four, numbers have fewer."""
+IMAGE_CHARS = 4_000
+"""An estimate: models take an image for about a thousand tokens."""
 MAX_REPEATED_CHARS = 1 << 30
 """The limit on characters that are hashed again for the requests of one run."""
 MESSAGE_CHARS = 1_000
@@ -24,8 +33,12 @@ class Requests:
         """`events` may grow while this object is used."""
         self._events = events
         self._read = 0
-        settings = next((event.settings for event in events if isinstance(event, RunStarted)), None)
-        self._is_marked = settings is not None and settings.explicit_cache
+        self._repeated_chars = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forget all messages so far."""
+        self._is_marked = False
         self._measured_tokens, self._measured_chars = 0, 0
         self._messages: list[Message] = []
         self._places: dict[int, int] = {}
@@ -35,7 +48,6 @@ class Requests:
         self._settled = self._last_able = 0
         """The index up to which markers are final, and the index of the last message that can carry a marker."""
         self._has_reply = False
-        self._repeated_chars = 0
         self._hashed, self._hash = 0, _begun()
         """The number of messages in the hash, and the hash."""
 
@@ -80,6 +92,9 @@ class Requests:
             self._prefix = self._prefix if isinstance(event, SandboxChanged) else ""
             if isinstance(event, ModelReplied) and event.usage.input_tokens:
                 self._measured_tokens, self._measured_chars = event.usage.input_tokens, self._chars
+            if begun := begun_by(event):
+                self._begin()
+                self._is_marked = begun.settings.explicit_cache
             match event:
                 case HistoryShortened():
                     self._shorten(event)
@@ -93,7 +108,7 @@ class Requests:
 
     def _add(self, messages: list[Message]) -> None:
         for message in messages:
-            self._chars += len(_dumped(message)) + 2
+            self._chars += _length(message)
             is_reply = message["role"] == "assistant"
             self._has_reply = self._has_reply or is_reply
             if not is_reply:
@@ -117,6 +132,15 @@ class Requests:
         if self._repeated_chars > MAX_REPEATED_CHARS:
             raise TranscriptError("The run shortens a long history too often.")
         self._hashed, self._hash = 0, _begun()
+
+
+def _length(message: Message) -> int:
+    """The characters of a message in a request. An image is no text: it counts as what models take for one."""
+    content = message["content"]
+    if not isinstance(content, list):
+        return len(_dumped(message)) + 2
+    texts = [part["text"] for part in content if part["type"] == "text"]
+    return sum(map(len, texts)) + IMAGE_CHARS * (len(content) - len(texts))
 
 
 def _begun() -> "hashlib._Hash":

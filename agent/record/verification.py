@@ -13,7 +13,8 @@ from typing import Literal
 from agent.errors import TranscriptError
 from agent.record import lines
 from agent.record.contents import check_contents
-from agent.record.events import SCHEMA_VERSION, Event, ModelFailed, ModelReplied, ReplyCut, RunStarted
+from agent.record.events import SCHEMA_VERSION, Beginning, Event, ModelFailed, ModelReplied, ReplyCut, RunStarted
+from agent.record.history import begun_by
 from agent.record.reading import Recorded, Source
 from agent.record.requests import Requests
 
@@ -87,6 +88,8 @@ class _Chain:
         self.events: list[Event] = []
         self.parsed: list[lines.Parsed] = []
         self._source = source
+        self._begun: RunStarted | Beginning | None = None
+        """What requests begin with; None before the first event."""
         self._requests: Requests | None = None
         """The requests that follow from the events; None before the first."""
         self._previous_sha256 = ""
@@ -105,6 +108,7 @@ class _Chain:
         if isinstance(event, ModelReplied | ReplyCut | ModelFailed) and self._source.schema_version == SCHEMA_VERSION:
             self._check_request(event)
         self._previous_sha256 = sha256
+        self._begun = begun_by(event) or self._begun
         self.events.append(event)
         self.parsed.append(parsed)
 
@@ -121,10 +125,11 @@ class _Chain:
 
     def _check_request(self, event: ModelReplied | ReplyCut | ModelFailed) -> None:
         """Check that the request of a turn follows from the events before it."""
-        started = self.events[0]
-        assert isinstance(started, RunStarted)
+        assert self._begun is not None
         self._requests = self._requests or Requests(self.events)
-        offered = [[tool for tool in started.tools if event.tools is None or tool["function"]["name"] in event.tools]]
+        offered = [
+            [tool for tool in self._begun.tools if event.tools is None or tool["function"]["name"] in event.tools]
+        ]
         if event.tools is None:  # not recorded: all, or none in the last turn
             offered.append([])
         hashes = [self._requests.sha256(tools) for tools in offered]

@@ -21,7 +21,7 @@ from agent.record.events import (
     ReplyCut,
     SandboxChanged,
 )
-from agent.record.history import messages_of, request_sha256
+from agent.record.history import beginning_of, messages_of, request_sha256
 from agent.record.transcript import Recorded
 
 MAX_DIFF_LINES = 40
@@ -91,6 +91,7 @@ class Playback:
         *,
         prefix: str = "",
         schema: Mapping[str, Any] | None = None,
+        max_output_tokens: int | None = None,
     ) -> Generation:
         """Return the recorded answer to this request.
 
@@ -129,6 +130,9 @@ class Playback:
         reason: str | None = "length"
         if isinstance(reply, ModelReplied):
             native, reason = [] if reply.recovered_as else reply.tool_calls, reply.finish_reason
+        for call in native:
+            on_delta("call", call.name)
+            on_delta("arguments", call.arguments)
         return Generation(
             Reply(content=content, reasoning=reasoning, tool_calls=native, finish_reason=reason, usage=reply.usage),
             chunks=self._recorded.raw_chunks(reply) or [],
@@ -157,7 +161,7 @@ class Playback:
             return _differs(
                 run, number, what, _readable(expected[len(messages) :]), _readable(messages[len(expected) :])
             )
-        offered = self._recorded.started.tools
+        offered = beginning_of(turn.before).tools
         names = turn.reply.tools
         wanted_tools = offered if names is None else [tool for tool in offered if tool["function"]["name"] in names]
         return _differs(run, number, "the tools", _readable(wanted_tools), _readable(tools))

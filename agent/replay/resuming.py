@@ -10,6 +10,7 @@ from agent.errors import ResumeError, UsageError
 from agent.messages import RUN_PYTHON
 from agent.progress import Noted, Progress, Waiting
 from agent.record.events import RunFinished
+from agent.record.history import beginning_of
 from agent.record.redaction import Redactor
 from agent.record.transcript import Recorded, Transcript, read, utc_now
 from agent.replay.comparing import compare_cells
@@ -98,7 +99,7 @@ def _different(number: int, run: Path) -> ResumeError:
 
 def check_tools(recorded: Recorded, names: set[str]) -> None:
     """Raises UsageError if the run had other functions of its caller than these."""
-    had = {tool["function"]["name"] for tool in recorded.started.tools} - {RUN_PYTHON}
+    had = {tool["function"]["name"] for tool in beginning_of(recorded.events).tools} - {RUN_PYTHON}
     if had != names:
         shown = ", ".join(sorted(had)) or "none"
         raise UsageError(

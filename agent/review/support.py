@@ -16,6 +16,7 @@ from functools import cached_property
 
 from agent.messages import RUN_PYTHON
 from agent.record.events import Asked, Claim, ClaimSource, Event, RunStarted, ToolRan
+from agent.record.history import begun_by
 from agent.review.claims import Stated, claims_in
 from agent.spellings.dates import clocks, days_in
 from agent.spellings.numerals import LETTER, Numeral, is_identifier, loose_numerals, numerals
@@ -158,7 +159,8 @@ def _sources(events: Sequence[Event]) -> Iterator[_Source]:
         cells -= is_cell
     asked = [event for event in reversed(events) if isinstance(event, RunStarted | Asked)]
     for event in asked:
-        yield _Source("question", event.seq, None, event.task, event.task)
+        said = _said_in(event)
+        yield _Source("question", event.seq, None, said, said)
     for event in asked:
         profiles = [file.profile for file in event.files if file.profile]
         names = [name for profile in profiles for name in _names(profile)]
@@ -183,7 +185,8 @@ def _counts(profile: FileProfile) -> Iterator[int]:
     for table in profile.tables:
         yield table.column_count
         if table.rows is not None and not (table.is_estimate or profile.is_estimate):
-            yield from (table.rows, *(column.blank for column in table.columns))
+            yield table.rows
+            yield from (column.blank for column in table.columns if table.seen_rows is None)
 
 
 def _shown_cells(events: Sequence[Event]) -> set[str]:
@@ -200,6 +203,13 @@ def _shown_cells(events: Sequence[Event]) -> set[str]:
 def _apart(numbers: re.Match[str]) -> str:
     """Numbers with a space between them are several, unless two groups of three digits make them one."""
     return numbers[0] if _GROUPED.fullmatch(numbers[0]) else numbers[0].replace(" ", "; ")
+
+
+def _said_in(asked: RunStarted | Asked) -> str:
+    """The question's own words, and the history that the caller brings with it."""
+    begun = begun_by(asked)
+    earlier = [message["content"] for message in begun.history] if begun else []
+    return "\n".join([*(text for text in earlier if isinstance(text, str)), asked.task])
 
 
 def _output(ran: ToolRan) -> str:

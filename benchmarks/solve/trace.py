@@ -10,7 +10,7 @@ from agent.record.events import Instructed, ModelReplied, RunFinished, ToolRan
 from agent.record.transcript import read
 from sandbox import Execution
 
-Ending = Literal["answered", "limit", "failed", "unsupported", "time", "error"]
+Ending = Literal["answered", "limit", "failed", "unsupported", "called", "time", "error"]
 
 
 class _Value(BaseModel):

@@ -23,6 +23,11 @@ def needs_model(code: str) -> bool:
     return "Agent(" in code and "ScriptedEndpoint" not in code
 
 
+def needs_server(code: str) -> bool:
+    """True for a program that test_serve.py runs."""
+    return "127.0.0.1:8000" in code
+
+
 def needs_docker(code: str) -> bool:
     return "Agent(" in code or "DockerLauncher" in code
 
@@ -58,6 +63,8 @@ TESTED_BY = {
     "cellblock model ls": "test_a_command_succeeds",
     "cellblock ls": "tests/agent/cli/test_runs.py",
     "cellblock model serve": "tests/agent/local/test_served.py",
+    "cellblock serve": "tests/docs/test_serve.py",
+    "cellblock serve key add alice": "tests/agent/cli/test_serving.py",
     "cellblock --version": "tests/test_cli.py",
     "cellblock --install-completion": "tests/test_cli.py",
     "cellblock --show-completion": "tests/test_cli.py",
@@ -174,7 +181,7 @@ def test_the_demo_prints_the_answer() -> None:
     [
         pytest.param(name, marks=pytest.mark.docker if needs_docker(code) else ())
         for name, (code, _) in PROGRAMS.items()
-        if not needs_model(code)
+        if not needs_model(code) and not needs_server(code)
     ],
 )
 def test_a_program_prints_what_it_shows(name: str, tmp_path: Path) -> None:

@@ -353,7 +353,7 @@ def choices(*chosen: dict[str, Any]) -> tuple[Reply, dict[str, str]]:
     heard = {"reasoning": "", "text": ""}
 
     def hear(kind: str, text: str) -> None:
-        heard.update(dict.fromkeys(heard, "") if kind == "restart" else {kind: heard[kind] + text})
+        heard.update(dict.fromkeys(heard, "") if kind == "restart" else {kind: heard.get(kind, "") + text})
 
     assembler = Assembler(hear)
     for choice in chosen:

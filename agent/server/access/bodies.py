@@ -1,0 +1,71 @@
+"""How long a request's body may be."""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from agent.server.access.requests import header, protocol_of, refuse
+from agent.server.faults import Fault
+from agent.server.settings import BodyLimits
+
+
+def limit_of(limits: BodyLimits, scope: Scope) -> int:
+    """The limit for a request."""
+    is_upload = protocol_of(scope["path"]) in ("files", "containers") and scope["path"].endswith("/files")
+    return limits.upload_bytes if is_upload else limits.request_bytes
+
+
+class BodyLimit:
+    """Refuses longer bodies: status 413, at once if the client says how long the body is, else while it comes.
+
+    A reader of the body gets the Fault, and may answer with it.
+    """
+
+    def __init__(self, app: ASGIApp, limits: BodyLimits) -> None:
+        self._app = app
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body = _Body(receive, send, limit_of(self._limits, scope))
+        try:
+            body.check_stated(header(scope, b"content-length"))
+            await self._app(scope, body.receive, body.send)
+        except Fault as fault:
+            if fault is not body.fault or body.is_answered:
+                raise
+            await refuse(scope, receive, body.send, fault)
+
+
+class _Body:
+    """A request's body, which is counted as it is read."""
+
+    def __init__(self, receive: Receive, send: Send, limit: int) -> None:
+        self._receive = receive
+        self._send = send
+        self._limit = limit
+        self._count = 0
+        self.fault: Fault | None = None
+        self.is_answered = False
+
+    def check_stated(self, length: str | None) -> None:
+        """Raise Fault if the body will be too long."""
+        if length is not None and length.isdecimal() and int(length[:20]) > self._limit:
+            raise self._fault()
+
+    async def receive(self) -> Message:
+        """The next message. Raises Fault."""
+        message = await self._receive()
+        self._count += len(message.get("body", b""))
+        if self._count > self._limit:
+            raise self._fault()
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on."""
+        self.is_answered = True
+        await self._send(message)
+
+    def _fault(self) -> Fault:
+        self.fault = Fault(413, f"The request is too large: the limit is {self._limit:,} bytes.", "request_too_large")
+        return self.fault

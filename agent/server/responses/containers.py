@@ -1,0 +1,174 @@
+"""The container of a response: which one it is, the files that go into it, and what an answer leaves there."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from agent.record.events import FileRecord
+from agent.runtime import Runtime
+from agent.server.faults import bad_request, not_found
+from agent.server.owner import Owner
+from agent.server.responses.asking import Asking, Clock
+from agent.server.responses.items import parts_of
+from agent.server.responses.request import ContainerWish
+from agent.server.responses.translator import Citation
+from agent.server.state.containers import ContainerFile, StoredContainer
+from agent.server.state.state import State
+from agent.server.work.sandboxes import Home
+
+MEMORY_LIMITS = {"1g": 1 << 30, "4g": 4 << 30, "16g": 16 << 30, "64g": 64 << 30}
+AUTO_NAME = "auto"
+
+
+class ContainerRoom:
+    """The containers of a server, as responses use them."""
+
+    def __init__(self, state: State, runtime: Runtime, clock: Clock, *, idle_minutes: int) -> None:
+        self._state = state
+        self._runtime = runtime
+        self._clock = clock
+        self._idle_minutes = idle_minutes
+
+    def chosen(self, wish: ContainerWish, asking: Asking, owner: Owner) -> StoredContainer:
+        """The container that is named, or that earlier calls ran in, or else a new one. Raises Fault."""
+        if wish.id is not None:
+            return self.named(wish.id, owner)
+        check_memory(wish.memory_limit, self._runtime)
+        for name in asking.container_ids():
+            found = self._state.containers.get(owner.id, name)
+            if found is not None and found.status != "deleted":
+                return found
+        return self.made(owner, AUTO_NAME, memory_limit=wish.memory_limit)
+
+    def named(self, container_id: str, owner: Owner, param: str = "tools[0].container") -> StoredContainer:
+        """The owner's container of this id. Raises Fault."""
+        found = self._state.containers.get(owner.id, container_id)
+        if found is None or found.status == "deleted":
+            raise not_found(f"Container with id {container_id[:100]!r} not found.", param)
+        return found
+
+    def made(
+        self, owner: Owner, name: str, *, memory_limit: str | None = None, idle_minutes: int | None = None
+    ) -> StoredContainer:
+        """A new container. Its sandbox starts with the first question. Raises Fault for too much memory."""
+        check_memory(memory_limit, self._runtime)
+        now, container_id = self._clock(), self._state.new_id("cntr")
+        container = StoredContainer(
+            id=container_id,
+            owner_id=owner.id,
+            name=name,
+            created_at=now,
+            last_active_at=now,
+            idle_minutes=min(idle_minutes or self._idle_minutes, self._idle_minutes),
+            memory_limit=memory_limit,
+            run=container_id,
+        )
+        self._state.containers.insert(container)
+        return container
+
+    def home(self, container: StoredContainer, owner: Owner) -> Home:
+        """What its sandbox is opened from."""
+        runtime = self._runtime
+        if container.memory_limit is not None:
+            memory_bytes = min(MEMORY_LIMITS[container.memory_limit], runtime.policy.memory_bytes)
+            runtime = replace(runtime, policy=runtime.policy.model_copy(update={"memory_bytes": memory_bytes}))
+        directory = self._state.runs / (container.run or container.id)
+        return Home(container.id, owner, directory, runtime)
+
+    def bring_files(self, container: StoredContainer, wish: ContainerWish, asking: Asking, owner: Owner) -> None:
+        """Note that the files which a request names belong into the container. Raises Fault for an unknown one."""
+        there = {file.file_id for file in self._state.containers.all_files(owner.id, container.id)}
+        for file_id in dict.fromkeys((*wish.file_ids, *_file_ids(asking))):
+            if file_id not in there:
+                self.add_file(container, file_id, owner)
+
+    def add_file(self, container: StoredContainer, file_id: str, owner: Owner) -> ContainerFile:
+        """Note that an uploaded file belongs into the container: it gets there with the next question."""
+        stored = self._state.files.get(owner.id, file_id)
+        if stored is None:
+            raise not_found(f"There is no file {file_id[:100]!r}.", "file_ids")
+        kept = self._state.containers.put_file(
+            owner.id,
+            ContainerFile(
+                id=self._state.new_id("cfile"),
+                container_id=container.id,
+                path=stored.filename,
+                bytes=stored.bytes,
+                created_at=self._clock(),
+                source="user",
+                file_id=file_id,
+                is_pending=True,
+                place=stored.place,
+            ),
+        )
+        assert kept is not None
+        return kept
+
+    def pending(self, container: StoredContainer, owner: Owner) -> list[ContainerFile]:
+        """The files that are not in the sandbox yet."""
+        return [file for file in self._state.containers.all_files(owner.id, container.id) if file.is_pending]
+
+    def path(self, file: ContainerFile) -> Path:
+        """Where the content of a file lies that a client has uploaded."""
+        assert file.place is not None
+        return self._state.contents.path(file.place)
+
+    def note_put(self, files: Sequence[ContainerFile], owner: Owner) -> None:
+        """The files are in the sandbox now."""
+        for file in files:
+            self._state.containers.put_file(owner.id, replace(file, is_pending=False))
+
+    def note_answer(
+        self, container: StoredContainer, owner: Owner, artifacts: Sequence[FileRecord], response_id: str
+    ) -> list[Citation]:
+        """Note what an answer has left, and that it was the last one. Returns its files for the answer to cite."""
+        now = self._clock()
+        citations: list[Citation] = []
+        for artifact in artifacts:
+            kept = self._state.containers.put_file(
+                owner.id,
+                ContainerFile(
+                    id=self._state.new_id("cfile"),
+                    container_id=container.id,
+                    path=artifact.name,
+                    bytes=artifact.size_bytes,
+                    created_at=now,
+                    source="assistant",
+                ),
+            )
+            if kept is not None:
+                citations.append(Citation(container.id, kept.id, artifact.name))
+        current = self._state.containers.get(owner.id, container.id)
+        if current is not None and current.status != "deleted":
+            self._state.containers.update(
+                replace(current, last_active_at=now, status="running", head_response=response_id)
+            )
+        return citations
+
+
+def check_memory(asked: str | None, runtime: Runtime) -> None:
+    """Raises Fault if a sandbox cannot have so much memory."""
+    if asked is None:
+        return
+    if asked not in MEMORY_LIMITS:
+        raise bad_request(
+            f"memory_limit must be one of {', '.join(MEMORY_LIMITS)}, and is {asked!r:.50}.", "memory_limit"
+        )
+    allowed = runtime.policy.memory_bytes
+    if MEMORY_LIMITS[asked] > allowed and asked != "1g":
+        raise bad_request(
+            f"memory_limit {asked} is more than the {allowed >> 20} MiB that this server gives a sandbox.",
+            "memory_limit",
+        )
+
+
+def _file_ids(asking: Asking) -> Iterator[str]:
+    """The uploaded files in the messages of the conversation."""
+    yield from (name for name in _named_files(asking.items))
+
+
+def _named_files(items: Iterable[dict[str, object]]) -> Iterator[str]:
+    for item in items:
+        for part in parts_of(item) if item["type"] == "message" else ():
+            if part.get("type") == "input_file" and isinstance(name := part.get("file_id"), str):
+                yield name

@@ -1,0 +1,312 @@
+"""Creates responses: finds what a request goes on from, lets the desk answer, and keeps what came of it."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from agent.loop.result import RunResult
+from agent.loop.setup import Anew
+from agent.messages import Usage
+from agent.progress import Progress
+from agent.runtime import Runtime
+from agent.server.faults import Fault, fault_of
+from agent.server.owner import Owner
+from agent.server.responses.asking import Asking, Clock, Past, fingerprint_after
+from agent.server.responses.containers import ContainerRoom
+from agent.server.responses.items import fingerprint, instructions_in, messages_of
+from agent.server.responses.request import CreateRequest, Tools, tools_of
+from agent.server.responses.response import ResponseObject, Status
+from agent.server.responses.running import Running
+from agent.server.responses.translator import Citation, Translator
+from agent.server.state.containers import StoredContainer
+from agent.server.state.responses import StoredResponse, packed
+from agent.server.state.state import State
+from agent.server.work.desk import Desk
+from agent.server.work.job import Job
+from agent.server.work.plain import Turn
+from agent.server.work.sandboxes import Live
+
+NOTE_CHARS = 512
+"""A value of a response's metadata may be so long."""
+_log = logging.getLogger("cellblock.server")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that an answer needs."""
+
+    request: CreateRequest
+    owner: Owner
+    asking: Asking
+    tools: Tools
+    job: Job
+    runtime: Runtime
+    container: StoredContainer | None
+    """None if no code may run."""
+
+
+class ResponseService:
+    """The responses of a server, those that are stored and those on their way."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        state: State,
+        room: ContainerRoom,
+        clock: Clock,
+        *,
+        count: Callable[[Owner, Usage], None],
+        is_strict: bool,
+    ) -> None:
+        """`count` hears what each answer used. With `is_strict`, a tool that the server does not have is an error."""
+        self._desk = desk
+        self._state = state
+        self._room = room
+        self._clock = clock
+        self._count = count
+        self._is_strict = is_strict
+        self._past = Past(state.responses, state.conversations, state.new_id)
+        self._running: dict[tuple[str, str], Running] = {}
+
+    def running(self, owner: Owner, response_id: str) -> Running | None:
+        """The owner's response of this id, if it is on its way."""
+        return self._running.get((owner.id, response_id))
+
+    def runs(self) -> list[str]:
+        """The run directories of the responses on their way."""
+        return [running.run for running in self._running.values() if running.run]
+
+    async def create(self, request: CreateRequest, owner: Owner, *, with_outputs: bool) -> Running:
+        """Begin to answer. Returns when the request is granted; in the background, at once. Raises Fault."""
+        plan = await self._plan(request, owner)
+        response = ResponseObject(
+            id=self._state.new_id("resp"),
+            created_at=self._clock(),
+            request=request,
+            tools=plan.tools,
+            thinking=plan.runtime.sampling.thinking,
+            status="queued" if request.background else "in_progress",
+            notes={"cellblock_ignored_tools": ", ".join(plan.tools.ignored)[:NOTE_CHARS]} if plan.tools.ignored else {},
+        )
+        running = Running(response, with_outputs=with_outputs)
+        self._running[owner.id, response.id] = running
+        running.task = asyncio.create_task(self._answer(plan, running))
+        if request.background:
+            self._keep(plan, running, is_new=True)
+            running.emit_state("created")
+            running.emit_state("queued")
+            running.admitted.add_done_callback(lambda future: future.exception())
+        else:
+            await running.admitted
+        return running
+
+    async def close(self) -> None:
+        """Stop all answers."""
+        await asyncio.gather(*(running.cancel() for running in list(self._running.values())))
+
+    # --- the plan
+
+    async def _plan(self, request: CreateRequest, owner: Owner) -> Plan:
+        tools = tools_of(request, is_strict=self._is_strict)
+        asking = self._past.asking(request, owner)
+        told = (request.instructions or "", instructions_in(asking.items))
+        job = Job(
+            owner=owner,
+            model=request.model,
+            question=asking.question,
+            images=asking.images,
+            call_id=asking.call_id,
+            instructions="\n\n".join(filter(None, told)),
+            functions=tools.functions,
+            sampling=request.sampling,
+            max_calls=request.max_tool_calls,
+            max_written_tokens=request.max_output_tokens,
+        )
+        runtime = await self._desk.models.runtime_for(job)
+        container = None
+        if tools.container is not None:
+            container = self._room.chosen(tools.container, asking, owner)
+            self._room.bring_files(container, tools.container, asking, owner)
+        return Plan(request, owner, asking, tools, job, runtime, container)
+
+    # --- the answer
+
+    async def _answer(self, plan: Plan, running: Running) -> None:
+        container_id = plan.container.id if plan.container else ""
+        translator = Translator(self._state.new_id, lambda: container_id)
+        running.response.output = translator.output
+        try:
+            async with aclosing(self._pieces(plan, running)) as pieces:
+                async for piece in pieces:
+                    if not running.admitted.done():
+                        self._admit(plan, running)
+                    if isinstance(piece, RunResult | Turn):
+                        self._finish(plan, running, translator, piece)
+                    else:
+                        running.emit_all(translator.feed(piece))
+        except asyncio.CancelledError:
+            self._end(plan, running, "cancelled")
+            raise
+        except Exception as error:
+            self._fail(plan, running, error)
+        finally:
+            await self._keep_events(plan, running)
+            del self._running[plan.owner.id, running.response.id]
+
+    def _admit(self, plan: Plan, running: Running) -> None:
+        running.response.status = "in_progress"
+        if not plan.request.background:
+            self._keep(plan, running, is_new=True)
+            running.emit_state("created")
+        running.emit_state("in_progress")
+        running.admitted.set_result(None)
+
+    def _pieces(self, plan: Plan, running: Running) -> AsyncGenerator[Progress | RunResult | Turn]:
+        if plan.container is None:
+            settings, job = plan.runtime.settings, plan.job
+            told = messages_of(plan.asking.spoken, settings)
+            system = [{"role": "system", "content": plan.runtime.instructions}] if plan.runtime.instructions else []
+            return self._desk.one_turn(job, plan.runtime, [*system, *told], _schema(plan.request))
+        container = plan.container
+        running.run = container.run or container.id
+
+        async def ask(live: Live) -> RunResult:
+            return await self._ask(plan, running, container, live)
+
+        return self._desk.answer_in(self._room.home(container, plan.owner), ask)
+
+    async def _ask(self, plan: Plan, running: Running, container: StoredContainer, live: Live) -> RunResult:
+        """Put the question, or the results of calls, to the conversation of a container."""
+        asking, conversation = plan.asking, live.conversation
+        _note_rerun(running.response, live)
+        setup = await self._desk.opened.setup(plan.runtime)
+        waiting = {call.id for call in conversation.waiting}
+        if waiting and waiting == asking.results.keys() and self._was_last(plan, asking.history_before_results):
+            return await conversation.bring(asking.results, setup)
+        files = self._room.pending(container, plan.owner)
+        anew = Anew(
+            setup,
+            messages_of(asking.history, plan.runtime.settings),
+            asking.call_id,
+            is_said_here=self._was_last(plan, asking.history),
+        )
+        result = await conversation.ask(
+            asking.question or "Look at the files.",
+            files=[self._room.path(file) for file in files],
+            images=asking.images,
+            answer=_schema(plan.request),
+            anew=anew,
+        )
+        self._room.note_put(files, plan.owner)
+        return result
+
+    def _was_last(self, plan: Plan, history: Sequence[dict[str, Any]]) -> bool:
+        """True if the last answer in the container ended with just this history."""
+        assert plan.container is not None
+        current = self._state.containers.get(plan.owner.id, plan.container.id)
+        head = current and current.head_response and self._state.responses.get(plan.owner.id, current.head_response)
+        return bool(head) and head.history_sha256 == fingerprint(history)  # type: ignore[union-attr]
+
+    # --- the end
+
+    def _finish(self, plan: Plan, running: Running, translator: Translator, result: RunResult | Turn) -> None:
+        response = running.response
+        response.usage, response.cells = result.usage, translator.cells
+        self._count(plan.owner, result.usage)
+        text = result.answer if isinstance(result, RunResult) else result.text
+        citations: list[Citation] = []
+        if isinstance(result, RunResult) and plan.container is not None:
+            citations = self._room.note_answer(plan.container, plan.owner, result.artifacts, response.id)
+            _note_outcome(response, result)
+        running.emit_all(translator.answer(text, result.calls, citations))
+        if _is_cut(result):
+            response.incomplete_reason = "max_output_tokens"
+        self._end(plan, running, "incomplete" if response.incomplete_reason else "completed")
+
+    def _fail(self, plan: Plan, running: Running, error: Exception) -> None:
+        fault = fault_of(error)
+        if fault.status >= 500:
+            _log.error("%s failed: %s", running.response.id, error, exc_info=not isinstance(error, Fault))
+        if not running.admitted.done():
+            running.admitted.set_exception(fault)
+            if not plan.request.background:
+                return
+        running.response.fault = fault
+        running.emit({"type": "error", "code": fault.code, "message": fault.message, "param": fault.param})
+        self._end(plan, running, "failed")
+
+    def _end(self, plan: Plan, running: Running, status: Status) -> None:
+        response = running.response
+        if not running.admitted.done():
+            running.admitted.cancel()
+        response.completed_at = self._clock() if status == "completed" else None
+        response.usage = response.usage or Usage()
+        response.status = status
+        self._keep(plan, running)
+        if plan.request.conversation_id is not None and status in ("completed", "incomplete"):
+            items = [*plan.asking.new, *response.output]
+            self._state.conversations.append(plan.owner.id, plan.request.conversation_id, items, self._clock())
+        running.end(status)
+
+    def _keep(self, plan: Plan, running: Running, *, is_new: bool = False) -> None:
+        """Store the response as it is now, unless the request wants it not to be stored."""
+        response = running.response
+        if plan.request.store is False:
+            return
+        stored = StoredResponse(
+            id=response.id,
+            owner_id=plan.owner.id,
+            created_at=response.created_at,
+            status=response.status,
+            body=response.body(),
+            input=plan.asking.new,
+            previous_id=plan.request.previous_response_id,
+            conversation_id=plan.request.conversation_id,
+            container_id=plan.container.id if plan.container else None,
+            run=running.run or None,
+            history_sha256=fingerprint_after(plan.asking, response.output),
+            is_background=bool(plan.request.background),
+        )
+        if is_new:
+            self._state.responses.insert(stored)
+        else:
+            self._state.responses.update(stored)
+
+    async def _keep_events(self, plan: Plan, running: Running) -> None:
+        if plan.request.store is False or not running.events:
+            return
+        text = "\n".join(json.dumps(event, ensure_ascii=False) for event in running.events)
+        events = await asyncio.to_thread(packed, text.encode("utf-8", "replace"))
+        self._state.responses.keep_events(plan.owner.id, running.response.id, events)
+
+
+def _schema(request: CreateRequest) -> dict[str, Any] | None:
+    wanted = request.text.format
+    return wanted.json_schema if wanted.type == "json_schema" else None
+
+
+def _is_cut(result: RunResult | Turn) -> bool:
+    return result.limit == "written" if isinstance(result, RunResult) else result.finish_reason == "length"
+
+
+def _note_outcome(response: ResponseObject, result: RunResult) -> None:
+    """What the answer alone does not tell."""
+    if result.outcome not in ("answered", "called"):
+        told = f"{result.outcome} ({result.limit})" if result.limit else result.outcome
+        response.notes["cellblock_outcome"] = told
+    if result.unsupported:
+        response.notes["cellblock_not_computed"] = ", ".join(result.unsupported)[:NOTE_CHARS]
+
+
+def _note_rerun(response: ResponseObject, live: Live) -> None:
+    """Say that the cells on record were run again in a fresh sandbox, and what they gave that they did not give."""
+    if not live.is_rerun:
+        return
+    live.is_rerun = False
+    different = live.conversation.different
+    told = f"; cells {', '.join(different)} gave something else" if different else ""
+    response.notes["cellblock_rerun"] = f"the cells so far were run again in a fresh sandbox{told}"[:NOTE_CHARS]

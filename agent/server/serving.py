@@ -1,0 +1,114 @@
+"""Runs the server until a signal ends it: first no new requests, then no running ones, then nothing."""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from agent.errors import UsageError
+from agent.runtime import Runtime
+from agent.server.app import Service, opened
+from agent.server.settings import Listening, ServerSettings
+
+MAX_CONNECTIONS = 512
+MAX_HEADER_BYTES = 64 << 10
+KEEP_ALIVE_S = 65
+"""Longer than the 60 s for which proxies keep a connection, so that they never send into one that is closing."""
+LAST_EVENTS_S = 2.0
+"""How long the last events of stopped answers may take to be sent."""
+_log = logging.getLogger("cellblock.server")
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """The signals are ours: uvicorn would cut the answers off."""
+        yield
+
+
+async def serve(
+    runtime: Runtime, settings: ServerSettings, listening: Listening, on_ready: Callable[[str], None]
+) -> None:
+    """Serve until SIGTERM or SIGINT; a second one ends at once. `on_ready` hears the URL.
+
+    Raises UsageError for an address that cannot be used, and what the engine, the model and the state raise.
+    """
+    with _bound(listening) as sock:
+        async with opened(runtime, settings) as service:
+            server = _Server(_config(service, listening))
+            with _signals(service, server, listening.drain_s):
+                on_ready(_url(sock, listening))
+                await server.serve([sock])
+
+
+def _bound(listening: Listening) -> socket.socket:
+    """The socket that the server listens on. Clients that come before it is ready wait."""
+    family = socket.AF_INET6 if ":" in listening.host else socket.AF_INET
+    try:
+        return socket.create_server((listening.host, listening.port), family=family, backlog=MAX_CONNECTIONS)
+    except (OSError, OverflowError) as error:
+        address = f"{listening.host}:{listening.port}"
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"Cannot listen on {address}: {why}.", hint="--port NUMBER, with another one") from error
+
+
+def _config(service: Service, listening: Listening) -> uvicorn.Config:
+    return uvicorn.Config(
+        service.app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=int(LAST_EVENTS_S) + 1,
+        ssl_certfile=listening.certificate,
+        ssl_keyfile=listening.certificate_key,
+        ws="none",
+        http="h11",
+    )
+
+
+@contextmanager
+def _signals(service: Service, server: uvicorn.Server, drain_s: float) -> Iterator[None]:
+    loop, draining = asyncio.get_running_loop(), list[asyncio.Task[None]]()
+
+    def end() -> None:
+        if draining:
+            server.force_exit = server.should_exit = True
+        else:
+            draining.append(asyncio.create_task(_drain(service, server, drain_s)))
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+        for task in draining:
+            task.cancel()
+
+
+async def _drain(service: Service, server: uvicorn.Server, drain_s: float) -> None:
+    """Refuse new requests, let running ones end, and stop those that take too long."""
+    service.drain.begin()
+    _log.info("no new requests; running answers have %g s", drain_s)
+    try:
+        async with asyncio.timeout(drain_s):
+            await service.desk.answers.ended()
+    except TimeoutError:
+        await service.desk.answers.stop()
+        await asyncio.sleep(LAST_EVENTS_S / 2)  # their readers get the last events
+    server.should_exit = True
+
+
+def _url(sock: socket.socket, listening: Listening) -> str:
+    port = sock.getsockname()[1]
+    host = f"[{listening.host}]" if ":" in listening.host else listening.host
+    return f"{'https' if listening.certificate else 'http'}://{host}:{port}"

@@ -1,0 +1,1 @@
+"""Containers, files and conversations, as OpenAI's API has them."""

@@ -1,0 +1,44 @@
+"""The bodies of requests: JSON objects, read into typed values, with one complaint if they are wrong."""
+
+import json
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect, Request
+
+from agent.server.faults import Fault, bad_request
+from agent.server.wire.attended import LeftError
+from agent.validation import first_complaint
+
+_Read = TypeVar("_Read", bound=BaseModel)
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """The body of a request. Raises Fault if it is not a JSON object, LeftError if its client leaves."""
+    try:
+        data = await request.body()
+    except ClientDisconnect as error:
+        raise LeftError from error
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise bad_request(f"The body is not JSON: {data[:60]!r}.", code="invalid_json") from error
+    if not isinstance(value, dict):
+        raise bad_request(f"The body must be a JSON object, and is {value!r:.60}.", code="invalid_json")
+    return value
+
+
+def read_as(kind: type[_Read], value: object, place: str = "") -> _Read:
+    """The value as its type. `place` is where the request has it. Raises Fault for the first field that is wrong."""
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        raise _wrong_field(error, place) from error
+
+
+def _wrong_field(error: ValidationError, place: str) -> Fault:
+    detail = first_complaint(error)
+    field = ".".join([*filter(None, [place]), *map(str, detail["loc"])])[:100]
+    is_missing = detail["type"] == "missing" or isinstance(detail["input"], dict | list)
+    value = "" if is_missing else f", and is {detail['input']!r:.100}"
+    return bad_request(f"{field or 'The body'}: {detail['msg']}{value}.", field or None)

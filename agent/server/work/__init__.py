@@ -1,0 +1,1 @@
+"""Answers what requests ask, whatever their protocol."""

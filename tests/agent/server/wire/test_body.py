@@ -1,0 +1,72 @@
+"""The bodies of requests."""
+
+import pytest
+from pydantic import BaseModel
+from starlette.requests import Request
+
+from agent.server.faults import Fault
+from agent.server.wire.attended import LeftError
+from agent.server.wire.body import json_object, read_as
+
+
+class Inner(BaseModel):
+    size: int = 0
+
+
+class Outer(BaseModel):
+    name: str
+    inner: Inner = Inner()
+
+
+def request(body: bytes) -> Request:
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return Request({"type": "http", "method": "POST", "headers": []}, receive)
+
+
+async def test_a_body_is_an_object() -> None:
+    assert await json_object(request(b'{"a": 1}')) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", "The body is not JSON: b''."),
+        (b"{", "The body is not JSON: b'{'."),
+        (b"[1]", "The body must be a JSON object, and is [1]."),
+        (b"[" * 100_000, f"The body is not JSON: {b'[' * 60!r}."),
+        (b"\xff\xfe\xff", "The body is not JSON: b'\\xff\\xfe\\xff'."),
+    ],
+)
+async def test_any_other_body_is_refused(body: bytes, told: str) -> None:
+    with pytest.raises(Fault) as caught:
+        await json_object(request(body))
+    assert (caught.value.status, caught.value.message) == (400, told)
+
+
+async def test_a_client_may_leave_before_its_body_is_whole() -> None:
+    async def receive() -> dict[str, object]:
+        return {"type": "http.disconnect"}
+
+    with pytest.raises(LeftError):
+        await json_object(Request({"type": "http", "method": "POST", "headers": []}, receive))
+
+
+@pytest.mark.parametrize(
+    ("value", "told", "param"),
+    [
+        ({}, "name: Field required.", "name"),
+        ({"name": 7}, "name: Input should be a valid string, and is 7.", "name"),
+        ({"name": "x", "inner": {"size": "y"}},
+         "inner.size: Input should be a valid integer, unable to parse string as an integer, and is 'y'.",
+         "inner.size"),
+    ],
+)  # fmt: skip
+def test_one_complaint_names_the_field_and_the_value(value: object, told: str, param: str) -> None:
+    with pytest.raises(Fault) as caught:
+        read_as(Outer, value)
+    assert (caught.value.message, caught.value.param) == (told, param)
+    with pytest.raises(Fault) as caught:
+        read_as(Outer, value, "of")
+    assert caught.value.param == f"of.{param}"
