@@ -216,6 +216,7 @@ OPENS_OTHER_FILES = {
     "agent/cli/batch.py": {"batch": "/dev/null"},
     "agent/cli/asking.py": {"_several": "files of the user's"},
     "agent/cli/config.py": {"_read": "files of settings"},
+    "agent/cli/environment.py": {"gc": "whether a server has kept anything"},
     "agent/cli/chat.py": {
         "name": "files of the user's", "with_files": "files of the user's", "_no_file": "files of the user's",
     },

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
@@ -29,6 +28,7 @@ from agent.server.responses.containers import ContainerRoom
 from agent.server.responses.routes import ResponseRoutes
 from agent.server.responses.service import ResponseService
 from agent.server.settings import ServerSettings
+from agent.server.state.database import DatabaseError
 from agent.server.state.retention import cleaned
 from agent.server.state.state import State
 from agent.server.storage.containers import ContainerRoutes
@@ -126,7 +126,7 @@ async def _clean(settings: ServerSettings, busy: Callable[[], Collection[str]]) 
     while True:
         try:
             removed = await asyncio.to_thread(cleaned, settings, busy)
-        except (CellblockError, OSError, sqlite3.Error) as error:
+        except (CellblockError, OSError, DatabaseError) as error:
             _log.error("cleaning failed: %s", error)
         else:
             if any(vars(removed).values()):

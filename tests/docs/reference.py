@@ -163,12 +163,12 @@ def cli_part() -> str:
 
 
 def _commands(command: Any, parent: Any = None, path: str = "cellblock") -> Iterator[tuple[str, tuple[Any, Any]]]:
-    """Every command by its whole name; a group of commands is left out, except cellblock itself."""
+    """Every command by its whole name; a group that does nothing by itself is left out, except cellblock."""
     context = type(command).context_class(
         command, info_name=path.rsplit(maxsplit=1)[-1], parent=parent, **command.context_settings
     )
     if hasattr(command, "commands"):
-        if parent is None:
+        if parent is None or command.invoke_without_command:
             yield path, (command, context)
         for name, child in command.commands.items():
             yield from _commands(child, context, f"{path} {name}")

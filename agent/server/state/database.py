@@ -21,6 +21,7 @@ PAGES_BEFORE_CHECKPOINT = 10_000
 
 Value = str | int | bytes | None
 Row = sqlite3.Row
+DatabaseError = sqlite3.Error
 
 
 class Database:

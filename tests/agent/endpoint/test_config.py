@@ -193,7 +193,7 @@ def test_a_run_records_the_settings_of_its_requests(clean_environ: pytest.Monkey
     assert agent.runtime.settings == ModelSettings(
         model="Qwen/Qwen3-8B", base_url="http://h/v1", provider="vllm", temperature=0.2, top_p=None,
         max_output_tokens=None, seed=None, thinking=True, reasoning_field="reasoning",
-        review=["cut", "empty", "failed", "no_result", "no_file", "format"],
+        review=["cut", "empty", "failed", "no_result", "no_file", "format", "unstated", "unused"],
     )  # fmt: skip
 
 

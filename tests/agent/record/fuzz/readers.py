@@ -130,6 +130,7 @@ class FakeModel:
         *,
         prefix: str = "",
         schema: Any = None,
+        max_output_tokens: int | None = None,
     ) -> Generation:
         self._asked += 1
         call = ToolCall(id="c", name="run_python", arguments='{"code": "print(6*7)"}')

@@ -20,7 +20,7 @@ def make_run(state: State, name: str, at: int, size_bytes: int = 10) -> Path:
     run = state.runs / name
     (run / "files").mkdir(parents=True)
     (run / "files" / "plot.png").write_bytes(b"p" * size_bytes)
-    (run / FILE_NAME).write_text("{}\n")
+    (run / FILE_NAME).write_text('{"type":"run_started"}\n')
     os.utime(run / FILE_NAME, (at, at))
     return run
 
