@@ -66,7 +66,7 @@ def _config(service: Service, listening: Listening) -> uvicorn.Config:
         limit_concurrency=MAX_CONNECTIONS,
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=int(LAST_EVENTS_S) + 1,
+        timeout_graceful_shutdown=int(listening.drain_s + LAST_EVENTS_S) + 1,
         ssl_certfile=listening.certificate,
         ssl_keyfile=listening.certificate_key,
         ws="none",

@@ -78,7 +78,7 @@ class Desk:
                 async for piece in pieces:
                     yield piece
         finally:
-            await self.sandboxes.places.release(job.owner)
+            self.sandboxes.places.release(job.owner)
 
     async def answer_in(
         self, home: Home, ask: Callable[[Live], Awaitable[RunResult]]

@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from agent.server.faults import Fault
 from agent.server.owner import Owner
@@ -23,7 +22,8 @@ class Places:
         self._queue_s = queue_s
         self._make_room = make_room
         self._taken: Counter[str] = Counter()
-        self._changed = asyncio.Condition()
+        self._news = asyncio.Event()
+        """Set at the next change; then there is another."""
 
     @property
     def taken(self) -> int:
@@ -32,23 +32,26 @@ class Places:
 
     async def take(self, owner: Owner) -> None:
         """Take a place. Raises Fault if none gets free in time."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._queue_s):
-                while not await self._try(owner):
-                    async with self._changed:
-                        await self._changed.wait()
-                return
-        raise self._full(owner)
+        clock = asyncio.get_running_loop().time
+        latest_s = clock() + self._queue_s
+        news = self._news
+        while not await self._try(owner):
+            try:
+                async with asyncio.timeout_at(latest_s):
+                    await news.wait()
+            except TimeoutError:
+                raise self._full(owner) from None
+            news = self._news
 
-    async def release(self, owner: Owner) -> None:
+    def release(self, owner: Owner) -> None:
         """Give a place back."""
         self._taken[owner.id] -= 1
-        await self.note_change()
+        self.note_change()
 
-    async def note_change(self) -> None:
+    def note_change(self) -> None:
         """Let those who wait look again: a place is free, or a sandbox is idle."""
-        async with self._changed:
-            self._changed.notify_all()
+        news, self._news = self._news, asyncio.Event()
+        news.set()
 
     async def _try(self, owner: Owner) -> bool:
         """Take a place at once if there is one, or if an idle sandbox can end for it."""

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from agent.loop.conversation import Conversation
 from agent.progress import Progress, ignore
@@ -78,7 +79,8 @@ class Sandboxes:
         self.places = Places(number, queue_s=queue_s, make_room=self._make_room)
         self._opened = opened
         self._live: dict[str, Live] = {}
-        self._opening: dict[str, asyncio.Lock] = {}
+        self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """One for each container that is being opened: it goes when nobody opens or waits."""
 
     @property
     def busy(self) -> int:
@@ -111,7 +113,7 @@ class Sandboxes:
             live.claims -= 1
             live.listen(ignore)
             live.idle_since_s = time.monotonic()
-            await self.places.note_change()
+            self.places.note_change()
 
     async def _claimed(self, home: Home, tell: Callable[[Progress], None]) -> Live:
         """The container's sandbox, which does not end before this claim does."""
@@ -121,7 +123,7 @@ class Sandboxes:
                 try:
                     self._live[home.id] = await self._open(home, tell)
                 except BaseException:
-                    await self.places.release(home.owner)
+                    self.places.release(home.owner)
                     raise
             live = self._live[home.id]
             live.claims += 1
@@ -143,12 +145,11 @@ class Sandboxes:
     async def end(self, container_id: str) -> None:
         """End the container's sandbox, if it has one. What it made is in its run directory."""
         live = self._live.pop(container_id, None)
-        self._opening.pop(container_id, None)
         if live is not None:
             try:
                 await live.close()
             finally:
-                await self.places.release(live.home.owner)
+                self.places.release(live.home.owner)
 
     async def _make_room(self, owner_id: str | None) -> bool:
         """End the sandbox that has been idle longest, of one owner or of all. False if none is idle."""
