@@ -161,22 +161,14 @@ async def test_many_clients_at_once_are_answered_or_told_to_come_again(tmp_path:
 @contextmanager
 def process(endpoint: ScriptedEndpoint, state: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`cellblock serve` as a user starts it, and its URL."""
-    command = [
-        sys.executable,
-        "-m",
-        "cellblock",
-        "serve",
-        "--base-url",
-        endpoint.base_url,
-        "--model",
-        "m",
-        "--port",
-        "0",
-    ]
-    with subprocess.Popen([*command, "--state", state, *options], stderr=subprocess.PIPE, text=True) as running:
-        assert running.stderr is not None
-        yield running, re.findall(r"http://[\d.:]+", running.stderr.readline())[0]
-        running.kill()
+    command = [sys.executable, "-m", "cellblock", "serve", "--base-url", endpoint.base_url, "--model", "m"]
+    where = ["--port", "0", "--state", str(state)]
+    with subprocess.Popen([*command, *where, *options], stderr=subprocess.PIPE, text=True) as running:
+        try:
+            assert running.stderr is not None
+            yield running, next(url for line in running.stderr for url in re.findall(r"http://[\d.:]+\d", line))
+        finally:
+            running.kill()
 
 
 def stream(url: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -222,11 +214,7 @@ def test_after_a_kill_running_responses_are_failed_and_others_are_there(tmp_path
 
 
 def test_two_servers_do_not_share_a_state(tmp_path: Path) -> None:
-    with (
-        ScriptedEndpoint([]) as endpoint,
-        process(endpoint, tmp_path / "state") as _,
-        process(endpoint, tmp_path / "other", "--state", str(tmp_path / "other")) as _,
-    ):
+    with ScriptedEndpoint([]) as endpoint, process(endpoint, tmp_path / "state") as _:
         command = [sys.executable, "-m", "cellblock", "serve", "--base-url", endpoint.base_url, "--model", "m"]
         second = subprocess.run(
             [*command, "--port", "0", "--state", tmp_path / "state"], capture_output=True, text=True, check=False
