@@ -50,7 +50,7 @@ def test_a_difference_is_shown_and_exits_with_1(limited: Path) -> None:
 @pytest.mark.parametrize("command", ["replay", "resume"])
 def test_a_missing_run_directory_is_one_error_line(command: str, tmp_path: Path) -> None:
     done = cellblock(command, str(tmp_path / "none"))
-    assert (done.returncode, done.stdout) == (3, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"cellblock: No run at '{tmp_path}/none': No such file or directory. Try: ls runs\n"
 
 

@@ -10,7 +10,17 @@ import pytest
 from pydantic import BaseModel
 
 from agent import Agent, Limits, RunResult, UsageError
-from agent.progress import CodeEnded, CodeStarted, OutputPiece, Progress, ReasoningDelta, TextDelta, TurnEnded
+from agent.progress import (
+    ArgumentsDelta,
+    CallBegun,
+    CodeEnded,
+    CodeStarted,
+    OutputPiece,
+    Progress,
+    ReasoningDelta,
+    TextDelta,
+    TurnEnded,
+)
 from agent.prompting.words import INSTRUCTION
 from agent.record import transcript
 from agent.record.events import (
@@ -70,7 +80,7 @@ async def test_a_session_keeps_variables_files_and_history(tmp_path: Path) -> No
     assert [artifact.name for artifact in finished.artifacts] == ["a.txt", "b.txt"]
     asked = endpoint.requests[2]["messages"]
     assert asked[: len(endpoint.requests[1]["messages"])] == endpoint.requests[1]["messages"]
-    listed = "Files:\n- /workspace/n.txt (1 bytes), text:\n        7"
+    listed = "Files:\n- /workspace/n.txt (1 bytes), text, 1 line:\n        7"
     assert asked[-1]["content"] == f"And times the number in the file?\n\n{listed}"
     for place, event in enumerate(events):
         if isinstance(event, ModelReplied):
@@ -125,7 +135,9 @@ async def test_a_stream_tells_all_and_ends_with_the_result(tmp_path: Path) -> No
     assert "".join(piece.text for piece in progress if isinstance(piece, ReasoningDelta)) == "Hm."
     assert "".join(piece.text for piece in progress if isinstance(piece, TextDelta)) == "It is 42."
     kinds = groupby(type(piece) for piece in progress if not isinstance(piece, ReasoningDelta | TextDelta))
-    assert [kind for kind, _ in kinds] == [TurnEnded, CodeStarted, OutputPiece, CodeEnded, TurnEnded]
+    assert [kind for kind, _ in kinds] == [
+        CallBegun, ArgumentsDelta, TurnEnded, CodeStarted, OutputPiece, CodeEnded, TurnEnded,
+    ]  # fmt: skip
 
 
 async def test_a_stream_that_is_left_early_ends_its_run(tmp_path: Path) -> None:
@@ -225,7 +237,8 @@ async def test_what_a_file_is_stands_in_the_question(tmp_path: Path) -> None:
     assert endpoint.requests[0]["messages"][1]["content"] == (
         "Describe them.\n\nFiles:\n"
         '- /workspace/prices.csv (37 bytes), CSV, encoding UTF-8, separator ",", 3 rows, 2 columns:\n'
-        "        item,price\n        bolt,0.4\n        nut,0.1\n    Columns: item (text), price (decimal)\n"
+        "        item,price\n        bolt,0.4\n        nut,0.1\n"
+        "    Columns: item (text: 'bolt', 'nut', 'nail'), price (decimal)\n"
         '    Read it with pd.read_csv("/workspace/prices.csv")\n'
         "- /workspace/plot.png (8 bytes), a PNG image:\n"
         '    Read it with PIL.Image.open("/workspace/plot.png")'

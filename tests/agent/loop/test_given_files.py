@@ -44,7 +44,7 @@ Files:
         Datum;Filiale;Umsatz
         01.03.2024;Köln;1.234,50
         13.03.2024;Ulm;99,00
-    Columns: Datum (date dd.mm.yyyy), Filiale (text), Umsatz (decimal)
+    Columns: Datum (date dd.mm.yyyy), Filiale (text: 'Köln', 'Ulm'), Umsatz (decimal)
     Read it with pd.read_csv("/workspace/sales.csv", sep=";", decimal=",", thousands=".", parse_dates=["Datum"], \
 date_format="%d.%m.%Y", encoding="cp1252")""",
         """And of this?
