@@ -9,7 +9,9 @@ from agent.server.settings import BodyLimits
 
 def limit_of(limits: BodyLimits, scope: Scope) -> int:
     """The limit for a request."""
+    kind = header(scope, b"content-type") or ""
     is_upload = protocol_of(scope["path"]) in ("files", "containers") and scope["path"].endswith("/files")
+    is_upload = is_upload and kind.startswith("multipart/form-data")  # any other body is read into memory
     return limits.upload_bytes if is_upload else limits.request_bytes
 
 

@@ -1,6 +1,7 @@
 """The bodies of requests: JSON objects, read into typed values, with one complaint if they are wrong."""
 
 import json
+import math
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -8,6 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from agent.server.faults import Fault, bad_request
 from agent.server.wire.attended import LeftError
+from agent.text import encodable
 from agent.validation import first_complaint
 
 _Read = TypeVar("_Read", bound=BaseModel)
@@ -20,12 +22,26 @@ async def json_object(request: Request) -> dict[str, Any]:
     except ClientDisconnect as error:
         raise LeftError from error
     try:
-        value = json.loads(data)
+        value = _sendable(json.loads(data, parse_constant=_finite, parse_float=_finite), data)
     except (ValueError, RecursionError) as error:
         raise bad_request(f"The body is not JSON: {data[:60]!r}.", code="invalid_json") from error
     if not isinstance(value, dict):
         raise bad_request(f"The body must be a JSON object, and is {value!r:.60}.", code="invalid_json")
     return value
+
+
+def _finite(text: str) -> float:
+    """A number. NaN and numbers that are too large for one are no JSON: no answer could repeat them."""
+    if math.isfinite(number := float(text)):
+        return number
+    raise ValueError(f"{text[:20]} is no number of JSON")
+
+
+def _sendable(value: Any, data: bytes) -> Any:
+    """The value with a `?` for each half of a surrogate pair, which an escape can name and no answer can repeat."""
+    if b"\\ud" not in data.lower():
+        return value
+    return json.loads(encodable(json.dumps(value, ensure_ascii=False)))
 
 
 def read_as(kind: type[_Read], value: object, place: str = "") -> _Read:

@@ -41,17 +41,20 @@ async def test_a_body_that_grows_too_long_is_refused(headers: list[tuple[str, st
 
 
 @pytest.mark.parametrize(
-    ("path", "status"),
+    ("path", "kind", "status"),
     [
-        ("/v1/files", 200),
-        ("/compatible-mode/v1/containers/cntr_1/files", 200),
-        ("/v1/responses", 413),
-        ("/v1/responses/files", 413),
-        ("/v1/files/file_1", 413),
+        ("/v1/files", "multipart/form-data; boundary=x", 200),
+        ("/compatible-mode/v1/containers/cntr_1/files", "multipart/form-data; boundary=x", 200),
+        ("/compatible-mode/v1/containers/cntr_1/files", "application/json", 413),
+        ("/v1/files", "application/x-www-form-urlencoded", 413),
+        ("/v1/responses", "multipart/form-data; boundary=x", 413),
+        ("/v1/responses/files", "multipart/form-data; boundary=x", 413),
+        ("/v1/files/file_1", "multipart/form-data; boundary=x", 413),
     ],
 )
-async def test_an_upload_may_be_longer(path: str, status: int) -> None:
-    assert (await asked(BodyLimit(Inner(), LIMITS), scope_of(path), b"1" * 50)).status == status
+async def test_an_upload_may_be_longer(path: str, kind: str, status: int) -> None:
+    scope = scope_of(path, [("Content-Type", kind)])
+    assert (await asked(BodyLimit(Inner(), LIMITS), scope, b"1" * 50)).status == status
 
 
 async def test_a_refusal_has_the_form_of_its_protocol() -> None:
