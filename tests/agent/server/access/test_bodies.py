@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agent.server.access import bodies
 from agent.server.access.bodies import BodyLimit
 from agent.server.access.requests import refuse
 from agent.server.faults import Fault
@@ -38,6 +39,24 @@ async def test_a_body_that_grows_too_long_is_refused(headers: list[tuple[str, st
     inner = Inner()
     answer = await asked(BodyLimit(inner, LIMITS), scope_of(headers=headers), b"12345", b"678901", b"2")
     assert (answer.status, answer.json["error"]["code"], inner.bodies) == (413, "request_too_large", [])
+
+
+async def test_a_body_that_stops_coming_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "SILENCE_S", 0.01)
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        if is_begun:
+            await asyncio.Event().wait()
+        is_begun.append(True)
+        return {"type": "http.request", "body": b"1", "more_body": True}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    is_begun: list[bool] = []
+    await BodyLimit(Inner(), LIMITS)(scope_of(), receive, send)
+    assert sent[0]["status"] == 408
 
 
 @pytest.mark.parametrize(
