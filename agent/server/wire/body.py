@@ -12,6 +12,8 @@ from agent.server.wire.attended import LeftError
 from agent.text import encodable
 from agent.validation import first_complaint
 
+MAX_ENTRIES = 10_000
+"""How many entries a field of a body may have."""
 _Read = TypeVar("_Read", bound=BaseModel)
 
 
@@ -46,10 +48,18 @@ def _sendable(value: Any, data: bytes) -> Any:
 
 def read_as(kind: type[_Read], value: object, place: str = "") -> _Read:
     """The value as its type. `place` is where the request has it. Raises Fault for the first field that is wrong."""
+    _check_lengths(value)
     try:
         return kind.model_validate(value)
     except ValidationError as error:
         raise _wrong_field(error, place) from error
+
+
+def _check_lengths(value: object) -> None:
+    """Raise Fault for too many entries: each wrong one would take memory, before the first is told."""
+    for name, held in value.items() if isinstance(value, dict) else ():
+        if isinstance(held, list | dict) and len(held) > MAX_ENTRIES:
+            raise bad_request(f"{name[:100]} has {len(held):,} entries, over the limit of {MAX_ENTRIES:,}.", name[:100])
 
 
 def _wrong_field(error: ValidationError, place: str) -> Fault:
