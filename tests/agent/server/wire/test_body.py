@@ -79,7 +79,7 @@ def test_one_complaint_names_the_field_and_the_value(value: object, told: str, p
     assert caught.value.param == f"of.{param}"
 
 
-@pytest.mark.parametrize("entries", [[[]] * 10_001, dict.fromkeys(map(str, range(10_001)), [])])
+@pytest.mark.parametrize("entries", [[[]] * 10_001, {str(number): [] for number in range(10_001)}])
 def test_a_field_with_too_many_entries_is_refused_unread(entries: object) -> None:
     with pytest.raises(Fault, match="name has 10,001 entries, over the limit of 10,000") as caught:
         read_as(Outer, {"name": entries})
