@@ -116,6 +116,25 @@ async def test_a_client_who_leaves_before_a_place_is_free_asks_nothing(tmp_path:
         assert (server.model.requests, desk.sandboxes.places.taken) == ([], 0)
 
 
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/chat/completions"])
+async def test_the_end_of_the_server_is_told_to_those_who_wait_for_a_place(tmp_path: Path, path: str) -> None:
+    async with (
+        served(answers, tmp_path, sessions=1, queue_s=60.0) as server,
+        httpx2.AsyncClient(base_url=server.url, timeout=60) as http,
+    ):
+        desk = server.service.desk
+        await desk.sandboxes.places.take(OTHER)
+        asked = {"messages": [{"role": "user", "content": "One?"}], "enable_code_interpreter": True}
+        body = {"model": "m", "input": "One?", "tools": [CODE_TOOL]} if path == "/v1/responses" else asked
+        waiting = asyncio.create_task(http.post(path, json=body))
+        async with asyncio.timeout(30):
+            while not desk.answers._running:  # noqa: ASYNC110 - it has no event for it
+                await asyncio.sleep(0.01)
+        await desk.answers.stop()
+        assert (await waiting).status_code == 503
+        desk.sandboxes.places.release(OTHER)
+
+
 @pytest.mark.parametrize("path", ["/v1/responses/compact", "/v1/responses/input_tokens"])
 async def test_every_turn_of_a_model_counts_for_a_key(tmp_path: Path, path: str) -> None:
     with State(tmp_path) as state:
