@@ -181,3 +181,29 @@ async def test_a_damaged_record_is_told_with_a_way_out(
     await http.delete(f"/v1/containers/{container_id}")
     again = await http.post("/v1/responses", json=body | {"previous_response_id": first["id"]})
     assert again.json()["status"] == "completed"
+
+
+async def test_a_conversation_goes_on_without_a_file_that_was_deleted(http: httpx2.AsyncClient) -> None:
+    file_id = (await http.post("/v1/files", files={"file": ("in.txt", b"ab")})).json()["id"]
+    content = [{"type": "input_text", "text": "Look."}, {"type": "input_file", "file_id": file_id}]
+    body = {"model": "m", "input": [{"role": "user", "content": content}], "tools": [CODE_TOOL]}
+    first = (await http.post("/v1/responses", json=body)).json()
+    await http.delete(f"/v1/files/{file_id}")
+    await http.delete(f"/v1/containers/{first['output'][0]['container_id']}")
+    second = await http.post("/v1/responses", json=body | {"input": "Go on.", "previous_response_id": first["id"]})
+    assert (second.status_code, second.json()["status"]) == (200, "completed")
+    refused = await http.post("/v1/responses", json=body)
+    assert refused.status_code == 404
+
+
+async def test_a_lost_content_is_told_with_a_way_out(tmp_path: Path, http: httpx2.AsyncClient) -> None:
+    file_id = (await http.post("/v1/files", files={"file": ("in.txt", b"ab")})).json()["id"]
+    container = (await http.post("/v1/containers", json={"name": "x", "file_ids": [file_id]})).json()
+    (tmp_path / "files" / file_id / "in.txt").unlink()
+    body = {"model": "m", "input": "Go.", "tools": [{"type": "code_interpreter", "container": container["id"]}]}
+    refused = await http.post("/v1/responses", json=body)
+    assert (refused.status_code, str(tmp_path) in refused.text) == (404, False)
+    files = (await http.get(f"/v1/containers/{container['id']}/files")).json()["data"]
+    assert files[0]["id"] in refused.json()["error"]["message"]
+    await http.delete(f"/v1/containers/{container['id']}/files/{files[0]['id']}")
+    assert (await http.post("/v1/responses", json=body)).status_code == 200
