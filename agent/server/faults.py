@@ -65,7 +65,8 @@ def fault_of(error: Exception) -> Fault:
     """The fault that an error in answering amounts to. Nothing of this machine is told but the error's own line."""
     if isinstance(error, Fault):
         return error
-    is_told = isinstance(error, CellblockError) and not isinstance(error, TranscriptError)  # which names a file
-    told = error.message if is_told else "The server failed; its log says why."
+    told = "The server failed; its log says why."
+    if isinstance(error, CellblockError) and not isinstance(error, TranscriptError):  # which names a file
+        told = error.message
     status, code, param = next((what for kind, what in _KINDS.items() if isinstance(error, kind)), _OURS)
     return Fault(status, told[:MESSAGE_CHARS], code, param)

@@ -94,14 +94,14 @@ class ResponseService:
             notes={"cellblock_ignored_tools": ", ".join(plan.tools.ignored)[:NOTE_CHARS]} if plan.tools.ignored else {},
         )
         running = Running(response, with_outputs=with_outputs)
-        self._running[owner.id, response.id] = running
-        running.task = asyncio.create_task(self._answer(plan, running))
         if request.background:
             self._keep(plan, running, is_new=True)
             running.emit_state("created")
             running.emit_state("queued")
             running.admitted.add_done_callback(lambda future: future.cancelled() or future.exception())
-        else:
+        self._running[owner.id, response.id] = running
+        running.task = asyncio.create_task(self._answer(plan, running))
+        if not request.background:
             await self._admitted(running)
         return running
 

@@ -86,6 +86,19 @@ async def test_an_answer_ends_although_it_cannot_be_stored(
     assert ("response.failed" if stream else "The server failed") in answer.text
 
 
+async def test_what_cannot_be_stored_is_not_answered_in_the_background(
+    server: Served, http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Responses, "insert", fail)
+    body = {"model": "m", "input": "One?", "tools": [CODE_TOOL], "background": True}
+    assert (await http.post("/v1/responses", json=body)).status_code == 500
+    await server.service.desk.answers.ended()
+    assert (server.model.requests, server.service.desk.sandboxes.places.taken) == ([], 0)
+
+
 async def test_events_tell_the_response_as_it_was(http: httpx2.AsyncClient) -> None:
     body = {"model": "m", "input": "One?", "tools": [CODE_TOOL], "include": ["code_interpreter_call.outputs"]}
     response = (await http.post("/v1/responses", json=body)).json()
