@@ -175,7 +175,8 @@ def process(endpoint: ScriptedEndpoint, state: Path, *options: str) -> Iterator[
     ]
     with subprocess.Popen([*command, "--state", state, *options], stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
-        yield running, re.findall(r"http://[\d.:]+", running.stderr.readline())[0]
+        lines = (re.search(r"http://[\d.:]+", line) for line in running.stderr)  # a warning may come first
+        yield running, next(found[0] for found in lines if found)
         running.kill()
 
 
