@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from agent.runtime import OpenRuntime, Runtime
 from agent.server import health
 from agent.server.access.draining import Drain
+from agent.server.access.log import NOTHING_SENT
 from agent.server.access.protection import protected
 from agent.server.access.requests import refusal
 from agent.server.chat import routes as chat_routes
@@ -34,6 +35,7 @@ from agent.server.state.state import State
 from agent.server.storage.containers import ContainerRoutes
 from agent.server.storage.conversations import ConversationRoutes
 from agent.server.storage.files import FileRoutes
+from agent.server.wire.attended import LeftError
 from agent.server.work.desk import Desk
 from agent.server.work.models import Models
 from agent.server.work.sandboxes import Sandboxes
@@ -83,7 +85,7 @@ async def _working(
     room = ContainerRoom(state, runtime, _now, idle_minutes=settings.idle_minutes)
     responses = ResponseService(desk, state, room, _now, count=ledger.count, is_strict=settings.is_strict)
     rooms = (
-        ResponseRoutes(responses, Shortener(desk, state, _now), state),
+        ResponseRoutes(responses, Shortener(desk, state, _now, count=ledger.count), state),
         ContainerRoutes(state, room, sandboxes, _now),
         FileRoutes(state, _now),
         ConversationRoutes(state, _now),
@@ -138,8 +140,11 @@ def _application(routes: Sequence[BaseRoute]) -> Starlette:
     async def refuse(request: Request, error: Exception) -> Response:
         return _refused(request, error)
 
-    handlers = dict.fromkeys((Fault, CellblockError, 404, 405), refuse)
-    return Starlette(routes=list(routes), exception_handlers=handlers)
+    async def forget(request: Request, error: Exception) -> Response:
+        return Response(status_code=NOTHING_SENT)
+
+    handlers = dict.fromkeys((Fault, CellblockError, 404, 405, Exception), refuse)
+    return Starlette(routes=list(routes), exception_handlers=handlers | {LeftError: forget})
 
 
 def _refused(request: Request, error: Exception) -> Response:

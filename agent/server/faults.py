@@ -8,6 +8,7 @@ from agent.errors import (
     ContextLengthError,
     EndpointError,
     LocalModelError,
+    TranscriptError,
     UsageError,
 )
 from sandbox import CellblockError
@@ -64,6 +65,8 @@ def fault_of(error: Exception) -> Fault:
     """The fault that an error in answering amounts to. Nothing of this machine is told but the error's own line."""
     if isinstance(error, Fault):
         return error
-    told = error.message if isinstance(error, CellblockError) else "The server failed; its log says why."
+    told = "The server failed; its log says why."
+    if isinstance(error, CellblockError) and not isinstance(error, TranscriptError):  # which names a file
+        told = error.message
     status, code, param = next((what for kind, what in _KINDS.items() if isinstance(error, kind)), _OURS)
     return Fault(status, told[:MESSAGE_CHARS], code, param)

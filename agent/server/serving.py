@@ -13,6 +13,7 @@ from agent.errors import UsageError
 from agent.runtime import Runtime
 from agent.server.app import Service, opened
 from agent.server.settings import Listening, ServerSettings
+from agent.server.wire.connections import HastyProtocol
 
 MAX_CONNECTIONS = 512
 MAX_HEADER_BYTES = 64 << 10
@@ -70,7 +71,7 @@ def _config(service: Service, listening: Listening) -> uvicorn.Config:
         ssl_certfile=listening.certificate,
         ssl_keyfile=listening.certificate_key,
         ws="none",
-        http="h11",
+        http=HastyProtocol,
     )
 
 

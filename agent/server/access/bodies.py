@@ -1,20 +1,28 @@
 """How long a request's body may be."""
 
+import asyncio
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.server.access.requests import header, protocol_of, refuse
 from agent.server.faults import Fault
 from agent.server.settings import BodyLimits
 
+SILENCE_S = 60.0
+"""How long a client may send nothing before its body is whole."""
+
 
 def limit_of(limits: BodyLimits, scope: Scope) -> int:
     """The limit for a request."""
+    kind = header(scope, b"content-type") or ""
     is_upload = protocol_of(scope["path"]) in ("files", "containers") and scope["path"].endswith("/files")
+    is_upload = is_upload and kind.startswith("multipart/form-data")  # any other body is read into memory
     return limits.upload_bytes if is_upload else limits.request_bytes
 
 
 class BodyLimit:
     """Refuses longer bodies: status 413, at once if the client says how long the body is, else while it comes.
+    A body that stops coming gets a 408.
 
     A reader of the body gets the Fault, and may answer with it.
     """
@@ -45,6 +53,7 @@ class _Body:
         self._send = send
         self._limit = limit
         self._count = 0
+        self._is_whole = False
         self.fault: Fault | None = None
         self.is_answered = False
 
@@ -55,11 +64,20 @@ class _Body:
 
     async def receive(self) -> Message:
         """The next message. Raises Fault."""
-        message = await self._receive()
+        message = await (self._receive() if self._is_whole else self._in_time())
+        self._is_whole = not message.get("more_body", False)
         self._count += len(message.get("body", b""))
         if self._count > self._limit:
             raise self._fault()
         return message
+
+    async def _in_time(self) -> Message:
+        try:
+            async with asyncio.timeout(SILENCE_S):
+                return await self._receive()
+        except TimeoutError as error:
+            self.fault = Fault(408, f"No more of the request's body came for {SILENCE_S:g} s.", "request_timeout")
+            raise self.fault from error
 
     async def send(self, message: Message) -> None:
         """Pass a message on."""

@@ -40,7 +40,8 @@ def asks_a_model(scope: Scope) -> bool:
     """Whether a request is one that takes tokens."""
     path = scope["path"].rstrip("/")
     return scope.get("method") == "POST" and (
-        protocol_of(path) in ("chat", "completions", "dashscope") or path.endswith("/v1/responses")
+        protocol_of(path) in ("chat", "completions", "dashscope")
+        or path.endswith(("/v1/responses", "/v1/responses/compact", "/v1/responses/input_tokens"))
     )
 
 

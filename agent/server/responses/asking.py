@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from agent.server.faults import bad_request, not_found
 from agent.server.ids import NewId
 from agent.server.owner import Owner
-from agent.server.responses.items import Item, fingerprint, images_of, output_of, read_items, text_of
+from agent.server.responses.items import Item, fingerprint, images_of, output_of, parts_of, read_items, text_of
 from agent.server.responses.request import CreateRequest
 from agent.server.state.conversations import Conversations
 from agent.server.state.responses import Responses, StoredResponse
@@ -168,8 +168,7 @@ def _check(asking: Asking) -> None:
 
 
 def _files_in(item: Item) -> bool:
-    content = item.get("content")
-    return isinstance(content, list) and any(part.get("type") == "input_file" for part in content)
+    return any(part.get("type") == "input_file" for part in parts_of(item))
 
 
 def _check_calls(spoken: Sequence[Item]) -> None:

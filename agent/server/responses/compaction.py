@@ -1,11 +1,11 @@
 """Short forms of conversations, and the counting of tokens: one turn of the model each."""
 
 import base64
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
-from agent.messages import Message
+from agent.messages import Message, Usage
 from agent.progress import Progress
 from agent.prompting.words import INSTRUCTION
 from agent.server.owner import Owner
@@ -22,7 +22,9 @@ from agent.server.work.plain import Turn
 class Shortener:
     """Answers `POST /responses/compact` and `POST /responses/input_tokens`."""
 
-    def __init__(self, desk: Desk, state: State, clock: Clock) -> None:
+    def __init__(self, desk: Desk, state: State, clock: Clock, *, count: Callable[[Owner, Usage], None]) -> None:
+        """`count` hears what each turn used."""
+        self._count_usage = count
         self._desk = desk
         self._state = state
         self._clock = clock
@@ -69,7 +71,9 @@ class Shortener:
         runtime = await self._desk.models.runtime_for(job)
         system = [{"role": "system", "content": runtime.instructions}] if runtime.instructions else []
         messages = [*system, *messages_of(asking.spoken, runtime.settings), *more]
-        return await _last(self._desk.one_turn(job, runtime, messages))
+        turn = await _last(self._desk.one_turn(job, runtime, messages))
+        self._count_usage(owner, turn.usage)
+        return turn
 
 
 async def _last(pieces: AsyncGenerator[Progress | Turn]) -> Turn:

@@ -76,10 +76,15 @@ class ContainerRoom:
         return Home(container.id, owner, directory, runtime)
 
     def bring_files(self, container: StoredContainer, wish: ContainerWish, asking: Asking, owner: Owner) -> None:
-        """Note that the files which a request names belong into the container. Raises Fault for an unknown one."""
+        """Note that the files which a request names belong into the container. Raises Fault for an unknown one.
+
+        A file that only earlier messages name may be deleted by now: the conversation goes on without it.
+        """
         there = {file.file_id for file in self._state.containers.all_files(owner.id, container.id)}
-        for file_id in dict.fromkeys((*wish.file_ids, *_file_ids(asking))):
-            if file_id not in there:
+        asked = (*wish.file_ids, *_named_files(asking.spoken[-1:]))
+        for file_id in dict.fromkeys((*asked, *_named_files(asking.items))):
+            is_known = file_id in asked or self._state.files.get(owner.id, file_id) is not None
+            if file_id not in there and is_known:
                 self.add_file(container, file_id, owner)
 
     def add_file(self, container: StoredContainer, file_id: str, owner: Owner) -> ContainerFile:
@@ -109,9 +114,15 @@ class ContainerRoom:
         return [file for file in self._state.containers.all_files(owner.id, container.id) if file.is_pending]
 
     def path(self, file: ContainerFile) -> Path:
-        """Where the content of a file lies that a client has uploaded."""
+        """Where the content of a file lies that a client has uploaded. Raises Fault if it is lost."""
         assert file.place is not None
-        return self._state.contents.path(file.place)
+        path = self._state.contents.path(file.place)
+        if not path.is_file():
+            raise not_found(
+                f"The content of {file.path!r} is no longer there: delete file {file.id!r} from the container.",
+                "file_id",
+            )
+        return path
 
     def note_put(self, files: Sequence[ContainerFile], owner: Owner) -> None:
         """The files are in the sandbox now."""
@@ -162,12 +173,8 @@ def check_memory(asked: str | None, runtime: Runtime) -> None:
         )
 
 
-def _file_ids(asking: Asking) -> Iterator[str]:
-    """The uploaded files in the messages of the conversation."""
-    yield from (name for name in _named_files(asking.items))
-
-
 def _named_files(items: Iterable[dict[str, object]]) -> Iterator[str]:
+    """The uploaded files that messages name."""
     for item in items:
         for part in parts_of(item) if item["type"] == "message" else ():
             if part.get("type") == "input_file" and isinstance(name := part.get("file_id"), str):

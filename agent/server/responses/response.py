@@ -49,7 +49,7 @@ class ResponseObject:
             "max_output_tokens": request.max_output_tokens,
             "max_tool_calls": request.max_tool_calls,
             "model": request.model,
-            "output": self.output if with_outputs else without_outputs(self.output),
+            "output": list(map(dict, self.output)) if with_outputs else without_outputs(self.output),
             "parallel_tool_calls": request.parallel_tool_calls,
             "previous_response_id": request.previous_response_id,
             "conversation": request.conversation_id and {"id": request.conversation_id},

@@ -53,7 +53,8 @@ class ResponseRoutes:
 
     async def _create(self, request: Request, *, always_outputs: bool) -> Response:
         wish = read_request(await json_object(request))
-        running = await self._service.create(wish, owner_of(request), with_outputs=always_outputs or wish.wants_outputs)
+        with_outputs = always_outputs or wish.wants_outputs
+        running = await attended(request, self._service.create(wish, owner_of(request), with_outputs=with_outputs))
         request.scope["model"], request.scope["run"] = wish.model, running.run
         headers = _headers(running)
         if wish.stream:
@@ -79,7 +80,7 @@ class ResponseRoutes:
             after = _starting_after(request)
             if running is not None:
                 events = _followed(running, after, is_left_alone=True)
-                return EventStream(await anext(events), events)
+                return EventStream(await anext(events, b""), events)
             replayed = self._replayed(self._stored(request), after)
             return EventStream(await anext(replayed, b""), replayed)
         if running is not None and running.response.request.store is not False:

@@ -11,9 +11,9 @@ from typing import Any
 from agent.loop.result import RunResult
 from agent.loop.setup import Anew
 from agent.messages import Usage
-from agent.progress import Progress
+from agent.progress import Progress, TurnEnded
 from agent.runtime import Runtime
-from agent.server.faults import Fault, fault_of
+from agent.server.faults import Fault, fault_of, not_found
 from agent.server.owner import Owner
 from agent.server.responses.asking import Asking, Clock, Past, fingerprint_after
 from agent.server.responses.containers import ContainerRoom
@@ -23,6 +23,7 @@ from agent.server.responses.response import ResponseObject, Status
 from agent.server.responses.running import Running
 from agent.server.responses.translator import Citation, Translator
 from agent.server.state.containers import StoredContainer
+from agent.server.state.database import DatabaseError
 from agent.server.state.responses import StoredResponse, packed
 from agent.server.state.state import State
 from agent.server.work.desk import Desk
@@ -93,16 +94,24 @@ class ResponseService:
             notes={"cellblock_ignored_tools": ", ".join(plan.tools.ignored)[:NOTE_CHARS]} if plan.tools.ignored else {},
         )
         running = Running(response, with_outputs=with_outputs)
-        self._running[owner.id, response.id] = running
-        running.task = asyncio.create_task(self._answer(plan, running))
         if request.background:
             self._keep(plan, running, is_new=True)
             running.emit_state("created")
             running.emit_state("queued")
-            running.admitted.add_done_callback(lambda future: future.exception())
-        else:
-            await running.admitted
+            running.admitted.add_done_callback(lambda future: future.cancelled() or future.exception())
+        self._running[owner.id, response.id] = running
+        running.task = asyncio.create_task(self._answer(plan, running))
+        if not request.background:
+            await self._admitted(running)
         return running
+
+    async def _admitted(self, running: Running) -> None:
+        """Wait until it is granted. A client who leaves before that ends it."""
+        try:
+            await running.admitted
+        except asyncio.CancelledError:
+            await running.cancel()
+            raise
 
     async def close(self) -> None:
         """Stop all answers."""
@@ -139,14 +148,17 @@ class ResponseService:
         container_id = plan.container.id if plan.container else ""
         translator = Translator(self._state.new_id, lambda: container_id)
         running.response.output = translator.output
+        used = Usage()  # by an answer that does not finish
         try:
             async with aclosing(self._pieces(plan, running)) as pieces:
                 async for piece in pieces:
                     if not running.admitted.done():
                         self._admit(plan, running)
                     if isinstance(piece, RunResult | Turn):
+                        used = Usage()
                         self._finish(plan, running, translator, piece)
                     else:
+                        used += piece.usage if isinstance(piece, TurnEnded) else Usage()
                         running.emit_all(translator.feed(piece))
         except asyncio.CancelledError:
             self._end(plan, running, "cancelled")
@@ -154,8 +166,11 @@ class ResponseService:
         except Exception as error:
             self._fail(plan, running, error)
         finally:
-            await self._keep_events(plan, running)
-            del self._running[plan.owner.id, running.response.id]
+            try:
+                self._count(plan.owner, used)
+                await self._keep_events(plan, running)
+            finally:
+                del self._running[plan.owner.id, running.response.id]
 
     def _admit(self, plan: Plan, running: Running) -> None:
         running.response.status = "in_progress"
@@ -182,6 +197,7 @@ class ResponseService:
     async def _ask(self, plan: Plan, running: Running, container: StoredContainer, live: Live) -> RunResult:
         """Put the question, or the results of calls, to the conversation of a container."""
         asking, conversation = plan.asking, live.conversation
+        await self._check_not_deleted(container)
         _note_rerun(running.response, live)
         setup = await self._desk.opened.setup(plan.runtime)
         waiting = {call.id for call in conversation.waiting}
@@ -203,6 +219,13 @@ class ResponseService:
         )
         self._room.note_put(files, plan.owner)
         return result
+
+    async def _check_not_deleted(self, container: StoredContainer) -> None:
+        """Raise Fault for a container that was deleted while its sandbox started, and end the sandbox."""
+        current = self._state.containers.get(container.owner_id, container.id)
+        if current is None or current.status == "deleted":
+            await self._desk.sandboxes.end(container.id)
+            raise not_found(f"Container with id {container.id!r} was deleted before the answer began.", "container")
 
     def _was_last(self, plan: Plan, history: Sequence[dict[str, Any]]) -> bool:
         """True if the last answer in the container ended with just this history."""
@@ -246,10 +269,16 @@ class ResponseService:
         response.completed_at = self._clock() if status == "completed" else None
         response.usage = response.usage or Usage()
         response.status = status
-        self._keep(plan, running)
-        if plan.request.conversation_id is not None and status in ("completed", "incomplete"):
-            items = [*plan.asking.new, *response.output]
-            self._state.conversations.append(plan.owner.id, plan.request.conversation_id, items, self._clock())
+        is_answered = status in ("completed", "incomplete")
+        try:
+            self._keep(plan, running)
+            if plan.request.conversation_id is not None and is_answered:
+                items = [*plan.asking.new, *response.output]
+                self._state.conversations.append(plan.owner.id, plan.request.conversation_id, items, self._clock())
+        except DatabaseError as error:
+            if is_answered:
+                raise  # it fails then
+            _log.error("%s could not be stored: %s", response.id, error)
         running.end(status)
 
     def _keep(self, plan: Plan, running: Running, *, is_new: bool = False) -> None:
@@ -281,7 +310,10 @@ class ResponseService:
             return
         text = "\n".join(json.dumps(event, ensure_ascii=False) for event in running.events)
         events = await asyncio.to_thread(packed, text.encode("utf-8", "replace"))
-        self._state.responses.keep_events(plan.owner.id, running.response.id, events)
+        try:
+            self._state.responses.keep_events(plan.owner.id, running.response.id, events)
+        except DatabaseError as error:
+            _log.error("the events of %s could not be stored: %s", running.response.id, error)
 
 
 def _schema(request: CreateRequest) -> dict[str, Any] | None:

@@ -92,8 +92,8 @@ class ContainerRoutes:
 
     async def _delete(self, request: Request) -> Response:
         container = self._named(request, is_use=False)
-        await self._sandboxes.end(container.id)
         self._state.containers.delete(container.owner_id, container.id)
+        await self._sandboxes.delete(container.id)
         return JSONResponse({"id": container.id, "object": "container.deleted", "deleted": True})
 
     # --- files

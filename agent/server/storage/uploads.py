@@ -5,11 +5,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path, PurePosixPath
 
 from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse
 
 from agent.server.faults import bad_request, not_found
+from agent.server.wire.attended import LeftError
 
 CHUNK_BYTES = 1 << 18
 
@@ -19,7 +20,11 @@ async def uploaded(request: Request) -> AsyncIterator[tuple[UploadFile, FormData
     """The file in a form of several parts, and the form. Raises Fault."""
     try:
         form = await request.form(max_files=1, max_fields=20)
-    except (MultiPartException, ValueError) as error:
+    except ClientDisconnect as error:
+        raise LeftError from error
+    except HTTPException as error:
+        raise bad_request(f"The form cannot be read: {error.detail[:200].rstrip('.')}.", "file") from error
+    except ValueError as error:
         raise bad_request(f"The form cannot be read: {str(error)[:200]}.", "file") from error
     try:
         file = form.get("file")

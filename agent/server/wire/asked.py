@@ -9,6 +9,7 @@ from agent.server.owner import Owner
 from agent.server.state.paging import DEFAULT_LIMIT, PageQuery
 
 MAX_LIMIT = 100
+MAX_LIMIT_DIGITS = 9
 
 
 def owner_of(request: Request) -> Owner:
@@ -21,7 +22,7 @@ def page_query(request: Request, order: str = "desc") -> PageQuery:
     """Which part of a list a request asks for. Raises Fault."""
     params = request.query_params
     limit, direction = params.get("limit", str(DEFAULT_LIMIT)), params.get("order", order)
-    if not limit.isdecimal() or not 1 <= int(limit[:9]) <= MAX_LIMIT:
+    if not limit.isdecimal() or len(limit) > MAX_LIMIT_DIGITS or not 1 <= int(limit) <= MAX_LIMIT:
         raise bad_request(f"limit must be from 1 to {MAX_LIMIT}, and is {limit[:20]!r}.", "limit")
     if direction not in ("asc", "desc"):
         raise bad_request(f"order must be asc or desc, and is {direction[:20]!r}.", "order")

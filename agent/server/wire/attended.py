@@ -35,7 +35,7 @@ async def attended(request: Request, work: Coroutine[Any, Any, _Value]) -> _Valu
     try:
         while not working.done():
             await asyncio.wait((working,), timeout=LOOK_EVERY_S)
-            if not working.done() and await request.is_disconnected():
+            if not working.done() and await request.is_disconnected() and not working.done():
                 raise LeftError
         return await working
     finally:

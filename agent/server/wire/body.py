@@ -1,6 +1,7 @@
 """The bodies of requests: JSON objects, read into typed values, with one complaint if they are wrong."""
 
 import json
+import math
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -8,8 +9,11 @@ from starlette.requests import ClientDisconnect, Request
 
 from agent.server.faults import Fault, bad_request
 from agent.server.wire.attended import LeftError
+from agent.text import encodable
 from agent.validation import first_complaint
 
+MAX_ENTRIES = 10_000
+"""How many entries a field of a body may have."""
 _Read = TypeVar("_Read", bound=BaseModel)
 
 
@@ -20,7 +24,7 @@ async def json_object(request: Request) -> dict[str, Any]:
     except ClientDisconnect as error:
         raise LeftError from error
     try:
-        value = json.loads(data)
+        value = _sendable(json.loads(data, parse_constant=_finite, parse_float=_finite), data)
     except (ValueError, RecursionError) as error:
         raise bad_request(f"The body is not JSON: {data[:60]!r}.", code="invalid_json") from error
     if not isinstance(value, dict):
@@ -28,12 +32,34 @@ async def json_object(request: Request) -> dict[str, Any]:
     return value
 
 
+def _finite(text: str) -> float:
+    """A number. NaN and numbers that are too large for one are no JSON: no answer could repeat them."""
+    if math.isfinite(number := float(text)):
+        return number
+    raise ValueError(f"{text[:20]} is no number of JSON")
+
+
+def _sendable(value: Any, data: bytes) -> Any:
+    """The value with a `?` for each half of a surrogate pair, which an escape can name and no answer can repeat."""
+    if b"\\ud" not in data.lower():
+        return value
+    return json.loads(encodable(json.dumps(value, ensure_ascii=False)))
+
+
 def read_as(kind: type[_Read], value: object, place: str = "") -> _Read:
     """The value as its type. `place` is where the request has it. Raises Fault for the first field that is wrong."""
+    _check_lengths(value)
     try:
         return kind.model_validate(value)
     except ValidationError as error:
         raise _wrong_field(error, place) from error
+
+
+def _check_lengths(value: object) -> None:
+    """Raise Fault for too many entries: each wrong one would take memory, before the first is told."""
+    for name, held in value.items() if isinstance(value, dict) else ():
+        if isinstance(held, list | dict) and len(held) > MAX_ENTRIES:
+            raise bad_request(f"{name[:100]} has {len(held):,} entries, over the limit of {MAX_ENTRIES:,}.", name[:100])
 
 
 def _wrong_field(error: ValidationError, place: str) -> Fault:

@@ -65,20 +65,20 @@ class Desk:
     async def answer_once(self, job: Job) -> AsyncGenerator[Progress | RunResult]:
         """Answer in a fresh sandbox, which ends with the answer."""
         runtime = await self.models.runtime_for(job)
-        await self.sandboxes.places.take(job.owner)
-        try:
-            yield ADMITTED
 
-            async def start(tell: Callable[[Progress], None]) -> RunResult:
+        async def start(tell: Callable[[Progress], None]) -> RunResult:
+            await self.sandboxes.places.take(job.owner)
+            try:
+                tell(ADMITTED)
                 async with self.opened.conversation(self.new_directory(), tell, runtime=runtime) as conversation:
                     anew = Anew(await self.opened.setup(runtime), job.history, job.call_id)
                     return await conversation.ask(job.question, images=job.images, anew=anew)
+            finally:
+                self.sandboxes.places.release(job.owner)
 
-            async with aclosing(self.answers.followed(start)) as pieces:
-                async for piece in pieces:
-                    yield piece
-        finally:
-            self.sandboxes.places.release(job.owner)
+        async with aclosing(self.answers.followed(start)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def answer_in(
         self, home: Home, ask: Callable[[Live], Awaitable[RunResult]]

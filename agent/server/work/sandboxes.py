@@ -5,19 +5,25 @@ container runs the cells on record again in a fresh sandbox.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from weakref import WeakValueDictionary
 
+from agent.errors import TranscriptError, UsageError
 from agent.loop.conversation import Conversation
 from agent.progress import Progress, ignore
 from agent.runtime import OpenRuntime, Runtime
+from agent.server.faults import Fault, not_found
 from agent.server.owner import Owner
 from agent.server.work.places import Places
-from sandbox import SandboxError
+from sandbox import CellblockError, SandboxError
+
+_log = logging.getLogger("cellblock.server")
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,10 @@ class Live:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     claims: int = 0
     """How many questions hold it or wait for it."""
+    asker: asyncio.Task[Any] | None = None
+    """The task whose question holds it."""
+    is_deleted: bool = False
+    """True if its container was deleted: no question to it goes on."""
     idle_since_s: float = field(default_factory=time.monotonic)
 
     @property
@@ -79,6 +89,7 @@ class Sandboxes:
         self.places = Places(number, queue_s=queue_s, make_room=self._make_room)
         self._opened = opened
         self._live: dict[str, Live] = {}
+        self._closing: dict[str, asyncio.Task[None]] = {}
         self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """One for each container that is being opened: it goes when nobody opens or waits."""
 
@@ -101,24 +112,52 @@ class Sandboxes:
 
         Raises Fault if there is no place for it, and what a conversation raises. A sandbox that fails is ended.
         """
-        live = await self._claimed(home, tell)
+        live = await self._locked(home, tell)
+        live.listen(tell)
+        live.asker = asyncio.current_task()
         try:
-            async with live.lock:
-                live.listen(tell)
-                yield live
+            yield live
+        except asyncio.CancelledError:
+            if live.is_deleted:
+                raise _deleted(home) from None
+            raise
         except SandboxError:
-            await self.end(home.id)
+            if self._live.get(home.id) is live:
+                await self.end(home.id)
             raise
         finally:
-            live.claims -= 1
             live.listen(ignore)
-            live.idle_since_s = time.monotonic()
-            self.places.note_change()
+            live.asker = None
+            live.lock.release()
+            self._unclaim(live)
+
+    async def _locked(self, home: Home, tell: Callable[[Progress], None]) -> Live:
+        """The container's sandbox, when all earlier questions to it have ended."""
+        while True:
+            live = await self._claimed(home, tell)
+            try:
+                await live.lock.acquire()
+            except BaseException:
+                self._unclaim(live)
+                raise
+            if self._live.get(home.id) is live and not live.is_deleted:
+                return live
+            live.lock.release()  # it ended while this question waited
+            self._unclaim(live)
+            if live.is_deleted:
+                raise _deleted(home)
+
+    def _unclaim(self, live: Live) -> None:
+        live.claims -= 1
+        live.idle_since_s = time.monotonic()
+        self.places.note_change()
 
     async def _claimed(self, home: Home, tell: Callable[[Progress], None]) -> Live:
         """The container's sandbox, which does not end before this claim does."""
         async with self._opening.setdefault(home.id, asyncio.Lock()):
             if home.id not in self._live:
+                if (closing := self._closing.get(home.id)) is not None:
+                    await asyncio.wait((closing,))  # until then, its run directory is being written
                 await self.places.take(home.owner)
                 try:
                     self._live[home.id] = await self._open(home, tell)
@@ -137,6 +176,9 @@ class Sandboxes:
             conversation = await stack.enter_async_context(
                 self._opened.conversation(home.directory, ears, runtime=home.runtime, resume=is_rerun, force=True)
             )
+        except (TranscriptError, UsageError) as error:
+            _log.error("the sandbox of %s cannot start: %s", home.id, error)
+            raise _damaged(home) from error
         except BaseException:
             await stack.aclose()
             raise
@@ -146,10 +188,28 @@ class Sandboxes:
         """End the container's sandbox, if it has one. What it made is in its run directory."""
         live = self._live.pop(container_id, None)
         if live is not None:
-            try:
-                await live.close()
-            finally:
-                self.places.release(live.home.owner)
+            closing = self._closing[container_id] = asyncio.create_task(self._close(live))
+            await asyncio.shield(closing)  # a client who leaves does not leave it half closed
+
+    async def delete(self, container_id: str) -> None:
+        """Stop the questions to a container that was deleted, and end its sandbox."""
+        live = self._live.get(container_id)
+        if live is None:
+            return
+        live.is_deleted = True
+        if live.asker is not None:
+            live.asker.cancel()
+        async with live.lock:
+            await self.end(container_id)
+
+    async def _close(self, live: Live) -> None:
+        try:
+            await live.close()
+        except (CellblockError, OSError) as error:
+            _log.error("the sandbox of %s did not end well: %s", live.home.id, error)
+        finally:
+            del self._closing[live.home.id]
+            self.places.release(live.home.owner)
 
     async def _make_room(self, owner_id: str | None) -> bool:
         """End the sandbox that has been idle longest, of one owner or of all. False if none is idle."""
@@ -162,3 +222,18 @@ class Sandboxes:
     async def close(self) -> None:
         """End all sandboxes."""
         await asyncio.gather(*map(self.end, list(self._live)), return_exceptions=True)
+        await asyncio.gather(*self._closing.values(), return_exceptions=True)
+
+
+def _deleted(home: Home) -> Fault:
+    return not_found(f"Container with id {home.id[:100]!r} was deleted before the answer ended.", "container")
+
+
+def _damaged(home: Home) -> Fault:
+    return Fault(
+        500,
+        f"The record of container {home.id!r} is damaged, so its cells cannot run again. Delete the container: its "
+        "conversation then goes on in a new one.",
+        "server_error",
+        "container",
+    )

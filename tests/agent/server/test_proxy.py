@@ -115,8 +115,7 @@ async def test_a_request_without_a_model_goes_to_the_servers_own(tmp_path: Path)
     [
         (b"{", "The body is not JSON"),
         (b'{"model": 7}', "model must be a text, and is 7."),
-        (b'{"x": NaN}', "The body cannot be sent on: Out of range float values are not JSON compliant"),
-        (b'{"x": "\\ud800"}', "The body cannot be sent on: 'utf-8' codec can't encode character '\\ud800'"),
+        (b'{"x": NaN}', "The body is not JSON"),
         (b'{"enable_code_interpreter": "yes"}', "enable_code_interpreter must be true or false, and is 'yes'."),
     ],
 )

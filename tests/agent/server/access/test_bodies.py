@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agent.server.access import bodies
 from agent.server.access.bodies import BodyLimit
 from agent.server.access.requests import refuse
 from agent.server.faults import Fault
@@ -40,18 +41,39 @@ async def test_a_body_that_grows_too_long_is_refused(headers: list[tuple[str, st
     assert (answer.status, answer.json["error"]["code"], inner.bodies) == (413, "request_too_large", [])
 
 
+async def test_a_body_that_stops_coming_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "SILENCE_S", 0.01)
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        if is_begun:
+            await asyncio.Event().wait()
+        is_begun.append(True)
+        return {"type": "http.request", "body": b"1", "more_body": True}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    is_begun: list[bool] = []
+    await BodyLimit(Inner(), LIMITS)(scope_of(), receive, send)
+    assert sent[0]["status"] == 408
+
+
 @pytest.mark.parametrize(
-    ("path", "status"),
+    ("path", "kind", "status"),
     [
-        ("/v1/files", 200),
-        ("/compatible-mode/v1/containers/cntr_1/files", 200),
-        ("/v1/responses", 413),
-        ("/v1/responses/files", 413),
-        ("/v1/files/file_1", 413),
+        ("/v1/files", "multipart/form-data; boundary=x", 200),
+        ("/compatible-mode/v1/containers/cntr_1/files", "multipart/form-data; boundary=x", 200),
+        ("/compatible-mode/v1/containers/cntr_1/files", "application/json", 413),
+        ("/v1/files", "application/x-www-form-urlencoded", 413),
+        ("/v1/responses", "multipart/form-data; boundary=x", 413),
+        ("/v1/responses/files", "multipart/form-data; boundary=x", 413),
+        ("/v1/files/file_1", "multipart/form-data; boundary=x", 413),
     ],
 )
-async def test_an_upload_may_be_longer(path: str, status: int) -> None:
-    assert (await asked(BodyLimit(Inner(), LIMITS), scope_of(path), b"1" * 50)).status == status
+async def test_an_upload_may_be_longer(path: str, kind: str, status: int) -> None:
+    scope = scope_of(path, [("Content-Type", kind)])
+    assert (await asked(BodyLimit(Inner(), LIMITS), scope, b"1" * 50)).status == status
 
 
 async def test_a_refusal_has_the_form_of_its_protocol() -> None:

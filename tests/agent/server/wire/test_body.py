@@ -29,6 +29,11 @@ async def test_a_body_is_an_object() -> None:
     assert await json_object(request(b'{"a": 1}')) == {"a": 1}
 
 
+async def test_half_a_surrogate_pair_becomes_what_an_answer_can_repeat() -> None:
+    body = request(b'{"a": ["\\uD83D\\uDE00", "x\\ud83d"], "\\udc00": 1.5}')
+    assert await json_object(body) == {"a": ["\U0001f600", "x?"], "?": 1.5}
+
+
 @pytest.mark.parametrize(
     ("body", "told"),
     [
@@ -36,6 +41,8 @@ async def test_a_body_is_an_object() -> None:
         (b"{", "The body is not JSON: b'{'."),
         (b"[1]", "The body must be a JSON object, and is [1]."),
         (b"[" * 100_000, f"The body is not JSON: {b'[' * 60!r}."),
+        (b'{"a": NaN}', "The body is not JSON: b'{\"a\": NaN}'."),
+        (b'{"a": 1e999}', "The body is not JSON: b'{\"a\": 1e999}'."),
         (b"\xff\xfe\xff", "The body is not JSON: b'\\xff\\xfe\\xff'."),
     ],
 )
@@ -70,3 +77,10 @@ def test_one_complaint_names_the_field_and_the_value(value: object, told: str, p
     with pytest.raises(Fault) as caught:
         read_as(Outer, value, "of")
     assert caught.value.param == f"of.{param}"
+
+
+@pytest.mark.parametrize("entries", [[[]] * 10_001, {str(number): [] for number in range(10_001)}])
+def test_a_field_with_too_many_entries_is_refused_unread(entries: object) -> None:
+    with pytest.raises(Fault, match="name has 10,001 entries, over the limit of 10,000") as caught:
+        read_as(Outer, {"name": entries})
+    assert caught.value.param == "name"
