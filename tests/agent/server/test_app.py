@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ import httpx2
 import openai
 import pytest
 
-from agent.server.settings import AccessRules
+from agent.server.serving import _bound
+from agent.server.settings import AccessRules, Listening
 from agent.server.state.state import State
 from agent.testing import ScriptedEndpoint, calls, says
 from tests.agent.server.serving import CODE_TOOL, served
@@ -211,6 +213,13 @@ def test_after_a_kill_running_responses_are_failed_and_others_are_there(tmp_path
             failed = httpx2.get(f"{url}/v1/responses/{lost}").json()
     assert failed["status"] == "failed"
     assert "ended before" in failed["error"]["message"]
+
+
+def test_small_events_do_not_wait_for_more() -> None:
+    with _bound(Listening(port=0)) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_two_servers_do_not_share_a_state(tmp_path: Path) -> None:
