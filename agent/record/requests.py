@@ -14,7 +14,7 @@ from agent.record.events import (
     SandboxChanged,
     ToolRan,
 )
-from agent.record.history import begun_by, marked, marker_form, parts_of
+from agent.record.history import begun_by, marked, marker_form, parts_of, place_of_beginning
 
 CHARS_PER_TOKEN = 3
 """A cautious estimate: English has about four, numbers have fewer."""
@@ -32,7 +32,7 @@ class Requests:
     def __init__(self, events: list[Event]) -> None:
         """`events` may grow while this object is used."""
         self._events = events
-        self._read = 0
+        self._read = place_of_beginning(events)  # what was said before it is in no request
         self._repeated_chars = 0
         self._begin()
 

@@ -18,7 +18,7 @@ from agent.server import health
 from agent.server.access.draining import Drain
 from agent.server.access.log import NOTHING_SENT
 from agent.server.access.protection import protected
-from agent.server.access.requests import refusal
+from agent.server.access.requests import PREFIXES, refusal
 from agent.server.chat import routes as chat_routes
 from agent.server.dashscope import routes as dashscope_routes
 from agent.server.faults import Fault, fault_of
@@ -41,8 +41,6 @@ from agent.server.work.models import Models
 from agent.server.work.sandboxes import Sandboxes
 from sandbox import CellblockError
 
-PREFIXES = ("/v1", "/compatible-mode/v1", "/api/v2/apps/protocols/compatible-mode/v1")
-"""Where the programs of OpenAI and of Model Studio ask."""
 WARM = 2
 """How many sandboxes are started ahead."""
 EXPIRE_EVERY_S = 5.0

@@ -20,7 +20,8 @@ _PROTOCOLS = {
     "completions": "completions",
     "models": "models",
 }
-_OPENAI_PREFIXES = ("/api/v2/apps/protocols/compatible-mode/v1/", "/compatible-mode/v1/", "/v1/")
+PREFIXES = ("/v1", "/compatible-mode/v1", "/api/v2/apps/protocols/compatible-mode/v1")
+"""Where the programs of OpenAI and of Model Studio ask."""
 
 
 def is_request(scope: Scope) -> bool:
@@ -32,7 +33,7 @@ def protocol_of(path: str) -> str:
     """The protocol that a path belongs to: one of few words."""
     if path.startswith(DASHSCOPE):
         return "dashscope"
-    prefix = next((prefix for prefix in _OPENAI_PREFIXES if path.startswith(prefix)), None)
+    prefix = next((f"{prefix}/" for prefix in PREFIXES if path.startswith(f"{prefix}/")), None)
     return _PROTOCOLS.get(path[len(prefix) :].split("/", maxsplit=1)[0], "other") if prefix else "other"
 
 

@@ -68,22 +68,12 @@ class ChatRequest(_Part):
     def job(self, owner: Owner) -> Job:
         """What the request asks for. Raises Fault."""
         self.check()
-        talk = talk_of(self.messages, "messages")
-        thinking = self.enable_thinking
-        return Job(
-            owner=owner,
-            model=self.model,
-            question=talk.question,
-            history=talk.history,
-            images=talk.images,
-            call_id=talk.call_id,
-            instructions=talk.instructions,
-            sampling=Sampling(
-                temperature=self.temperature,
-                top_p=self.top_p,
-                seed=self.seed,
-                thinking=thinking,
-                thinking_budget=self.thinking_budget if thinking else None,
-            ),
-            max_written_tokens=self.max_completion_tokens or self.max_tokens,
+        sampling = Sampling(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            seed=self.seed,
+            thinking=self.enable_thinking,
+            thinking_budget=self.thinking_budget,
         )
+        limit = self.max_completion_tokens or self.max_tokens
+        return talk_of(self.messages, "messages").job(owner, self.model, sampling, limit)

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from agent.server.access.requests import PREFIXES
 from agent.server.chat.form import ChatForm
 from agent.server.chat.request import FLAG, ChatRequest
 from agent.server.chat.written import completion, streamed
@@ -22,7 +23,6 @@ from agent.server.work.answering import Answer, answer, result_of
 from agent.server.work.desk import Desk
 from agent.server.work.written import are_calls_written
 
-PREFIXES = ("/v1", "/compatible-mode/v1", "/api/v2/apps/protocols/compatible-mode/v1")
 _Handler = Callable[[Request], Awaitable[Response]]
 
 

@@ -92,24 +92,15 @@ class GenerationRequest(_Part):
     def job(self, owner: Owner) -> Job:
         """What the code interpreter is asked for. Raises Fault."""
         self._check()
-        asked, talk = self.parameters, talk_of(*self._said)
-        return Job(
-            owner=owner,
-            model=self.model,
-            question=talk.question,
-            history=talk.history,
-            images=talk.images,
-            call_id=talk.call_id,
-            instructions=talk.instructions,
-            sampling=Sampling(
-                temperature=asked.temperature,
-                top_p=asked.top_p,
-                seed=asked.seed,
-                thinking=asked.enable_thinking,
-                thinking_budget=asked.thinking_budget if asked.enable_thinking else None,
-            ),
-            max_written_tokens=asked.max_tokens,
+        asked = self.parameters
+        sampling = Sampling(
+            temperature=asked.temperature,
+            top_p=asked.top_p,
+            seed=asked.seed,
+            thinking=asked.enable_thinking,
+            thinking_budget=asked.thinking_budget,
         )
+        return talk_of(*self._said).job(owner, self.model, sampling, asked.max_tokens)
 
     def _check(self) -> None:
         asked = self.parameters

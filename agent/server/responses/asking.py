@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from agent.server.faults import bad_request, not_found
 from agent.server.ids import NewId
@@ -26,12 +27,12 @@ class Asking:
     """The items that came with the request, each with an id."""
     previous: StoredResponse | None
 
-    @property
+    @cached_property
     def items(self) -> list[Item]:
         """All of them, in order."""
         return [*self.earlier, *self.new]
 
-    @property
+    @cached_property
     def spoken(self) -> list[Item]:
         """All items but those of the system, and thinking at the end."""
         spoken = [
@@ -41,7 +42,7 @@ class Asking:
             spoken.pop()
         return spoken
 
-    @property
+    @cached_property
     def results(self) -> Mapping[str, str]:
         """The results of calls with which it ends, by the ids of the calls."""
         found: dict[str, str] = {}

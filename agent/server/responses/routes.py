@@ -20,7 +20,7 @@ from agent.server.state.state import State
 from agent.server.wire.asked import listed, owner_of, page_query
 from agent.server.wire.attended import attended
 from agent.server.wire.body import json_object
-from agent.server.wire.events import EventStream, event
+from agent.server.wire.events import EventStream, event, left
 
 OPENAI_PREFIX = "/v1"
 IGNORED_HEADER = "x-cellblock-ignored-tools"
@@ -164,7 +164,7 @@ async def _followed(running: Running, after: int = -1, *, is_left_alone: bool) -
 async def _ended(running: Running, request: Request) -> None:
     """Wait for the end of an answer. A client that goes away ends it."""
     assert running.task is not None
-    leaving = asyncio.create_task(_left(request))
+    leaving = asyncio.create_task(left(request.receive))
     try:
         await asyncio.wait((running.task, leaving), return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -173,8 +173,3 @@ async def _ended(running: Running, request: Request) -> None:
             await asyncio.shield(running.cancel())
     if running.response.status == "failed" and (fault := running.response.fault):
         raise Fault(fault.status, fault.message, fault.code, fault.param, {**fault.headers, "x-should-retry": "false"})
-
-
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

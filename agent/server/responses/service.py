@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -200,15 +200,16 @@ class ResponseService:
         await self._check_not_deleted(container)
         _note_rerun(running.response, live)
         setup = await self._desk.opened.setup(plan.runtime)
-        waiting = {call.id for call in conversation.waiting}
-        if waiting and waiting == asking.results.keys() and self._was_last(plan, asking.history_before_results):
+        waiting, last_sha256 = {call.id for call in conversation.waiting}, self._last_history_sha256(container)
+        goes_on = waiting and waiting == asking.results.keys()
+        if goes_on and last_sha256 == fingerprint(asking.history_before_results):
             return await conversation.bring(asking.results, setup)
         files = self._room.pending(container, plan.owner)
         anew = Anew(
             setup,
             messages_of(asking.history, plan.runtime.settings),
             asking.call_id,
-            is_said_here=self._was_last(plan, asking.history),
+            is_said_here=last_sha256 == fingerprint(asking.history),
         )
         result = await conversation.ask(
             asking.question or "Look at the files.",
@@ -227,12 +228,13 @@ class ResponseService:
             await self._desk.sandboxes.end(container.id)
             raise not_found(f"Container with id {container.id!r} was deleted before the answer began.", "container")
 
-    def _was_last(self, plan: Plan, history: Sequence[dict[str, Any]]) -> bool:
-        """True if the last answer in the container ended with just this history."""
-        assert plan.container is not None
-        current = self._state.containers.get(plan.owner.id, plan.container.id)
-        head = current and current.head_response and self._state.responses.get(plan.owner.id, current.head_response)
-        return bool(head) and head.history_sha256 == fingerprint(history)  # type: ignore[union-attr]
+    def _last_history_sha256(self, container: StoredContainer) -> str | None:
+        """The fingerprint of the history after the last answer in a container; None if that was not stored."""
+        current = self._state.containers.get(container.owner_id, container.id)
+        if current is None or current.head_response is None:
+            return None
+        last = self._state.responses.get(container.owner_id, current.head_response)
+        return None if last is None else last.history_sha256
 
     # --- the end
 

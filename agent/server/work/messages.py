@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from agent.endpoint.config import Sampling
 from agent.messages import Message
 from agent.server.faults import Fault, bad_request
+from agent.server.owner import Owner
+from agent.server.work.job import Job
 from agent.text import encodable
 
 MAX_MESSAGES = 5_000
@@ -31,6 +34,21 @@ class Talk:
     instructions: str = ""
     call_id: str | None = None
     """The call whose result the caller tells in place of a question."""
+
+    def job(self, owner: Owner, model: str, sampling: Sampling, max_written_tokens: int | None) -> Job:
+        """The job to answer it. A budget for thinking counts only if the model is to think."""
+        budget = sampling.thinking_budget if sampling.thinking else None
+        return Job(
+            owner=owner,
+            model=model,
+            question=self.question,
+            history=self.history,
+            images=self.images,
+            call_id=self.call_id,
+            instructions=self.instructions,
+            sampling=sampling.model_copy(update={"thinking_budget": budget}),
+            max_written_tokens=max_written_tokens,
+        )
 
 
 @dataclass(frozen=True)

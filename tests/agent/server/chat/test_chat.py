@@ -12,8 +12,8 @@ import pytest
 from starlette.types import Scope
 
 from agent.messages import Usage
+from agent.server.access.requests import PREFIXES
 from agent.server.chat import routes
-from agent.server.chat.routes import PREFIXES
 from agent.testing import (
     LLAMA_CPP,
     MODEL_STUDIO,
