@@ -65,7 +65,7 @@ hooks: setup ## Install git hooks: make lint before each commit, make check befo
 	$(BIN)/pre-commit install
 
 lock: ## Lock the newest allowed dependencies (needs uv)
-	$(COMPILE) pyproject.toml --extra local --extra ray --extra server --group dev --group docs --universal --python-version 3.11 \
+	$(COMPILE) pyproject.toml --extra local --extra mcp --extra ray --extra server --group dev --group docs --universal --python-version 3.11 \
 	    --upgrade -o requirements.lock
 	$(COMPILE) images/requirements.in --python-version 3.13 --python-platform linux --only-binary :all: --upgrade \
 	    --no-emit-package debugpy --no-emit-package jedi --no-emit-package parso -o images/requirements.lock

@@ -34,8 +34,9 @@ ROOMS = {  # room: those that it may use beside the basics and the sandbox
     "batch": {"endpoint", "face", "loop", "record", "runtime", "spellings"},  # asks many questions over one runtime
     # the protocols of hosted interpreters
     "server": {"calls", "endpoint", "export", "loop", "prompting", "record", "runtime", "tools"},
+    "mcp": {"loop", "record", "server"},  # the sandbox as tools of other programs
     "testing": set(),  # an endpoint for tests, which uses nothing of what is tested
-    "cli": {"batch", "endpoint", "export", "face", "local", "loop", "prompting", "record", "replay", "server"},
+    "cli": {"batch", "endpoint", "export", "face", "local", "loop", "mcp", "prompting", "record", "replay", "server"},
 }
 IN_CONTAINER = {"guest", "profiler"}
 """The packages of `sandbox` that the host sends, and does not import."""
@@ -45,12 +46,14 @@ ONLY_IN = {
     "jinja2": ("agent/export/html.py",),
     "latex2mathml": ("agent/export/mathml.py",),
     "nh3": ("agent/export/rich_text.py",),
+    "mcp": ("agent/mcp/",),
+    "mcp_types": ("agent/mcp/",),
     "openpyxl": ("sandbox/profiler/",),
     "openai": ("agent/endpoint/",),
     "httpx2": ("agent/endpoint/",),
     "ray": ("agent/batch/cluster.py",),
     "sqlite3": ("agent/server/state/database.py", "sandbox/profiler/"),
-    "starlette": ("agent/server/",),
+    "starlette": ("agent/mcp/serving.py", "agent/server/"),
     "typer": ("agent/cli/",),
     "uvicorn": ("agent/server/",),
     "xllamacpp": ("agent/local/",),

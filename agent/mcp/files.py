@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from mcp_types import BlobResourceContents, ContentBlock, EmbeddedResource, ResourceLink, TextContent
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from agent.errors import UsageError
 from agent.mcp.results import shown, type_of
 from agent.mcp.sessions import LiveSession
-from sandbox import FileInfo
 from sandbox.pictures import Picture
 
 MAX_CONTENT_BYTES = 100_000
@@ -26,12 +25,13 @@ class SessionFiles(BaseModel):
     """The files of a session."""
 
     session: str
-    files: list[FileInfo]
+    files: dict[str, int] = Field(description="Their sizes in bytes, by name.")
 
 
 async def listed(live: LiveSession) -> SessionFiles:
     """The files in the workspace."""
-    return SessionFiles(session=live.id, files=await live.sandbox.list_files())
+    there = await live.sandbox.list_files()
+    return SessionFiles(session=live.id, files={file.name: file.size_bytes for file in there})
 
 
 async def read(live: LiveSession, name: str) -> bytes:

@@ -95,12 +95,16 @@ class LiveSession:
             raise UsageError(f"The newest cell of the session {self.id} was stopped by the client.")
         return cell.result() if cell.done() else None
 
+    async def ended(self) -> None:
+        """Wait until no cell runs."""
+        if self._cell is not None:
+            await asyncio.wait({self._cell})
+
     async def stop(self) -> None:
-        """Stop the running cell, and end the record."""
+        """Stop the running cell. It is recorded."""
         if self._cell is not None:
             self._cell.cancel()
-            await asyncio.gather(self._cell, return_exceptions=True)
-        await self.run.close()
+            await self.ended()
 
     async def _run(self, code: str) -> Ran:
         before = await self.sandbox.list_files()
@@ -142,9 +146,13 @@ class Sessions:
             self._expiring.cancel()
         await asyncio.gather(*map(self._end, list(self._live.values())))
 
-    def busy(self) -> list[LiveSession]:
-        """The sessions in which a cell runs."""
-        return [live for live in self._live.values() if live.is_busy]
+    async def ended(self) -> None:
+        """Wait until no cell runs."""
+        await asyncio.gather(*(live.ended() for live in self._live.values()))
+
+    async def stop(self) -> None:
+        """Stop all cells. They are recorded."""
+        await asyncio.gather(*(live.stop() for live in self._live.values()))
 
     async def open(self, owner: Owner, client: str) -> LiveSession:
         """A new session. Raises UsageError if there are too many, and SandboxError."""
@@ -182,6 +190,7 @@ class Sessions:
             return
         async with self._opened.pop(live.id):
             await live.stop()
+            await live.run.close()
 
     def _check_room(self, owner: Owner) -> None:
         own = [live for live in self._live.values() if live.owner.id == owner.id]
