@@ -36,7 +36,20 @@ ROOMS = {  # room: those that it may use beside the basics and the sandbox
     "server": {"calls", "endpoint", "export", "loop", "prompting", "record", "runtime", "tools"},
     "mcp": {"loop", "record", "server"},  # the sandbox as tools of other programs
     "testing": set(),  # an endpoint for tests, which uses nothing of what is tested
-    "cli": {"batch", "endpoint", "export", "face", "local", "loop", "mcp", "prompting", "record", "replay", "server"},
+    "cli": {
+        "batch",
+        "endpoint",
+        "export",
+        "face",
+        "local",
+        "loop",
+        "mcp",
+        "prompting",
+        "record",
+        "replay",
+        "server",
+        "tools",
+    },
 }
 IN_CONTAINER = {"guest", "profiler"}
 """The packages of `sandbox` that the host sends, and does not import."""
@@ -166,6 +179,7 @@ def printed_by(path: Path) -> set[str]:
 MAY_PRINT = {
     "agent.__main__": {"write"},
     "agent.cli.app": {"write"},
+    "agent.cli.approving": {"input"},
     "agent.cli.chat": {"input"},
     "agent.cli.console": {"beneath"},
     "agent.cli.exporting": {"buffer"},

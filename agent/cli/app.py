@@ -22,6 +22,7 @@ from agent.errors import InterruptedRunError, OutputError, UsageError
 from agent.limits import Limits
 from agent.paths import expanded
 from agent.text import escaped_json
+from agent.tools.mcp.config import Approve
 from sandbox import Policy
 
 
@@ -130,8 +131,10 @@ def print_json(text: str) -> None:
     print_result(escaped_json(text))
 
 
-def agent_for(asked: ModelOptions, policy: Policy, limits: Limits | None = None) -> Agent:
-    """The agent that the options ask for."""
+def agent_for(
+    asked: ModelOptions, policy: Policy, limits: Limits | None = None, *, approve: Approve | None = None
+) -> Agent:
+    """The agent that the options ask for. `approve` is asked before a call of a tool of MCP."""
     return Agent(
         model=asked.model,
         base_url=asked.base_url,
@@ -141,6 +144,8 @@ def agent_for(asked: ModelOptions, policy: Policy, limits: Limits | None = None)
         review=f"{asked.review},support" if asked.require_support else asked.review,
         policy=policy,
         limits=limits,
+        mcp=asked.mcp,
+        approve=approve,
         runs_directory=expanded(os.environ.get("CELLBLOCK_RUNS") or "runs"),
     )
 

@@ -41,7 +41,7 @@ def function_of(name: str, description: str, schema: Mapping[str, Any], call: Ca
         inspect.Parameter(
             each,
             inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if key in required else None,
+            default=inspect.Parameter.empty if key in required else _default(properties[key]),
             annotation=hints[each],
         )
         for each, key in named.items()
@@ -75,6 +75,11 @@ def _hint(schema: Any, *, is_required: bool) -> Any:
     if not is_required and kind is not Any:
         kind = kind | None
     return Annotated[kind, WithJsonSchema(shown)]
+
+
+def _default(schema: Any) -> Any:
+    """What is shown as the default. It is not sent: the server has its own."""
+    return schema.get("default") if isinstance(schema, Mapping) else None
 
 
 def _inlined(schema: Any, definitions: Mapping[str, Any], depth: int = 0) -> Any:
