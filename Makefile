@@ -5,7 +5,7 @@ UNIT := -m "not docker and not model and not browser"
 COMPILE := uv pip compile --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine image model browser demo check test test-unit coverage fuzz lint typecheck format hooks \
+.PHONY: help setup engine image model browser demo check test test-unit coverage fuzz lint typecheck format hooks mcp-check \
     lock docs reference golden bench release-check clean
 
 help: ## Show this list
@@ -41,6 +41,9 @@ test: image model browser lint ## Run every check and test
 
 test-unit: setup ## Run the tests that need neither Docker nor the model, on all cores
 	$(BIN)/pytest --quiet --numprocesses auto $(UNIT)
+
+mcp-check: image ## Run the conformance suite of MCP against the server, in both eras (needs npm)
+	$(BIN)/python -m tests.agent.mcp.conformance
 
 coverage: setup ## Run the unit tests and list the lines that no test reaches
 	$(BIN)/pytest --quiet --numprocesses auto $(UNIT) --cov --cov-report term-missing:skip-covered

@@ -52,8 +52,9 @@ def test_a_new_file_is_written(root: Path) -> None:
 )
 def test_nothing_is_replaced_hidden_or_written_outside(path: str, root: Path) -> None:
     before = sorted(root.parent.rglob("*"))
+    opening = Roots([root]).new_file(path)
     with pytest.raises(UsageError):
-        Roots([root]).new_file(path).__enter__()
+        opening.__enter__()
     assert sorted(root.parent.rglob("*")) == before
     assert (root.parent / "secret.txt").read_text() == "secret"
 

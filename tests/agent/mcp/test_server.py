@@ -121,9 +121,6 @@ async def test_a_long_cell_is_answered_before_its_end(tmp_path: Path) -> None:
     async def hear(progress: float, total: float | None, message: str | None) -> None:
         waited.append(message)
 
-    code = (
-        "import os, time\nprint('begun', flush=True)\nwhile not os.path.exists('end'): time.sleep(0.05)\nprint('over')"
-    )
     async with connected(tmp_path, wait_s=3.0) as client:
         session = (await value(client, "run_python", code="1"))["session"]
         arguments = {
