@@ -47,7 +47,7 @@ async def run_started(beginning: Beginning, sandbox: Session, *, run_id: str, as
         run_id=run_id,
         prompts_sha256=prompts_sha256(),
         environment=await _environment(sandbox),
-        **{name: getattr(asked, name) for name in ("task", "files", "images", "call_id", "answer_schema")},
+        **{name: getattr(asked, name) for name in ("task", "files", "images", "call_id", "answer_schema", "must_call")},
         **{name: getattr(beginning, name) for name in Beginning.model_fields},
     )
 

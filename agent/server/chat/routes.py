@@ -68,6 +68,9 @@ class Chat:
         wish = body.pop(FLAG, None)
         if not isinstance(wish, bool | None):
             raise bad_request(f"{FLAG} must be true or false, and is {wish!r:.60}.", FLAG)
+        if wish and body.get("tool_choice") == "none" and not body.get("tools"):
+            del body["tool_choice"]  # endpoints refuse one without tools
+            wish = False
         if not wish:
             return await self._pass_on(request, body)
         asked = read_as(ChatRequest, {"model": self._desk.models.own, **body})

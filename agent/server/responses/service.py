@@ -3,19 +3,20 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 from agent.loop.result import RunResult
 from agent.loop.setup import Anew
-from agent.messages import Usage
+from agent.messages import RUN_PYTHON, Usage
 from agent.progress import Progress, TurnEnded
 from agent.runtime import Runtime
 from agent.server.faults import Fault, fault_of, not_found
 from agent.server.owner import Owner
 from agent.server.responses.asking import Asking, Clock, Past, fingerprint_after
+from agent.server.responses.choice import chosen
 from agent.server.responses.containers import ContainerRoom
 from agent.server.responses.items import fingerprint, instructions_in, messages_of
 from agent.server.responses.request import CreateRequest, Tools, tools_of
@@ -120,7 +121,7 @@ class ResponseService:
     # --- the plan
 
     async def _plan(self, request: CreateRequest, owner: Owner) -> Plan:
-        tools = tools_of(request, is_strict=self._is_strict)
+        tools = chosen(tools_of(request, is_strict=self._is_strict), request.tool_choice)
         asking = self._past.asking(request, owner)
         told = (request.instructions or "", instructions_in(asking.items))
         job = Job(
@@ -131,6 +132,7 @@ class ResponseService:
             call_id=asking.call_id,
             instructions="\n\n".join(filter(None, told)),
             functions=tools.functions,
+            must_call=tools.must_call,
             sampling=request.sampling,
             max_calls=request.max_tool_calls,
             max_written_tokens=request.max_output_tokens,
@@ -201,7 +203,7 @@ class ResponseService:
         _note_rerun(running.response, live)
         setup = await self._desk.opened.setup(plan.runtime)
         waiting, last_sha256 = {call.id for call in conversation.waiting}, self._last_history_sha256(container)
-        goes_on = waiting and waiting == asking.results.keys()
+        goes_on = waiting and waiting == asking.results.keys() and not plan.job.must_call
         if goes_on and last_sha256 == fingerprint(asking.history_before_results):
             return await conversation.bring(asking.results, setup)
         files = self._room.pending(container, plan.owner)
@@ -209,6 +211,7 @@ class ResponseService:
             setup,
             messages_of(asking.history, plan.runtime.settings),
             asking.call_id,
+            plan.job.must_call,
             is_said_here=last_sha256 == fingerprint(asking.history),
         )
         result = await conversation.ask(
@@ -248,6 +251,7 @@ class ResponseService:
             citations = self._room.note_answer(plan.container, plan.owner, result.artifacts, response.id)
             _note_outcome(response, result)
         running.emit_all(translator.answer(text, result.calls, citations))
+        _note_uncalled(response, plan.job.must_call)
         if _is_cut(result):
             response.incomplete_reason = "max_output_tokens"
         self._end(plan, running, "incomplete" if response.incomplete_reason else "completed")
@@ -334,6 +338,13 @@ def _note_outcome(response: ResponseObject, result: RunResult) -> None:
         response.notes["cellblock_outcome"] = told
     if result.unsupported:
         response.notes["cellblock_not_computed"] = ", ".join(result.unsupported)[:NOTE_CHARS]
+
+
+def _note_uncalled(response: ResponseObject, must_call: Collection[str]) -> None:
+    """Say which calls the request demands and the model did not make."""
+    called = {RUN_PYTHON if item["type"] == "code_interpreter_call" else item.get("name") for item in response.output}
+    if must_call and called.isdisjoint(must_call):
+        response.notes["cellblock_uncalled"] = ", ".join(must_call)[:NOTE_CHARS]
 
 
 def _note_rerun(response: ResponseObject, live: Live) -> None:

@@ -129,6 +129,7 @@ class FakeModel:
         on_delta: object,
         *,
         prefix: str = "",
+        must_call: object = (),
         schema: Any = None,
         max_output_tokens: int | None = None,
     ) -> Generation:
