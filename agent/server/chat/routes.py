@@ -74,7 +74,9 @@ class Chat:
         if not wish:
             return await self._pass_on(request, body)
         asked = read_as(ChatRequest, {"model": self._desk.models.own, **body})
-        job, form = asked.job(request.scope["owner"]), ChatForm(asked.model, has_usage=asked.has_usage)
+        job = asked.job(request.scope["owner"])
+        is_live = bool(asked.stream) and self._desk.models.may_tell(job)
+        form = ChatForm(asked.model, has_usage=asked.has_usage, is_live=is_live)
         pieces = answer(self._desk, job, form.account, request.scope)
         if asked.stream:
             return EventStream(*await begun(request, _streamed(pieces, form), form.error))

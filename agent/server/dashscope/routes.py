@@ -51,15 +51,17 @@ class Generation:
 
     async def _answer(self, request: Request, request_id: str) -> Response:
         asked = read_as(GenerationRequest, await json_object(request))
+        job = asked.job(request.scope["owner"]) if asked.parameters.enable_code_interpreter else None
         form = GenerationForm(
             request_id,
             has_messages=asked.has_messages,
             is_multimodal=request.url.path == MULTIMODAL_PATH,
             is_incremental=asked.is_incremental,
+            is_live=job is not None and _is_streamed(request) and self._desk.models.may_tell(job),
         )
-        if not asked.parameters.enable_code_interpreter:
+        if job is None:
             return await self._plain(request, asked, form)
-        pieces = answer(self._desk, asked.job(request.scope["owner"]), form.account, request.scope)
+        pieces = answer(self._desk, job, form.account, request.scope)
         if _is_streamed(request):
             return _stream(await begun(request, _events(pieces, form), form.error))
         return JSONResponse(await attended(request, _whole(pieces, form)))

@@ -11,7 +11,7 @@ from agent.server.owner import Owner
 from agent.server.responses.asking import Asking, Clock
 from agent.server.responses.items import parts_of
 from agent.server.responses.request import ContainerWish
-from agent.server.responses.translator import Citation
+from agent.server.responses.speech import Citation
 from agent.server.state.containers import ContainerFile, StoredContainer
 from agent.server.state.state import State
 from agent.server.work.sandboxes import Home

@@ -22,7 +22,8 @@ from agent.server.responses.items import fingerprint, instructions_in, messages_
 from agent.server.responses.request import CreateRequest, Tools, tools_of
 from agent.server.responses.response import ResponseObject, Status
 from agent.server.responses.running import Running
-from agent.server.responses.translator import Citation, Translator
+from agent.server.responses.speech import Citation
+from agent.server.responses.translator import Translator
 from agent.server.state.containers import StoredContainer
 from agent.server.state.database import DatabaseError
 from agent.server.state.responses import StoredResponse, packed
@@ -148,7 +149,7 @@ class ResponseService:
 
     async def _answer(self, plan: Plan, running: Running) -> None:
         container_id = plan.container.id if plan.container else ""
-        translator = Translator(self._state.new_id, lambda: container_id)
+        translator = Translator(self._state.new_id, lambda: container_id, is_live=self._is_live(plan))
         running.response.output = translator.output
         used = Usage()  # by an answer that does not finish
         try:
@@ -173,6 +174,13 @@ class ResponseService:
                 await self._keep_events(plan, running)
             finally:
                 del self._running[plan.owner.id, running.response.id]
+
+    def _is_live(self, plan: Plan) -> bool:
+        """True if the text is told as the model writes it: it is streamed, and nothing can object to it."""
+        if plan.container is None:
+            return bool(plan.request.stream) and not plan.job.must_call
+        is_free = _schema(plan.request) is None and self._desk.models.may_tell(plan.job)
+        return bool(plan.request.stream) and is_free
 
     def _admit(self, plan: Plan, running: Running) -> None:
         running.response.status = "in_progress"
