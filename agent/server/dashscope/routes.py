@@ -1,6 +1,5 @@
 """The paths of DashScope's generation API. Each model is served on both: programs differ in which one they take."""
 
-import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -10,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from agent.messages import Reply
+from agent.server.access.requests import id_of
 from agent.server.dashscope.form import CONTENT_TYPE, GenerationForm
 from agent.server.dashscope.plain import PlainAnswer, plain_answer
 from agent.server.dashscope.request import GenerationRequest
@@ -39,7 +39,7 @@ class Generation:
 
     async def answer(self, request: Request) -> Response:
         """The answer to one request, streamed if a header asks for it."""
-        request_id = str(uuid.uuid4())
+        request_id = id_of(request.scope)
         try:
             response = await self._answer(request, request_id)
         except LeftError:
