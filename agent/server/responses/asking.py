@@ -111,6 +111,7 @@ class Past:
             if self._conversations.get(owner.id, request.conversation_id) is None:
                 raise not_found(f"There is no conversation {request.conversation_id[:100]!r}.", "conversation")
             earlier = self._conversations.all_items(owner.id, request.conversation_id)
+        _check_ids([*earlier, *new])
         return Asking(earlier, new, previous)
 
     def _previous(self, response_id: str | None, owner: Owner) -> StoredResponse | None:
@@ -166,6 +167,15 @@ def _check(asking: Asking) -> None:
     if last["type"] == "message" and not asking.question.strip() and not asking.images and not _files_in(last):
         raise bad_request("The last message of the user is empty.", "input")
     _check_calls(spoken)
+
+
+def _check_ids(items: Sequence[Item]) -> None:
+    """Raise Fault for an id that two items have: no list of items could name both."""
+    seen: set[str] = set()
+    for item in items:
+        if item["id"] in seen:
+            raise bad_request(f"Two items have the id {item['id']!r:.100}: send each item once.", "input")
+        seen.add(item["id"])
 
 
 def _files_in(item: Item) -> bool:

@@ -113,6 +113,10 @@ class ContainerRoom:
         """The files that are not in the sandbox yet."""
         return [file for file in self._state.containers.all_files(owner.id, container.id) if file.is_pending]
 
+    def sent(self, container: StoredContainer, owner: Owner) -> list[ContainerFile]:
+        """The files that clients have sent, also those that were in the sandbox."""
+        return [file for file in self._state.containers.all_files(owner.id, container.id) if file.place is not None]
+
     def path(self, file: ContainerFile) -> Path:
         """Where the content of a file lies that a client has uploaded. Raises Fault if it is lost."""
         assert file.place is not None

@@ -35,6 +35,10 @@ from agent.server.work.sandboxes import Live
 
 NOTE_CHARS = 512
 """A value of a response's metadata may be so long."""
+LOST = (
+    "the run directory of this container is gone: the variables and files of earlier answers are lost; "
+    "uploaded files are there again"
+)
 _log = logging.getLogger("cellblock.server")
 
 
@@ -214,7 +218,10 @@ class ResponseService:
         goes_on = waiting and waiting == asking.results.keys() and not plan.job.must_call
         if goes_on and last_sha256 == fingerprint(asking.history_before_results):
             return await conversation.bring(asking.results, setup)
-        files = self._room.pending(container, plan.owner)
+        is_lost = container.head_response is not None and not conversation.has_begun
+        if is_lost:
+            running.response.notes["cellblock_lost"] = LOST
+        files = (self._room.sent if is_lost else self._room.pending)(container, plan.owner)
         anew = Anew(
             setup,
             messages_of(asking.history, plan.runtime.settings),
