@@ -16,8 +16,10 @@ from agent.runtime import Runtime
 from agent.server.faults import Fault, fault_of, not_found
 from agent.server.owner import Owner
 from agent.server.responses.asking import Asking, Clock, Past, fingerprint_after
+from agent.server.responses.attached import check_files
 from agent.server.responses.choice import chosen
 from agent.server.responses.containers import ContainerRoom
+from agent.server.responses.images import Images
 from agent.server.responses.items import fingerprint, instructions_in, messages_of
 from agent.server.responses.request import CreateRequest, Tools, tools_of
 from agent.server.responses.response import ResponseObject, Status
@@ -76,7 +78,7 @@ class ResponseService:
         self._clock = clock
         self._count = count
         self._is_strict = is_strict
-        self._past = Past(state.responses, state.conversations, state.new_id)
+        self._past = Past(state.responses, state.conversations, Images(state.files, state.contents), state.new_id)
         self._running: dict[tuple[str, str], Running] = {}
 
     def running(self, owner: Owner, response_id: str) -> Running | None:
@@ -128,6 +130,7 @@ class ResponseService:
     async def _plan(self, request: CreateRequest, owner: Owner) -> Plan:
         tools = chosen(tools_of(request, is_strict=self._is_strict), request.tool_choice)
         asking = self._past.asking(request, owner)
+        check_files(asking.spoken[-1:], can_run_code=tools.container is not None)
         told = (request.instructions or "", instructions_in(asking.items))
         job = Job(
             owner=owner,
@@ -146,7 +149,7 @@ class ResponseService:
         container = None
         if tools.container is not None:
             container = self._room.chosen(tools.container, asking, owner)
-            self._room.bring_files(container, tools.container, asking, owner)
+            await self._room.bring_files(container, tools.container, asking, owner)
         return Plan(request, owner, asking, tools, job, runtime, container)
 
     # --- the answer
