@@ -317,6 +317,8 @@ class Asked(_Question):
     """A further question over the same kernel and, unless it begins anew, the same history."""
 
     type: Literal["question"] = "question"
+    removed: Items[Name] = []
+    """The files that the caller has removed from the workspace since the question before, ahead of putting `files`."""
     beginning: Beginning | None = None
     """With what the history begins anew; None if it goes on."""
 

@@ -225,11 +225,13 @@ class ResponseService:
         if is_lost:
             running.response.notes["cellblock_lost"] = LOST
         files = (self._room.sent if is_lost else self._room.pending)(container, plan.owner)
+        removed = self._state.containers.removed(plan.owner.id, container.id)
         anew = Anew(
             setup,
             messages_of(asking.history, plan.runtime.settings),
             asking.call_id,
             plan.job.must_call,
+            removed,
             is_said_here=last_sha256 == fingerprint(asking.history),
         )
         result = await conversation.ask(
@@ -240,6 +242,7 @@ class ResponseService:
             anew=anew,
         )
         self._room.note_put(files, plan.owner)
+        self._state.containers.note_removed(plan.owner.id, container.id, removed)
         return result
 
     async def _check_not_deleted(self, container: StoredContainer) -> None:
