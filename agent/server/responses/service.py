@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
+from agent.loop.conversation import Conversation
 from agent.loop.result import RunResult
 from agent.loop.setup import Anew
 from agent.messages import RUN_PYTHON, Usage
@@ -26,7 +27,7 @@ from agent.server.responses.response import ResponseObject, Status
 from agent.server.responses.running import Running
 from agent.server.responses.speech import Citation
 from agent.server.responses.translator import Translator
-from agent.server.state.containers import StoredContainer
+from agent.server.state.containers import ContainerFile, StoredContainer
 from agent.server.state.database import DatabaseError
 from agent.server.state.responses import StoredResponse, packed
 from agent.server.state.state import State
@@ -221,10 +222,7 @@ class ResponseService:
         goes_on = waiting and waiting == asking.results.keys() and not plan.job.must_call
         if goes_on and last_sha256 == fingerprint(asking.history_before_results):
             return await conversation.bring(asking.results, setup)
-        is_lost = container.head_response is not None and not conversation.has_begun
-        if is_lost:
-            running.response.notes["cellblock_lost"] = LOST
-        files = (self._room.sent if is_lost else self._room.pending)(container, plan.owner)
+        files = self._files_for(plan, running, container, conversation)
         removed = self._state.containers.removed(plan.owner.id, container.id)
         anew = Anew(
             setup,
@@ -244,6 +242,15 @@ class ResponseService:
         self._room.note_put(files, plan.owner)
         self._state.containers.note_removed(plan.owner.id, container.id, removed)
         return result
+
+    def _files_for(
+        self, plan: Plan, running: Running, container: StoredContainer, conversation: Conversation
+    ) -> list[ContainerFile]:
+        """The files to put into the sandbox: the new ones, or, if its run directory is gone, all that clients sent."""
+        if container.head_response is None or conversation.has_begun:
+            return self._room.pending(container, plan.owner)
+        running.response.notes["cellblock_lost"] = LOST
+        return self._room.sent(container, plan.owner)
 
     async def _check_not_deleted(self, container: StoredContainer) -> None:
         """Raise Fault for a container that was deleted while its sandbox started, and end the sandbox."""
