@@ -91,6 +91,8 @@ class RunPrinter:
             )
             if added := versions_in(where.locked):
                 self._print(f"with {', '.join(f'{name} {version}' for name, version in added.items())}", "dim")
+        if isinstance(event, Asked) and event.removed:
+            self._print(f"removed from the workspace: {', '.join(event.removed)}", "dim")
         for file in event.files:
             facts = facts_of(file.profile) if file.profile else ""
             self._print(f"{_file(file)}  {facts}".rstrip(), "dim")

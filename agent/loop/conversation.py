@@ -133,10 +133,22 @@ class Conversation:
             raise UsageError("A question is being answered; a session takes one at a time.")
         self._is_asking = True
         try:
+            removed = list(anew.removed) if anew and self.has_begun else []
+            if removed:
+                await self._sandbox.remove_files(removed)
             records = await put_files(self._sandbox, given)
             schema = dict(answer_type.schema) if answer_type else None
             call_id = anew.call_id if anew else None
-            asked = Asked(task=question, files=records, images=list(images), call_id=call_id, answer_schema=schema)
+            must_call = list(anew.must_call) if anew else []
+            asked = Asked(
+                task=question,
+                files=records,
+                images=list(images),
+                call_id=call_id,
+                answer_schema=schema,
+                must_call=must_call,
+                removed=removed,
+            )
             transcript, loop = await self._begin(asked, given, anew)
             artifacts = await self._answer(
                 transcript, lambda: loop.answer(answer_type), {record.name for record in records}

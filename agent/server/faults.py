@@ -1,5 +1,6 @@
 """What a request can get instead of an answer. Each protocol has its own form for it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -69,4 +70,10 @@ def fault_of(error: Exception) -> Fault:
     if isinstance(error, CellblockError) and not isinstance(error, TranscriptError):  # which names a file
         told = error.message
     status, code, param = next((what for kind, what in _KINDS.items() if isinstance(error, kind)), _OURS)
-    return Fault(status, told[:MESSAGE_CHARS], code, param)
+    return Fault(status, told[:MESSAGE_CHARS], code, param, _when_again(error))
+
+
+def _when_again(error: Exception) -> Mapping[str, str]:
+    """The header with which the model's endpoint says when to ask again."""
+    wait_s = error.retry_after_s if isinstance(error, EndpointError) else None
+    return {} if wait_s is None else {"Retry-After": str(math.ceil(wait_s))}

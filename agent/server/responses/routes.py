@@ -4,12 +4,13 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from agent.server.faults import Fault, bad_request, not_found
+from agent.server.faults import bad_request, not_found
 from agent.server.responses.compaction import Shortener
 from agent.server.responses.request import read_request
 from agent.server.responses.response import without_outputs
@@ -172,4 +173,6 @@ async def _ended(running: Running, request: Request) -> None:
         if not running.task.done():
             await asyncio.shield(running.cancel())
     if running.response.status == "failed" and (fault := running.response.fault):
-        raise Fault(fault.status, fault.message, fault.code, fault.param, {**fault.headers, "x-should-retry": "false"})
+        has_run = any(item["type"] == "code_interpreter_call" for item in running.response.output)
+        is_to_wait = "Retry-After" in fault.headers and not has_run
+        raise replace(fault, headers=fault.headers if is_to_wait else {**fault.headers, "x-should-retry": "false"})

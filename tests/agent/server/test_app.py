@@ -17,11 +17,13 @@ import httpx2
 import openai
 import pytest
 
+from agent.record.transcript import read
+from agent.record.verification import verify
 from agent.server.serving import _bound
 from agent.server.settings import AccessRules, Listening
 from agent.server.state.state import State
 from agent.testing import ScriptedEndpoint, calls, says
-from tests.agent.server.serving import CODE_TOOL, served
+from tests.agent.server.serving import CODE_TOOL, WITH_OUTPUTS, served
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("clean_environ")]
 WAITS = calls("import time\nprint('begun', flush=True)\ntime.sleep(600)")
@@ -230,3 +232,28 @@ def test_two_servers_do_not_share_a_state(tmp_path: Path) -> None:
         )
     assert second.returncode == 2
     assert len(second.stderr.strip().splitlines()) == 1
+
+
+async def test_a_file_that_a_client_deletes_is_removed_from_the_sandbox_and_on_record(tmp_path: Path) -> None:
+    look = "import glob\nprint(glob.glob('*'))"
+    script = [calls("open('out.txt', 'w').write('ab')"), says("Done."), calls(look, call_id="b"), says("See.")]
+    async with served([*script, calls(look, call_id="c"), says("See.")], tmp_path) as server:
+        client = server.client()
+        container = await client.containers.create(name="c")
+        await client.containers.files.create(container.id, file=("in.txt", b"ab"))
+        tools = [{"type": "code_interpreter", "container": container.id}]
+        response = await client.responses.create(model="m", input="Copy.", tools=tools)
+        for file in (await client.containers.files.list(container.id)).data:
+            await client.containers.files.delete(file.id, container_id=container.id)
+        logs = []
+        for _ in range(2):
+            response = await client.responses.create(
+                model="m", input="What is there?", tools=tools, previous_response_id=response.id, include=WITH_OUTPUTS
+            )
+            logs.append(response.output[0].outputs[0].logs)
+            await server.service.desk.sandboxes.end(container.id)  # the next question runs the cells again
+        assert (await client.containers.files.list(container.id)).data == []
+    assert logs == ["[]\n", "[]\n"]
+    run = read(tmp_path / "runs" / container.id)
+    assert [sorted(event.removed) for event in run.events if event.type == "question"] == [["in.txt", "out.txt"], []]
+    assert verify(run.directory).state == "whole"
