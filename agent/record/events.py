@@ -508,6 +508,18 @@ class QuestionFinished(_Event):
     """What the programs for the question chose rows by without being asked to."""
 
 
+class Compared(_Event):
+    """What a second run of the last question found, whose model has seen nothing of the first."""
+
+    type: Literal["compared"] = "compared"
+    run: str
+    """The name of its directory, beside that of this run."""
+    outcome: Outcome
+    answer: str | None
+    missing: Items[str] = []
+    """The values of this run's answer and files that the second run has nowhere."""
+
+
 class RunFinished(_Event):
     """How the run ended."""
 
@@ -544,6 +556,7 @@ Event = Annotated[
     | Resumed
     | SandboxChanged
     | QuestionFinished
+    | Compared
     | RunFinished,
     Field(discriminator="type"),
 ]
