@@ -161,8 +161,7 @@ def _task(events: Sequence[Event]) -> str:
 
 
 def _programs(events: Iterable[Event], *, after: int = 0) -> list[_Program]:
-    """The cells that count, of those after the first so many: what a cell did that failed is gone with its variables.
-    """
+    """The cells that count, of those after the first so many: what one did that failed is gone with its variables."""
     cells = [event for event in events if isinstance(event, ToolRan) and event.code is not None]
     return [
         _read(number, cell)

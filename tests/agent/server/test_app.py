@@ -5,11 +5,9 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +15,10 @@ import httpx2
 import openai
 import pytest
 
-from agent.server.serving import _bound
-from agent.server.settings import AccessRules, Listening
+from agent.server.settings import AccessRules
 from agent.server.state.state import State
 from agent.testing import ScriptedEndpoint, calls, says
-from tests.agent.server.serving import CODE_TOOL, served
+from tests.agent.server.serving import CODE_TOOL, process, served
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("clean_environ")]
 WAITS = calls("import time\nprint('begun', flush=True)\ntime.sleep(600)")
@@ -160,19 +157,6 @@ async def test_many_clients_at_once_are_answered_or_told_to_come_again(tmp_path:
     assert answers.count("1.") >= 3
 
 
-@contextmanager
-def process(endpoint: ScriptedEndpoint, state: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`cellblock serve` as a user starts it, and its URL."""
-    command = [sys.executable, "-m", "cellblock", "serve", "--base-url", endpoint.base_url, "--model", "m"]
-    where = ["--port", "0", "--state", str(state)]
-    with subprocess.Popen([*command, *where, *options], stderr=subprocess.PIPE, text=True) as running:
-        try:
-            assert running.stderr is not None
-            yield running, next(url for line in running.stderr for url in re.findall(r"http://[\d.:]+\d", line))
-        finally:
-            running.kill()
-
-
 def stream(url: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
     with httpx2.Client(timeout=60) as http, http.stream("POST", f"{url}/v1/responses", json=body) as answer:
         for line in answer.iter_lines():
@@ -213,13 +197,6 @@ def test_after_a_kill_running_responses_are_failed_and_others_are_there(tmp_path
             failed = httpx2.get(f"{url}/v1/responses/{lost}").json()
     assert failed["status"] == "failed"
     assert "ended before" in failed["error"]["message"]
-
-
-def test_small_events_do_not_wait_for_more() -> None:
-    with _bound(Listening(port=0)) as listener, socket.create_connection(listener.getsockname()):
-        connection, _ = listener.accept()
-        with connection:
-            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_two_servers_do_not_share_a_state(tmp_path: Path) -> None:
