@@ -74,7 +74,7 @@ def test_files_that_are_no_pair_are_refused_before_anything_begins(files: Files,
 
 def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked_for_it(made: Issuer) -> None:
     locked = made.folder / "locked.key"
-    command = ["openssl", "ec", "-in", made.folder / "server.key", "-aes256", "-passout", "pass:x", "-out", locked]
-    subprocess.run(command, check=True, capture_output=True)
+    command = ["openssl", "ec", "-in", "server.key", "-aes256", "-passout", "pass:x", "-out", locked.name]
+    subprocess.run(command, cwd=made.folder, check=True, capture_output=True)
     with pytest.raises(UsageError, match="or the key has a passphrase"):
         _tls(Listening(certificate=made.folder / "server.pem", certificate_key=locked))
