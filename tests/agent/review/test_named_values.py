@@ -157,7 +157,7 @@ def test_programs_are_read_only_where_a_file_has_values(monkeypatch: pytest.Monk
     def fail(*_: object) -> None:
         raise AssertionError("a session with a thousand questions would read all of its programs at each answer")
 
-    events = [STARTED, ran("print('plant A')"), Asked(task="Plant B?", files=[]), ran("print('plant B')")]
+    events: list[Event] = [STARTED, ran("print('plant A')"), Asked(task="Plant B?", files=[]), ran("print('plant B')")]
     monkeypatch.setattr("agent.review.named_values._read", fail)
     assert unused_value(events) is None
     assert unasked_filters(events) == []
