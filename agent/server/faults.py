@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from sqlite3 import OperationalError
 
 from agent.errors import (
     ContentFilterError,
@@ -69,6 +70,8 @@ def fault_of(error: Exception) -> Fault:
     told = "The server failed; its log says why."
     if isinstance(error, CellblockError) and not isinstance(error, TranscriptError):  # which names a file
         told = error.message
+    elif isinstance(error, OperationalError):
+        told = f"The server cannot use its state: {error}."
     status, code, param = next((what for kind, what in _KINDS.items() if isinstance(error, kind)), _OURS)
     return Fault(status, told[:MESSAGE_CHARS], code, param, _when_again(error))
 

@@ -155,8 +155,8 @@ async def _followed(running: Running, after: int = -1, *, is_left_alone: bool) -
     """The events as bytes. A reader who leaves ends the answer, unless it is to be left alone."""
     try:
         async with aclosing(running.follow(after)) as events:
-            async for told in events:
-                yield event(told, told["type"])
+            async for news in events:
+                yield b"".join(event(told, told["type"]) for told in news)
     finally:
         if not is_left_alone and not running.has_ended:
             await asyncio.shield(running.cancel())

@@ -215,7 +215,7 @@ class ResponseService:
     async def _ask(self, plan: Plan, running: Running, container: StoredContainer, live: Live) -> RunResult:
         """Put the question, or the results of calls, to the conversation of a container."""
         asking, conversation = plan.asking, live.conversation
-        await self._check_not_deleted(container)
+        container = await self._current(container)
         _note_rerun(running.response, live)
         setup = await self._desk.opened.setup(plan.runtime)
         waiting, last_sha256 = {call.id for call in conversation.waiting}, self._last_history_sha256(container)
@@ -252,20 +252,19 @@ class ResponseService:
         running.response.notes["cellblock_lost"] = LOST
         return self._room.sent(container, plan.owner)
 
-    async def _check_not_deleted(self, container: StoredContainer) -> None:
-        """Raise Fault for a container that was deleted while its sandbox started, and end the sandbox."""
+    async def _current(self, container: StoredContainer) -> StoredContainer:
+        """The container as it is now. One that was deleted while its sandbox started is a Fault; the sandbox ends."""
         current = self._state.containers.get(container.owner_id, container.id)
         if current is None or current.status == "deleted":
             await self._desk.sandboxes.end(container.id)
             raise not_found(f"Container with id {container.id!r} was deleted before the answer began.", "container")
+        return current
 
     def _last_history_sha256(self, container: StoredContainer) -> str | None:
         """The fingerprint of the history after the last answer in a container; None if that was not stored."""
-        current = self._state.containers.get(container.owner_id, container.id)
-        if current is None or current.head_response is None:
+        if container.head_response is None:
             return None
-        last = self._state.responses.get(container.owner_id, current.head_response)
-        return None if last is None else last.history_sha256
+        return self._state.responses.history_sha256(container.owner_id, container.head_response)
 
     # --- the end
 
@@ -331,7 +330,7 @@ class ResponseService:
             conversation_id=plan.request.conversation_id,
             container_id=plan.container.id if plan.container else None,
             run=running.run or None,
-            history_sha256=fingerprint_after(plan.asking, response.output),
+            history_sha256=None if is_new else fingerprint_after(plan.asking, response.output),
             is_background=bool(plan.request.background),
         )
         if is_new:
