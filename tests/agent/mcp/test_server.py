@@ -28,7 +28,7 @@ PLOT = (
     "import os\n"
     "from IPython.display import display, Image\n"
     "from PIL import Image as P\n"
-    "P.frombytes('RGB', (900, 600), os.urandom(900 * 600 * 3)).save('noise.png')\n"
+    "P.frombytes('RGB', (250, 160), os.urandom(250 * 160 * 3)).save('noise.png')\n"
     "display(Image('noise.png'))"
 )
 
