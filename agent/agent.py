@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import shlex
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import replace
@@ -34,6 +34,7 @@ from agent.replay.playback import endpoint_of, sampling_of
 from agent.replay.resuming import check_tools
 from agent.runtime import Runtime
 from agent.tools.functions import function_tools
+from agent.tools.mcp.config import Approve, read_servers
 from sandbox import Policy
 
 
@@ -51,6 +52,10 @@ class Agent:
     `tools` are functions of your own that the model may call beside run_python. They run in your process, on the
     host: whatever they can reach, the model can reach through them. Their parameters need type hints, which the
     model's arguments are validated by; the docstring tells the model what they do.
+
+    `mcp` names servers of the Model Context Protocol whose tools the model may call as well: a file with `mcpServers`,
+    or its value. They run while a question is answered. `approve` is asked before a call, with the name and the
+    arguments, unless the tool only reads or the file always allows it.
 
     `review` names the checks that an answer must pass: "none", "default", "strict", or names with commas between
     them. If one objects, the model is told once, and may repeat its answer.
@@ -76,6 +81,8 @@ class Agent:
         policy: Policy | None = None,
         limits: Limits | None = None,
         tools: Iterable[Callable[..., Any]] = (),
+        mcp: Path | str | Mapping[str, Any] | None = None,
+        approve: Approve | None = None,
         context_tokens: int | None = None,
         review: str = "default",
         runs_directory: Path | str = "runs",
@@ -95,6 +102,8 @@ class Agent:
             tools=function_tools(tools),
             context_tokens=context_tokens,
             review=review,
+            servers={} if mcp is None else read_servers(mcp if isinstance(mcp, Mapping) else expanded(mcp)),
+            approve=approve,
         )
         self.runs_directory = expanded(runs_directory)
 

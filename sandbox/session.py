@@ -28,6 +28,7 @@ from sandbox.errors import FileTransferError, ProtocolError, SandboxError, Sessi
 from sandbox.execution import ErrorOutput, Execution, Output
 from sandbox.launcher import Launcher, SandboxInfo, guest_source
 from sandbox.packages import versions_in
+from sandbox.pictures import SHRINKER, SHRINKER_TIMEOUT_S, Picture, picture_in, shrinker_input
 from sandbox.policy import Policy
 from sandbox.profiles import MAX_REPORT_BYTES, PROFILER, PROFILER_TIMEOUT_S, FileProfile, profiler_input, profiles_in
 from sandbox.recording import Recording
@@ -256,18 +257,28 @@ class Session:
 
         A program beside the kernel looks at them for some seconds at most. A file that it cannot tell is missing.
         """
+        given = await asyncio.to_thread(profiler_input, names)
+        report = await self._run_beside(PROFILER, given, PROFILER_TIMEOUT_S, MAX_REPORT_BYTES)
+        return profiles_in(report, names)
+
+    async def shrink_picture(self, picture: bytes, *, side_pixels: int, max_bytes: int) -> Picture | None:
+        """A copy of a picture for a reader with little room, made by a program beside the kernel.
+
+        Returns None if the image has no Pillow, or if it cannot read the picture.
+        """
+        given = shrinker_input(picture, side_pixels=side_pixels, max_bytes=max_bytes)
+        return picture_in(await self._run_beside(SHRINKER, given, SHRINKER_TIMEOUT_S, max_bytes))
+
+    async def _run_beside(self, program: str, given: bytes, timeout_s: float, max_bytes: int) -> bytes:
+        """What a program beside the kernel writes; nothing from a sandbox that is full of processes."""
         async with self._operation() as channel:
             number = self._next_id()
-            limits = {"timeout_s": PROFILER_TIMEOUT_S, "max_bytes": MAX_REPORT_BYTES}
-            await channel.send(
-                {"type": "run_beside", "id": number, "program": PROFILER} | limits,
-                await asyncio.to_thread(profiler_input, names),
-            )
+            asked = {"type": "run_beside", "id": number, "program": program}
+            await channel.send(asked | {"timeout_s": timeout_s, "max_bytes": max_bytes}, given)
             try:
-                _, report = await channel.receive_answer(number, frames.Report)
-            except RefusedError:  # such as a sandbox that is full of processes
-                return {}
-        return profiles_in(report, names)
+                return (await channel.receive_answer(number, frames.Report))[1]
+            except RefusedError:
+                return b""
 
     async def put_file(self, source: Path | IO[bytes], name: str) -> TransferredFile:
         """Copy a host file, or the rest of an open file, into the workspace as `name`.

@@ -37,6 +37,7 @@ from agent.server.storage.conversations import ConversationRoutes
 from agent.server.storage.files import FileRoutes
 from agent.server.wire.attended import LeftError
 from agent.server.work.desk import Desk
+from agent.server.work.mailbox import Answers
 from agent.server.work.models import Models
 from agent.server.work.sandboxes import Sandboxes
 from sandbox import CellblockError
@@ -56,6 +57,11 @@ class Service:
     app: ASGIApp
     drain: Drain
     desk: Desk
+
+    @property
+    def work(self) -> Answers:
+        """What it still does when it is to end."""
+        return self.desk.answers
 
 
 @asynccontextmanager
