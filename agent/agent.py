@@ -32,7 +32,7 @@ from agent.replay.narrowing import narrowed, narrowed_limits
 from agent.replay.playback import endpoint_of, sampling_of
 from agent.replay.resuming import check_tools
 from agent.runtime import Runtime
-from agent.tools.functions import function_tools
+from agent.tools.functions import FunctionTool, function_tools
 from sandbox import Policy
 
 
@@ -47,9 +47,10 @@ class Agent:
     `model="recorded:RUN"` lets a recorded run answer in place of a model: the same requests get the same answers, and
     one that differs raises PlaybackError with a diff. All settings of the model are then those of the record.
 
-    `tools` are functions of your own that the model may call beside run_python. They run in your process, on the
-    host: whatever they can reach, the model can reach through them. Their parameters need type hints, which the
-    model's arguments are validated by; the docstring tells the model what they do.
+    `tools` are functions of your own that the model may call, and the code that it writes: `agent.tool` says who may,
+    and whether you are asked. They run in your process, on the host: whatever they can reach, the model can reach
+    through them. Their parameters need type hints, which the arguments are validated by; the docstring tells the model
+    what they do.
 
     `review` names the checks that an answer must pass: "none", "default", "strict", or names with commas between
     them. If one objects, the model is told once, and may repeat its answer.
@@ -74,7 +75,7 @@ class Agent:
         limiter: Limiter | None = None,
         policy: Policy | None = None,
         limits: Limits | None = None,
-        tools: Iterable[Callable[..., Any]] = (),
+        tools: Iterable[Callable[..., Any] | FunctionTool] = (),
         context_tokens: int | None = None,
         review: str = "default",
         runs_directory: Path | str = "runs",
@@ -120,7 +121,7 @@ class Agent:
         api_key: str | None = None,
         prices: Prices | Path | str | None = None,
         limits: Limits | None = None,
-        tools: Iterable[Callable[..., Any]] = (),
+        tools: Iterable[Callable[..., Any] | FunctionTool] = (),
         policy: Policy | None = None,
         base_url: str | None = None,
     ) -> Self:
@@ -157,7 +158,7 @@ class Agent:
         api_key: str | None = None,
         prices: Prices | Path | str | None = None,
         limits: Limits | None = None,
-        tools: Iterable[Callable[..., Any]] = (),
+        tools: Iterable[Callable[..., Any] | FunctionTool] = (),
         policy: Policy | None = None,
         base_url: str | None = None,
         force: bool = False,

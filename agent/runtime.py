@@ -87,7 +87,8 @@ class Runtime:
         if isinstance(self.model, Recorded):
             return self.model.started.settings
         endpoint = self.endpoint
-        calls: Calls = "fenced" if endpoint.preset.native_calls is False and not self.tools else "native"
+        can_be_fenced = all(isinstance(tool, FunctionTool) and tool.is_for_code for tool in self.tools)
+        calls: Calls = "fenced" if endpoint.preset.native_calls is False and can_be_fenced else "native"
         return ModelSettings(
             model=endpoint.model,
             base_url="local" if isinstance(self.model, LocalModel) else endpoint.public_url,

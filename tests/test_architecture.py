@@ -163,6 +163,7 @@ def printed_by(path: Path) -> set[str]:
 MAY_PRINT = {
     "agent.__main__": {"write"},
     "agent.cli.app": {"write"},
+    "agent.cli.approving": {"input"},
     "agent.cli.chat": {"input"},
     "agent.cli.console": {"beneath"},
     "agent.cli.exporting": {"buffer"},

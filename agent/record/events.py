@@ -1,10 +1,10 @@
 """The transcript's events: small frozen classes, one union, one adapter.
 
 A transcript begins with one `run_started`, which holds the first question. Then come `model`, `model_cut`,
-`model_failed`, `function`, `tool`, `instruction`, `history_shortened`, `question` (each further one) and `sandbox` events
-as they happen, then one `run_finished`. If it is missing, the run crashed. A run that was resumed has a `resumed` event next,
-and more events after it: of several ends, the last counts. Large values are stored once, in `blobs/`, and are put back
-when the transcript is read.
+`model_failed`, `function`, `tool`, `instruction`, `history_shortened`, `question` (each further one) and `sandbox`
+events as they happen, then one `run_finished`. If it is missing, the run crashed. A run that was resumed has a
+`resumed` event next, and more events after it: of several ends, the last counts. Large values are stored once, in
+`blobs/`, and are put back when the transcript is read.
 
 Each event holds its message as it was sent. So a request is a concatenation of recorded messages, whatever later
 versions say in their prompts.
@@ -506,9 +506,9 @@ class Claim(_Value):
     text: str
     """As it stands in the answer, with plain punctuation."""
     source: ClaimSource | None = None
-    """An output of a cell, the result of a caller's function, the question's own words, or what is known of all of a
-    file that came with it; None if it comes from nowhere. Before Cellblock had "file", "question" was all of the
-    message, with the first rows of its files."""
+    """An output of a cell, what a function gave to the model or to code, the question's own words, or what is known of
+    all of a file that came with it; None if it comes from nowhere. Before Cellblock had "file", "question" was all of
+    the message, with the first rows of its files."""
     seq: Count | None = None
     """The number of the event that has it."""
     cell: Count | None = None
