@@ -196,6 +196,11 @@ class Policy(Settings):
         names = ("stream_head_bytes", "stream_tail_bytes", "spool_bytes", "rich_bytes")
         return {name: getattr(self, name) for name in names}
 
+    def function_limits(self) -> dict[str, int]:
+        """The limits of calls that the guest applies and the host enforces."""
+        names = ("function_calls", "function_calls_at_once", "function_arguments_bytes")
+        return {name: getattr(self, name) for name in names}
+
     def variables(self) -> dict[str, str]:
         """The environment of every process inside; the user's variables override the defaults."""
         defaults = dict(DEFAULT_VARIABLES)
