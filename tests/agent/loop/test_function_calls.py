@@ -45,7 +45,7 @@ async def answering(
     """What these calls of one cell give, and the events of the run."""
     with Transcript(tmp_path / "run", redactor=Redactor(["topsecret"])) as transcript:
         transcript.append(said(STARTED))
-        options = {"may_call": lambda: True, "within_s": 60.0, "max_result_bytes": 1 << 20} | limits
+        options: dict[str, Any] = {"may_call": lambda: True, "within_s": 60.0, "max_result_bytes": 1 << 20, **limits}
         answerer = FunctionCalls(function_tools(tools), transcript, **options)
         answerer.begin("c")
         found = [await answerer.answer(HostCall(number, *call)) for number, call in enumerate(made, start=1)]
@@ -53,7 +53,10 @@ async def answering(
 
 
 async def test_each_call_of_a_cell_is_recorded_before_the_cell(tmp_path: Path) -> None:
-    made = [("price_of", {"product": "bolt", "pieces": 30}), ("price_of", {"product": "screw"})]
+    made: list[tuple[str, dict[str, Any]]] = [
+        ("price_of", {"product": "bolt", "pieces": 30}),
+        ("price_of", {"product": "screw"}),
+    ]
     ran = await run_cells(tmp_path, cell(*made), tools=[price_of])
     kinds = [type(event) for event in ran.events if isinstance(event, FunctionCalled | ToolRan)]
     assert kinds == [FunctionCalled, FunctionCalled, ToolRan]
