@@ -1,6 +1,7 @@
 """Calls of the host's functions: from the kernel to the host, and their answers back. Loaded once there are some."""
 
 import json
+import math
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -215,7 +216,7 @@ def parse_call(payload: bytes) -> tuple[str, str, dict[str, Any]]:
     if count_parts(payload, MAX_JSON_PARTS) > MAX_JSON_PARTS:
         raise RefusedError(f"The arguments have more than {MAX_JSON_PARTS} values.")
     try:
-        found = json.loads(payload, parse_constant=forbid)
+        found = json.loads(payload, parse_constant=forbid, parse_float=finite)
         message_id, name, arguments = found["cell"], found["call"]["name"], found["call"]["arguments"]
     except RecursionError:
         raise RefusedError("The arguments are nested too deep.") from None
@@ -230,6 +231,11 @@ def parse_call(payload: bytes) -> tuple[str, str, dict[str, Any]]:
 
 def forbid(constant: str) -> NoReturn:
     raise ValueError(constant)
+
+
+def finite(digits: str) -> float:
+    number = float(digits)
+    return number if math.isfinite(number) else forbid(digits)
 
 
 def source_of(name: str) -> str:

@@ -238,7 +238,7 @@ def plain(value: Any) -> Any:
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         return value.item()
     kind = type(value).__name__
-    raise TypeError(f"a {kind} is no JSON value; pass {conversion(value, kind)}.")
+    raise TypeError(f"a value of type {kind} is not JSON; pass {conversion(value, kind)}.")
 
 
 def conversion(value: Any, kind: str) -> str:
