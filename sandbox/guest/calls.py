@@ -110,7 +110,7 @@ class Calls:
         self._is_told = False
         """True if the kernel knows the functions."""
         self._is_broken = False
-        """True if the kernel can make no calls any more."""
+        """True if the kernel can make no calls any more; it then says so at the cell's end, and is replaced."""
         self._cell: Cell | None = None
         self._begun = 0
         self._under_way: dict[int, int] = {}
@@ -119,9 +119,6 @@ class Calls:
     def offer(self, limits: dict[str, int], functions: list[dict[str, Any]]) -> None:
         self._limits, self._functions, self._is_told = limits, functions, False
         self._names = {function["name"] for function in functions}
-
-    def is_broken_in(self, kernel: KernelClient) -> bool:
-        return self._is_broken and self._stream is not None and self._stream.kernel is kernel
 
     def begin_cell(self, cell: Cell, kernel: KernelClient) -> dict[str, Any]:
         """Let a cell call. Returns the metadata of its request, which tells the kernel what it does not know."""

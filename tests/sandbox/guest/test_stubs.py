@@ -246,7 +246,9 @@ def test_calls_fail_once_the_guest_is_deaf(kernel: Kernel) -> None:
     thread = threading.Thread(target=call)
     thread.start()
     kernel.next_call()
+    assert kernel.stubs.are_well()
     kernel.guest.close()
     thread.join()
     call()
+    assert not kernel.stubs.are_well()
     assert errors == ["A cell has broken the way to the functions of the host."] * 2
