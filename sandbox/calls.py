@@ -1,4 +1,4 @@
-"""Functions of the host that a cell can call: what a session is offered, what a call asks for, and its answer."""
+"""Functions of the host that cells can call, the calls, and their answers."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,47 +12,45 @@ class Parameter:
     name: str
     is_keyword_only: bool
     annotation: str | None
-    """The text of the annotation."""
+    """Its text."""
     has_default: bool
     default: Any
-    """A JSON value, or the text of a value that is not one; it is only shown."""
+    """A JSON value, or the text of one that is not."""
 
 
 @dataclass(frozen=True)
 class HostFunction:
-    """A function of the host, as a kernel shows it."""
+    """A function that cells can call."""
 
     name: str
     parameters: tuple[Parameter, ...]
     returns: str | None
-    """The text of the annotation."""
+    """The text of its annotation."""
     doc: str
     is_async: bool
-    """True for an `async def`; the function in the kernel is then one as well."""
+    """True for an `async def`: the function in the kernel is one as well."""
 
 
 @dataclass(frozen=True)
 class HostCall:
-    """A call of a host function by a cell."""
+    """A call by a cell."""
 
     number: int
     """Counts from 1 in each cell."""
     name: str
     arguments: dict[str, Any]
-    """JSON values by name. An argument that the code left out is not there: the host's own default holds."""
+    """JSON values by name; what the code left out is not there."""
 
 
 @dataclass(frozen=True)
 class HostAnswer:
-    """What a call returns in the cell, or raises there."""
+    """What a call returned, or the error that the code gets instead."""
 
     value: Any = None
-    """A JSON value."""
+    """JSON."""
     error: str | None = None
-    """One line."""
+    """One line; then `error_type` names the exception's class."""
     error_type: str = "RuntimeError"
-    """The name of the exception's class."""
 
 
 AnswerCall = Callable[[HostCall], Awaitable[HostAnswer]]
-"""Answers a call. An exception that it raises is a failure of the host: the cell is interrupted, and raises it."""

@@ -1,6 +1,7 @@
 """Calls of the host's functions: from the kernel to the host, and their answers back. Loaded once there are some."""
 
 import json
+import math
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -109,7 +110,7 @@ class Calls:
         self._is_told = False
         """True if the kernel knows the functions."""
         self._is_broken = False
-        """True if the kernel can make no calls any more."""
+        """True if the kernel can make no calls any more; it then says so at the cell's end, and is replaced."""
         self._cell: Cell | None = None
         self._begun = 0
         self._under_way: dict[int, int] = {}
@@ -118,9 +119,6 @@ class Calls:
     def offer(self, limits: dict[str, int], functions: list[dict[str, Any]]) -> None:
         self._limits, self._functions, self._is_told = limits, functions, False
         self._names = {function["name"] for function in functions}
-
-    def is_broken_in(self, kernel: KernelClient) -> bool:
-        return self._is_broken and self._stream is not None and self._stream.kernel is kernel
 
     def begin_cell(self, cell: Cell, kernel: KernelClient) -> dict[str, Any]:
         """Let a cell call. Returns the metadata of its request, which tells the kernel what it does not know."""
@@ -215,7 +213,7 @@ def parse_call(payload: bytes) -> tuple[str, str, dict[str, Any]]:
     if count_parts(payload, MAX_JSON_PARTS) > MAX_JSON_PARTS:
         raise RefusedError(f"The arguments have more than {MAX_JSON_PARTS} values.")
     try:
-        found = json.loads(payload, parse_constant=forbid)
+        found = json.loads(payload, parse_constant=forbid, parse_float=finite)
         message_id, name, arguments = found["cell"], found["call"]["name"], found["call"]["arguments"]
     except RecursionError:
         raise RefusedError("The arguments are nested too deep.") from None
@@ -230,6 +228,11 @@ def parse_call(payload: bytes) -> tuple[str, str, dict[str, Any]]:
 
 def forbid(constant: str) -> NoReturn:
     raise ValueError(constant)
+
+
+def finite(digits: str) -> float:
+    number = float(digits)
+    return number if math.isfinite(number) else forbid(digits)
 
 
 def source_of(name: str) -> str:

@@ -211,17 +211,10 @@ class Guest:
             return
         if self._cell.begun:
             self._on_unusable()
-        else:
+        else:  # it has not begun, and can do so in another kernel
+            self._host.send({"type": "kernel_died", "cause": UNUSABLE})
             self._cell = self._new_cell(self._cell.id, self._cell.code)
-            self._begin_elsewhere()
-
-    def _has_broken_calls(self) -> bool:
-        return self._calls is not None and self._calls.is_broken_in(self._kernel)
-
-    def _begin_elsewhere(self) -> None:
-        """Let the cell, which has not begun, do so in another kernel."""
-        self._host.send({"type": "kernel_died", "cause": UNUSABLE})
-        self._kill_kernel()
+            self._kill_kernel()
 
     def _on_unusable(self) -> None:
         """No later cell would work in this kernel, by what this cell has done."""
@@ -236,9 +229,6 @@ class Guest:
     def _start_cell(self) -> None:
         cell = self._cell
         if cell is None or cell.message_id or not self._kernel.is_ready:
-            return
-        if self._has_broken_calls():
-            self._begin_elsewhere()
             return
         self._merger.finish()
         self._merger.sink = cell
@@ -307,7 +297,7 @@ class Guest:
         cell = self._cell
         if cell is None or not cell.idle:
             return
-        if cell.next_works is False or (cell.next_works and self._has_broken_calls()):
+        if cell.next_works is False:
             self._on_unusable()
         elif cell.replied and (cell.next_works or cell.asked_exit):
             self._merger.finish()

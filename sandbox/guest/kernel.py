@@ -104,7 +104,8 @@ def run_kernel(launch: KernelLaunch, stale: StaleThreads, console: Console) -> N
     app.shell.events.register("post_run_cell", exits.on_cell_end)
     app.shell.events.register("pre_run_cell", stale.on_cell_start)
     app.shell.events.register("post_run_cell", stale.on_cell_end)
-    app.shell.events.register("pre_run_cell", Offers(app.kernel, launch, stale).on_cell_start)
+    offers = Offers(app.kernel, launch, stale)
+    app.shell.events.register("pre_run_cell", offers.on_cell_start)
     app.shell.events.register("post_run_cell", console.on_cell_end)
     show = app.shell._showtraceback
     app.shell._showtraceback = lambda kind, error, lines: (
@@ -112,7 +113,7 @@ def run_kernel(launch: KernelLaunch, stale: StaleThreads, console: Console) -> N
     )
     app.session.pack = partial(pack_message, limit_bytes=message_limit_bytes())
     attach_packages()
-    Checkup(app.kernel, console, MarkingSender(app.session, launch), launch)
+    Checkup(app.kernel, console, MarkingSender(app.session, launch), launch, offers)
     gc.enable()
     os.write(launch.ready_fd, b"r")
     os.close(launch.ready_fd)

@@ -27,6 +27,10 @@ class Offers:
         if self._stubs is not None:
             self._stubs.on_cell_start(request["header"]["msg_id"])
 
+    def are_well(self) -> bool:
+        """True if the next cell can call what was offered."""
+        return self._stubs is None or bool(self._stubs.are_well())
+
     def _take(self, offer: dict[str, Any]) -> None:
         if self._stubs is None:
             program = ModuleType("cellblock_functions")

@@ -57,6 +57,7 @@ class Carrier:
         self._under_way: dict[int, Future[bytes]] = {}
         self._number = 0
         self._incoming, self._outgoing = bytearray(), bytearray()
+        self._inode = os.fstat(fd).st_ino
         self._is_over = False
         os.register_at_fork(after_in_child=self._leave)
         threading.Thread(target=self._run, name="cellblock-calls", daemon=True).start()
@@ -70,6 +71,13 @@ class Carrier:
         if self._is_over:
             self._fail_waiting()
         return answer
+
+    def is_well(self) -> bool:
+        """False if a cell has closed the socket or misused it."""
+        try:
+            return not self._is_over and os.fstat(self._socket.fileno()).st_ino == self._inode
+        except OSError:
+            return False
 
     def _leave(self) -> None:
         """A forked child has no part in this."""
@@ -161,6 +169,9 @@ class Stubs:
         if isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
             self._stopped.add(self._cell)
 
+    def are_well(self) -> bool:
+        return self._carrier.is_well()
+
     def _stub(self, definition: dict[str, Any]) -> Callable[..., Any]:
         name, signature = definition["name"], signature_of(definition)
 
@@ -238,7 +249,7 @@ def plain(value: Any) -> Any:
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         return value.item()
     kind = type(value).__name__
-    raise TypeError(f"a {kind} is no JSON value; pass {conversion(value, kind)}.")
+    raise TypeError(f"a value of type {kind} is not JSON; pass {conversion(value, kind)}.")
 
 
 def conversion(value: Any, kind: str) -> str:
