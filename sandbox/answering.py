@@ -153,12 +153,17 @@ class CellCalls:
 
 
 def packed(call: HostCall, answer: HostAnswer, limit_bytes: int) -> bytes:
-    """An answer as the kernel reads it; one over the limit is an error that says so."""
-    payload = _pack(answer)
-    if len(payload) <= limit_bytes:
-        return payload
-    error = f"The result of {call.name}() takes {len(payload)} bytes, over the limit of {limit_bytes}."
-    return _pack(HostAnswer(error=error, error_type="ValueError"))
+    """An answer as the kernel reads it, within the limit."""
+    return _pack(bounded(call, answer, limit_bytes))
+
+
+def bounded(call: HostCall, answer: HostAnswer, limit_bytes: int) -> HostAnswer:
+    """The answer; in place of one over the limit, an error that says so."""
+    size_bytes = len(_pack(answer))
+    if size_bytes <= limit_bytes:
+        return answer
+    error = f"The result of {call.name}() takes {size_bytes} bytes, over the limit of {limit_bytes}."
+    return HostAnswer(error=error, error_type="ValueError")
 
 
 def _pack(answer: HostAnswer) -> bytes:

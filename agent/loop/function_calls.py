@@ -4,13 +4,12 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from pydantic_core import to_json
-
 from agent.record.events import FunctionCalled
 from agent.record.transcript import Transcript
 from agent.replay.answers import RecordedAnswers, answer_of
 from agent.tools.functions import FunctionTool
 from agent.tools.json_results import check_storable
+from sandbox.answering import bounded
 from sandbox.calls import HostAnswer, HostCall, HostFunction
 
 
@@ -70,15 +69,7 @@ class FunctionCalls:
         if not self._may_call():
             return HostAnswer(error="The limit on calls of functions is reached for this question.")
         answer = await self._tools[call.name].answer(call.arguments, within_s=self._within_s)
-        return self._bounded(call.name, answer)
-
-    def _bounded(self, name: str, answer: HostAnswer) -> HostAnswer:
-        """The answer as the sandbox takes it, so that the record has no other."""
-        size_bytes = len(to_json({"value": answer.value}))
-        if size_bytes <= self._max_result_bytes:
-            return answer
-        error = f"{name} returned {size_bytes:,} bytes, over the limit of {self._max_result_bytes:,}: ask for less"
-        return HostAnswer(error=error, error_type="ValueError")
+        return bounded(call, answer, self._max_result_bytes)
 
     def _recorded(
         self, call: HostCall, answer: HostAnswer, begun_s: float, *, is_repeated: bool = False, is_stopped: bool = False

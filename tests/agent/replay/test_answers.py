@@ -105,8 +105,8 @@ async def test_a_cell_that_was_stopped_in_a_call_is_stopped_in_it_again(
     async def wait() -> None:
         await asyncio.Event().wait()
 
-    policy = Policy(cell_timeout_s=1.5)
-    run = await record(tmp_path / "run", ["print('begun')\nwait()", "print(1)"], tools=[wait], policy=policy)
+    policy = Policy(cell_timeout_s=5)
+    run = await record(tmp_path / "run", ["print('begun')\nawait wait()", "print(1)"], tools=[wait], policy=policy)
     assert [event.is_stopped for event in read(run).events if isinstance(event, FunctionCalled)] == [True]
     done = await replay(run, launcher, policy=policy)
     assert {item.comparison.verdict for item in done.items} <= {"same", "same_after_normalisation"}
@@ -139,6 +139,7 @@ async def test_a_run_that_crashed_within_a_cell_goes_on_after_its_answered_calls
     with pytest.raises(UsageError, match="pay"):
         await Agent.resume(run)
     assert (await Agent.resume(run, tools=[pay])).answer == "done"
+    endpoint.refill([])
     assert made == ["a", "b", "c", "c"]
     [ran] = [event for event in read(run).events if isinstance(event, ToolRan)]
     assert ran.execution is not None
