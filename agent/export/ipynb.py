@@ -11,7 +11,7 @@ from typing import Any
 
 from agent.export.markdown import contained, escaped, fenced, in_code, quoted
 from agent.export.outputs import mime_text, pieces_in, stream_text
-from agent.export.recorded_functions import functions_of, recorded_functions
+from agent.export.recorded_functions import functions_in, recorded_functions
 from agent.export.script_heads import RECORDED_ANSWERS
 from agent.export.story import (
     Answer,
@@ -64,10 +64,10 @@ def _needs(started: RunStarted | None) -> Iterator[dict[str, Any]]:
 
 def _functions(events: list[Event], pieces: list[Piece]) -> Iterator[dict[str, Any]]:
     """The user's functions that the cells call, which answer from the record."""
-    if functions := functions_of(events):
-        ran = [piece for piece in pieces if isinstance(piece, Cell) and not piece.is_cut_short]
+    ran = [piece for piece in pieces if isinstance(piece, Cell) and not piece.is_cut_short]
+    if functions_in(ran, events):
         yield _markdown(["The cells call functions of the user's, which answer here as they did in the run:"])
-        yield _source(Joined(chain([RECORDED_ANSWERS, "\n\n"], recorded_functions(functions, ran))))
+        yield _source(Joined(chain([RECORDED_ANSWERS, "\n\n"], recorded_functions(ran, events))))
 
 
 def _provenance(started: RunStarted) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from agent.export.markdown import prefixed
 from agent.export.outputs import one_line
-from agent.export.recorded_functions import functions_of, recorded_functions
+from agent.export.recorded_functions import recorded_functions
 from agent.export.script_heads import HEADS
 from agent.export.scripts import Script, is_valid, scripts_of
 from agent.export.story import Answer, Cell, Ending, Piece, Question, started_of, story
@@ -35,12 +35,12 @@ def export(events: list[Event]) -> Iterator[str]:
     cells = [piece for piece in pieces if isinstance(piece, Cell)]
     scripts = scripts_of(cells)
     written = _written(scripts)
-    functions, ran = functions_of(events), [cell for cell in cells if cell.succeeded]
-    used = held_in(chain(recorded_functions(functions, ran), _body(pieces, scripts, written)), HEADS)
+    ran = [cell for cell in cells if cell.succeeded]
+    used = held_in(chain(recorded_functions(ran, events), _body(pieces, scripts, written)), HEADS)
     yield from _head(events)
     yield from (f"\n{head}" for mark, head in HEADS.items() if mark in used)
     yield "\n"
-    yield from recorded_functions(functions, ran)
+    yield from recorded_functions(ran, events)
     yield from _body(pieces, scripts, written)
 
 

@@ -9,15 +9,16 @@ from agent.record.history import begun_by
 from sandbox.calls import HostFunction
 
 
-def functions_of(events: Iterable[Event]) -> list[HostFunction]:
-    """The functions that cells of the run could call. Of one name, the last."""
+def functions_in(cells: Iterable[Cell], events: Iterable[Event]) -> list[HostFunction]:
+    """The functions that the code of these cells names. Of one name, the last."""
     begun = (begun_by(event) for event in events)
-    return list({function.name: function for one in begun if one for function in one.functions}.values())
+    found = {function.name: function for one in begun if one for function in one.functions}
+    return [function for name, function in found.items() if any(name in cell.code for cell in cells)]
 
 
-def recorded_functions(functions: Sequence[HostFunction], cells: Sequence[Cell]) -> Iterator[str]:
-    """The functions, with the answers to the calls of these cells. They need `script_heads.RECORDED_ANSWERS`."""
-    for function in functions:
+def recorded_functions(cells: Sequence[Cell], events: Iterable[Event]) -> Iterator[str]:
+    """Those functions, with the answers to the calls of the cells. They need `script_heads.RECORDED_ANSWERS`."""
+    for function in functions_in(cells, events):
         yield f'record_answers("{function.name}", r"""\n'
         for cell in cells:
             yield from (_line(call) for call in cell.calls if call.name == function.name and not call.is_stopped)
