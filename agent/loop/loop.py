@@ -120,7 +120,8 @@ class Loop:
         environment = self._started.environment
         has_network = environment.policy.network != "none"
         added = names_of(environment.policy.packages)
-        return Scene(environment.packages, added=added, tools=self._functions, has_network=has_network)
+        native = self._functions.keys() - {function.name for function in self._calls.definitions}
+        return Scene(environment.packages, added=added, tools=native, has_network=has_network)
 
     @property
     def _given(self) -> list[GivenFile]:
