@@ -26,7 +26,7 @@ class Caller(FakeProcess):
     """A guest that sends calls when a cell begins, and its end when it has `expected` answers."""
 
     def __init__(self, *calls: bytes, expected: int = 1, **answers: bytes) -> None:
-        super().__init__({"execute": b"".join(calls)} | answers)
+        super().__init__({"execute": b"".join(calls), **answers})
         self.received: list[tuple[dict[str, Any], bytes]] = []
         self._expected = expected
         self._host = Host(0, 1)

@@ -31,6 +31,7 @@ class Guest:
         self.kernel = socket.socket(fileno=fd)
         self.kernel.settimeout(5)
         self.client: Any = SimpleNamespace(pid=os.getpid(), calls=ours)
+        self.cell: Any
         self.sent: list[tuple[int, bytes]] = []
         self.watched: list[bool] = []
         host: Any = SimpleNamespace(send=lambda header, payload: self.sent.append((header["call"], payload)))
@@ -42,7 +43,7 @@ class Guest:
         self.watched = [stream.is_blocked]
 
     def begin(self, cell: str) -> dict[str, Any]:
-        self.cell: Any = SimpleNamespace(id=1, message_id=cell, interrupted=False)
+        self.cell = SimpleNamespace(id=1, message_id=cell, interrupted=False)
         return self.calls.begin_cell(self.cell, self.client)
 
     def call(self, number: int, *, cell: str = "one", name: str = "look", **arguments: Any) -> None:
@@ -67,7 +68,7 @@ class Guest:
         return found
 
     def is_broken(self) -> bool:
-        return self.client.calls.fileno() < 0  # a kernel sees the end of the stream then
+        return bool(self.client.calls.fileno() < 0)  # a kernel sees the end of the stream then
 
     def close(self) -> None:
         self.kernel.close()

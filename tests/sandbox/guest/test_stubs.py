@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from sandbox.guest import stubs as stubs_module
 from sandbox.guest.stubs import HEAD, HostFunctionError, Stubs
 
 LIMITS = {"function_arguments_bytes": 4096, "function_calls_at_once": 2}
@@ -229,7 +228,7 @@ async def test_nor_can_a_task_of_one(kernel: Kernel) -> None:
 
 
 def test_a_child_process_is_told_what_to_use(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stubs_module.os, "getpid", os.getppid)
+    monkeypatch.setattr(os, "getpid", os.getppid)
     with pytest.raises(RuntimeError, match=r"^A child process cannot call look\(\): use threads or asyncio\.$"):
         kernel["look"](1)
 
