@@ -8,6 +8,7 @@ from agent.record.called import calls_of_cells
 from agent.record.events import (
     Asked,
     Claim,
+    Compared,
     Event,
     FileRecord,
     FunctionCalled,
@@ -21,7 +22,7 @@ from agent.record.events import (
     ToolRan,
 )
 from agent.record.history import told_beginning
-from agent.record.support import not_asked
+from agent.record.support import not_asked, not_confirmed
 from sandbox import Execution
 
 
@@ -187,6 +188,8 @@ def _pieces(event: Event, cells: int, calls: Sequence[FunctionCalled], *, is_ans
         case QuestionFinished(support=claims, unasked=unasked):
             yield from map(Support, [claims] if claims else [])
             yield from map(Remark, not_asked(unasked))
+        case Compared():
+            yield Remark(not_confirmed(event) or f"A second run, {event.run}, has the same values.")
         case Resumed():
             differ = f"; cells {', '.join(event.different)} gave something else" if event.different else ""
             yield Remark(f"The run was resumed: its cells were run again in a new sandbox{differ}.")
