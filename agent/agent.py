@@ -33,8 +33,8 @@ from agent.replay.narrowing import narrowed, narrowed_limits
 from agent.replay.playback import endpoint_of, sampling_of
 from agent.replay.resuming import check_tools
 from agent.runtime import Runtime
-from agent.tools.functions import function_tools
-from agent.tools.mcp.config import Approve, read_servers
+from agent.tools.functions import Approve, FunctionTool, function_tools
+from agent.tools.mcp.config import read_servers
 from sandbox import Policy
 
 
@@ -49,9 +49,10 @@ class Agent:
     `model="recorded:RUN"` lets a recorded run answer in place of a model: the same requests get the same answers, and
     one that differs raises PlaybackError with a diff. All settings of the model are then those of the record.
 
-    `tools` are functions of your own that the model may call beside run_python. They run in your process, on the
-    host: whatever they can reach, the model can reach through them. Their parameters need type hints, which the
-    model's arguments are validated by; the docstring tells the model what they do.
+    `tools` are functions of your own that the model may call, and the code that it writes: `agent.tool` says who may,
+    and whether you are asked. They run in your process, on the host: whatever they can reach, the model can reach
+    through them. Their parameters need type hints, which the arguments are validated by; the docstring tells the model
+    what they do.
 
     `mcp` names servers of the Model Context Protocol whose tools the model may call as well: a file with `mcpServers`,
     or its value. They run while a question is answered. `approve` is asked before a call, with the name and the
@@ -80,7 +81,7 @@ class Agent:
         limiter: Limiter | None = None,
         policy: Policy | None = None,
         limits: Limits | None = None,
-        tools: Iterable[Callable[..., Any]] = (),
+        tools: Iterable[Callable[..., Any] | FunctionTool] = (),
         mcp: Path | str | Mapping[str, Any] | None = None,
         approve: Approve | None = None,
         context_tokens: int | None = None,
@@ -130,7 +131,7 @@ class Agent:
         api_key: str | None = None,
         prices: Prices | Path | str | None = None,
         limits: Limits | None = None,
-        tools: Iterable[Callable[..., Any]] = (),
+        tools: Iterable[Callable[..., Any] | FunctionTool] = (),
         policy: Policy | None = None,
         base_url: str | None = None,
     ) -> Self:
@@ -167,7 +168,7 @@ class Agent:
         api_key: str | None = None,
         prices: Prices | Path | str | None = None,
         limits: Limits | None = None,
-        tools: Iterable[Callable[..., Any]] = (),
+        tools: Iterable[Callable[..., Any] | FunctionTool] = (),
         policy: Policy | None = None,
         base_url: str | None = None,
         force: bool = False,

@@ -29,8 +29,8 @@ from agent.record.transcript import check_new
 from agent.replay.playback import Playback, endpoint_of
 from agent.replay.resuming import Past, reopened
 from agent.review.checks import checks_named
-from agent.tools.functions import FunctionTool
-from agent.tools.mcp.config import Approve, Servers
+from agent.tools.functions import Approve, FunctionTool
+from agent.tools.mcp.config import Servers
 from agent.tools.outside import OutsideTool
 from sandbox import Policy, Pool, Session
 from sandbox.docker import DockerLauncher, connect, default_image, require_image
@@ -93,7 +93,8 @@ class Runtime:
         if isinstance(self.model, Recorded):
             return self.model.started.settings
         endpoint = self.endpoint
-        calls: Calls = "fenced" if endpoint.preset.native_calls is False and not self.tools else "native"
+        can_be_fenced = all(isinstance(tool, FunctionTool) and tool.is_for_code for tool in self.tools)
+        calls: Calls = "fenced" if endpoint.preset.native_calls is False and can_be_fenced else "native"
         return ModelSettings(
             model=endpoint.model,
             base_url="local" if isinstance(self.model, LocalModel) else endpoint.public_url,

@@ -22,7 +22,7 @@ from agent.errors import InterruptedRunError, OutputError, UsageError
 from agent.limits import Limits
 from agent.paths import expanded
 from agent.text import escaped_json
-from agent.tools.mcp.config import Approve
+from agent.tools.functions import Approve
 from sandbox import Policy
 
 

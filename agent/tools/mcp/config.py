@@ -1,7 +1,7 @@
 """Which servers there are: the `mcpServers` JSON that clients share. Nothing here needs the extra `mcp`."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,6 @@ from agent.errors import UsageError
 from agent.validation import first_complaint
 
 Servers = Mapping[str, "ServerSpec"]
-Approve = Callable[[str, dict[str, Any]], bool]
-"""Whether a tool may be called: it gets the name and the arguments, and may block."""
 KEY = "mcpServers"
 MAX_FILE_BYTES = 1 << 20
 EXAMPLE = '{"mcpServers": {"name": {"command": "program", "args": []}}}'

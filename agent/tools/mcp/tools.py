@@ -9,9 +9,8 @@ from mcp_types import AudioContent, CallToolResult, ContentBlock, EmbeddedResour
 from mcp_types import ResourceLink as Link
 
 from agent.text import cut_middle
-from agent.tools.functions import FunctionTool
-from agent.tools.functions import _in_thread as in_thread
-from agent.tools.mcp.config import Approve, Servers
+from agent.tools.functions import Approve, FunctionTool
+from agent.tools.mcp.config import Servers
 from agent.tools.mcp.connection import Connection
 from agent.tools.mcp.functions import Call, function_of, unique_names
 
@@ -36,17 +35,16 @@ async def opened_tools(servers: Servers, approve: Approve | None) -> AsyncIterat
                     name,
                     tool.description or tool.title or "",
                     tool.input_schema,
-                    _call(name, connection, tool, None if is_free else approve or _refuse),
-                )
+                    _call(connection, tool),
+                ),
+                approve=None if is_free else approve or _refuse,
             )
             for name, (connection, tool, is_free) in zip(names, found, strict=True)
         ]
 
 
-def _call(name: str, connection: Connection, tool: Tool, approve: Approve | None) -> Call:
+def _call(connection: Connection, tool: Tool) -> Call:
     async def call(arguments: dict[str, Any]) -> Any:
-        if approve is not None and not await in_thread(lambda: approve(name, arguments)):
-            raise PermissionError(f"the user does not allow {name}; alwaysAllow in the file of servers does")
         return value_of(await connection.call(tool.name, arguments))
 
     return call

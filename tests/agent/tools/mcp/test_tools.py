@@ -43,8 +43,8 @@ async def test_what_only_reads_is_called_at_once() -> None:
 @pytest.mark.parametrize(
     ("approve", "more", "told"),
     [
-        (None, {}, "does not allow my_test_delete"),
-        (lambda name, arguments: False, {}, "does not allow my_test_delete"),
+        (None, {}, "does not allow this call of my_test_delete"),
+        (lambda name, arguments: False, {}, "does not allow this call of my_test_delete"),
         (lambda name, arguments: arguments == {"name": "x"}, {}, "deleted x"),
         (None, {"alwaysAllow": ["delete"]}, "deleted x"),
     ],
