@@ -15,8 +15,9 @@ from agent.record.events import ToolRan
 from agent.record.transcript import read
 from agent.testing import ScriptedEndpoint, says
 from agent.testing.profiles import Answer, ScriptedCall
+from agent.tools.functions import Approve
 from agent.tools.mcp import connection
-from agent.tools.mcp.config import Approve, read_servers
+from agent.tools.mcp.config import read_servers
 from agent.tools.mcp.tools import opened_tools
 
 SERVER = str(Path(__file__).with_name("server.py"))
