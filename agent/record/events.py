@@ -553,8 +553,10 @@ class Compared(_Event):
     """The name of its directory, beside that of this run."""
     outcome: Outcome
     answer: str | None
+    compared: Count = 0
+    """How many values of this run's answer and files were looked up in the second run."""
     missing: Items[str] = []
-    """The values of this run's answer and files that the second run has nowhere."""
+    """Those that the second run has nowhere."""
 
 
 class RunFinished(_Event):
