@@ -21,6 +21,7 @@ from agent.prompting.words import OBSERVATION
 from agent.record.events import (
     Asked,
     Beginning,
+    FileRecord,
     GivenFile,
     ModelSettings,
     RunFinished,
@@ -34,6 +35,7 @@ from agent.text import encodable
 from agent.tools.run_python import TOOL
 from sandbox import Change, Execution, Output, SandboxError, Session
 from sandbox.packages import names_of
+from sandbox.pictures import Picture
 
 CLIENT = "client"
 """What stands for the URL of a model in the record: a client writes the code, and where it has it from is unknown."""
@@ -84,6 +86,15 @@ class ClientRun:
         """The run directory."""
         return self._transcript.directory
 
+    async def shrunk(self, picture: bytes, *, side_pixels: int, max_bytes: int) -> Picture | None:
+        """A smaller copy of a picture; None if the sandbox cannot make one."""
+        return await self._sandbox.shrink_picture(picture, side_pixels=side_pixels, max_bytes=max_bytes)
+
+    @property
+    def is_over(self) -> bool:
+        """True if the session's time is over, so that no more cell can run."""
+        return self._cells.is_over
+
     @property
     def cells(self) -> Sequence[ToolRan]:
         """The recorded cells, in order."""
@@ -108,7 +119,7 @@ class ClientRun:
         Raises UsageError for a file that is too large, cannot be read, or holds a secret of the run.
         """
         given = check_files(files)
-        await self._workspace.collect(self._transcript, within_s=COLLECTING_S)
+        await self.collect()
         records = await put_files(self._sandbox, given)
         await asyncio.to_thread(keep_files, self._transcript, given, records)
         names = [record.name for record in records]
@@ -117,11 +128,15 @@ class ClientRun:
         await self._workspace.begin(names)
         return records
 
+    async def collect(self) -> list[FileRecord]:
+        """Copy into the record what cells have left in the workspace since the last copy."""
+        return await self._workspace.collect(self._transcript, within_s=COLLECTING_S)
+
     async def close(self) -> None:
         """Copy the files that the cells left, and end the record."""
         with self._transcript:
             self._sandbox.on_change = ignore
-            await self._workspace.collect(self._transcript, within_s=COLLECTING_S)
+            await self.collect()
             self._transcript.append(
                 RunFinished(
                     outcome="answered",

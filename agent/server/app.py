@@ -23,6 +23,8 @@ from agent.server.chat import routes as chat_routes
 from agent.server.dashscope import routes as dashscope_routes
 from agent.server.faults import Fault, fault_of
 from agent.server.ledger import Ledger
+from agent.server.librechat.routes import LibreChatRoutes
+from agent.server.librechat.sessions import Sessions as LibreChatSessions
 from agent.server.metrics import Metrics
 from agent.server.responses.compaction import Shortener
 from agent.server.responses.containers import ContainerRoom
@@ -36,6 +38,7 @@ from agent.server.storage.containers import ContainerRoutes
 from agent.server.storage.conversations import ConversationRoutes
 from agent.server.storage.files import FileRoutes
 from agent.server.wire.attended import LeftError
+from agent.server.work.client_cells import ClientCells
 from agent.server.work.desk import Desk
 from agent.server.work.mailbox import Answers
 from agent.server.work.models import Models
@@ -98,6 +101,9 @@ async def _working(
         *(route for prefix in PREFIXES for part in rooms for route in part.routes(prefix)),
         *chat_routes(desk, PREFIXES),
         *dashscope_routes(desk),
+        *LibreChatRoutes(
+            ClientCells(desk, runtime, "librechat"), LibreChatSessions(state, _now, idle_minutes=settings.idle_minutes)
+        ).routes(),
         *health.routes(metrics, lambda: not drain.has_begun),
     ]
     app = protected(
