@@ -14,6 +14,7 @@ from typing import Any, Self
 from pydantic import SecretStr
 
 from agent.answers import AnswerType
+from agent.confirming import check_confirmable, confirmed
 from agent.endpoint.config import Endpoint, LocalModel, RecordedModel, Sampling, choose_model, endpoint_of_record
 from agent.endpoint.limiter import Limiter
 from agent.errors import UsageError
@@ -202,11 +203,14 @@ class Agent:
         *,
         files: Files = (),
         answer: Any = None,
+        confirm: bool = False,
         run_directory: Path | str | None = None,
         on_progress: Callable[[Progress], None] = ignore,
     ) -> RunResult:
         """`run` for callers without an event loop."""
-        run = self.run(task, files=files, answer=answer, run_directory=run_directory, on_progress=on_progress)
+        run = self.run(
+            task, files=files, answer=answer, confirm=confirm, run_directory=run_directory, on_progress=on_progress
+        )
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -220,6 +224,7 @@ class Agent:
         *,
         files: Files = (),
         answer: Any = None,
+        confirm: bool = False,
         run_directory: Path | str | None = None,
         on_progress: Callable[[Progress], None] = ignore,
     ) -> RunResult:
@@ -227,6 +232,9 @@ class Agent:
 
         `answer` is the type of the answer: a pydantic model, any other type that pydantic knows, or a JSON schema. The
         result's `value` has it, and the outcome is "failed" if the model does not come to an answer that fits.
+
+        With `confirm`, the task is run a second time, in a sandbox and a run directory of its own, at twice the cost:
+        the result's `second` says which values of the answer the second run does not have.
 
         The run directory is new, by default a fresh one under `runs_directory`. Raises UsageError for a bad task or
         file, SandboxError if no sandbox starts, EndpointError or LocalModelError if no model answers; what the model's
@@ -236,8 +244,19 @@ class Agent:
         given = check_files(paths_of(files))
         check_sizes(given, self.runtime.policy)
         answer_type = None if answer is None else AnswerType.of(answer)
-        async with self.session(run_directory=run_directory, on_progress=on_progress) as session:
-            return await session.ask(task, files=given, answer=answer_type)
+        directory = expanded(run_directory or self.new_directory())
+        if confirm:
+            check_confirmable(self.runtime, directory)
+
+        async def ask(conversation: Conversation) -> RunResult:
+            return await conversation.ask(task, files=given, answer=answer_type)
+
+        async with (
+            self.runtime.opened(on_progress) as opened,
+            opened.conversation(directory, on_progress) as conversation,
+        ):
+            result = await ask(conversation)
+            return await confirmed(opened, self.runtime, conversation, result, ask, on_progress) if confirm else result
 
     def stream(
         self,
@@ -245,6 +264,7 @@ class Agent:
         *,
         files: Files = (),
         answer: Any = None,
+        confirm: bool = False,
         run_directory: Path | str | None = None,
     ) -> AsyncGenerator[Progress | RunResult, None]:
         """`run` as an iterator: each piece of progress as it comes, and the RunResult as the last.
@@ -254,7 +274,12 @@ class Agent:
         given = paths_of(files)
         return stream(
             lambda on_progress: self.run(
-                task, files=given, answer=answer, run_directory=run_directory, on_progress=on_progress
+                task,
+                files=given,
+                answer=answer,
+                confirm=confirm,
+                run_directory=run_directory,
+                on_progress=on_progress,
             )
         )
 

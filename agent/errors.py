@@ -52,6 +52,8 @@ class EndpointError(AgentError):
     exit_code = 3
     attempts: tuple[Attempt, ...] = ()
     """The failed attempts, in order."""
+    retry_after_s: float | None = None
+    """When to ask again, if the endpoint says so."""
 
 
 class AccessError(EndpointError):

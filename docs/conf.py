@@ -5,7 +5,7 @@ from importlib import metadata
 project = "Cellblock"
 release = metadata.version("cellblock")
 root_doc = "docs/index"
-include_patterns = ["*.md", "docs/*.md"]
+include_patterns = ["*.md", "docs/**.md"]
 exclude_patterns = [".*", "build", "dist", "tests"]
 extensions = ["myst_parser"]
 myst_heading_anchors = 3

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 PictureType = Literal["image/png", "image/jpeg"]
-SHRINKER_TIMEOUT_S = 6.0
+SHRINKER_TIMEOUT_S = 15.0
 SHRINKER = """
 import io, json, sys
 asked = json.loads(sys.stdin.buffer.readline())
@@ -18,9 +18,9 @@ while side >= 16:
     small.thumbnail((side, side))
     plain = Image.new("RGB", small.size, "white")
     plain.paste(small, mask=small)
-    for kind, options in (("PNG", {"optimize": True}), ("JPEG", {"quality": 75})):
+    for kind, form in (("PNG", plain.quantize(64)), ("JPEG", plain)):
         made = io.BytesIO()
-        (plain.quantize(64) if kind == "PNG" else plain).save(made, kind, **options)
+        form.save(made, kind)
         if made.tell() <= asked["max_bytes"]:
             sys.stdout.buffer.write(made.getvalue())
             sys.exit()

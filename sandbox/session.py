@@ -9,6 +9,7 @@ The steps of the ladder, each taken only if the one before did not end the cell:
 
 import asyncio
 import hashlib
+import json
 import os
 import secrets
 import time
@@ -31,6 +32,7 @@ from sandbox.pictures import SHRINKER, SHRINKER_TIMEOUT_S, Picture, picture_in, 
 from sandbox.policy import Policy
 from sandbox.profiles import MAX_REPORT_BYTES, PROFILER, PROFILER_TIMEOUT_S, FileProfile, profiler_input, profiles_in
 from sandbox.recording import Recording
+from sandbox.remover import REMOVED, REMOVER, REMOVER_TIMEOUT_S
 
 CHUNK_BYTES = 1 << 18
 ZEROS = memoryview(bytes(CHUNK_BYTES))
@@ -297,6 +299,20 @@ class Session:
             if moved.sha256 != digest.hexdigest():
                 raise ProtocolError(f"The sandbox does not have {name!r} as it was sent.")
             return TransferredFile(moved.size_bytes, moved.sha256)
+
+    async def remove_files(self, names: Sequence[str]) -> None:
+        """Remove files from the workspace, by name; one that is not there is no error. Raises FileTransferError."""
+        async with self._operation() as channel:
+            number = self._next_id()
+            limits = {"timeout_s": REMOVER_TIMEOUT_S, "max_bytes": len(REMOVED)}
+            given = json.dumps(list(names)).encode()
+            await channel.send({"type": "run_beside", "id": number, "program": REMOVER} | limits, given)
+            try:
+                _, report = await channel.receive_answer(number, frames.Report)
+            except RefusedError as error:  # such as of a sandbox that is full of processes
+                raise FileTransferError(f"Cannot remove {names[0]!r} from the workspace: {error}.") from error
+        if report != REMOVED:
+            raise FileTransferError(f"Cannot remove {names[0]!r} from the workspace.")
 
     async def get_file(self, name: str, target: Path | IO[bytes], *, max_bytes: int | None = None) -> TransferredFile:
         """Copy a workspace file to the host path `target`, which appears when complete, or into an open file.

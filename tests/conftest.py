@@ -17,6 +17,7 @@ from sandbox.docker import DockerLauncher, connect, default_image, require_image
 from sandbox.hosts import is_this_machine
 from tests.agent.export.chromium import find_chromium
 from tests.chaos.harness import missing_for_private_engine
+from tests.clients import NODE_CLIENTS
 
 IN_CI = bool(os.environ.get("CI"))
 
@@ -56,11 +57,17 @@ def missing_for_browser() -> str | None:
     return None if find_chromium() else "chromium is not installed: make browser"
 
 
+def missing_for_node() -> str | None:
+    """Why tests with the marker `node` cannot run here, in one line."""
+    return None if (NODE_CLIENTS / "node_modules").is_dir() else "the Node clients are not installed: make clients"
+
+
 MISSING: dict[str, Callable[[], str | None]] = {
     "browser": missing_for_browser,
     "docker": missing_for_docker,
     "engine": missing_for_private_engine,
     "model": missing_for_model,
+    "node": missing_for_node,
 }
 
 

@@ -47,6 +47,9 @@ def run(
     answer_schema: Annotated[
         Path | None, typer.Option("--answer-schema", metavar="FILE", help="JSON schema that the answer must fit.")
     ] = None,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Ask a second time, apart, and compare the values.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -66,7 +69,9 @@ def run(
     directory = expanded(output) if output else agent.new_directory()
     options = granting(asked, policy)
     with told_where_it_stopped(directory, console, options), view:
-        answered = agent.run_sync(task, files=file or [], answer=schema, run_directory=directory, on_progress=view)
+        answered = agent.run_sync(
+            task, files=file or [], answer=schema, confirm=confirm, run_directory=directory, on_progress=view
+        )
     tell(answered, console, as_json=as_json, options=options)
 
 

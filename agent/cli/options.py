@@ -50,7 +50,7 @@ class ModelOptions:
     prices: Path | None
     review: str
     require_support: bool
-    mcp: Path | None
+    mcp: Path | None = None
 
 
 def _model_option(kind: Any, flag: str, metavar: str | None, help_text: str) -> Any:

@@ -18,7 +18,7 @@ from agent.credentials import bare_url
 from agent.errors import InterruptedRunError, ResumeError, TranscriptError, UsageError
 from agent.loop.result import RunResult
 from agent.messages import Cost
-from agent.record.support import not_asked, not_computed
+from agent.record.support import not_asked, not_computed, not_confirmed
 from agent.record.transcript import holds_run
 from agent.text import plain, size_words
 from sandbox import CellblockError, Policy
@@ -65,6 +65,7 @@ def as_value(answered: RunResult) -> dict[str, object]:
         "cost": answered.cost and answered.cost.model_dump(mode="json"),
         "support": [claim.model_dump() for claim in answered.support],
         "unasked": [one.model_dump() for one in answered.unasked],
+        "second": answered.second and answered.second.model_dump(include={"run", "outcome", "answer", "missing"}),
         "artifacts": [artifact.model_dump() for artifact in answered.artifacts],
     }
 
@@ -80,8 +81,10 @@ def file_lines(answered: RunResult) -> Iterator[str]:
 
 
 def warnings(answered: RunResult) -> list[str]:
-    """What an answer states that was not computed, and what its programs did that was not asked for."""
-    return [line for line in (not_computed(answered.support), *not_asked(answered.unasked)) if line]
+    """What an answer states that was not computed, what its programs did that was not asked for, and what a second
+    run found instead."""
+    told = (not_computed(answered.support), *not_asked(answered.unasked), not_confirmed(answered.second))
+    return [line for line in told if line]
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from agent.record.events import (
     Asked,
     Beginning,
     Claim,
+    Compared,
     Event,
     FileRecord,
     HistoryShortened,
@@ -33,7 +34,7 @@ from agent.record.events import (
 )
 from agent.record.history import begun_by, told_beginning
 from agent.record.reading import Recorded
-from agent.record.support import not_asked, not_computed, source_of
+from agent.record.support import not_asked, not_computed, not_confirmed, source_of
 from agent.text import cut_middle, plain
 from sandbox import Output, StreamOutput
 from sandbox.packages import versions_in
@@ -59,6 +60,7 @@ class RunPrinter:
         self._claims: list[Claim] = []
         """Those of the last answer."""
         self._unasked: list[UnaskedFilter] = []
+        self._second: Compared | None = None
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -70,6 +72,8 @@ class RunPrinter:
                 self._show_call(event)
             case QuestionFinished():
                 self._claims, self._unasked = event.support, event.unasked
+            case Compared():
+                self._second = event
             case RunFinished():
                 self._show_end(event)
             case _:
@@ -91,6 +95,8 @@ class RunPrinter:
             )
             if added := versions_in(where.locked):
                 self._print(f"with {', '.join(f'{name} {version}' for name, version in added.items())}", "dim")
+        if isinstance(event, Asked) and event.removed:
+            self._print(f"removed from the workspace: {', '.join(event.removed)}", "dim")
         for file in event.files:
             facts = facts_of(file.profile) if file.profile else ""
             self._print(f"{_file(file)}  {facts}".rstrip(), "dim")
@@ -174,7 +180,8 @@ class RunPrinter:
         unasked, self._unasked = self._unasked, []
         if found := [claim for claim in claims if claim.source]:
             self._print("; ".join(f"{claim.text}: {source_of(claim)}" for claim in found), "dim")
-        for warning in filter(None, (not_computed(claims), *not_asked(unasked))):
+        second, self._second = self._second, None
+        for warning in filter(None, (not_computed(claims), *not_asked(unasked), not_confirmed(second))):
             self._print(warning, "yellow")
 
     def _print(self, text: str, style: str) -> None:

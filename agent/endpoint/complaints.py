@@ -15,6 +15,7 @@ from agent.endpoint.failures import (
     ForeignAnswerError,
     SilentAnswerError,
     UnfinishedAnswerError,
+    asked_wait_s,
     body_in,
     describe,
     is_filtered,
@@ -80,6 +81,7 @@ def as_endpoint_error(
     hint = hint and endpoint.redacted(hint)
     found = kind(said, hint=hint, in_python=hint and _in_python(hint))
     found.attempts = tuple(attempts)
+    found.retry_after_s = asked_wait_s(error)
     return found
 
 

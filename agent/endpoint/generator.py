@@ -1,6 +1,6 @@
 """The interface of a model for the loop; an endpoint and a recorded run implement it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from agent.endpoint.assembly import OnDelta
@@ -25,6 +25,7 @@ class Generator(Protocol):
         on_delta: OnDelta,
         *,
         prefix: str = "",
+        must_call: Sequence[str] = (),
         schema: Mapping[str, Any] | None = None,
         max_output_tokens: int | None = None,
     ) -> Generation: ...

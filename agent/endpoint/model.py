@@ -40,7 +40,7 @@ from agent.messages import Attempt, Message, Reply
 
 MAX_ATTEMPTS = 4
 LIST_TIMEOUT_S = 30.0
-OPTIONAL_FIELDS = ("stream_options", "tools", "temperature", "top_p", "seed", "response_format")
+OPTIONAL_FIELDS = ("stream_options", "tool_choice", "tools", "temperature", "top_p", "seed", "response_format")
 """Fields that are left out if an endpoint refuses them. Without tools, calls are found in the text."""
 MIN_PREFIX_CHARS = 16
 CHARS_PER_TOKEN = 4
@@ -157,13 +157,15 @@ class Model:
         on_delta: OnDelta,
         *,
         prefix: str = "",
+        must_call: Sequence[str] = (),
         schema: Mapping[str, Any] | None = None,
         max_output_tokens: int | None = None,
     ) -> Generation:
         """One turn of the model.
 
         A `prefix` is the text of a reply that was cut off: the model continues it, and the reply's content is both
-        together. It needs `can_continue`. With a `schema`, an endpoint that can do so writes only JSON that fits it.
+        together. It needs `can_continue`. An endpoint that can do so lets the model call one of the tools `must_call`,
+        and write only JSON that fits the `schema`.
         `max_output_tokens` bounds this turn beside the sampling.
         Before a repeated attempt, `on_delta` receives ("restart", reason): the pieces of this turn so far are void.
         Raises EndpointError if the endpoint refuses or the last attempt fails, ContextLengthError if the messages are
@@ -174,7 +176,7 @@ class Model:
         begun = time.monotonic()
         attempts: list[Attempt] = []
         sampling = self.sampling.within(max_output_tokens)
-        whole = body_of(self.endpoint, sampling, messages, tools, prefix=prefix, schema=schema)
+        whole = body_of(self.endpoint, sampling, messages, tools, prefix=prefix, must_call=must_call, schema=schema)
         body = {name: value for name, value in whole.items() if name not in self._refused}
 
         def note(state: tenacity.RetryCallState) -> None:

@@ -2,7 +2,7 @@
 
 import tomllib
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Literal
 
@@ -34,6 +34,7 @@ class Preset(BaseModel):
     """True if its thinking is sent back also by default."""
 
 
+@lru_cache
 def preset_of(model: str) -> Preset:
     """The row of the first pattern that matches the name, or the defaults for an unknown model."""
     name = model.lower().rpartition("/")[2].replace(":", "-")

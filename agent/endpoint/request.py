@@ -1,6 +1,6 @@
 """The body of a request: messages, tools and sampling, with the field names of the provider."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.endpoint.config import Endpoint, Sampling
@@ -14,15 +14,18 @@ def body_of(
     tools: list[dict[str, Any]],
     *,
     prefix: str = "",
+    must_call: Sequence[str] = (),
     schema: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The body of the request for one turn. The answer continues the text `prefix`, and is JSON that fits `schema`."""
+    """The body of the request for one turn. The answer continues the text `prefix`, calls one of the tools `must_call`,
+    and is JSON that fits `schema`."""
     switches = endpoint.switches
     body: dict[str, Any] = {"model": endpoint.model, "messages": messages, "stream": True}
     optional: dict[str, Any] = {
         "stream_options": {"include_usage": True} if switches.stream_options else None,
         "temperature": sampling.temperature,
         "tools": tools if tools and switches.tools else None,
+        "tool_choice": _tool_choice(must_call, tools) if must_call and tools and switches.tools else None,
         "top_p": sampling.top_p,
         switches.output_limit: sampling.max_output_tokens,
         "seed": sampling.seed if switches.seed else None,
@@ -32,6 +35,16 @@ def body_of(
     if prefix:
         return body | _continued(endpoint, messages, prefix)
     return body | _thinking_fields(endpoint, sampling.thinking, sampling.thinking_budget)
+
+
+def _tool_choice(must_call: Sequence[str], tools: Sequence[Mapping[str, Any]]) -> str | dict[str, Any]:
+    """What makes the model call one of the tools. A name is given only where there are others: fewer servers take it.
+
+    See https://platform.openai.com/docs/guides/function-calling.
+    """
+    if len(must_call) == 1 < len(tools):
+        return {"type": "function", "function": {"name": must_call[0]}}
+    return "required"
 
 
 def _response_format(schema: Mapping[str, Any]) -> dict[str, Any]:

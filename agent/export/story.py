@@ -7,6 +7,7 @@ from agent.messages import RUN_PYTHON
 from agent.record.events import (
     Asked,
     Claim,
+    Compared,
     Event,
     FileRecord,
     HistoryShortened,
@@ -19,7 +20,7 @@ from agent.record.events import (
     ToolRan,
 )
 from agent.record.history import told_beginning
-from agent.record.support import not_asked
+from agent.record.support import not_asked, not_confirmed
 from sandbox import Execution
 
 
@@ -182,6 +183,8 @@ def _pieces(event: Event, cells: int, *, is_answer: bool) -> Iterable[Piece]:
         case QuestionFinished(support=claims, unasked=unasked):
             yield from map(Support, [claims] if claims else [])
             yield from map(Remark, not_asked(unasked))
+        case Compared():
+            yield Remark(not_confirmed(event) or f"A second run, {event.run}, has the same values.")
         case Resumed():
             differ = f"; cells {', '.join(event.different)} gave something else" if event.different else ""
             yield Remark(f"The run was resumed: its cells were run again in a new sandbox{differ}.")

@@ -4,7 +4,7 @@ A reply that is cut off at the limit on output tokens is continued where the ser
 into its text are recovered. Every request is recorded, also one that failed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 from types import MappingProxyType
@@ -82,17 +82,18 @@ class Asker:
         tools: Tools,
         *,
         may_call: bool = True,
+        must_call: Sequence[str] = (),
         schema: Mapping[str, Any] | None = None,
         max_output_tokens: int | None = None,
     ) -> ModelReplied:
         """Ask for a turn and record it. Without `may_call`, a call in its text stays text. Raises EndpointError.
 
-        With a `schema`, an endpoint that can do so writes only JSON that fits. `max_output_tokens` bounds this turn
-        beside the sampling.
+        An endpoint that can do so lets the model call one of `must_call`, and write only JSON that fits the `schema`.
+        `max_output_tokens` bounds this turn beside the sampling.
         """
         turn = 1 + sum(isinstance(event, ModelReplied) for event in self._transcript.events)
         try:
-            generation, sha256 = await self._whole_reply(turn, tools, schema, max_output_tokens)
+            generation, sha256 = await self._whole_reply(turn, tools, must_call, schema, max_output_tokens)
         except _ListenerError as failed:
             raise failed.error from None
         recovered = None
@@ -107,7 +108,12 @@ class Asker:
         return self._transcript.append(event, lambda clean: reply_message(clean, self._settings))
 
     async def _whole_reply(
-        self, turn: int, tools: Tools, schema: Mapping[str, Any] | None, left_tokens: int | None
+        self,
+        turn: int,
+        tools: Tools,
+        must_call: Sequence[str],
+        schema: Mapping[str, Any] | None,
+        left_tokens: int | None,
     ) -> tuple[Generation, str]:
         """The reply to the events so far, continued if it was cut off, and the hash of the last request."""
         self._context.make_room(self._transcript, self._requests.estimated_tokens())
@@ -119,6 +125,7 @@ class Asker:
                     tools,
                     self._on_delta,
                     prefix=prefix,
+                    must_call=() if prefix else must_call,
                     schema=schema,
                     max_output_tokens=left_tokens,
                 )

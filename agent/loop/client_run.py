@@ -56,6 +56,8 @@ class ClientRun:
         self._settings = self._started.settings
         self._cells = Cells(sandbox, on_output, scene=self._scene())
         self._begun_s = time.monotonic()
+        self._lock = asyncio.Lock()
+        """The record has the order in which the sandbox did things."""
 
     @classmethod
     async def begun(
@@ -78,7 +80,11 @@ class ClientRun:
         transcript.append(SandboxChanged(kind="started", reason=sandbox.info.sandbox_id))
         run = cls(sandbox, transcript, on_output)
         sandbox.on_change = run._note_change
-        await run._workspace.begin(())
+        try:
+            await run._workspace.begin(())
+        except BaseException:
+            transcript.close()
+            raise
         return run
 
     @property
@@ -103,12 +109,13 @@ class ClientRun:
     async def run(self, code: str) -> ToolRan:
         """Run and record a cell. A caller who is cancelled interrupts it. Raises SandboxError if the sandbox fails."""
         code = encodable(code)
-        try:
-            cell = await self._cells.run(code, self.cells)
-        except SandboxError as error:
-            self._record(code, None, OBSERVATION["not_run"].format(why=error.message))
-            raise
-        ran = self._record(code, cell.execution, cell.observation)
+        async with self._lock:
+            try:
+                cell = await self._cells.run(code, self.cells)
+            except SandboxError as error:
+                self._record(code, None, OBSERVATION["not_run"].format(why=error.message))
+                raise
+            ran = self._record(code, cell.execution, cell.observation)
         if cell.is_cancelled:
             raise asyncio.CancelledError
         return ran
@@ -119,7 +126,11 @@ class ClientRun:
         Raises UsageError for a file that is too large, cannot be read, or holds a secret of the run.
         """
         given = check_files(files)
-        await self.collect()
+        async with self._lock:
+            return await self._give(given)
+
+    async def _give(self, given: list[Path]) -> list[GivenFile]:
+        await self._collect()
         records = await put_files(self._sandbox, given)
         await asyncio.to_thread(keep_files, self._transcript, given, records)
         names = [record.name for record in records]
@@ -130,25 +141,33 @@ class ClientRun:
 
     async def collect(self) -> list[FileRecord]:
         """Copy into the record what cells have left in the workspace since the last copy."""
+        async with self._lock:
+            return await self._collect()
+
+    async def _collect(self) -> list[FileRecord]:
         return await self._workspace.collect(self._transcript, within_s=COLLECTING_S)
 
     async def close(self) -> None:
         """Copy the files that the cells left, and end the record."""
-        with self._transcript:
-            self._sandbox.on_change = ignore
-            await self.collect()
-            self._transcript.append(
-                RunFinished(
-                    outcome="answered",
-                    answer=None,
-                    error=None,
-                    usage=Usage(),
-                    cost=None,
-                    duration_s=round(time.monotonic() - self._begun_s, 3),
-                    artifacts=list(self._workspace.artifacts.values()),
-                    artifacts_omitted=self._workspace.omitted,
-                )
+        async with self._lock:
+            with self._transcript:
+                self._sandbox.on_change = ignore
+                await self._finish()
+
+    async def _finish(self) -> None:
+        await self._collect()
+        self._transcript.append(
+            RunFinished(
+                outcome="answered",
+                answer=None,
+                error=None,
+                usage=Usage(),
+                cost=None,
+                duration_s=round(time.monotonic() - self._begun_s, 3),
+                artifacts=list(self._workspace.artifacts.values()),
+                artifacts_omitted=self._workspace.omitted,
             )
+        )
 
     def _record(self, code: str, execution: Execution | None, observation: str) -> ToolRan:
         ran = ToolRan(

@@ -24,6 +24,7 @@ from agent.prompting.words import INSTRUCTION
 from agent.record.events import (
     Asked,
     Beginning,
+    Compared,
     FileRecord,
     Instructed,
     QuestionFinished,
@@ -33,8 +34,9 @@ from agent.record.events import (
 from agent.record.history import beginning_of
 from agent.record.question import Question
 from agent.record.redaction import Redactor
-from agent.record.transcript import Transcript, utc_now
+from agent.record.transcript import Transcript, read, utc_now
 from agent.replay.resuming import Past
+from agent.review.agreement import Found, missing_values
 from agent.text import encodable
 from sandbox import CellblockError, Change, Session
 
@@ -133,10 +135,22 @@ class Conversation:
             raise UsageError("A question is being answered; a session takes one at a time.")
         self._is_asking = True
         try:
+            removed = list(anew.removed) if anew and self.has_begun else []
+            if removed:
+                await self._sandbox.remove_files(removed)
             records = await put_files(self._sandbox, given)
             schema = dict(answer_type.schema) if answer_type else None
             call_id = anew.call_id if anew else None
-            asked = Asked(task=question, files=records, images=list(images), call_id=call_id, answer_schema=schema)
+            must_call = list(anew.must_call) if anew else []
+            asked = Asked(
+                task=question,
+                files=records,
+                images=list(images),
+                call_id=call_id,
+                answer_schema=schema,
+                must_call=must_call,
+                removed=removed,
+            )
             transcript, loop = await self._begin(asked, given, anew)
             artifacts = await self._answer(
                 transcript, lambda: loop.answer(answer_type), {record.name for record in records}
@@ -186,6 +200,22 @@ class Conversation:
         finally:
             self._is_asking = False
         return self._result(self._transcript, self._loop, artifacts)
+
+    def compare(self, result: RunResult, directory: Path, second: RunResult | None) -> RunResult:
+        """Record what a second run of the last question found, in its directory; None if it failed.
+
+        Returns the result of this run, with it.
+        """
+        if self._transcript is None:
+            raise UsageError("No question was asked that could be compared.")
+        missing: list[str] = []
+        if second is not None:
+            events = read(directory).events
+            found = Found(events, second.answer, second.artifacts)
+            missing = missing_values(Found(self._transcript.events, result.answer, result.artifacts), found)
+        outcome, answer = (second.outcome, second.answer) if second else ("error", None)
+        event = Compared(run=directory.name, outcome=outcome, answer=answer, missing=missing)
+        return replace(result, second=self._transcript.append(event))
 
     def _result(self, transcript: Transcript, loop: Loop, artifacts: list[FileRecord]) -> RunResult:
         last, taken, directory = self._last, loop.meter, transcript.directory

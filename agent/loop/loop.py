@@ -177,7 +177,8 @@ class Loop:
         last = self._question.since[-1:]
         if self._answer_type and last and isinstance(last[0], Instructed) and last[0].reason == "schema":
             return await self._think([], may_call=False, schema=self._answer_type.schema)
-        return await self._think(self._beginning.tools)
+        must_call = () if self._question.replies else self._question.asked.must_call
+        return await self._think(self._beginning.tools, must_call=must_call)
 
     async def _catch_up(self) -> Finish:
         """Run the calls of the last reply that have no answer, then take turns."""
@@ -202,6 +203,9 @@ class Loop:
         if replied.finish_reason == REFUSED:
             return Finish("answered", replied.content.strip())
         is_last_turn = self.meter.is_last_turn()
+        if self._is_uncalled() and not is_last_turn:
+            self._instruct("uncalled", self._uncalled_words())
+            return None
         objection = await self._reviewer.objection(replied, self._transcript.events, is_last_turn=is_last_turn)
         if objection is not None:
             if objection.reason in ("empty", "cut"):
@@ -211,6 +215,18 @@ class Loop:
         if self._question.has_only_failed:
             return Finish("failed", replied.content.strip())
         return self._typed(replied.content.strip())
+
+    def _is_uncalled(self) -> bool:
+        """True if the caller wants a call that was not made, and the model has not been told so yet."""
+        question = self._question
+        called = {self._name_of(call) for reply in question.replies for call in reply.tool_calls}
+        wanted = question.asked.must_call
+        return bool(wanted) and called.isdisjoint(wanted) and "uncalled" not in question.instructed
+
+    def _uncalled_words(self) -> str:
+        if self._settings.calls == "fenced":
+            return INSTRUCTION["write"]
+        return INSTRUCTION["uncalled"].format(tools=" or ".join(self._question.asked.must_call))
 
     def _typed(self, answer: str) -> Finish | None:
         """Accept an answer that fits its schema, if it has one. None if the model is to write it again."""
@@ -232,12 +248,19 @@ class Loop:
             return None, str(error)
 
     async def _think(
-        self, tools: list[dict[str, Any]], *, may_call: bool = True, schema: Mapping[str, Any] | None = None
+        self,
+        tools: list[dict[str, Any]],
+        *,
+        may_call: bool = True,
+        must_call: Sequence[str] = (),
+        schema: Mapping[str, Any] | None = None,
     ) -> ModelReplied:
         begun = len(self._transcript.events)
         try:
             left = self.meter.left_to_write
-            replied = await self._asker.ask(tools, may_call=may_call, schema=schema, max_output_tokens=left)
+            replied = await self._asker.ask(
+                tools, may_call=may_call, must_call=must_call, schema=schema, max_output_tokens=left
+            )
         finally:
             for cut in self._transcript.events[begun:]:
                 if isinstance(cut, ReplyCut):
@@ -258,7 +281,7 @@ class Loop:
     def _limit(self) -> LimitName | None:
         return "session" if self._cells.is_over else self.meter.reached()
 
-    def _instruct(self, reason: Literal["limit", "resumed", "schema"], text: str) -> None:
+    def _instruct(self, reason: Literal["limit", "resumed", "schema", "uncalled"], text: str) -> None:
         self._transcript.append(Instructed(reason=reason, text=text))
 
     async def _execute_all(self, calls: list[ToolCall]) -> None:
@@ -281,6 +304,11 @@ class Loop:
     def _called(self, call: ToolCall) -> FunctionTool | OutsideTool | None:
         """The caller's function that a call means; None if it means run_python, or nothing that exists."""
         return self._functions.get(call.name.strip().rpartition(".")[2])
+
+    def _name_of(self, call: ToolCall) -> str:
+        """The name of the tool that a call means. Models write that of run_python in several ways."""
+        tool = self._called(call)
+        return tool.name if tool else RUN_PYTHON
 
     def _is_outside(self, call: ToolCall) -> bool:
         return isinstance(self._called(call), OutsideTool)

@@ -33,7 +33,7 @@ def question_message(asked: RunStarted | Asked, settings: ModelSettings) -> Mess
         schema = json.dumps(asked.answer_schema, ensure_ascii=False)
         parts.append(INSTRUCTION["typed"].format(schema=schema))
     if settings.calls == "fenced":
-        parts.append(INSTRUCTION["write" if asked.files else "write_if_it_helps"])
+        parts.append(INSTRUCTION["write" if asked.files or asked.must_call else "write_if_it_helps"])
     text = "\n\n".join(parts)
     if not asked.images:
         return {"role": "user", "content": text}

@@ -6,7 +6,7 @@ from typing import Any
 
 from agent.limits import LimitName
 from agent.messages import Cost, ToolCall, Usage
-from agent.record.events import Claim, FileRecord, Outcome, UnaskedFilter
+from agent.record.events import Claim, Compared, FileRecord, Outcome, UnaskedFilter
 from agent.record.support import unsupported
 
 
@@ -35,6 +35,9 @@ class RunResult:
     """The calls whose results the caller brings, if the outcome is "called"."""
     error: str | None = None
     """Why the answer does not fit its type, in one line."""
+
+    second: Compared | None = None
+    """What a second run of the question found; None if it was not to be confirmed."""
 
     @property
     def unsupported(self) -> list[str]:

@@ -1,7 +1,7 @@
 """The events that record how a run starts, is resumed and ends."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from importlib.metadata import version
 from importlib.resources import files as package_files
 from typing import Any
@@ -11,8 +11,8 @@ from pydantic import TypeAdapter
 from agent.loop.loop import Finish
 from agent.loop.setup import Setup
 from agent.loop.workspace import Workspace
-from agent.messages import Message, Usage
-from agent.pricing import total_cost
+from agent.messages import Cost, Message, Usage
+from agent.pricing import cost_of, total_cost
 from agent.prompting.version import prompts_sha256
 from agent.record.events import (
     Asked,
@@ -27,6 +27,7 @@ from agent.record.events import (
     RunFinished,
     RunStarted,
 )
+from agent.record.history import begun_by
 from agent.record.origin import source_sha256
 from agent.record.support import unsupported
 from agent.replay.resuming import Past
@@ -47,7 +48,7 @@ async def run_started(beginning: Beginning, sandbox: Session, *, run_id: str, as
         run_id=run_id,
         prompts_sha256=prompts_sha256(),
         environment=await _environment(sandbox),
-        **{name: getattr(asked, name) for name in ("task", "files", "images", "call_id", "answer_schema")},
+        **{name: getattr(asked, name) for name in ("task", "files", "images", "call_id", "answer_schema", "must_call")},
         **{name: getattr(beginning, name) for name in Beginning.model_fields},
     )
 
@@ -129,9 +130,22 @@ def run_finished(
         error=last.error,
         limit=last.limit,
         usage=sum((reply.usage for reply in replies), Usage()),
-        cost=total_cost(map(setup.cost_of, replies)),
+        cost=total_cost(_costs(setup, events)),
         duration_s=round(duration_s, 3),
         artifacts=list(workspace.artifacts.values()),
         artifacts_omitted=workspace.omitted,
         objections=objections_in(events),
     )
+
+
+def _costs(setup: Setup, events: Sequence[Event]) -> Iterator[Cost | None]:
+    """The cost of each request: one to another model than the last one has the prices that were recorded for it."""
+    begun: RunStarted | Beginning | None = None
+    for event in events:
+        begun = begun_by(event) or begun
+        if not isinstance(event, ModelReplied | ReplyCut):
+            continue
+        if begun is None or begun.settings.model == setup.settings.model:
+            yield setup.cost_of(event)
+        else:
+            yield cost_of(begun.settings.model, event.usage, begun.prices, thought=bool(event.reasoning))

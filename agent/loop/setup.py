@@ -41,5 +41,9 @@ class Anew:
     """What was said before it, by the account of the caller, in the form of Chat Completions."""
     call_id: str | None = None
     """The last call of the history, if the caller tells its result in place of a question."""
+    must_call: Sequence[str] = ()
+    """The tools of which the caller wants one to be called before the answer."""
+    removed: Sequence[str] = ()
+    """The names of the files that the caller removes from the workspace first."""
     is_said_here: bool = False
     """True if the history is what was said in this conversation: it goes on if the rules are the same, too."""

@@ -144,7 +144,7 @@ class Sessions:
     async def __aexit__(self, *_: object) -> None:
         if self._expiring is not None:
             self._expiring.cancel()
-        await asyncio.gather(*map(self._end, list(self._live.values())))
+        await asyncio.gather(*map(self._end_well_or_not, list(self._live.values())))
 
     async def ended(self) -> None:
         """Wait until no cell runs."""
@@ -205,7 +205,10 @@ class Sessions:
             latest_s = time.monotonic() - self._idle_s
             for live in list(self._live.values()):
                 if not live.is_busy and live.used_s < latest_s:
-                    try:
-                        await self._end(live)
-                    except (CellblockError, OSError) as error:
-                        _log.error("the session %s did not end well: %s", live.id, error)
+                    await self._end_well_or_not(live)
+
+    async def _end_well_or_not(self, live: LiveSession) -> None:
+        try:
+            await self._end(live)
+        except (CellblockError, OSError) as error:
+            _log.error("the session %s did not end well: %s", live.id, error)

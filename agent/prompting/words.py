@@ -197,6 +197,7 @@ INSTRUCTION = {
     "typed": "The answer must be JSON that fits this JSON schema:\n{schema}",
     "schema": "The answer does not fit its JSON schema: {why}\nWrite the answer again, as JSON that fits it, and "
     "nothing else.",
+    "uncalled": "A call of {tools} is wanted, and none was made. Make it now.",
     "format": "The answer must have this form: {forms}\nWrite it again in exactly that form, with the values in it and "
     "nothing else.",
     "support": "No output shows {unsupported}. Write a program in a ```python block that computes and prints it, or "

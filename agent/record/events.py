@@ -272,6 +272,8 @@ class _Question(_Said):
     """The call whose result is told in place of a question: `task` is the result."""
     answer_schema: Schema | None = None
     """The JSON schema that the answer must fit."""
+    must_call: Items[str] = []
+    """The tools of which the caller wants one to be called before the answer; empty if the model chooses."""
 
 
 class RunStarted(_Question):
@@ -315,6 +317,8 @@ class Asked(_Question):
     """A further question over the same kernel and, unless it begins anew, the same history."""
 
     type: Literal["question"] = "question"
+    removed: Items[Name] = []
+    """The files that the caller has removed from the workspace since the question before, ahead of putting `files`."""
     beginning: Beginning | None = None
     """With what the history begins anew; None if it goes on."""
 
@@ -406,7 +410,7 @@ class ToolRan(_Said):
     """What the outputs of the cell do not show: how it ended, what was lost or left out."""
 
 
-Reason = CheckName | Literal["schema", "limit", "stopped", "resumed"]
+Reason = CheckName | Literal["schema", "uncalled", "limit", "stopped", "resumed"]
 
 
 class Instructed(_Event):
@@ -504,6 +508,18 @@ class QuestionFinished(_Event):
     """What the programs for the question chose rows by without being asked to."""
 
 
+class Compared(_Event):
+    """What a second run of the last question found, whose model has seen nothing of the first."""
+
+    type: Literal["compared"] = "compared"
+    run: str
+    """The name of its directory, beside that of this run."""
+    outcome: Outcome
+    answer: str | None
+    missing: Items[str] = []
+    """The values of this run's answer and files that the second run has nowhere."""
+
+
 class RunFinished(_Event):
     """How the run ended."""
 
@@ -540,6 +556,7 @@ Event = Annotated[
     | Resumed
     | SandboxChanged
     | QuestionFinished
+    | Compared
     | RunFinished,
     Field(discriminator="type"),
 ]

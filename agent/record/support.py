@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 
-from agent.record.events import Claim, UnaskedFilter
-from agent.text import plain
+from agent.record.events import Claim, Compared, UnaskedFilter
+from agent.text import cut_middle, plain
 
 MAX_QUOTED = 5
 """How many texts one sentence names."""
+MAX_SAID_CHARS = 200
+"""How much is told of the answer of a second run."""
 
 
 def unsupported(claims: Iterable[Claim]) -> list[str]:
@@ -39,6 +41,16 @@ def not_computed(claims: Iterable[Claim]) -> str:
 def not_asked(filters: Iterable[UnaskedFilter]) -> list[str]:
     """A line about each value that a program chose rows by and that the question does not have."""
     return [f'not in the question: "{plain(one.value)}" filters in cell {one.cell}' for one in filters]
+
+
+def not_confirmed(second: Compared | None) -> str:
+    """One line about a second run that did not find the same; empty if there is none, or if it did."""
+    if second is None or (second.outcome == "answered" and not second.missing):
+        return ""
+    if second.outcome != "answered":
+        return "not confirmed: a second run came to no answer"
+    said = f': "{cut_middle(plain(second.answer), MAX_SAID_CHARS, " … ")}"' if second.answer else ""
+    return f"not confirmed: a second run has no {quoted(second.missing)}; it answers{said}"
 
 
 def quoted(texts: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,7 @@ class Playback:
         on_delta: OnDelta,
         *,
         prefix: str = "",
+        must_call: Sequence[str] = (),
         schema: Mapping[str, Any] | None = None,
         max_output_tokens: int | None = None,
     ) -> Generation:

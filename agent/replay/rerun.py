@@ -12,7 +12,7 @@ from agent.progress import ignore
 from agent.record.events import RunStarted
 from agent.record.transcript import Recorded
 from agent.replay.narrowing import narrowed
-from agent.replay.steps import Collect, GiveFiles, RunCell, SkipCall, Step
+from agent.replay.steps import Collect, GiveFiles, RemoveFiles, RunCell, SkipCall, Step
 from sandbox import Change, Execution, FileInfo, ImageError, Launcher, Policy, SandboxError, Session
 
 FIRST_FIXED_VERSION = 2
@@ -92,6 +92,8 @@ class Rerun:
         match step:
             case GiveFiles():
                 await self._give(step)
+            case RemoveFiles(names=names):
+                await self.session.remove_files(names)
             case RunCell():
                 return await self._run(step)
             case SkipCall(loses_sandbox=True):

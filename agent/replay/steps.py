@@ -21,6 +21,13 @@ class GiveFiles:
 
 
 @dataclass(frozen=True)
+class RemoveFiles:
+    """Remove files from the workspace."""
+
+    names: list[str]
+
+
+@dataclass(frozen=True)
 class RunCell:
     """Run a cell."""
 
@@ -51,7 +58,7 @@ class Collect:
     """Collect the files in the workspace at the end of a question."""
 
 
-Step = GiveFiles | RunCell | SkipCall | Collect
+Step = GiveFiles | RemoveFiles | RunCell | SkipCall | Collect
 
 
 def steps_of(events: list[Event]) -> Iterator[Step]:
@@ -66,6 +73,8 @@ def steps_of(events: list[Event]) -> Iterator[Step]:
                 is_after_end = True
             case Asked():
                 yield Collect()
+                if event.removed:
+                    yield RemoveFiles(event.removed)
                 yield GiveFiles(event.files, is_after_end=is_after_end)
                 is_after_end = False
             case ModelReplied():

@@ -59,7 +59,8 @@ class Unused:
 
 def unused_value(events: Sequence[Event]) -> Unused | None:
     """The first value of a column that the last question names and that the programs of the run left out."""
-    programs, columns = _programs(events), _columns(events)
+    columns = _columns(events)
+    programs = _programs(events) if columns else []
     if not programs or not programs[-1].output.strip():
         return None
     task, names = _task(events), _names(events)
@@ -79,9 +80,10 @@ def unasked_filters(events: Sequence[Event]) -> list[UnaskedFilter]:
     tasks = "\n".join(event.task for event in events if isinstance(event, RunStarted | Asked))
     begin = max(place for place, event in enumerate(events) if isinstance(event, RunStarted | Asked))
     earlier = sum(isinstance(event, ToolRan) and event.code is not None for event in events[:begin])
+    columns = _columns(events)
     found = {}
-    for program in _programs(events):
-        for column in _columns(events) if program.cell > earlier else []:
+    for program in _programs(events, after=earlier) if columns else []:
+        for column in columns:
             chosen = [value for value in column.values if value in program.chosen]
             if len(chosen) == len(column.values):  # they are told apart, and none is left out
                 continue
@@ -158,13 +160,13 @@ def _task(events: Sequence[Event]) -> str:
     return task
 
 
-def _programs(events: Iterable[Event]) -> list[_Program]:
-    """The cells that count: what a cell did that failed is gone with its variables."""
+def _programs(events: Iterable[Event], *, after: int = 0) -> list[_Program]:
+    """The cells that count, of those after the first so many: what one did that failed is gone with its variables."""
     cells = [event for event in events if isinstance(event, ToolRan) and event.code is not None]
     return [
         _read(number, cell)
         for number, cell in enumerate(cells, start=1)
-        if cell.execution and (cell.execution.status == "ok" or not cell.execution.state_lost)
+        if number > after and cell.execution and (cell.execution.status == "ok" or not cell.execution.state_lost)
     ]
 
 

@@ -126,11 +126,17 @@ class _Source:
         return place < len(self.numbers) and self.numbers[place] <= highest
 
 
-def support_of(events: Sequence[Event], answer: str | None, files: Collection[str] = ()) -> list[Claim]:
-    """The claims of an answer, each with where the run has it. `files` are the names in the workspace."""
+def support_of(
+    events: Sequence[Event], answer: str | None, files: Collection[str] = (), *, written: Sequence[str] = ()
+) -> list[Claim]:
+    """The claims of an answer, each with where the run has it. `files` are the names in the workspace.
+
+    `written` is text of files that cells have made; it counts as their output.
+    """
     given = {file.name for asked in events if isinstance(asked, RunStarted | Asked) for file in asked.files}
     claims = claims_in(answer or "", {*files, *given}, _shown_cells(events))
-    sources = list(_sources(events)) if claims else []
+    texts = [_Source("cell", 0, None, text, text) for text in written]
+    sources = [*texts, *_sources(events)] if claims else []
     return [_looked_up(claim, sources) for claim in claims]
 
 

@@ -134,10 +134,13 @@ def _slots(desk: Desk, runtime: Runtime, state: State, idle_minutes: int) -> Ite
 async def _expire(state: State, sandboxes: Sandboxes) -> None:
     """Let containers expire that were not used for as long as each allows, again and again."""
     while True:
-        for container in state.containers.idle(_now()):
-            if not sandboxes.is_busy(container.id):
-                state.containers.update(replace(container, status="expired"))
-                await sandboxes.end(container.id)
+        try:
+            for container in state.containers.idle(_now()):
+                if not sandboxes.is_busy(container.id):
+                    state.containers.update(replace(container, status="expired"))
+                    await sandboxes.end(container.id)
+        except DatabaseError as error:
+            _log.error("no container can expire: %s", error)
         await asyncio.sleep(EXPIRE_EVERY_S)
 
 

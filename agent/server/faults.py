@@ -1,7 +1,9 @@
 """What a request can get instead of an answer. Each protocol has its own form for it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from sqlite3 import OperationalError
 
 from agent.errors import (
     ContentFilterError,
@@ -68,5 +70,13 @@ def fault_of(error: Exception) -> Fault:
     told = "The server failed; its log says why."
     if isinstance(error, CellblockError) and not isinstance(error, TranscriptError):  # which names a file
         told = error.message
+    elif isinstance(error, OperationalError):
+        told = f"The server cannot use its state: {error}."
     status, code, param = next((what for kind, what in _KINDS.items() if isinstance(error, kind)), _OURS)
-    return Fault(status, told[:MESSAGE_CHARS], code, param)
+    return Fault(status, told[:MESSAGE_CHARS], code, param, _when_again(error))
+
+
+def _when_again(error: Exception) -> Mapping[str, str]:
+    """The header with which the model's endpoint says when to ask again."""
+    wait_s = error.retry_after_s if isinstance(error, EndpointError) else None
+    return {} if wait_s is None else {"Retry-After": str(math.ceil(wait_s))}

@@ -31,7 +31,7 @@ def passed_fault(error: Exception) -> Fault:
     if not isinstance(error, EndpointError) or status is None or status < 400:
         return fault
     code = fault.code if fault.status == 400 else _CODES.get(status, "invalid_value" if status < 500 else fault.code)
-    return Fault(status, error.message[:MESSAGE_CHARS], code, fault.param)
+    return Fault(status, error.message[:MESSAGE_CHARS], code, fault.param, fault.headers)
 
 
 async def passage(models: Models, path: str, body: Mapping[str, Any]) -> Passage:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Protocol
@@ -69,11 +70,12 @@ async def serve_app(
 ) -> None:
     """Serve until SIGTERM or SIGINT; a second one ends at once. `on_ready` hears the URL.
 
-    Raises UsageError for an address that cannot be used, and what the opening raises.
+    Raises UsageError for an address or a certificate that cannot be used, and what the opening raises.
     """
+    tls = _tls(listening)
     with _bound(listening) as sock:
         async with opening as service:
-            server = _Server(_config(service, listening))
+            server = _Server(_config(service, listening, tls))
             with _signals(service, server, listening.drain_s):
                 on_ready(_url(sock, listening))
                 await server.serve([sock])
@@ -93,7 +95,28 @@ def _bound(listening: Listening) -> socket.socket:
     return sock
 
 
-def _config(service: Served, listening: Listening) -> uvicorn.Config:
+def _tls(listening: Listening) -> ssl.SSLContext | None:
+    """What https needs; None for http. Raises UsageError."""
+    certificate, key = listening.certificate, listening.certificate_key
+    if certificate is None and key is None:
+        return None
+    hint = "--tls-cert CERTIFICATE.pem --tls-key KEY.pem"
+    if certificate is None:
+        raise UsageError(f"The key {str(key)!r} needs its certificate.", hint=hint)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        for file in filter(None, (certificate, key)):
+            file.open("rb").close()  # below, an error does not name the file
+        context.load_cert_chain(certificate, key, password="")  # without one, it asks at the terminal
+    except ssl.SSLError as error:
+        why = "are no certificate in PEM with its key, or the key has a passphrase"
+        raise UsageError(f"{str(certificate)!r} and {str(key or certificate)!r} {why}.", hint=hint) from error
+    except OSError as error:
+        raise UsageError(f"Cannot read {error.filename!r}: {error.strerror}.", hint=hint) from error
+    return context
+
+
+def _config(service: Served, listening: Listening, tls: ssl.SSLContext | None) -> uvicorn.Config:
     return uvicorn.Config(
         service.app,
         log_config=None,
@@ -104,8 +127,7 @@ def _config(service: Served, listening: Listening) -> uvicorn.Config:
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=int(listening.drain_s + LAST_EVENTS_S) + 1,
-        ssl_certfile=listening.certificate,
-        ssl_keyfile=listening.certificate_key,
+        ssl_context_factory=(lambda *_: tls) if tls else None,
         ws="websockets-sansio",
         ws_max_size=MAX_FRAME_BYTES,
         http=HastyProtocol,

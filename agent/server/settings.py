@@ -9,8 +9,8 @@ from pathlib import Path
 class BodyLimits:
     """The longest bodies in bytes."""
 
-    request_bytes: int = 64 << 20
-    """Images come as text in a body."""
+    request_bytes: int = 16 << 20
+    """Images come as text in a body. It is parsed, hashed and stored at once, and nobody else is served meanwhile."""
     upload_bytes: int = 513 << 20
     """Of a file and what is around it."""
 

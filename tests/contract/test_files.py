@@ -26,6 +26,14 @@ async def test_a_file_goes_in_and_comes_out_as_it_was(session: Session, tmp_path
     assert [file.sha256 for file in await session.list_files()] == [None]
 
 
+async def test_files_are_removed_and_one_that_cannot_be_is_told(session: Session) -> None:
+    await session.execute("import os\nfor name in 'ab数': open(name, 'w').close()\nos.mkdir('folder')")
+    await session.remove_files(["a", "数", "missing", "a/below"])
+    assert [file.name for file in await session.list_files()] == ["b"]
+    with pytest.raises(FileTransferError, match="Cannot remove 'folder'"):
+        await session.remove_files(["folder", "b"])
+
+
 async def test_a_large_file_passes_through_without_being_held(
     launcher: Launcher, tmp_path: Path, peak_growth_bytes: Callable[[], int]
 ) -> None:

@@ -4,12 +4,10 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PATHS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+PATHS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in PATHS}
 
 _COMMAND = re.compile(r"^\$ (.+)$", re.MULTILINE)
-_CODE = re.compile(r"^```python\n", re.MULTILINE)
-_PROGRAM = re.compile(r"```python\n(.*?)```\s*```text\n(.*?)```", re.DOTALL)
 
 
 def commands() -> set[str]:
@@ -17,18 +15,14 @@ def commands() -> set[str]:
     return {command for page in PAGES.values() for command in _COMMAND.findall(page)}
 
 
-def programs() -> dict[str, tuple[str, str]]:
-    """Every Python program with what it prints, by page and number."""
+def programs(language: str = "python") -> dict[str, tuple[str, str]]:
+    """Every program in a language with what it prints, by page and number."""
+    program = re.compile(rf"```{language}\n(.*?)```\s*```text\n(.*?)```", re.DOTALL)
     return {
         f"{name}-{number}": (code, shown)
         for name, page in PAGES.items()
-        for number, (code, shown) in enumerate(_PROGRAM.findall(page), 1)
+        for number, (code, shown) in enumerate(program.findall(page), 1)
     }
-
-
-def code_blocks() -> int:
-    """How many blocks of Python there are, with an output or without."""
-    return sum(len(_CODE.findall(page)) for page in PAGES.values())
 
 
 def blocks(page: str, language: str) -> list[str]:

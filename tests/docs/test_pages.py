@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent import read_results
-from tests.docs.pages import PAGES, ROOT, blocks, code_blocks, commands, inline_code, programs
+from tests.docs.pages import PAGES, ROOT, blocks, commands, inline_code, programs
 from tests.docs.reference import option_names
 
 ANSWER = "77269364466549865653073473388030061522211723"
@@ -20,7 +20,7 @@ PROGRAMS = programs()
 
 
 def needs_model(code: str) -> bool:
-    return "Agent(" in code and "ScriptedEndpoint" not in code
+    return "Agent(" in code and "ScriptedEndpoint" not in code and not needs_server(code)
 
 
 def needs_server(code: str) -> bool:
@@ -63,6 +63,7 @@ TESTED_BY = {
     "cellblock model ls": "test_a_command_succeeds",
     "cellblock ls": "tests/agent/cli/test_runs.py",
     "cellblock model serve": "tests/agent/local/test_served.py",
+    "cellblock mcp": "tests/docs/test_mcp.py",
     "cellblock serve": "tests/docs/test_serve.py",
     "cellblock serve key add alice": "tests/agent/cli/test_serving.py",
     "cellblock --version": "tests/test_cli.py",
@@ -86,8 +87,9 @@ def test_every_test_that_is_named_exists(test: str) -> None:
     assert test in globals() or (ROOT / test).is_file()
 
 
-def test_every_program_shows_what_it_prints() -> None:
-    assert len(PROGRAMS) == code_blocks()
+@pytest.mark.parametrize("language", ["python", "js", "bash"])
+def test_every_program_shows_what_it_prints(language: str) -> None:
+    assert len(programs(language)) == sum(len(blocks(page, language)) for page in PAGES) > 0
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -208,5 +210,5 @@ def test_a_program_with_a_model_prints_the_number_that_it_shows(name: str, tmp_p
 def test_a_program_imports_public_names_alone(name: str) -> None:
     public = {"agent", "cellblock", "agent.progress", "agent.testing", "sandbox", "sandbox.docker"}
     imports = [node for node in ast.walk(ast.parse(PROGRAMS[name][0])) if isinstance(node, ast.ImportFrom)]
-    ours = {node.module or "" for node in imports if (node.module or "").startswith(("agent", "sandbox"))}
-    assert ours <= public
+    modules = {node.module or "" for node in imports}
+    assert {module for module in modules if module.split(".")[0] in ("agent", "cellblock", "sandbox")} <= public

@@ -1,6 +1,5 @@
-"""The programs on the page about the server print what it shows, with `cellblock serve` and a scripted model."""
+"""The programs of each client print what their pages show, with `cellblock serve` and a scripted model."""
 
-import json
 import re
 import subprocess
 import sys
@@ -12,21 +11,37 @@ import pytest
 
 from agent.testing import ScriptedEndpoint, calls, says
 from agent.testing.profiles import Answer
-from tests.docs.pages import blocks, programs
+from tests.clients import NODE_CLIENTS
+from tests.docs.pages import PAGES, programs
 
 URL = "http://127.0.0.1:8000"
-PAGE = "docs/serve.md"
-PROGRAMS = {name: program for name, program in programs().items() if name.startswith(PAGE)}
-SUM = "import csv\nn = sum(int(row['n']) for row in csv.DictReader(open('/mnt/data/numbers.csv')))\nprint(n)\n"
-SAVE = "open('sum.txt', 'w').write(str(n))"
+READS = {
+    "python": [sys.executable],
+    "js": [str(Path(sys.executable).with_name("node")), "--input-type=module"],
+    "bash": ["bash"],
+}
+"""What runs a program that it reads from its standard input."""
+PROGRAMS = [
+    pytest.param(READS[language], code, shown, id=name, marks=pytest.mark.node if language == "js" else ())
+    for language in READS
+    for name, (code, shown) in programs(language).items()
+    if URL in code
+]
+READ = "import csv\nn = [int(row['n']) for row in csv.DictReader(open('/mnt/data/numbers.csv'))]\nprint(sum(n))"
+PLOT = "import matplotlib.pyplot as plt\nplt.plot(n)\nplt.savefig('plot.png')\nprint('in plot.png')"
+CODE = {
+    "What is the sum of n in numbers.csv?": READ,
+    "And twice that?": "print(2 * sum(n))",
+    "Plot n as plot.png.": PLOT,
+    "What is 12 to the power of 3?": "print(12**3)",
+    "What is 123 to the power of 21?": "print(123**21)",
+}
 
 
 def model(body: dict[str, Any]) -> Answer:
-    """Computes what the page asks for."""
-    text = str(body["messages"][-1]["content"])
-    if text.startswith("Output:"):
-        return says(f"It is {text.split()[1]}.")
-    return calls(SUM + SAVE) if "sum" in text else calls("print(123**21)")
+    """Computes what the pages ask for."""
+    first, *rest = str(body["messages"][-1]["content"]).splitlines()
+    return says(f"It is {rest[0]}.") if first == "Output:" else calls(CODE[first])
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +64,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_a_program_prints_what_the_page_shows(name: str, server: str, tmp_path: Path) -> None:
-    code, shown = PROGRAMS[name]
-    (tmp_path / "program.py").write_text(code.replace(URL, server))
-    done = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.stdout.strip(), done.returncode) == (shown.strip(), 0), done.stderr
+@pytest.mark.parametrize(("reads", "code", "shown"), PROGRAMS)
+def test_a_program_prints_what_its_page_shows(
+    reads: list[str], code: str, shown: str, server: str, clean_environ: pytest.MonkeyPatch
+) -> None:
+    done = subprocess.run(
+        reads, input=code.replace(URL, server), cwd=NODE_CLIENTS, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.strip(), done.stderr, done.returncode) == (shown.strip(), "", 0)
 
 
-@pytest.mark.docker
-def test_the_command_for_curl_gets_a_response(server: str) -> None:
-    (command,) = blocks(PAGE, "bash")
-    done = subprocess.run(["bash", "-c", command.replace(URL, server)], capture_output=True, text=True, check=True)
-    response = json.loads(done.stdout)
-    assert response["status"] == "completed"
-    assert response["output"][-1]["content"][0]["text"] == "It is 77269364466549865653073473388030061522211723."
+def test_the_page_of_the_server_links_to_each_client() -> None:
+    pages = {name.removeprefix("docs/") for name in PAGES if name.startswith("docs/clients/")}
+    assert set(re.findall(r"\]\((clients/[\w-]+\.md)\)", PAGES["docs/serve.md"])) == pages

@@ -38,7 +38,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _Body(receive, send, limit_of(self._limits, scope))
+        body = _Body(receive, send, limit_of(self._limits, scope), self._limits.upload_bytes)
         try:
             body.check_stated(header(scope, b"content-length"))
             await self._app(scope, body.receive, body.send)
@@ -51,10 +51,11 @@ class BodyLimit:
 class _Body:
     """A request's body, which is counted as it is read."""
 
-    def __init__(self, receive: Receive, send: Send, limit: int) -> None:
+    def __init__(self, receive: Receive, send: Send, limit: int, upload_limit: int) -> None:
         self._receive = receive
         self._send = send
         self._limit = limit
+        self._upload_limit = upload_limit
         self._count = 0
         self._is_whole = False
         self.fault: Fault | None = None
@@ -88,5 +89,6 @@ class _Body:
         await self._send(message)
 
     def _fault(self) -> Fault:
-        self.fault = Fault(413, f"The request is too large: the limit is {self._limit:,} bytes.", "request_too_large")
+        told = f"the limit is {self._limit:,} bytes, and {self._upload_limit:,} for an uploaded file"
+        self.fault = Fault(413, f"The request is too large: {told}.", "request_too_large")
         return self.fault

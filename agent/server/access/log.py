@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.messages import Usage
-from agent.server.access.requests import is_request, protocol_of
+from agent.server.access.requests import id_of, is_request, protocol_of
 from agent.server.metrics import Metrics
 from agent.server.owner import Owner
 from agent.text import cut_middle, plain
@@ -17,6 +17,7 @@ Count = Callable[[Owner, Usage], None]
 """Hears what a request has used."""
 LOGGER = logging.getLogger("cellblock.server")
 MAX_CHARS = 200
+ID_HEADER = b"x-request-id"
 SWITCHED = 101
 NOTHING_SENT = 499
 """The status of a request whose client left before an answer began, as nginx writes it."""
@@ -41,6 +42,7 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message = _named(message, id_of(scope))
             elif message["type"] == "websocket.accept":
                 status = SWITCHED
             await send(message)
@@ -57,6 +59,12 @@ class RequestLog:
             LOGGER.info("%s", line(scope, status, time.monotonic() - begun_s))
 
 
+def _named(start: Message, request_id: str) -> Message:
+    """The beginning of an answer, with the id of its request."""
+    headers = [(name, value) for name, value in start.get("headers", ()) if name != ID_HEADER]
+    return {**start, "headers": [*headers, (ID_HEADER, request_id.encode())]}
+
+
 def line(scope: Scope, status: int, duration_s: float) -> str:
     """The line about a request. What a client chooses in it is harmless and short."""
     owner = scope.get("owner")
@@ -67,6 +75,7 @@ def line(scope: Scope, status: int, duration_s: float) -> str:
         _word(scope["path"]),
         str(status),
         f"{duration_s * 1000:.0f} ms",
+        f"request={id_of(scope)}",
         *(f"{name}={_word(str(scope[name]))}" for name in ("model", "run") if scope.get(name)),
     ]
     return " ".join(parts)

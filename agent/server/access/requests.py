@@ -1,5 +1,6 @@
 """What the layers read of a request, and how they refuse one in the form of its protocol."""
 
+import re
 import uuid
 
 from starlette.responses import JSONResponse
@@ -22,6 +23,7 @@ _PROTOCOLS = {
     "completions": "completions",
     "models": "models",
 }
+_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 PREFIXES = ("/v1", "/compatible-mode/v1", "/api/v2/apps/protocols/compatible-mode/v1")
 """Where the programs of OpenAI and of Model Studio ask."""
 
@@ -62,10 +64,18 @@ def has_header(scope: Scope, name: bytes) -> bool:
     return any(key == name for key, _ in scope["headers"])
 
 
+def id_of(scope: Scope) -> str:
+    """The id of a request: the one that its client gives it, if that is well-formed, or else a new one."""
+    if "request_id" not in scope:
+        given = header(scope, b"x-request-id") or ""
+        scope["request_id"] = given if _ID.fullmatch(given) else str(uuid.uuid4())
+    return str(scope["request_id"])
+
+
 def refusal(scope: Scope, fault: Fault) -> JSONResponse:
     """A fault in the form of the protocol of the request's path."""
     if protocol_of(scope["path"]) == "dashscope":
-        return dashscope_refusal(fault, str(uuid.uuid4()))
+        return dashscope_refusal(fault, id_of(scope))
     return openai_refusal(fault)
 
 

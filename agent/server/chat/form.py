@@ -24,8 +24,9 @@ _Fields = dict[str, Any]
 class ChatForm:
     """Writes one answer."""
 
-    def __init__(self, model: str, *, has_usage: bool) -> None:
-        self.account = Account()
+    def __init__(self, model: str, *, has_usage: bool, is_live: bool = False) -> None:
+        """If it is live, the text is told as the model writes it."""
+        self.account = Account(is_live=is_live)
         self._id = f"chatcmpl-{uuid.uuid4()}"
         self._created_s = int(time.time())
         self._model = model
@@ -44,6 +45,8 @@ class ChatForm:
             return
         if thought := self.account.take(piece):
             yield self._event({"content": None, "reasoning_content": thought})
+        if text := self.account.say(piece):
+            yield self._event({"content": text, "reasoning_content": None})
         if isinstance(piece, CodeStarted):
             entry = {"index": len(self.account.codes) - 1, **code_entry(piece.code)}
             yield self._event({"content": None, "reasoning_content": "", "tool_info": [entry]})
@@ -70,7 +73,7 @@ class ChatForm:
         return event(openai_error(noted(error)))
 
     def _end(self, result: RunResult) -> Iterator[bytes]:
-        for text in in_pieces(result.answer or ""):
+        for text in in_pieces(self.account.rest_of(result.answer or "")):
             yield self._event({"content": text, "reasoning_content": None})
         yield self._event({"content": "", "reasoning_content": None}, self.account.finish_reason(result))
         if self._has_usage:

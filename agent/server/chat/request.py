@@ -1,10 +1,12 @@
 """A request for an answer with the code interpreter, in the form of Chat Completions."""
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.endpoint.config import Sampling
+from agent.messages import RUN_PYTHON
 from agent.server.faults import bad_request
 from agent.server.owner import Owner
 from agent.server.work.job import Job
@@ -40,6 +42,7 @@ class ChatRequest(_Part):
     max_completion_tokens: int | None = Field(None, ge=1)
     n: int | None = None
     tools: list[Any] | None = None
+    tool_choice: str | dict[str, Any] | None = None
     functions: list[Any] | None = None
     response_format: dict[str, Any] | None = None
 
@@ -57,6 +60,11 @@ class ChatRequest(_Part):
                     f"simultaneously: leave out {name} or {FLAG}, or use the Responses API, which has both.",
                     name,
                 )
+        if self.tool_choice not in (None, "auto", "required"):
+            raise bad_request(
+                f"tool_choice must be auto, none or required with {FLAG}, and is {self.tool_choice!r:.60}.",
+                "tool_choice",
+            )
         if self.n not in (None, 1):
             raise bad_request(f"n must be 1 with {FLAG}, and is {self.n}.", "n")
         if self.response_format and self.response_format.get("type") != "text":
@@ -76,4 +84,5 @@ class ChatRequest(_Part):
             thinking_budget=self.thinking_budget,
         )
         limit = self.max_completion_tokens or self.max_tokens
-        return talk_of(self.messages, "messages").job(owner, self.model, sampling, limit)
+        job = talk_of(self.messages, "messages").job(owner, self.model, sampling, limit)
+        return replace(job, must_call=(RUN_PYTHON,) if self.tool_choice == "required" else ())

@@ -68,10 +68,15 @@ class Chat:
         wish = body.pop(FLAG, None)
         if not isinstance(wish, bool | None):
             raise bad_request(f"{FLAG} must be true or false, and is {wish!r:.60}.", FLAG)
+        if wish and body.get("tool_choice") == "none" and not body.get("tools"):
+            del body["tool_choice"]  # endpoints refuse one without tools
+            wish = False
         if not wish:
             return await self._pass_on(request, body)
         asked = read_as(ChatRequest, {"model": self._desk.models.own, **body})
-        job, form = asked.job(request.scope["owner"]), ChatForm(asked.model, has_usage=asked.has_usage)
+        job = asked.job(request.scope["owner"])
+        is_live = bool(asked.stream) and self._desk.models.may_tell(job)
+        form = ChatForm(asked.model, has_usage=asked.has_usage, is_live=is_live)
         pieces = answer(self._desk, job, form.account, request.scope)
         if asked.stream:
             return EventStream(*await begun(request, _streamed(pieces, form), form.error))

@@ -22,8 +22,17 @@ _Fields = dict[str, Any]
 class GenerationForm:
     """Writes one answer."""
 
-    def __init__(self, request_id: str, *, has_messages: bool, is_multimodal: bool, is_incremental: bool) -> None:
-        self.account = Account()
+    def __init__(
+        self,
+        request_id: str,
+        *,
+        has_messages: bool,
+        is_multimodal: bool,
+        is_incremental: bool,
+        is_live: bool = False,
+    ) -> None:
+        """If it is live, the text is told as the model writes it."""
+        self.account = Account(is_live=is_live)
         self._request_id = request_id
         self._has_messages = has_messages or is_multimodal
         self._is_multimodal = is_multimodal
@@ -36,14 +45,14 @@ class GenerationForm:
     def events(self, piece: Progress | RunResult) -> Iterator[bytes]:
         """The events of a piece of an answer with the code interpreter."""
         if isinstance(piece, RunResult):
-            for text in in_pieces(piece.answer or ""):
+            for text in in_pieces(self.account.rest_of(piece.answer or "")):
                 yield self._chunk(text=text)
             self.account.usage = piece.usage
             yield self._chunk(finish_reason=self.account.finish_reason(piece))
             return
-        thought = self.account.take(piece)
-        if thought or isinstance(piece, CallBegun | ArgumentsDelta | CodeStarted):
-            yield self._chunk(thought=thought)
+        thought, text = self.account.take(piece), self.account.say(piece)
+        if thought or text or isinstance(piece, CallBegun | ArgumentsDelta | CodeStarted):
+            yield self._chunk(thought=thought, text=text)
 
     def plain_events(self, piece: ReasoningDelta | TextDelta | Reply) -> Iterator[bytes]:
         """The events of a piece of the model's own answer."""

@@ -1,6 +1,5 @@
 """The paths of DashScope's generation API. Each model is served on both: programs differ in which one they take."""
 
-import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -10,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from agent.messages import Reply
+from agent.server.access.requests import id_of
 from agent.server.dashscope.form import CONTENT_TYPE, GenerationForm
 from agent.server.dashscope.plain import PlainAnswer, plain_answer
 from agent.server.dashscope.request import GenerationRequest
@@ -39,7 +39,7 @@ class Generation:
 
     async def answer(self, request: Request) -> Response:
         """The answer to one request, streamed if a header asks for it."""
-        request_id = str(uuid.uuid4())
+        request_id = id_of(request.scope)
         try:
             response = await self._answer(request, request_id)
         except LeftError:
@@ -51,15 +51,17 @@ class Generation:
 
     async def _answer(self, request: Request, request_id: str) -> Response:
         asked = read_as(GenerationRequest, await json_object(request))
+        job = asked.job(request.scope["owner"]) if asked.parameters.enable_code_interpreter else None
         form = GenerationForm(
             request_id,
             has_messages=asked.has_messages,
             is_multimodal=request.url.path == MULTIMODAL_PATH,
             is_incremental=asked.is_incremental,
+            is_live=job is not None and _is_streamed(request) and self._desk.models.may_tell(job),
         )
-        if not asked.parameters.enable_code_interpreter:
+        if job is None:
             return await self._plain(request, asked, form)
-        pieces = answer(self._desk, asked.job(request.scope["owner"]), form.account, request.scope)
+        pieces = answer(self._desk, job, form.account, request.scope)
         if _is_streamed(request):
             return _stream(await begun(request, _events(pieces, form), form.error))
         return JSONResponse(await attended(request, _whole(pieces, form)))

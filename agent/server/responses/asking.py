@@ -7,6 +7,7 @@ from functools import cached_property
 from agent.server.faults import bad_request, not_found
 from agent.server.ids import NewId
 from agent.server.owner import Owner
+from agent.server.responses.images import Images
 from agent.server.responses.items import Item, fingerprint, images_of, output_of, parts_of, read_items, text_of
 from agent.server.responses.request import CreateRequest
 from agent.server.state.conversations import Conversations
@@ -26,11 +27,13 @@ class Asking:
     new: Sequence[Item]
     """The items that came with the request, each with an id."""
     previous: StoredResponse | None
+    seen: Callable[[Item], Item] = lambda item: item
+    """The item with the images in it that are only named."""
 
     @cached_property
     def items(self) -> list[Item]:
         """All of them, in order."""
-        return [*self.earlier, *self.new]
+        return [self.seen(item) for item in (*self.earlier, *self.new)]
 
     @cached_property
     def spoken(self) -> list[Item]:
@@ -91,7 +94,8 @@ class Asking:
 class Past:
     """Looks up what requests go on from."""
 
-    def __init__(self, responses: Responses, conversations: Conversations, new_id: NewId) -> None:
+    def __init__(self, responses: Responses, conversations: Conversations, images: Images, new_id: NewId) -> None:
+        self._images = images
         self._responses = responses
         self._conversations = conversations
         self._new_id = new_id
@@ -111,7 +115,8 @@ class Past:
             if self._conversations.get(owner.id, request.conversation_id) is None:
                 raise not_found(f"There is no conversation {request.conversation_id[:100]!r}.", "conversation")
             earlier = self._conversations.all_items(owner.id, request.conversation_id)
-        return Asking(earlier, new, previous)
+        _check_ids([*earlier, *new])
+        return Asking(earlier, new, previous, lambda item: self._images.put_in(item, owner))
 
     def _previous(self, response_id: str | None, owner: Owner) -> StoredResponse | None:
         if response_id is None:
@@ -163,9 +168,21 @@ def _check(asking: Asking) -> None:
             f"and ends with {last.get('role') or last['type']!r:.50}.",
             "input",
         )
+    for part in parts_of(last):
+        if part.get("type") == "input_image" and not part.get("image_url"):
+            raise not_found(f"There is no file {part.get('file_id')!r:.100} for an input_image.", "input")
     if last["type"] == "message" and not asking.question.strip() and not asking.images and not _files_in(last):
         raise bad_request("The last message of the user is empty.", "input")
     _check_calls(spoken)
+
+
+def _check_ids(items: Sequence[Item]) -> None:
+    """Raise Fault for an id that two items have: no list of items could name both."""
+    seen: set[str] = set()
+    for item in items:
+        if item["id"] in seen:
+            raise bad_request(f"Two items have the id {item['id']!r:.100}: send each item once.", "input")
+        seen.add(item["id"])
 
 
 def _files_in(item: Item) -> bool:

@@ -10,6 +10,8 @@ from agent.progress import Progress
 from agent.prompting.words import INSTRUCTION
 from agent.server.owner import Owner
 from agent.server.responses.asking import Asking, Clock, Past
+from agent.server.responses.choice import chosen
+from agent.server.responses.images import Images
 from agent.server.responses.items import Item, instructions_in, messages_of
 from agent.server.responses.request import CreateRequest, tools_of
 from agent.server.responses.response import usage_body
@@ -28,7 +30,7 @@ class Shortener:
         self._desk = desk
         self._state = state
         self._clock = clock
-        self._past = Past(state.responses, state.conversations, state.new_id)
+        self._past = Past(state.responses, state.conversations, Images(state.files, state.contents), state.new_id)
 
     async def compact(self, request: CreateRequest, owner: Owner) -> dict[str, Any]:
         """The messages of the user, and one item with what the model says of the whole conversation. Raises Fault."""
@@ -65,7 +67,7 @@ class Shortener:
             model=request.model,
             question="",
             instructions="\n\n".join(filter(None, told)),
-            functions=tools_of(request, is_strict=False).functions if not more else (),
+            functions=chosen(tools_of(request, is_strict=False), request.tool_choice).functions if not more else (),
             max_written_tokens=max_written_tokens,
         )
         runtime = await self._desk.models.runtime_for(job)

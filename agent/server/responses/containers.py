@@ -1,6 +1,6 @@
 """The container of a response: which one it is, the files that go into it, and what an answer leaves there."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +9,10 @@ from agent.runtime import Runtime
 from agent.server.faults import bad_request, not_found
 from agent.server.owner import Owner
 from agent.server.responses.asking import Asking, Clock
-from agent.server.responses.items import parts_of
+from agent.server.responses.attached import attached_in, file_parts
+from agent.server.responses.items import Item
 from agent.server.responses.request import ContainerWish
-from agent.server.responses.translator import Citation
+from agent.server.responses.speech import Citation
 from agent.server.state.containers import ContainerFile, StoredContainer
 from agent.server.state.state import State
 from agent.server.work.sandboxes import Home
@@ -75,13 +76,19 @@ class ContainerRoom:
         directory = self._state.runs / (container.run or container.id)
         return Home(container.id, owner, directory, runtime)
 
-    def bring_files(self, container: StoredContainer, wish: ContainerWish, asking: Asking, owner: Owner) -> None:
-        """Note that the files which a request names belong into the container. Raises Fault for an unknown one.
+    async def bring_files(self, container: StoredContainer, wish: ContainerWish, asking: Asking, owner: Owner) -> None:
+        """Note that the files which a request names or has belong into the container. Raises Fault for an unknown one.
 
-        A file that only earlier messages name may be deleted by now: the conversation goes on without it.
+        A file that only earlier messages name may be deleted by now: the conversation goes on without it. One whose
+        bytes are in an earlier message is there already, and may have changed since.
         """
-        there = {file.file_id for file in self._state.containers.all_files(owner.id, container.id)}
-        asked = (*wish.file_ids, *_named_files(asking.spoken[-1:]))
+        files = self._state.containers.all_files(owner.id, container.id)
+        there, names = {file.file_id for file in files}, {file.path for file in files}
+        question = asking.spoken[-1:]
+        earlier = [file for file in attached_in(asking.spoken[:-1]) if file.name not in names]
+        for file in (*earlier, *attached_in(question)):
+            await self.save(container, owner, file.name, _whole(file.data))
+        asked = (*wish.file_ids, *_named_files(question))
         for file_id in dict.fromkeys((*asked, *_named_files(asking.items))):
             is_known = file_id in asked or self._state.files.get(owner.id, file_id) is not None
             if file_id not in there and is_known:
@@ -109,9 +116,35 @@ class ContainerRoom:
         assert kept is not None
         return kept
 
+    async def save(
+        self, container: StoredContainer, owner: Owner, name: str, pieces: AsyncIterable[bytes]
+    ) -> ContainerFile:
+        """Keep a file that a client sends: it gets into the sandbox with the next question. Raises Fault."""
+        file_id = self._state.new_id("cfile")
+        content = await self._state.contents.put(file_id, name, pieces, self._clock())
+        kept = self._state.containers.put_file(
+            owner.id,
+            ContainerFile(
+                id=file_id,
+                container_id=container.id,
+                path=name,
+                bytes=content.bytes,
+                created_at=self._clock(),
+                source="user",
+                is_pending=True,
+                place=content.place,
+            ),
+        )
+        assert kept is not None
+        return kept
+
     def pending(self, container: StoredContainer, owner: Owner) -> list[ContainerFile]:
         """The files that are not in the sandbox yet."""
         return [file for file in self._state.containers.all_files(owner.id, container.id) if file.is_pending]
+
+    def sent(self, container: StoredContainer, owner: Owner) -> list[ContainerFile]:
+        """The files that clients have sent, also those that were in the sandbox."""
+        return [file for file in self._state.containers.all_files(owner.id, container.id) if file.place is not None]
 
     def path(self, file: ContainerFile) -> Path:
         """Where the content of a file lies that a client has uploaded. Raises Fault if it is lost."""
@@ -173,9 +206,10 @@ def check_memory(asked: str | None, runtime: Runtime) -> None:
         )
 
 
-def _named_files(items: Iterable[dict[str, object]]) -> Iterator[str]:
+def _named_files(items: Iterable[Item]) -> Iterator[str]:
     """The uploaded files that messages name."""
-    for item in items:
-        for part in parts_of(item) if item["type"] == "message" else ():
-            if part.get("type") == "input_file" and isinstance(name := part.get("file_id"), str):
-                yield name
+    return (name for part in file_parts(items) if isinstance(name := part.get("file_id"), str))
+
+
+async def _whole(data: bytes) -> AsyncGenerator[bytes]:
+    yield data

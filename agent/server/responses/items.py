@@ -33,9 +33,9 @@ _TEXT_PARTS = ("input_text", "output_text", "text", "summary_text")
 
 
 def read_items(given: str | Sequence[Item]) -> list[Item]:
-    """The items of an input, each with its type. Raises Fault for one that cannot be read."""
+    """The items of an input, each with type and status, and messages in parts. Raises Fault for a bad one."""
     if isinstance(given, str):
-        return [{"type": "message", "role": "user", "content": given}]
+        given = [{"role": "user", "content": given}]
     if len(given) > MAX_ITEMS:
         raise bad_request(f"input has {len(given)} items, over the limit of {MAX_ITEMS}.", "input")
     items = [_read(item, place) for place, item in enumerate(given)]
@@ -61,14 +61,16 @@ def _read(item: Item, place: int) -> Item:
             f"input[{place}].role must be user, assistant, system or developer, and is {item['role']!r:.50}.",
             f"input[{place}].role",
         )
-    return {**item, "type": kind}
+    read = {**item, "type": kind, "status": item.get("status") or "completed"}
+    return {**read, "content": parts_of(item)} if kind == "message" else read
 
 
 def parts_of(item: Item) -> list[Item]:
     """The content of a message as parts."""
     content = item.get("content")
     if isinstance(content, str):
-        return [{"type": "input_text", "text": content}]
+        spoken = {"type": "output_text", "text": content, "annotations": []}
+        return [spoken if item["role"] == "assistant" else {"type": "input_text", "text": content}]
     return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
 
 

@@ -144,10 +144,15 @@ class Tools:
     """The types of the tools that this server does not have."""
     echoed: tuple[Mapping[str, Any], ...]
     """The active tools as the response repeats them."""
+    must_call: tuple[str, ...] = ()
+    """The names of those of which the model must call one; empty if it chooses."""
 
 
 def tools_of(request: CreateRequest, *, is_strict: bool) -> Tools:
-    """The tools that a request asks for. Raises Fault for one that is malformed, or with `is_strict` unknown."""
+    """The tools that a request has, whatever its `tool_choice` says.
+
+    Raises Fault for one that is malformed, or with `is_strict` unknown.
+    """
     container: ContainerWish | None = None
     functions: dict[str, OutsideTool] = {}
     ignored: list[str] = []
@@ -171,8 +176,6 @@ def tools_of(request: CreateRequest, *, is_strict: bool) -> Tools:
         raise bad_request(
             f"This server has no tool {ignored[0]!r}; it has code_interpreter, and your own functions.", "tools"
         )
-    if request.tool_choice == "none":
-        container, functions = None, {}
     return Tools(container, tuple(functions.values()), tuple(dict.fromkeys(ignored)), tuple(echoed))
 
 

@@ -4,12 +4,13 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from agent.server.faults import Fault, bad_request, not_found
+from agent.server.faults import bad_request, not_found
 from agent.server.responses.compaction import Shortener
 from agent.server.responses.request import read_request
 from agent.server.responses.response import without_outputs
@@ -154,8 +155,8 @@ async def _followed(running: Running, after: int = -1, *, is_left_alone: bool) -
     """The events as bytes. A reader who leaves ends the answer, unless it is to be left alone."""
     try:
         async with aclosing(running.follow(after)) as events:
-            async for told in events:
-                yield event(told, told["type"])
+            async for news in events:
+                yield b"".join(event(told, told["type"]) for told in news)
     finally:
         if not is_left_alone and not running.has_ended:
             await asyncio.shield(running.cancel())
@@ -172,4 +173,6 @@ async def _ended(running: Running, request: Request) -> None:
         if not running.task.done():
             await asyncio.shield(running.cancel())
     if running.response.status == "failed" and (fault := running.response.fault):
-        raise Fault(fault.status, fault.message, fault.code, fault.param, {**fault.headers, "x-should-retry": "false"})
+        has_run = any(item["type"] == "code_interpreter_call" for item in running.response.output)
+        is_to_wait = "Retry-After" in fault.headers and not has_run
+        raise replace(fault, headers=fault.headers if is_to_wait else {**fault.headers, "x-should-retry": "false"})

@@ -7,6 +7,8 @@ from typing import Any
 from agent.server.responses.response import ENDED, ResponseObject, Status, without_outputs
 
 Event = dict[str, Any]
+MAX_TOGETHER = 100
+"""A slow reader must be able to take so many events before it counts as gone."""
 
 
 class Running:
@@ -54,13 +56,13 @@ class Running:
         self.response.status = status
         self.emit_state("failed" if status == "cancelled" else status)
 
-    async def follow(self, after: int = -1) -> AsyncGenerator[Event]:
-        """The events after this number, as they come, until the end."""
+    async def follow(self, after: int = -1) -> AsyncGenerator[list[Event]]:
+        """The events after this number, as they come, until the end: those that are there at a time, together."""
         place = after + 1
         while True:
-            while place < len(self.events):
-                yield self.events[place]
-                place += 1
+            while news := self.events[place : place + MAX_TOGETHER]:
+                yield news
+                place += len(news)
             if self.has_ended:
                 return
             self._news.clear()

@@ -3,26 +3,31 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
+from agent.loop.conversation import Conversation
 from agent.loop.result import RunResult
 from agent.loop.setup import Anew
-from agent.messages import Usage
+from agent.messages import RUN_PYTHON, Usage
 from agent.progress import Progress, TurnEnded
 from agent.runtime import Runtime
 from agent.server.faults import Fault, fault_of, not_found
 from agent.server.owner import Owner
 from agent.server.responses.asking import Asking, Clock, Past, fingerprint_after
+from agent.server.responses.attached import check_files
+from agent.server.responses.choice import chosen
 from agent.server.responses.containers import ContainerRoom
+from agent.server.responses.images import Images
 from agent.server.responses.items import fingerprint, instructions_in, messages_of
 from agent.server.responses.request import CreateRequest, Tools, tools_of
 from agent.server.responses.response import ResponseObject, Status
 from agent.server.responses.running import Running
-from agent.server.responses.translator import Citation, Translator
-from agent.server.state.containers import StoredContainer
+from agent.server.responses.speech import Citation
+from agent.server.responses.translator import Translator
+from agent.server.state.containers import ContainerFile, StoredContainer
 from agent.server.state.database import DatabaseError
 from agent.server.state.responses import StoredResponse, packed
 from agent.server.state.state import State
@@ -33,6 +38,10 @@ from agent.server.work.sandboxes import Live
 
 NOTE_CHARS = 512
 """A value of a response's metadata may be so long."""
+LOST = (
+    "the run directory of this container is gone: the variables and files of earlier answers are lost; "
+    "uploaded files are there again"
+)
 _log = logging.getLogger("cellblock.server")
 
 
@@ -70,7 +79,7 @@ class ResponseService:
         self._clock = clock
         self._count = count
         self._is_strict = is_strict
-        self._past = Past(state.responses, state.conversations, state.new_id)
+        self._past = Past(state.responses, state.conversations, Images(state.files, state.contents), state.new_id)
         self._running: dict[tuple[str, str], Running] = {}
 
     def running(self, owner: Owner, response_id: str) -> Running | None:
@@ -120,8 +129,9 @@ class ResponseService:
     # --- the plan
 
     async def _plan(self, request: CreateRequest, owner: Owner) -> Plan:
-        tools = tools_of(request, is_strict=self._is_strict)
+        tools = chosen(tools_of(request, is_strict=self._is_strict), request.tool_choice)
         asking = self._past.asking(request, owner)
+        check_files(asking.spoken[-1:], can_run_code=tools.container is not None)
         told = (request.instructions or "", instructions_in(asking.items))
         job = Job(
             owner=owner,
@@ -131,6 +141,7 @@ class ResponseService:
             call_id=asking.call_id,
             instructions="\n\n".join(filter(None, told)),
             functions=tools.functions,
+            must_call=tools.must_call,
             sampling=request.sampling,
             max_calls=request.max_tool_calls,
             max_written_tokens=request.max_output_tokens,
@@ -139,14 +150,14 @@ class ResponseService:
         container = None
         if tools.container is not None:
             container = self._room.chosen(tools.container, asking, owner)
-            self._room.bring_files(container, tools.container, asking, owner)
+            await self._room.bring_files(container, tools.container, asking, owner)
         return Plan(request, owner, asking, tools, job, runtime, container)
 
     # --- the answer
 
     async def _answer(self, plan: Plan, running: Running) -> None:
         container_id = plan.container.id if plan.container else ""
-        translator = Translator(self._state.new_id, lambda: container_id)
+        translator = Translator(self._state.new_id, lambda: container_id, is_live=self._is_live(plan))
         running.response.output = translator.output
         used = Usage()  # by an answer that does not finish
         try:
@@ -171,6 +182,13 @@ class ResponseService:
                 await self._keep_events(plan, running)
             finally:
                 del self._running[plan.owner.id, running.response.id]
+
+    def _is_live(self, plan: Plan) -> bool:
+        """True if the text is told as the model writes it: it is streamed, and nothing can object to it."""
+        if plan.container is None:
+            return bool(plan.request.stream) and not plan.job.must_call
+        is_free = _schema(plan.request) is None and self._desk.models.may_tell(plan.job)
+        return bool(plan.request.stream) and is_free
 
     def _admit(self, plan: Plan, running: Running) -> None:
         running.response.status = "in_progress"
@@ -197,18 +215,21 @@ class ResponseService:
     async def _ask(self, plan: Plan, running: Running, container: StoredContainer, live: Live) -> RunResult:
         """Put the question, or the results of calls, to the conversation of a container."""
         asking, conversation = plan.asking, live.conversation
-        await self._check_not_deleted(container)
+        container = await self._current(container)
         _note_rerun(running.response, live)
         setup = await self._desk.opened.setup(plan.runtime)
         waiting, last_sha256 = {call.id for call in conversation.waiting}, self._last_history_sha256(container)
-        goes_on = waiting and waiting == asking.results.keys()
+        goes_on = waiting and waiting == asking.results.keys() and not plan.job.must_call
         if goes_on and last_sha256 == fingerprint(asking.history_before_results):
             return await conversation.bring(asking.results, setup)
-        files = self._room.pending(container, plan.owner)
+        files = self._files_for(plan, running, container, conversation)
+        removed = self._state.containers.removed(plan.owner.id, container.id)
         anew = Anew(
             setup,
             messages_of(asking.history, plan.runtime.settings),
             asking.call_id,
+            plan.job.must_call,
+            removed,
             is_said_here=last_sha256 == fingerprint(asking.history),
         )
         result = await conversation.ask(
@@ -219,22 +240,31 @@ class ResponseService:
             anew=anew,
         )
         self._room.note_put(files, plan.owner)
+        self._state.containers.note_removed(plan.owner.id, container.id, removed)
         return result
 
-    async def _check_not_deleted(self, container: StoredContainer) -> None:
-        """Raise Fault for a container that was deleted while its sandbox started, and end the sandbox."""
+    def _files_for(
+        self, plan: Plan, running: Running, container: StoredContainer, conversation: Conversation
+    ) -> list[ContainerFile]:
+        """The files to put into the sandbox: the new ones, or, if its run directory is gone, all that clients sent."""
+        if container.head_response is None or conversation.has_begun:
+            return self._room.pending(container, plan.owner)
+        running.response.notes["cellblock_lost"] = LOST
+        return self._room.sent(container, plan.owner)
+
+    async def _current(self, container: StoredContainer) -> StoredContainer:
+        """The container as it is now. One that was deleted while its sandbox started is a Fault; the sandbox ends."""
         current = self._state.containers.get(container.owner_id, container.id)
         if current is None or current.status == "deleted":
             await self._desk.sandboxes.end(container.id)
             raise not_found(f"Container with id {container.id!r} was deleted before the answer began.", "container")
+        return current
 
     def _last_history_sha256(self, container: StoredContainer) -> str | None:
         """The fingerprint of the history after the last answer in a container; None if that was not stored."""
-        current = self._state.containers.get(container.owner_id, container.id)
-        if current is None or current.head_response is None:
+        if container.head_response is None:
             return None
-        last = self._state.responses.get(container.owner_id, current.head_response)
-        return None if last is None else last.history_sha256
+        return self._state.responses.history_sha256(container.owner_id, container.head_response)
 
     # --- the end
 
@@ -248,6 +278,7 @@ class ResponseService:
             citations = self._room.note_answer(plan.container, plan.owner, result.artifacts, response.id)
             _note_outcome(response, result)
         running.emit_all(translator.answer(text, result.calls, citations))
+        _note_uncalled(response, plan.job.must_call)
         if _is_cut(result):
             response.incomplete_reason = "max_output_tokens"
         self._end(plan, running, "incomplete" if response.incomplete_reason else "completed")
@@ -299,7 +330,7 @@ class ResponseService:
             conversation_id=plan.request.conversation_id,
             container_id=plan.container.id if plan.container else None,
             run=running.run or None,
-            history_sha256=fingerprint_after(plan.asking, response.output),
+            history_sha256=None if is_new else fingerprint_after(plan.asking, response.output),
             is_background=bool(plan.request.background),
         )
         if is_new:
@@ -334,6 +365,13 @@ def _note_outcome(response: ResponseObject, result: RunResult) -> None:
         response.notes["cellblock_outcome"] = told
     if result.unsupported:
         response.notes["cellblock_not_computed"] = ", ".join(result.unsupported)[:NOTE_CHARS]
+
+
+def _note_uncalled(response: ResponseObject, must_call: Collection[str]) -> None:
+    """Say which calls the request demands and the model did not make."""
+    called = {RUN_PYTHON if item["type"] == "code_interpreter_call" else item.get("name") for item in response.output}
+    if must_call and called.isdisjoint(must_call):
+        response.notes["cellblock_uncalled"] = ", ".join(must_call)[:NOTE_CHARS]
 
 
 def _note_rerun(response: ResponseObject, live: Live) -> None:

@@ -1,11 +1,11 @@
 """The progress of an answer as items and events of the Responses API.
 
 The order is that of OpenAI's service. Thinking, and what the model says before its answer, are reasoning; a cell is a
-`code_interpreter_call`; only the accepted answer is a `message`.
+`code_interpreter_call`; only the accepted answer is a `message`. Where no check can object, a text is a `message` as
+the model writes it, also one before a call.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 from agent.messages import ToolCall
@@ -22,33 +22,30 @@ from agent.progress import (
 )
 from agent.server.responses.code_text import CodeText
 from agent.server.responses.outputs import outputs, status_of
+from agent.server.responses.speech import Citation, Speech
+from agent.server.work.live_text import LiveText
 from agent.tools.run_python import is_run_python
 
 Item = dict[str, Any]
 Event = dict[str, Any]
-ANSWER_PIECE_CHARS = 64
-"""An answer is checked as a whole before it is sent; clients that show it as it comes get it in pieces."""
-
-
-@dataclass(frozen=True)
-class Citation:
-    """A file that the answer brings."""
-
-    container_id: str
-    file_id: str
-    filename: str
 
 
 class Translator:
     """Turns pieces of progress into events, without their numbers, and keeps the items that they add up to."""
 
-    def __init__(self, new_id: Callable[[str], str], container_id: Callable[[], str]) -> None:
-        """`new_id` makes an id with a prefix. `container_id` names the container of a cell that is about to run."""
+    def __init__(self, new_id: Callable[[str], str], container_id: Callable[[], str], *, is_live: bool = False) -> None:
+        """`new_id` makes an id with a prefix. `container_id` names the container of a cell that is about to run.
+
+        If it is live, no check can object to the answer.
+        """
         self.output: list[Item] = []
         self.cells = 0
         """How many cells were run."""
         self._new_id = new_id
         self._container_id = container_id
+        self._live = LiveText(is_open=is_live)
+        self._speech: Speech | None = None
+        """The message that is open."""
         self._held: list[str] = []
         """The text of the turn so far, which may be a call, or an answer that is not accepted."""
         self._thought = ""
@@ -62,12 +59,14 @@ class Translator:
 
     def feed(self, piece: Progress) -> Iterator[Event]:
         """The events of one piece."""
+        yield from self._say(self._live.take(piece))
         match piece:
             case ReasoningDelta(text=text):
                 yield from self._think(text)
-            case TextDelta(text=text):
+            case TextDelta(text=text) if not self._live.is_open:
                 self._held.append(text)
             case CallBegun(name=name) if is_run_python(name) and self._call is None:
+                yield from self._end_speech()
                 yield from self._end_thinking(self._take_held())
                 yield from self._open_call()
                 self._arguments = CodeText()
@@ -88,6 +87,7 @@ class Translator:
                 yield from self._close_call(None, "", "incomplete")
             case TurnEnded(reasoning=reasoning, text=text, is_answer=is_answer):
                 missed = "" if self._has_thought else reasoning
+                yield from () if is_answer else self._end_speech()
                 said = text.strip() if self._take_held() and not is_answer else ""  # held text may hold a call
                 yield from self._end_thinking(missed, said)
                 self._has_thought, self._arguments = False, None
@@ -101,10 +101,11 @@ class Translator:
         """The events of the end: calls of the client's functions, or the answer with the files that it brings."""
         yield from self._end_thinking()
         yield from self._close_call(None, "", "incomplete")
+        if text and (self._live.is_open or not calls):
+            yield from self._end_answer(text, citations)
+        yield from self._end_speech()
         for call in calls:
             yield from self._function_call(call)
-        if text and not calls:
-            yield from self._message(text, citations)
 
     # --- items
 
@@ -132,6 +133,7 @@ class Translator:
     def _think(self, text: str) -> Iterator[Event]:
         if not text:
             return
+        yield from self._end_speech()
         if not self._thought:
             item: Item = {"id": self._new_id("rs"), "type": "reasoning", "summary": []}
             yield self._add(item)
@@ -207,44 +209,34 @@ class Translator:
         yield self._of(item, "response.function_call_arguments.done", name=call.name, arguments=call.arguments)
         yield self._done(item | {"status": "completed", "arguments": call.arguments})
 
-    def _message(self, text: str, citations: Sequence[Citation]) -> Iterator[Event]:
-        item: Item = {
-            "id": self._new_id("msg"),
-            "type": "message",
-            "status": "in_progress",
-            "role": "assistant",
-            "content": [],
-        }
-        part: Item = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
-        yield self._add(item)
-        yield self._of(item, "response.content_part.added", content_index=0, part=part)
-        for start in range(0, len(text), ANSWER_PIECE_CHARS):
-            piece = text[start : start + ANSWER_PIECE_CHARS]
-            yield self._of(item, "response.output_text.delta", content_index=0, delta=piece, logprobs=[])
-        annotations = [_annotation(citation, text) for citation in citations]
-        for index, annotation in enumerate(annotations):
-            yield self._of(
-                item,
-                "response.output_text.annotation.added",
-                content_index=0,
-                annotation_index=index,
-                annotation=annotation,
-            )
-        part = part | {"text": text, "annotations": annotations}
-        yield self._of(item, "response.output_text.done", content_index=0, text=text, logprobs=[])
-        yield self._of(item, "response.content_part.done", content_index=0, part=part)
-        yield self._done(item | {"status": "completed", "content": [part]})
+    def _say(self, text: str) -> Iterator[Event]:
+        if text and self._call is None:
+            speech = yield from self._open_speech()
+            yield from speech.write(text)
 
+    def _open_speech(self) -> Generator[Event, None, Speech]:
+        """The message that is open, or a new one."""
+        if self._speech is None:
+            yield from self._end_thinking()
+            self._speech = Speech(self._new_id("msg"), len(self.output))
+            self.output.append(self._speech.item("in_progress"))
+            yield from self._speech.begin()
+        return self._speech
 
-def _annotation(citation: Citation, text: str) -> Item:
-    """A file of the answer. Its place in the text is that of its link, or 0 to 0 if the text does not link it."""
-    link = f"sandbox:/mnt/data/{citation.filename}"
-    start = text.find(link)
-    return {
-        "type": "container_file_citation",
-        "container_id": citation.container_id,
-        "file_id": citation.file_id,
-        "filename": citation.filename,
-        "start_index": max(start, 0),
-        "end_index": start + len(link) if start >= 0 else 0,
-    }
+    def _end_speech(self, citations: Sequence[Citation] = (), status: str = "completed") -> Iterator[Event]:
+        if self._speech is None:
+            return
+        speech, self._speech = self._speech, None
+        yield from speech.end(citations, status)
+        self.output[speech.place] = speech.item(status)
+
+    def _end_answer(self, text: str, citations: Sequence[Citation]) -> Iterator[Event]:
+        """Tell what is left of the answer, and the files that it brings."""
+        left = self._live.left_of(text)
+        if left is None:  # what was told is void, and cannot be taken back
+            yield from self._end_speech(status="incomplete")
+            left = text
+        if left or citations:
+            speech = yield from self._open_speech()
+            yield from speech.write(left)
+        yield from self._end_speech(citations)

@@ -1,5 +1,6 @@
 """Containers: sandboxes as clients see them, and the files in them."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
@@ -133,6 +134,7 @@ class Containers:
         kept = replace(file, id=row["id"]) if row else file
         with self._database.transaction():
             self._database.run("DELETE FROM container_files WHERE id = ? AND path = ?", kept.id, kept.path)
+            self._forget_removed(kept.container_id, kept.path)
             _insert(self._database, "container_files", {**asdict(kept), "is_pending": int(kept.is_pending)})
         if row:
             self._contents.drop(row["place"])
@@ -161,11 +163,29 @@ class Containers:
         return list(map(_read_file, rows))
 
     def delete_file(self, owner_id: str, container_id: str, file_id: str) -> bool:
-        """Forget a file. False if there is none."""
+        """Forget a file, and note that its container's sandbox still has it, unless it is on its way there. False if
+        there is none."""
         file = self.file(owner_id, container_id, file_id)
         if file is not None:
             self._remove(file)
+        if file is not None and not file.is_pending:
+            _insert(self._database, "removed_files", {"container_id": container_id, "path": file.path})
         return file is not None
+
+    def removed(self, owner_id: str, container_id: str) -> list[str]:
+        """The names of the files that were deleted, and that the sandbox still has."""
+        if not self._is_own(owner_id, container_id):
+            return []
+        rows = self._database.all("SELECT path FROM removed_files WHERE container_id = ?", container_id)
+        return [row["path"] for row in rows]
+
+    def note_removed(self, owner_id: str, container_id: str, paths: Sequence[str]) -> None:
+        """The sandbox has these files no longer."""
+        for path in paths if self._is_own(owner_id, container_id) else ():
+            self._forget_removed(container_id, path)
+
+    def _forget_removed(self, container_id: str, path: str) -> None:
+        self._database.run("DELETE FROM removed_files WHERE container_id = ? AND path = ?", container_id, path)
 
     def _remove(self, file: ContainerFile) -> None:
         self._database.run("DELETE FROM container_files WHERE id = ?", file.id)

@@ -13,17 +13,24 @@ MAX_HOLDER_BYTES = 20
 
 
 def hold(directory: Path) -> FileIO:
-    """Take the lock and write the id of this process into it. Closing the file ends it. Raises UsageError."""
+    """Take the lock and write the id of this process into it. Closing the file ends it. Raises UsageError, OSError."""
     file = Directory(directory).changing(FILE_NAME, make=True)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        holder = file.read(MAX_HOLDER_BYTES).decode("ascii", "replace").strip()
+        _take(file, directory)
+        file.truncate(0)
+        write_all(file, str(os.getpid()).encode())
+    except BaseException:
         file.close()
+        raise
+    return file
+
+
+def _take(file: FileIO, directory: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = file.read(MAX_HOLDER_BYTES).decode("ascii", "replace").strip()
         raise UsageError(
             f"Another server uses the state directory {str(directory)!r}: process {holder}.",
             hint="--state DIR, with another one",
         ) from error
-    file.truncate(0)
-    write_all(file, str(os.getpid()).encode())
-    return file

@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,20 +55,23 @@ class Responses:
                 f"INSERT INTO responses ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})",
                 *values.values(),
             )
-            self._index(response)
+            self._index(response.id, response.input, is_output=False)
+            self._index(response.id, _output(response), is_output=True)
 
     def update(self, response: StoredResponse) -> bool:
-        """Keep a response as it is now. False if it was deleted meanwhile."""
-        values = _values(response)
+        """Keep what has come of a response so far; what it was asked stays. False if it was deleted meanwhile."""
         with self._database.transaction():
             count = self._database.run(
-                f"UPDATE responses SET {', '.join(f'{name} = ?' for name in values)} WHERE id = ? AND owner_id = ?",
-                *values.values(),
+                "UPDATE responses SET status = ?, body = ?, run = ?, history_sha256 = ? WHERE id = ? AND owner_id = ?",
+                response.status,
+                json.dumps(response.body),
+                response.run,
+                response.history_sha256,
                 response.id,
                 response.owner_id,
             )
             if count:
-                self._index(response)
+                self._index(response.id, _output(response), is_output=True)
         return count > 0
 
     def delete(self, owner_id: str, response_id: str) -> bool:
@@ -90,7 +93,15 @@ class Responses:
         if row is None:
             return None
         response = _read(row)
-        return next((item, response.id) for item, _ in _items(response) if item["id"] == item_id)
+        items = filter(_has_id, (*_output(response), *response.input))
+        return next((item, response.id) for item in items if item["id"] == item_id)
+
+    def history_sha256(self, owner_id: str, response_id: str) -> str | None:
+        """The hash of the history after a response; None if there is none."""
+        row = self._database.one(
+            "SELECT history_sha256 FROM responses WHERE id = ? AND owner_id = ?", response_id, owner_id
+        )
+        return row["history_sha256"] if row else None
 
     def keep_events(self, owner_id: str, response_id: str, packed_events: bytes) -> None:
         """Keep the bytes of a response's whole stream, `packed`."""
@@ -116,11 +127,10 @@ class Responses:
                 )
         return len(rows)
 
-    def _index(self, response: StoredResponse) -> None:
-        self._database.run("DELETE FROM response_items WHERE response_id = ?", response.id)
-        for item, is_output in _items(response):
+    def _index(self, response_id: str, items: Sequence[Item], *, is_output: bool) -> None:
+        for item in filter(_has_id, items):
             self._database.run(
-                "INSERT OR IGNORE INTO response_items VALUES (?, ?, ?)", item["id"], response.id, int(is_output)
+                "INSERT OR REPLACE INTO response_items VALUES (?, ?, ?)", item["id"], response_id, int(is_output)
             )
 
 
@@ -134,12 +144,13 @@ def unpacked(events: bytes) -> bytes:
     return gzip.decompress(events)
 
 
-def _items(response: StoredResponse) -> Iterator[tuple[Item, bool]]:
-    """The items with a usable id, those that were put out first, each with whether it was put out."""
-    for items, is_output in ((response.body.get("output") or (), True), (response.input, False)):
-        for item in items:
-            if isinstance(item_id := item.get("id"), str) and 0 < len(item_id) <= MAX_CHARS:
-                yield item, is_output
+def _output(response: StoredResponse) -> Sequence[Item]:
+    return response.body.get("output") or ()
+
+
+def _has_id(item: Item) -> bool:
+    """Whether an item has an id by which it can be found."""
+    return isinstance(item_id := item.get("id"), str) and 0 < len(item_id) <= MAX_CHARS
 
 
 def _values(response: StoredResponse) -> dict[str, Value]:

@@ -112,5 +112,13 @@ CREATE TABLE key_days (
 ) STRICT, WITHOUT ROWID
 """
 
-STEPS = (_FIRST,)
+_REMOVED_FILES = """
+CREATE TABLE removed_files (
+    container_id TEXT NOT NULL REFERENCES containers (id) ON DELETE CASCADE,
+    path TEXT NOT NULL,
+    PRIMARY KEY (container_id, path)
+) STRICT, WITHOUT ROWID
+"""
+
+STEPS = (_FIRST, _REMOVED_FILES)
 """Each step brings a file from one version to the next. The version of a file is how many steps it has behind it."""

@@ -1,7 +1,7 @@
 """All that a server keeps, in one directory."""
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -47,7 +47,7 @@ class State:
         self.runs = directory / RUNS
         """Where run directories are."""
         self.new_id = make_id
-        with ExitStack() as stack:
+        with ExitStack() as stack, _usable(directory):
             _make(directory, self.runs)
             if is_server:
                 stack.enter_context(lock.hold(directory))
@@ -76,11 +76,16 @@ class State:
 
 
 def _make(directory: Path, runs: Path) -> None:
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, exist_ok=True)
+    _check_ours(directory)
+    runs.mkdir(mode=0o700, exist_ok=True)
+
+
+@contextmanager
+def _usable(directory: Path) -> Iterator[None]:
     try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        directory.mkdir(mode=0o700, exist_ok=True)
-        _check_ours(directory)
-        runs.mkdir(mode=0o700, exist_ok=True)
+        yield
     except OSError as error:
         raise UsageError(
             f"Cannot use {str(directory)!r} for the state of the server: {error.strerror}.",

@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from agent.server.faults import bad_request, not_found
-from agent.server.owner import Owner
 from agent.server.responses.asking import Clock
 from agent.server.responses.containers import ContainerRoom
 from agent.server.state.containers import ContainerFile, StoredContainer
@@ -106,27 +104,9 @@ class ContainerRoutes:
                 raise bad_request("Send a file as multipart/form-data, or the file_id of an uploaded one.", "file_id")
             return JSONResponse(file_body(self._room.add_file(container, file_id, owner)))
         async with uploaded(request) as (file, _):
-            return JSONResponse(file_body(await self._saved(container, owner, file)))
-
-    async def _saved(self, container: StoredContainer, owner: Owner, file: UploadFile) -> ContainerFile:
-        file_id = self._state.new_id("cfile")
-        name = safe_name(file.filename or "")
-        content = await self._state.contents.put(file_id, name, chunks_of(file), self._clock())
-        kept = self._state.containers.put_file(
-            owner.id,
-            ContainerFile(
-                id=file_id,
-                container_id=container.id,
-                path=name,
-                bytes=content.bytes,
-                created_at=self._clock(),
-                source="user",
-                is_pending=True,
-                place=content.place,
-            ),
-        )
-        assert kept is not None
-        return kept
+            return JSONResponse(
+                file_body(await self._room.save(container, owner, safe_name(file.filename or ""), chunks_of(file)))
+            )
 
     async def _list_files(self, request: Request) -> Response:
         container = self._named(request)

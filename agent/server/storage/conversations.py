@@ -100,7 +100,7 @@ class ConversationRoutes:
             or not all(isinstance(each, dict) for each in given)
         ):
             raise bad_request(f"items must be a list of at most {MAX_NEW_ITEMS} items.", "items")
-        return [{"status": "completed", **item, "id": self._state.new_id("msg")} for item in read_items(given)]
+        return [{**item, "id": self._state.new_id("msg")} for item in read_items(given)]
 
 
 def _metadata(body: Mapping[str, Any]) -> dict[str, str]:

@@ -14,6 +14,11 @@ from agent.validation import first_complaint
 
 MAX_ENTRIES = 10_000
 """How many entries a field of a body may have."""
+MAX_SIGNS = 500_000
+"""How many commas, brackets and escapes a body may have. A parser stops at each, and nobody else is served meanwhile:
+a thread would not help, for it keeps the interpreter to itself. An image has none, and no model reads a text with so
+many."""
+_SIGNS = (b",", b"[", b"{", b"\\")
 _Read = TypeVar("_Read", bound=BaseModel)
 
 
@@ -23,6 +28,7 @@ async def json_object(request: Request) -> dict[str, Any]:
         data = await request.body()
     except ClientDisconnect as error:
         raise LeftError from error
+    _check_signs(data)
     try:
         value = _sendable(json.loads(data, parse_constant=_finite, parse_float=_finite), data)
     except (ValueError, RecursionError) as error:
@@ -30,6 +36,17 @@ async def json_object(request: Request) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise bad_request(f"The body must be a JSON object, and is {value!r:.60}.", code="invalid_json")
     return value
+
+
+def _check_signs(data: bytes) -> None:
+    """Raise Fault for a body that takes long to parse."""
+    if (count := sum(map(data.count, _SIGNS))) > MAX_SIGNS:
+        raise Fault(
+            413,
+            f"The body has {count:,} commas, brackets and escapes, over the limit of {MAX_SIGNS:,}. Upload data as a "
+            "file.",
+            "request_too_large",
+        )
 
 
 def _finite(text: str) -> float:
@@ -41,7 +58,7 @@ def _finite(text: str) -> float:
 
 def _sendable(value: Any, data: bytes) -> Any:
     """The value with a `?` for each half of a surrogate pair, which an escape can name and no answer can repeat."""
-    if b"\\ud" not in data.lower():
+    if b"\\ud" not in data and b"\\uD" not in data:
         return value
     return json.loads(encodable(json.dumps(value, ensure_ascii=False)))
 

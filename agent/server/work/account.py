@@ -1,4 +1,4 @@
-"""What has come of an answer so far, for protocols that tell it as thinking, then text: Chat Completions, DashScope."""
+"""What has come of an answer so far, for protocols that tell it as thinking and text: Chat Completions, DashScope."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,7 @@ from agent.loop.result import RunResult
 from agent.messages import Usage
 from agent.progress import CodeStarted, Progress, ReasoningDelta, TurnEnded, TurnRestarted
 from agent.server.faults import Fault
+from agent.server.work.live_text import LiveText
 
 MIN_PIECE_CHARS = 16
 MAX_PIECES = 200
@@ -13,15 +14,20 @@ MAX_PIECES = 200
 
 
 class Account:
-    """Takes the pieces of an answer. Its text is known at the end only: what is written before may be a call."""
+    """Takes the pieces of an answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_live: bool = False) -> None:
+        """If it is live, no check can object to the text, so that it is told as it comes."""
         self.codes: list[str] = []
         """The cells that were begun."""
         self.usage = Usage()
         """The tokens of all inferences that have ended."""
         self.reasoning = ""
-        """All thinking so far, and what the model said before its calls."""
+        """All thinking so far, and what the model said before its calls, unless that is told as text."""
+        self._live = LiveText(is_open=is_live)
+        self._is_apart = False
+        """True if the next text is of another turn than the one before it."""
+        self._has_said = False
         self._turn = ""
         """The thinking of this turn."""
         self._void = ""
@@ -39,10 +45,31 @@ class Account:
             case TurnEnded(reasoning=reasoning, text=text, is_answer=is_answer, usage=usage):
                 self.usage += usage
                 missed = "" if self._turn or self._void else reasoning
-                said = "" if is_answer else text.strip()
+                said = "" if is_answer or self._live.is_open else text.strip()
                 self._turn = self._void = ""
                 return self._add(missed) + self._add(said, apart=True)
         return ""
+
+    def say(self, piece: Progress) -> str:
+        """The text of the answer that a piece adds."""
+        text = self._told_apart(self._live.take(piece))
+        if isinstance(piece, TurnEnded) and not piece.is_answer:
+            self._is_apart = self._has_said
+        return text
+
+    def rest_of(self, answer: str) -> str:
+        """What is left to say of an answer that is accepted."""
+        left = self._live.left_of(answer)
+        if left is None:  # what was told is void, and cannot be taken back
+            self._is_apart, left = True, answer
+        return self._told_apart(left)
+
+    def _told_apart(self, text: str) -> str:
+        if not text:
+            return ""
+        told = f"\n\n{text}" if self._is_apart else text
+        self._is_apart, self._has_said = False, True
+        return told
 
     def _think(self, text: str) -> str:
         """What the text adds to what an earlier attempt at this turn has told."""

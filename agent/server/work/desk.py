@@ -71,7 +71,7 @@ class Desk:
             try:
                 tell(ADMITTED)
                 async with self.opened.conversation(self.new_directory(), tell, runtime=runtime) as conversation:
-                    anew = Anew(await self.opened.setup(runtime), job.history, job.call_id)
+                    anew = Anew(await self.opened.setup(runtime), job.history, job.call_id, job.must_call)
                     return await conversation.ask(job.question, images=job.images, anew=anew)
             finally:
                 self.sandboxes.places.release(job.owner)
@@ -109,7 +109,13 @@ class Desk:
                 tell(_DELTAS[kind](text))
 
             return await one_turn(
-                setup.model, messages, job.functions, on_delta, schema=schema, max_output_tokens=job.max_written_tokens
+                setup.model,
+                messages,
+                job.functions,
+                on_delta,
+                must_call=job.must_call,
+                schema=schema,
+                max_output_tokens=job.max_written_tokens,
             )
 
         async with aclosing(self.answers.followed(start)) as pieces:

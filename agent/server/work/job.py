@@ -25,6 +25,8 @@ class Job:
     instructions: str = ""
     """The request's own instructions and system messages."""
     functions: tuple[OutsideTool, ...] = ()
+    must_call: tuple[str, ...] = ()
+    """The tools of which one must be called before the answer; empty if the model chooses."""
     sampling: Sampling = field(default_factory=Sampling)
     """What the request asks for; what is None is as the server has it."""
     max_calls: int | None = None

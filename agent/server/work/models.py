@@ -23,6 +23,7 @@ class Models:
         self.own = runtime.endpoint.model
         """The name of the model that the server was started with."""
         self._runtime = runtime
+        self._has_checks = bool(runtime.settings.review)
         self._opened = opened
         self._listed: list[str] = []
         self._listed_at_s = float("-inf")
@@ -67,6 +68,10 @@ class Models:
         if not isinstance(model, Model):
             raise Fault(400, "A recorded run answers here: it takes only what it was asked.", "invalid_value", "model")
         return model.resampled(Sampling(), name)
+
+    def may_tell(self, job: Job) -> bool:
+        """True if nothing can object to an answer, so that its text may be told as the model writes it."""
+        return not self._has_checks and not job.must_call
 
     async def runtime_for(self, job: Job) -> Runtime:
         """How this job is answered: as the server is set, within its limits, and otherwise as the request asks.

@@ -1,13 +1,15 @@
 """An answer without the code interpreter: one turn of the model, in which it may call the client's functions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agent.calls.recovery import recover
+from agent.endpoint.finish import CUT, REFUSED
 from agent.endpoint.generator import Generator
 from agent.endpoint.thinking import OnDelta
 from agent.messages import Message, Reply, ToolCall, Usage
+from agent.prompting.words import INSTRUCTION
 from agent.tools.outside import OutsideTool
 
 
@@ -28,13 +30,34 @@ async def one_turn(
     functions: Sequence[OutsideTool],
     on_delta: OnDelta,
     *,
+    must_call: Sequence[str] = (),
     schema: Mapping[str, Any] | None = None,
     max_output_tokens: int | None = None,
 ) -> Turn:
-    """Ask once. A call that the model writes as text is found there. Raises EndpointError."""
-    tools = [dict(function.schema) for function in functions]
-    generation = await model.generate(messages, tools, on_delta, schema=schema, max_output_tokens=max_output_tokens)
-    reply = generation.reply
+    """Ask once; or twice, if the model was to call one of `must_call` and did not. Raises EndpointError.
+
+    A call that the model writes as text is found there.
+    """
+
+    async def ask(messages: list[Message], must_call: Sequence[str]) -> Turn:
+        tools = [dict(function.schema) for function in functions]
+        generation = await model.generate(
+            messages, tools, on_delta, must_call=must_call, schema=schema, max_output_tokens=max_output_tokens
+        )
+        return _turn(generation.reply, functions)
+
+    turn = await ask(messages, must_call)
+    is_over = turn.finish_reason in (CUT, REFUSED)
+    if not must_call or is_over or any(call.name in must_call for call in turn.calls):
+        return turn
+    objection = INSTRUCTION["uncalled"].format(tools=" or ".join(must_call))
+    on_delta("restart", objection)
+    said = [{"role": "assistant", "content": turn.text}, {"role": "user", "content": objection}]
+    again = await ask([*messages, *said], ())
+    return replace(again, usage=turn.usage + again.usage)
+
+
+def _turn(reply: Reply, functions: Sequence[OutsideTool]) -> Turn:
     calls: Sequence[ToolCall] = reply.tool_calls
     text = reply.content
     if functions and not calls:

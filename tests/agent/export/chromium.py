@@ -21,7 +21,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND",  # what a page asks for is seen, and goes nowhere
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # what a page asks for is seen, and stays here
     "--remote-debugging-pipe",
 )
 PATIENCE_S = 60
@@ -97,13 +97,17 @@ class Chromium:
 
     def open(self, page: Path, *, scheme: Scheme = "light", width: int = 1000) -> Seen:
         """Open a file and say what it did, until half a second after it was loaded."""
-        self.seen = Seen()
         self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self._call("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
-        self._call("Page.navigate", url=page.as_uri())
-        self._wait("Page.loadEventFired")
+        self.visit(page.as_uri())
         self.evaluate("new Promise(done => setTimeout(done, 500))")
         return self.seen
+
+    def visit(self, url: str) -> None:
+        """Open a page of this machine."""
+        self.seen = Seen()
+        self._call("Page.navigate", url=url)
+        self._wait("Page.loadEventFired")
 
     def evaluate(self, expression: str) -> Any:
         """The value of an expression in the page."""

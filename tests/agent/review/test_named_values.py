@@ -151,3 +151,13 @@ def test_only_the_cells_of_the_last_question_are_told_by_their_number_in_the_run
     first = asked("Umsatz?", ran("d[d.Warengruppe == 'Büro']"))
     events = [*first, Asked(task="Und im Mai?", files=[]), ran("d[d.Warengruppe == 'Möbel']")]
     assert [(one.value, one.column, one.cell) for one in unasked_filters(events)] == [("Möbel", "Warengruppe", 2)]
+
+
+def test_programs_are_read_only_where_a_file_has_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("a session with a thousand questions would read all of its programs at each answer")
+
+    events: list[Event] = [STARTED, ran("print('plant A')"), Asked(task="Plant B?", files=[]), ran("print('plant B')")]
+    monkeypatch.setattr("agent.review.named_values._read", fail)
+    assert unused_value(events) is None
+    assert unasked_filters(events) == []

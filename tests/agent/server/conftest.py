@@ -23,5 +23,8 @@ class _NoPool:
     async def __aexit__(self, *_: object) -> None:
         pass
 
+    def resize(self, size: int) -> None:
+        pass
+
     def session(self, *, policy: object) -> FakeSession:
         return FakeSession(self._launcher)

@@ -1,9 +1,12 @@
 """A real server on loopback, with a scripted model behind it."""
 
 import asyncio
+import re
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,3 +68,16 @@ async def listening(service: Service) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{sock.getsockname()[1]}"
         server.should_exit = True
         await running
+
+
+@contextmanager
+def process(endpoint: ScriptedEndpoint, state: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`cellblock serve` as a user starts it, and its URL."""
+    command = [sys.executable, "-m", "cellblock", "serve", "--base-url", endpoint.base_url, "--model", "m"]
+    where = ["--port", "0", "--state", str(state)]
+    with subprocess.Popen([*command, *where, *options], stderr=subprocess.PIPE, text=True) as running:
+        try:
+            assert running.stderr is not None
+            yield running, next(url for line in running.stderr for url in re.findall(r"https?://[\d.:]+\d", line))
+        finally:
+            running.kill()

@@ -83,7 +83,9 @@ async def test_an_answer_ends_although_it_cannot_be_stored(
     body = {"model": "m", "input": "One?", "tools": [CODE_TOOL], "stream": stream}
     answer = await http.post("/v1/responses", json=body)
     assert answer.status_code == 200 if stream else 500
-    assert ("response.failed" if stream else "The server failed") in answer.text
+    assert (
+        "response.failed" if stream else "The server cannot use its state: database or disk is full."
+    ) in answer.text
 
 
 async def test_what_cannot_be_stored_is_not_answered_in_the_background(
@@ -117,7 +119,7 @@ async def test_a_stream_from_beyond_its_end_is_empty(http: httpx2.AsyncClient) -
 async def test_a_client_who_leaves_before_a_place_is_free_asks_nothing(tmp_path: Path) -> None:
     async with (
         served(answers, tmp_path, sessions=1, queue_s=60.0) as server,
-        httpx2.AsyncClient(base_url=server.url) as http,
+        httpx2.AsyncClient(base_url=server.url, timeout=60) as http,
     ):
         desk = server.service.desk
         await desk.sandboxes.places.take(OTHER)
@@ -154,7 +156,7 @@ async def test_every_turn_of_a_model_counts_for_a_key(tmp_path: Path, path: str)
         secret = state.keys.add("alice", 0, tokens_per_day=1)[1]
     async with (
         served(lambda _: says("Short."), tmp_path) as server,
-        httpx2.AsyncClient(base_url=server.url, headers={"authorization": f"Bearer {secret}"}) as http,
+        httpx2.AsyncClient(base_url=server.url, timeout=60, headers={"authorization": f"Bearer {secret}"}) as http,
     ):
         statuses = [(await http.post(path, json={"model": "m", "input": "Hi"})).status_code for _ in range(2)]
     assert statuses == [200, 429]
@@ -171,7 +173,7 @@ async def test_what_a_failed_answer_used_counts_for_a_key(tmp_path: Path, monkey
 
     async with (
         served(model, tmp_path) as server,
-        httpx2.AsyncClient(base_url=server.url, headers={"authorization": f"Bearer {secret}"}) as http,
+        httpx2.AsyncClient(base_url=server.url, timeout=60, headers={"authorization": f"Bearer {secret}"}) as http,
     ):
         answer = await http.post("/v1/responses", json={"model": "m", "input": "Hi", "tools": [CODE_TOOL]})
     assert answer.status_code >= 400

@@ -20,6 +20,7 @@ from agent.server.chat import routes
 from agent.server.faults import Fault
 from agent.server.proxy import passed_fault, whole_events
 from agent.server.work.models import Models
+from agent.testing import Refusal, ScriptedEndpoint
 from tests.agent.endpoint.raw import HEAD, raw_endpoint
 from tests.agent.server.routed import serving
 
@@ -149,6 +150,20 @@ async def test_a_recorded_run_passes_nothing_on() -> None:
     models = Models(Runtime(LocalModel()), Opened())  # type: ignore[arg-type]
     with pytest.raises(Fault, match="A recorded run answers here"):
         await models.behind(models.own)
+
+
+async def test_when_the_model_says_when_to_ask_again_the_client_hears_it(tmp_path: Path) -> None:
+    busy = Refusal(503, retry_after_s=7.5)
+    with ScriptedEndpoint([busy, *[Refusal(429, retry_after_s=0)] * 4]) as endpoint:
+        async with (
+            serving(endpoint.base_url, tmp_path, routes) as url,
+            httpx2.AsyncClient(trust_env=False) as client,
+        ):
+            body: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
+            passed = await client.post(f"{url}/v1/chat/completions", json=body)
+            answered = await client.post(f"{url}/v1/chat/completions", json={**body, "enable_code_interpreter": True})
+    assert (passed.status_code, passed.headers["retry-after"]) == (503, "8")
+    assert (answered.status_code, answered.headers["retry-after"]) == (502, "0")
 
 
 @pytest.mark.parametrize(

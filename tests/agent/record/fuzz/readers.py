@@ -100,6 +100,10 @@ class FakeSession:
         self.files[name] = hashlib.sha256(data).hexdigest()
         return TransferredFile(len(data), self.files[name])
 
+    async def remove_files(self, names: Sequence[str]) -> None:
+        for name in names:
+            self.files.pop(name, None)
+
     async def get_file(self, name: str, target: Path | IO[bytes], **_: object) -> TransferredFile:
         _write(target)
         return TransferredFile(len(LEFT), hashlib.sha256(LEFT).hexdigest())
@@ -129,6 +133,7 @@ class FakeModel:
         on_delta: object,
         *,
         prefix: str = "",
+        must_call: object = (),
         schema: Any = None,
         max_output_tokens: int | None = None,
     ) -> Generation:

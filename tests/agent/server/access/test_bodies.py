@@ -18,7 +18,7 @@ from agent.server.settings import BodyLimits
 from tests.agent.server.access.asking import Inner, asked, scope_of
 
 LIMITS = BodyLimits(request_bytes=10, upload_bytes=100)
-TOLD = "The request is too large: the limit is 10 bytes."
+TOLD = "The request is too large: the limit is 10 bytes, and 100 for an uploaded file."
 
 
 async def test_a_body_within_the_limit_comes_through() -> None:

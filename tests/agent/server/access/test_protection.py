@@ -2,6 +2,7 @@
 
 import logging
 import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -111,14 +112,23 @@ async def test_each_request_has_one_line_of_log(state: State, caplog: pytest.Log
 
     _, secret = state.keys.add("laptop", 0)
     with caplog.at_level(logging.INFO, logger="cellblock.server"):
-        await Guarded(state, inner).ask("/v1/responses", b"secret body", authorization=f"Bearer {secret}")
+        await Guarded(state, inner).ask(
+            "/v1/responses", b"secret body", authorization=f"Bearer {secret}", x_request_id="mine-1"
+        )
         await Guarded(state, inner).ask(authorization="Bearer cb-wrong")
     first, second = caplog.messages
-    assert re.fullmatch(
-        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ laptop POST /v1/responses 200 \d+ ms model=qwen run=20260101-1", first
-    )
-    assert re.fullmatch(r"\S+ - POST /v1/responses 401 \d+ ms", second)
+    words = r"laptop POST /v1/responses 200 \d+ ms request=mine-1 model=qwen run=20260101-1"
+    assert re.fullmatch(rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ {words}", first)
+    assert re.fullmatch(r"\S+ - POST /v1/responses 401 \d+ ms request=\S{36}", second)
     assert not [text for text in (secret, "secret body", "cb-wrong") if text in caplog.text]
+
+
+@pytest.mark.parametrize("given_id", ["mine-1", "", "two words", "x" * 129, "\u00fc"])
+async def test_each_answer_has_the_id_of_its_request(state: State, given_id: str) -> None:
+    for path in ("/v1/responses", "/nowhere", "/health"):
+        answer = await Guarded(state, host="10.0.0.5").ask(path, x_request_id=given_id)
+        told = answer.headers["x-request-id"]
+        assert told == given_id if given_id == "mine-1" else uuid.UUID(told)
 
 
 async def test_a_failure_and_a_client_that_left_are_logged_and_counted(
@@ -143,11 +153,11 @@ async def test_a_failure_and_a_client_that_left_are_logged_and_counted(
 
 @given(path=st.text(st.characters()), model=st.text(st.characters(), max_size=1_000))
 def test_a_line_of_log_is_one_line_whatever_a_client_sends(path: str, model: str) -> None:
-    scope = {"type": "http", "method": "GET", "path": f"/{path}", "model": model, "run": "r"}
+    scope = {"type": "http", "method": "GET", "path": f"/{path}", "model": model, "run": "r", "request_id": "q"}
     written = line(scope, 200, 0.1)
     assert written.splitlines() == [written]
     assert not has_control_characters(written)
-    assert written.endswith(" 200 100 ms run=r") or re.search(r" 200 100 ms model=\S+ run=r$", written)
+    assert re.search(r" 200 100 ms request=q( model=\S+)? run=r$", written)
     assert len(written) < 500
 
 

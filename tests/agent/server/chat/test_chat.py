@@ -32,6 +32,7 @@ from tests.agent.server.routed import serving
 
 QUESTION: list[Any] = [{"role": "user", "content": "What is 6 * 7?"}]
 SCRIPT = [thinks("The user wants 6*7.", calls("print(6*7)")), thinks("So 42.", says("It is 42."))]
+CHOICES: list[Any] = ["required", "none"]
 FLAG: dict[str, Any] = {"enable_code_interpreter": True, "enable_thinking": True}
 WEATHER: Any = {
     "type": "function",
@@ -305,3 +306,16 @@ async def test_the_models_are_listed(connect: Connect) -> None:
             assert (await client.models.retrieve("m")).id == "m"
             with pytest.raises(openai.NotFoundError, match="There is no model 'a/b' here"):
                 await client.models.retrieve("a/b")
+
+
+@pytest.mark.usefixtures("no_engine")
+async def test_a_program_can_be_demanded_or_forbidden(connect: Connect) -> None:
+    def is_plain(body: dict[str, Any]) -> bool:
+        return "tools" not in body and "tool_choice" not in body
+
+    demanded: list[Any] = [when({"tool_choice": "required"}, says("42")), calls("print(42)"), says("It is 42.")]
+    with ScriptedEndpoint([*demanded, when(is_plain, says("About 40."))]) as endpoint:
+        async with connect(endpoint) as client:
+            asked: dict[str, Any] = {"model": "m", "messages": QUESTION, "extra_body": FLAG}
+            told: list[Any] = [await client.chat.completions.create(**asked, tool_choice=choice) for choice in CHOICES]
+    assert [answer.choices[0].message.content for answer in told] == ["It is 42.", "About 40."]

@@ -1,6 +1,7 @@
 """The events of Chat Completions, beside those that the documentation of the hosted service shows."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,19 +52,19 @@ def form(monkeypatch: pytest.MonkeyPatch) -> ChatForm:
     return ChatForm("qwen3-max-2026-01-23", has_usage=True)
 
 
-def events(form: ChatForm) -> list[bytes]:
-    return [event for piece in PIECES for event in form.events(piece)]
+def events(form: ChatForm, pieces: Sequence[Progress | RunResult] = PIECES) -> list[bytes]:
+    return [event for piece in pieces for event in form.events(piece)]
 
 
-def chunks(form: ChatForm) -> list[dict[str, Any]]:
-    *values, done = events(form)
+def chunks(form: ChatForm, pieces: Sequence[Progress | RunResult] = PIECES) -> list[dict[str, Any]]:
+    *values, done = events(form, pieces)
     assert done == b"data: [DONE]\n\n"
     assert all(value.startswith(b"data: ") and value.endswith(b"}\n\n") for value in values)
     return [json.loads(value.removeprefix(b"data: ")) for value in values]
 
 
-def deltas(form: ChatForm) -> list[dict[str, Any]]:
-    return [chunk["choices"][0]["delta"] for chunk in chunks(form) if chunk["choices"]]
+def deltas(form: ChatForm, pieces: Sequence[Progress | RunResult] = PIECES) -> list[dict[str, Any]]:
+    return [chunk["choices"][0]["delta"] for chunk in chunks(form, pieces) if chunk["choices"]]
 
 
 def test_the_first_events_are_those_of_the_documentation_byte_for_byte(form: ChatForm) -> None:
@@ -73,6 +74,20 @@ def test_the_first_events_are_those_of_the_documentation_byte_for_byte(form: Cha
 def test_a_delta_has_either_thinking_or_text_and_thinking_comes_first(form: ChatForm) -> None:
     kinds = [(delta["content"] is None, delta["reasoning_content"] is None) for delta in deltas(form)]
     assert kinds == [(True, False)] * 5 + [(False, True)] * 3
+
+
+def test_where_nothing_can_object_the_text_comes_as_the_model_writes_it() -> None:
+    form = ChatForm("m", has_usage=False, is_live=True)
+    pieces: list[Progress | RunResult] = [
+        TextDelta("I compute. "),
+        TurnEnded("", "I compute.", False, FIRST),
+        CodeStarted("123**21"),
+        TextDelta("It is "),
+        TextDelta("7726936446654. "),
+        RESULT,
+    ]
+    said = [delta["content"] for delta in deltas(form, pieces) if delta["content"]]
+    assert said == ["I compute.", "\n\nIt is", " 7726936446654."]
 
 
 def test_the_code_is_one_more_key_of_a_delta(form: ChatForm) -> None:

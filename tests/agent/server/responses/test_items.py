@@ -37,6 +37,13 @@ def test_a_text_is_a_message_of_the_user() -> None:
     assert messages_of(read_items("Hello"), NATIVE) == [{"role": "user", "content": "Hello"}]
 
 
+def test_what_is_kept_of_a_message_has_its_content_in_parts_and_a_status() -> None:
+    asked, said = read_items([{"role": "user", "content": "6 * 7?"}, {"role": "assistant", "content": "42."}])
+    assert asked["content"] == [{"type": "input_text", "text": "6 * 7?"}]
+    assert said["content"] == [{"type": "output_text", "text": "42.", "annotations": []}]
+    assert (asked["status"], said["status"]) == ("completed", "completed")
+
+
 @pytest.mark.parametrize(
     ("content", "text"),
     [

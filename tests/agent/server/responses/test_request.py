@@ -62,11 +62,6 @@ def test_functions_come_flat_or_nested() -> None:
     assert tools.container is None
 
 
-def test_with_the_choice_none_no_tool_is_there() -> None:
-    tools = tools_of(read_request(HOSTED | {"tool_choice": "none"}), is_strict=False)
-    assert (tools.container, tools.functions) == (None, ())
-
-
 @pytest.mark.parametrize(
     ("changes", "param"),
     [

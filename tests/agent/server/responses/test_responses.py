@@ -8,6 +8,7 @@ from typing import Any
 
 import openai
 import pytest
+from openai.types.conversations import ConversationItem
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
@@ -182,10 +183,13 @@ async def test_a_conversation_keeps_its_items(tmp_path: Path) -> None:
             model="m", input="What did I ask?", tools=[CODE_TOOL], conversation=conversation.id
         )
         listed = await client.conversations.items.list(conversation.id, order="asc")
+        asked = await client.responses.input_items.list(second.id)
     assert second.output_text == "You asked for a power."
     assert [item.type for item in listed.data] == [
         "message", "reasoning", "code_interpreter_call", "message", "message", "message",
     ]  # fmt: skip
+    for item in [*listed.data, *asked.data]:
+        TypeAdapter(ConversationItem).validate_python(item.model_dump())
 
 
 async def test_in_the_background_a_response_is_made_without_its_client(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from agent.progress import (
     TurnEnded,
     TurnRestarted,
 )
-from agent.server.responses.translator import Citation, Translator
+from agent.server.responses.speech import Citation
+from agent.server.responses.translator import Translator
 from sandbox import ErrorOutput, Execution, StreamOutput
 
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
@@ -44,9 +45,11 @@ def told(
     answer: str | None = "It is 1728.",
     calls: Sequence[ToolCall] = (),
     citations: Sequence[Citation] = (),
+    *,
+    is_live: bool = False,
 ) -> tuple[list[dict[str, Any]], Translator]:
     numbers = count(1)
-    translator = Translator(lambda prefix: f"{prefix}_{next(numbers)}", lambda: "cntr_1")
+    translator = Translator(lambda prefix: f"{prefix}_{next(numbers)}", lambda: "cntr_1", is_live=is_live)
 
     def all_events() -> Iterator[dict[str, Any]]:
         for piece in pieces:
@@ -120,6 +123,29 @@ def test_code_that_came_in_a_fence_is_one_delta_and_what_was_said_before_it_is_t
 def test_what_was_said_before_a_native_call_is_thinking_and_comes_before_it() -> None:
     _, translator = told([TextDelta("Let me see."), *CODE, turn("Let me see."), *RAN])
     assert translator.output[0]["summary"] == [{"type": "summary_text", "text": "Let me see."}]
+
+
+def test_where_nothing_can_object_each_text_is_a_message_as_the_model_writes_it() -> None:
+    pieces: list[Progress] = [TextDelta("Let me "), TextDelta("see."), *CODE, turn("Let me see."), *RAN]
+    answering: list[Progress] = [TextDelta("It is "), TextDelta("1728.\n"), turn("It is 1728.", is_answer=True)]
+    cited = [Citation("cntr_1", "cfile_1", "a.csv")]
+    events, translator = told([*pieces, *answering], citations=cited, is_live=True)
+    deltas = [event["delta"] for event in events if event["type"] == "response.output_text.delta"]
+    assert deltas == ["Let me", " see.", "It is", " 1728."]
+    assert [item["type"] for item in translator.output] == ["message", "code_interpreter_call", "message"]
+    content = translator.output[2]["content"][0]
+    assert (content["text"], [file["filename"] for file in content["annotations"]]) == ("It is 1728.", ["a.csv"])
+
+
+def test_a_live_text_in_a_fence_is_not_told_and_one_that_is_void_is_incomplete() -> None:
+    pieces: list[Progress] = [TextDelta("I see:\n```python\n12"), turn("I see:"), *RAN, TextDelta("It was ")]
+    _, translator = told([*pieces, TurnRestarted("lost"), turn("It is 1728.", is_answer=True)], is_live=True)
+    said = [item for item in translator.output if item["type"] == "message"]
+    assert [(item["status"], item["content"][0]["text"]) for item in said] == [
+        ("completed", "I see:"),
+        ("incomplete", "It was"),
+        ("completed", "It is 1728."),
+    ]
 
 
 def test_an_answer_that_is_not_accepted_reaches_nobody() -> None:

@@ -107,3 +107,16 @@ def test_one_owner_never_sees_the_others_container_and_its_files(running: State)
     assert not containers.delete(FOREIGN, "cntr_1")
     assert containers.get(OWN, "cntr_1") == container()
     assert containers.all_files(OWN, "cntr_1") == [container_file()]
+
+
+def test_a_deleted_file_is_to_be_removed_from_the_sandbox_if_it_is_there_and_not_written_again(running: State) -> None:
+    there = [container_file("cfile_2", path="b.csv"), container_file("cfile_3", path="c.csv", is_pending=True)]
+    for file in there:
+        running.containers.put_file(OWN, file)
+    for file_id in ("cfile_1", "cfile_2", "cfile_3"):
+        assert running.containers.delete_file(OWN, "cntr_1", file_id)
+    running.containers.put_file(OWN, container_file("cfile_4", path="b.csv"))
+    assert running.containers.removed(OWN, "cntr_1") == [container_file().path]
+    assert running.containers.removed(FOREIGN, "cntr_1") == []
+    running.containers.note_removed(OWN, "cntr_1", [container_file().path])
+    assert running.containers.removed(OWN, "cntr_1") == []

@@ -32,12 +32,17 @@ def test_a_response_comes_back_as_it_was_kept(state: State) -> None:
     assert state.responses.get(OWN, "resp_1") == kept
 
 
-def test_an_update_replaces_all_but_the_id(state: State) -> None:
-    state.responses.insert(response(status="in_progress", body={}))
-    changed = response(run="r", body={"output": [{"id": "ci_1"}]})
-    assert state.responses.update(changed)
+def test_an_update_replaces_what_has_come_of_it_and_not_what_it_was_asked(state: State) -> None:
+    begun = response(status="in_progress", body={}, previous_id="resp_0")
+    changed = dataclasses.replace(
+        begun, status="completed", run="r", body={"output": [{"id": "ci_1"}]}, history_sha256="ab"
+    )
+    state.responses.insert(begun)
+    assert state.responses.update(dataclasses.replace(changed, input=[], previous_id=None))
     assert state.responses.get(OWN, "resp_1") == changed
     assert state.responses.item(OWN, "ci_1") == ({"id": "ci_1"}, "resp_1")
+    assert state.responses.history_sha256(OWN, "resp_1") == "ab"
+    assert state.responses.history_sha256(FOREIGN, "resp_1") is None
 
 
 def test_a_response_that_is_deleted_while_it_is_answered_stays_deleted(state: State) -> None:

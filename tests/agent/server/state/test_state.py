@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,14 @@ def test_a_place_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"Cannot use '.*' for the state of the server: Not a directory"):
         State(tmp_path / "file" / "deep" / "state")
+
+
+@pytest.mark.parametrize(("name", "made"), [("lock", Path.mkdir), ("files", Path.touch), ("runs", Path.touch)])
+def test_a_part_that_cannot_be_used_is_told(name: str, made: Callable[[Path], None], tmp_path: Path) -> None:
+    (tmp_path / "state.sqlite3").touch()
+    made(tmp_path / name)
+    with pytest.raises(UsageError, match=f"Cannot use {str(tmp_path)!r} for the state of the server: "):
+        State(tmp_path, is_server=True)
 
 
 def test_a_statement_that_fails_undoes_its_transaction(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from starlette.requests import Request
 
 from agent.server.faults import Fault
 from agent.server.wire.attended import LeftError
-from agent.server.wire.body import json_object, read_as
+from agent.server.wire.body import MAX_SIGNS, json_object, read_as
 
 
 class Inner(BaseModel):
@@ -50,6 +50,24 @@ async def test_any_other_body_is_refused(body: bytes, told: str) -> None:
     with pytest.raises(Fault) as caught:
         await json_object(request(body))
     assert (caught.value.status, caught.value.message) == (400, told)
+
+
+SLOW = [b"1,", b'"a",', b"[" * 50 + b"]" * 50 + b",", b'{"a":{}},', b"1.5,", b'"\\n\\u00e9",']
+
+
+@pytest.mark.parametrize("values", SLOW)
+async def test_a_body_that_would_take_long_to_parse_is_refused_unparsed(values: bytes) -> None:
+    signs = sum(map(values.count, (b",", b"[", b"{", b"\\")))
+    body = b'{"a":[%b0]}' % (values * ((MAX_SIGNS - 2) // signs))
+    assert len((await json_object(request(body)))["a"]) > 1
+    with pytest.raises(Fault, match=r"over the limit of 500,000. Upload data as a file.$") as caught:
+        await json_object(request(body[:-2] + values * 2))
+    assert caught.value.status == 413
+
+
+async def test_an_image_may_be_large() -> None:
+    body = b'{"a": "data:image/png;base64,%b"}' % (b"iVBOR+/=" * 1_000_000)
+    assert len((await json_object(request(body)))["a"]) > 8_000_000
 
 
 async def test_a_client_may_leave_before_its_body_is_whole() -> None:
