@@ -62,7 +62,7 @@ class JupyterRoutes:
         """Answer the messages of a client, one after the other. One who leaves interrupts its cell."""
         owner, kernel_id = socket.scope.get("owner") or Owner(), socket.path_params["id"]
         try:
-            self._kernels.get(owner, kernel_id)
+            socket.scope["run"] = self._kernels.get(owner, kernel_id).run
         except Fault:
             await socket.close(REFUSED)
             return
