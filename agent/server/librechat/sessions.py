@@ -95,15 +95,19 @@ class Sessions:
         return self._put(session, name, content.bytes, source, content.place)
 
     def link(self, session: StoredContainer, asked: ExecRequest) -> list[str]:
-        """Let the session have the files that a cell names. Returns the names of those that are no longer there."""
+        """Let the session have the files that a cell names. Returns the names of those that are no longer there.
+
+        LibreChat names a file with each cell: one that came before, and was changed since, stays as it is.
+        """
         missing = []
-        there = {file.place for file in self.files(session.owner_id, session.id)}
+        there = {source for file in self.files(session.owner_id, session.id) for source in (file.id, file.file_id)}
         for ref in asked.files:
             found = self._state.containers.file(session.owner_id, ref.session_id, ref.id)
             if found is None or found.place is None or not self.path(found).is_file():
                 missing.append(safe_name(ref.name or ref.id))
-            elif found.place not in there:
-                self._put(session, found.path, found.bytes, "user", found.place, original=found.id)
+            elif found.id not in there:
+                name = safe_name(found.path)
+                self._put(session, name, found.bytes, "user", found.place, original=found.id)
         return missing
 
     def to_put(self, session: StoredContainer, *, is_fresh: bool) -> list[ContainerFile]:
@@ -123,18 +127,17 @@ class Sessions:
         self, session: StoredContainer, run: str, records: Sequence[FileRecord]
     ) -> list[tuple[ContainerFile, str | None]]:
         """Keep what a cell has made, each with the id of the user's file that it is a change of."""
-        of_user = {
+        originals = {
             file.path: file.file_id or file.id
             for file in self.files(session.owner_id, session.id)
-            if file.source == "user"
+            if file.source == "user" or file.file_id
         }
-        return [
-            (
-                self._put(session, record.name, record.size_bytes, "assistant", f"{RUNS}/{run}/files/{record.name}"),
-                of_user.get(record.name),
-            )
-            for record in records
-        ]
+        made = []
+        for record in records:
+            original, place = originals.get(record.name), f"{RUNS}/{run}/files/{record.name}"
+            kept = self._put(session, record.name, record.size_bytes, "assistant", place, original=original)
+            made.append((kept, original))
+        return made
 
     def _put(
         self,

@@ -82,6 +82,8 @@ async def test_a_changed_upload_names_what_it_was_and_a_lost_one_is_told(client:
     answer = await ran(client, "open('log.txt', 'a').write('two\\n')", files=[ref, gone])
     assert answer["files"][0]["modified_from"]["id"] == ref["id"]
     assert "'gone.txt' is no longer here" in answer["stderr"]
+    again = await ran(client, "print(open('log.txt').read())", files=[ref], session_id=answer["session_id"])
+    assert again["stdout"] == "one\ntwo\n\n"
 
 
 async def test_another_language_is_answered_with_what_mends_it(client: httpx2.AsyncClient) -> None:
