@@ -16,6 +16,7 @@ from agent.endpoint.model import Model
 from agent.errors import AgentError, UnreachableError, UsageError
 from agent.limits import Limits
 from agent.local import LocalServer, file_to_serve, in_use, serve
+from agent.loop.client_run import ClientRun
 from agent.loop.conversation import Conversation
 from agent.loop.setup import Setup
 from agent.messages import Cost, Usage
@@ -257,6 +258,17 @@ class OpenRuntime:
                 await asyncio.gather(placing, return_exceptions=True)
             async with Conversation(runtime.setup(model, context_tokens), sandbox, run, on_progress) as conversation:
                 yield conversation
+
+    @asynccontextmanager
+    async def client_run(self, directory: Path, client: str) -> AsyncIterator[ClientRun]:
+        """The cells that a client writes, over one sandbox and one new run directory. No model is asked."""
+        check_new(directory)
+        async with self._new(directory, self._runtime) as (sandbox, _):
+            run = await ClientRun.begun(sandbox, directory, client, secrets=self._runtime.secrets)
+            try:
+                yield run
+            finally:
+                await run.close()
 
     @asynccontextmanager
     async def _new(self, directory: Path, runtime: Runtime) -> AsyncIterator[tuple[Session, Path | Past]]:

@@ -21,6 +21,7 @@ from agent.prompting.words import OBSERVATION
 from agent.record.events import (
     Asked,
     Beginning,
+    FileRecord,
     GivenFile,
     ModelSettings,
     RunFinished,
@@ -34,6 +35,7 @@ from agent.text import encodable
 from agent.tools.run_python import TOOL
 from sandbox import Change, Execution, Output, SandboxError, Session
 from sandbox.packages import names_of
+from sandbox.pictures import Picture
 
 CLIENT = "client"
 """What stands for the URL of a model in the record: a client writes the code, and where it has it from is unknown."""
@@ -90,6 +92,15 @@ class ClientRun:
         """The run directory."""
         return self._transcript.directory
 
+    async def shrunk(self, picture: bytes, *, side_pixels: int, max_bytes: int) -> Picture | None:
+        """A smaller copy of a picture; None if the sandbox cannot make one."""
+        return await self._sandbox.shrink_picture(picture, side_pixels=side_pixels, max_bytes=max_bytes)
+
+    @property
+    def is_over(self) -> bool:
+        """True if the session's time is over, so that no more cell can run."""
+        return self._cells.is_over
+
     @property
     def cells(self) -> Sequence[ToolRan]:
         """The recorded cells, in order."""
@@ -119,7 +130,7 @@ class ClientRun:
             return await self._give(given)
 
     async def _give(self, given: list[Path]) -> list[GivenFile]:
-        await self._workspace.collect(self._transcript, within_s=COLLECTING_S)
+        await self._collect()
         records = await put_files(self._sandbox, given)
         await asyncio.to_thread(keep_files, self._transcript, given, records)
         names = [record.name for record in records]
@@ -127,6 +138,14 @@ class ClientRun:
         self._transcript.append(asked, lambda clean: question_message(clean, self._settings))
         await self._workspace.begin(names)
         return records
+
+    async def collect(self) -> list[FileRecord]:
+        """Copy into the record what cells have left in the workspace since the last copy."""
+        async with self._lock:
+            return await self._collect()
+
+    async def _collect(self) -> list[FileRecord]:
+        return await self._workspace.collect(self._transcript, within_s=COLLECTING_S)
 
     async def close(self) -> None:
         """Copy the files that the cells left, and end the record."""
@@ -136,7 +155,7 @@ class ClientRun:
                 await self._finish()
 
     async def _finish(self) -> None:
-        await self._workspace.collect(self._transcript, within_s=COLLECTING_S)
+        await self._collect()
         self._transcript.append(
             RunFinished(
                 outcome="answered",

@@ -21,6 +21,8 @@ from agent.server.wire.connections import HastyProtocol
 
 MAX_CONNECTIONS = 512
 MAX_HEADER_BYTES = 64 << 10
+MAX_FRAME_BYTES = 8 << 20
+"""Of a WebSocket: code may have 4 MiB."""
 KEEP_ALIVE_S = 65
 """Longer than the 60 s for which proxies keep a connection, so that they never send into one that is closing."""
 LAST_EVENTS_S = 2.0
@@ -126,7 +128,8 @@ def _config(service: Served, listening: Listening, tls: ssl.SSLContext | None) -
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=int(listening.drain_s + LAST_EVENTS_S) + 1,
         ssl_context_factory=(lambda *_: tls) if tls else None,
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=MAX_FRAME_BYTES,
         http=HastyProtocol,
     )
 
