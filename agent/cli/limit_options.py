@@ -1,4 +1,4 @@
-"""The command line's options for the limits: one for each field that counts there, with the field's description."""
+"""The command line's options for the limits: one for each field, with the field's description."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
@@ -9,8 +9,7 @@ from agent.cli.options import UNLIMITED, flag_errors, flag_of, with_options
 from agent.limits import Limits
 
 PANEL = "Limits of one question"
-NAMES = [name for name in Limits.model_fields if name not in ("max_function_calls", "max_function_seconds")]
-"""Commands have no functions of the user's, which the others bound."""
+NAMES = list(Limits.model_fields)
 
 
 def with_limits(command: Callable[..., None]) -> Callable[..., None]:
