@@ -261,8 +261,9 @@ def _nested(names: list[str], file: str, profile: FileProfile, code: str) -> str
         if inside:
             told = HINTS["nested"].format(name=file, column=name, paths=_paths(inside))
             reading = reading_of(file, profile)
-            is_read = reading is None or "json_normalize" in code
-            return plain(told if is_read else f"{told} {HINTS['read_it'].format(code=reading.whole)}")
+            if reading is not None and "json_normalize" not in code:
+                told = f"{told} {HINTS['read_it'].format(code=reading.whole)}"
+            return plain(told)
     return ""
 
 
