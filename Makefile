@@ -5,8 +5,8 @@ UNIT := -m "not docker and not model and not browser"
 COMPILE := uv pip compile --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine image model browser clients demo check test test-unit coverage fuzz lint typecheck format hooks \
-    lock docs reference golden bench release-check clean
+.PHONY: help setup engine image model browser clients demo check test test-unit coverage fuzz lint typecheck format \
+    hooks mcp-check lock docs reference golden bench release-check clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "%-13s %s\n", $$1, $$2 }'
@@ -48,6 +48,9 @@ test: image model browser clients lint ## Run every check and test
 test-unit: setup ## Run the tests that need neither Docker nor the model, on all cores
 	$(BIN)/pytest --quiet --numprocesses auto $(UNIT)
 
+mcp-check: image ## Run the conformance suite of MCP against the server, in both eras (needs npm)
+	$(BIN)/python -m tests.agent.mcp.conformance
+
 coverage: setup ## Run the unit tests and list the lines that no test reaches
 	$(BIN)/pytest --quiet --numprocesses auto $(UNIT) --cov --cov-report term-missing:skip-covered
 
@@ -71,8 +74,8 @@ hooks: setup ## Install git hooks: make lint before each commit, make check befo
 	$(BIN)/pre-commit install
 
 lock: ## Lock the newest allowed dependencies (needs uv)
-	$(COMPILE) pyproject.toml --extra local --extra ray --extra server --group clients --group dev --group docs \
-	    --universal --python-version 3.11 --upgrade -o requirements.lock
+	$(COMPILE) pyproject.toml --extra local --extra mcp --extra ray --extra server --group clients --group dev \
+	    --group docs --universal --python-version 3.11 --upgrade -o requirements.lock
 	$(COMPILE) images/requirements.in --python-version 3.13 --python-platform linux --only-binary :all: --upgrade \
 	    --no-emit-package debugpy --no-emit-package jedi --no-emit-package parso -o images/requirements.lock
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from agent.record.events import Claim
     from agent.record.reading import Recorded, read_run
     from agent.runtime import Runtime
+    from agent.tools.functions import tool
 
 __all__ = [
     "AccessError",
@@ -74,6 +75,7 @@ __all__ = [
     "read_results",
     "read_run",
     "run_batch",
+    "tool",
 ]
 
 _HOMES = {
@@ -107,6 +109,7 @@ _HOMES = {
     "agent.record.reading": ("Recorded", "read_run"),
     "agent.runtime": ("Runtime",),
     "agent.loop.result": ("RunResult",),
+    "agent.tools.functions": ("tool",),
 }
 
 

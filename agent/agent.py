@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import shlex
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import replace
@@ -33,7 +33,8 @@ from agent.replay.narrowing import narrowed, narrowed_limits
 from agent.replay.playback import endpoint_of, sampling_of
 from agent.replay.resuming import check_tools
 from agent.runtime import Runtime
-from agent.tools.functions import function_tools
+from agent.tools.functions import Approve, FunctionTool, function_tools
+from agent.tools.mcp.config import read_servers
 from sandbox import Policy
 
 
@@ -48,9 +49,14 @@ class Agent:
     `model="recorded:RUN"` lets a recorded run answer in place of a model: the same requests get the same answers, and
     one that differs raises PlaybackError with a diff. All settings of the model are then those of the record.
 
-    `tools` are functions of your own that the model may call beside run_python. They run in your process, on the
-    host: whatever they can reach, the model can reach through them. Their parameters need type hints, which the
-    model's arguments are validated by; the docstring tells the model what they do.
+    `tools` are functions of your own that the model may call, and the code that it writes: `agent.tool` says who may,
+    and whether you are asked. They run in your process, on the host: whatever they can reach, the model can reach
+    through them. Their parameters need type hints, which the arguments are validated by; the docstring tells the model
+    what they do.
+
+    `mcp` names servers of the Model Context Protocol whose tools the model may call as well: a file with `mcpServers`,
+    or its value. They run while a question is answered. `approve` is asked before a call, with the name and the
+    arguments, unless the tool only reads or the file always allows it.
 
     `review` names the checks that an answer must pass: "none", "default", "strict", or names with commas between
     them. If one objects, the model is told once, and may repeat its answer.
@@ -75,7 +81,9 @@ class Agent:
         limiter: Limiter | None = None,
         policy: Policy | None = None,
         limits: Limits | None = None,
-        tools: Iterable[Callable[..., Any]] = (),
+        tools: Iterable[Callable[..., Any] | FunctionTool] = (),
+        mcp: Path | str | Mapping[str, Any] | None = None,
+        approve: Approve | None = None,
         context_tokens: int | None = None,
         review: str = "default",
         runs_directory: Path | str = "runs",
@@ -95,6 +103,8 @@ class Agent:
             tools=function_tools(tools),
             context_tokens=context_tokens,
             review=review,
+            servers={} if mcp is None else read_servers(mcp if isinstance(mcp, Mapping) else expanded(mcp)),
+            approve=approve,
         )
         self.runs_directory = expanded(runs_directory)
 
@@ -121,7 +131,7 @@ class Agent:
         api_key: str | None = None,
         prices: Prices | Path | str | None = None,
         limits: Limits | None = None,
-        tools: Iterable[Callable[..., Any]] = (),
+        tools: Iterable[Callable[..., Any] | FunctionTool] = (),
         policy: Policy | None = None,
         base_url: str | None = None,
     ) -> Self:
@@ -158,7 +168,7 @@ class Agent:
         api_key: str | None = None,
         prices: Prices | Path | str | None = None,
         limits: Limits | None = None,
-        tools: Iterable[Callable[..., Any]] = (),
+        tools: Iterable[Callable[..., Any] | FunctionTool] = (),
         policy: Policy | None = None,
         base_url: str | None = None,
         force: bool = False,

@@ -29,10 +29,17 @@ def second_directory(first: Path) -> Path:
 
 
 def check_confirmable(runtime: Runtime, directory: Path) -> None:
-    """Raises UsageError for a recorded run in place of a model, and what `check_new` raises for the second run."""
+    """Raises UsageError for a recorded run in place of a model, and for functions of the caller's; and what `check_new`
+    raises for the second run."""
     if isinstance(runtime.model, Recorded):
         raise UsageError(
             "A recorded run gives one answer, which it cannot confirm.",
+            hint="the same command without --confirm",
+            in_python="agent.run(task)",
+        )
+    if names := [*(tool.name for tool in runtime.tools), *runtime.servers]:
+        raise UsageError(
+            f"A second run would call {', '.join(names)} once more.",
             hint="the same command without --confirm",
             in_python="agent.run(task)",
         )

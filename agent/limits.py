@@ -36,6 +36,12 @@ class Limits(Settings):
     max_consecutive_failures: int | None = Field(
         5, ge=1, description="Replies in a row that run nothing or fail as before."
     )
+    max_function_calls: int | None = Field(
+        10_000, ge=1, description="Calls of your own functions by code; later calls raise an error there."
+    )
+    max_function_seconds: float | None = Field(
+        60.0, gt=0, description="Wall clock in seconds of each call of your own functions, by code or by the model."
+    )
 
 
 class Meter:
@@ -47,6 +53,7 @@ class Meter:
         self.usage = Usage()
         self._costs: list[Cost | None] = []
         self._calls = 0
+        self._function_calls = 0
         self._failures = 0
         self._is_stuck = False
 
@@ -55,6 +62,14 @@ class Meter:
         if self._limits.max_calls is not None and self._calls >= self._limits.max_calls:
             return False
         self._calls += 1
+        return True
+
+    def count_function_call(self) -> bool:
+        """Count a call of a function by code, before it is made; False if it is over the limit."""
+        allowed = self._limits.max_function_calls
+        if allowed is not None and self._function_calls >= allowed:
+            return False
+        self._function_calls += 1
         return True
 
     def count_turn(self, usage: Usage, cost: Cost | None = None) -> None:

@@ -4,7 +4,8 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 
 from agent.credentials import secrets_among, secrets_for_clients
@@ -15,6 +16,7 @@ from agent.endpoint.model import Model
 from agent.errors import AgentError, UnreachableError, UsageError
 from agent.limits import Limits
 from agent.local import LocalServer, file_to_serve, in_use, serve
+from agent.loop.client_run import ClientRun
 from agent.loop.conversation import Conversation
 from agent.loop.setup import Setup
 from agent.messages import Cost, Usage
@@ -28,7 +30,8 @@ from agent.record.transcript import check_new
 from agent.replay.playback import Playback, endpoint_of
 from agent.replay.resuming import Past, reopened
 from agent.review.checks import checks_named
-from agent.tools.functions import FunctionTool
+from agent.tools.functions import Approve, FunctionTool
+from agent.tools.mcp.config import Servers
 from agent.tools.outside import OutsideTool
 from sandbox import Policy, Pool, Session
 from sandbox.docker import DockerLauncher, connect, default_image, require_image
@@ -62,6 +65,10 @@ class Runtime:
     """The checks of an answer: none, default, strict, or names with commas between them."""
     instructions: str = ""
     """What the system prompt ends with."""
+    servers: Servers = field(default_factory=dict)
+    """Servers of MCP whose tools the model may call beside `tools`."""
+    approve: Approve | None = None
+    """Asked before a call of one of their tools, unless it only reads or is always allowed; without it, none is."""
 
     def __post_init__(self) -> None:
         sampling = self.sampling.with_seed(self.policy.seed).for_endpoint(self.endpoint)
@@ -87,7 +94,8 @@ class Runtime:
         if isinstance(self.model, Recorded):
             return self.model.started.settings
         endpoint = self.endpoint
-        calls: Calls = "fenced" if endpoint.preset.native_calls is False and not self.tools else "native"
+        can_be_fenced = all(isinstance(tool, FunctionTool) and tool.is_for_code for tool in self.tools)
+        calls: Calls = "fenced" if endpoint.preset.native_calls is False and can_be_fenced else "native"
         return ModelSettings(
             model=endpoint.model,
             base_url="local" if isinstance(self.model, LocalModel) else endpoint.public_url,
@@ -103,7 +111,8 @@ class Runtime:
     def secrets(self) -> set[str]:
         """What must not be recorded: the keys of the endpoint, and the secret variables of the sandbox."""
         of_clients = secrets_for_clients(os.environ) | proxy_secrets(os.environ)
-        return self.endpoint.secrets | of_clients | secrets_among(self.policy.environment)
+        of_servers = set[str]().union(*(spec.secrets for spec in self.servers.values()))
+        return self.endpoint.secrets | of_clients | of_servers | secrets_among(self.policy.environment)
 
     def cost(self, reply: ModelReplied | ReplyCut | TurnEnded) -> Cost | None:
         """What a request cost; None if the model has no price."""
@@ -146,7 +155,12 @@ class Runtime:
             pool = None
             if max_starting is not None:
                 pool = await stack.enter_async_context(Pool(launcher, self.policy, size=0, max_starting=max_starting))
-            yield OpenRuntime(self, launcher, pool, stack, on_waiting, slots)
+            tools: Sequence[FunctionTool] = ()
+            if self.servers:
+                on_waiting(Waiting("starting MCP servers"))
+                of_extra = import_module("agent.tools.mcp.tools")
+                tools = await stack.enter_async_context(of_extra.opened_tools(self.servers, self.approve))
+            yield OpenRuntime(self, launcher, pool, stack, on_waiting, slots, tools)
 
     @asynccontextmanager
     async def open_model(
@@ -182,8 +196,11 @@ class OpenRuntime:
         stack: AsyncExitStack,
         on_waiting: Callable[[Waiting], None],
         slots: int,
+        tools: Sequence[FunctionTool],
     ) -> None:
+        """`tools` are those of the servers."""
         self._runtime = runtime
+        self._tools = tools
         self._launcher = launcher
         self._pool = pool
         self._stack = stack
@@ -203,7 +220,10 @@ class OpenRuntime:
     async def setup(self, runtime: Runtime) -> Setup:
         """The rules of a question that is answered as `runtime` says, by a model of the same server."""
         model, context_tokens = await self.model()
-        return runtime.setup(model, context_tokens)
+        return self._with_tools(runtime).setup(model, context_tokens)
+
+    def _with_tools(self, runtime: Runtime) -> Runtime:
+        return replace(runtime, tools=(*runtime.tools, *self._tools)) if self._tools else runtime
 
     @asynccontextmanager
     async def conversation(
@@ -223,7 +243,7 @@ class OpenRuntime:
         """
         if not resume:
             check_new(directory)
-        runtime = runtime or self._runtime
+        runtime = self._with_tools(runtime or self._runtime)
         async with AsyncExitStack() as stack:
             if resume:
                 place = self._resumed(directory, runtime, on_progress, force=force)
@@ -238,6 +258,17 @@ class OpenRuntime:
                 await asyncio.gather(placing, return_exceptions=True)
             async with Conversation(runtime.setup(model, context_tokens), sandbox, run, on_progress) as conversation:
                 yield conversation
+
+    @asynccontextmanager
+    async def client_run(self, directory: Path, client: str) -> AsyncIterator[ClientRun]:
+        """The cells that a client writes, over one sandbox and one new run directory. No model is asked."""
+        check_new(directory)
+        async with self._new(directory, self._runtime) as (sandbox, _):
+            run = await ClientRun.begun(sandbox, directory, client, secrets=self._runtime.secrets)
+            try:
+                yield run
+            finally:
+                await run.close()
 
     @asynccontextmanager
     async def _new(self, directory: Path, runtime: Runtime) -> AsyncIterator[tuple[Session, Path | Past]]:

@@ -11,7 +11,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -32,6 +32,7 @@ from agent.testing import ScriptedEndpoint, calls, says
 from agent.tools.run_python import TOOL
 from benchmarks.session import own_memory_bytes
 from sandbox import Execution, FileInfo, Output, Policy
+from sandbox.calls import AnswerCall, HostFunction
 from sandbox.testing import printed
 
 TURNS = 200
@@ -42,6 +43,9 @@ EDGE = 40
 
 class InstantSandbox:
     """A sandbox in which every cell prints the same line."""
+
+    def offer(self, functions: Sequence[HostFunction], answer: AnswerCall) -> None:
+        pass
 
     async def execute(self, code: str, *, on_output: Callable[[Output], None]) -> Execution:
         return printed("x" * 80)

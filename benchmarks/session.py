@@ -18,12 +18,25 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
 
 from sandbox import Session
+from sandbox.calls import HostAnswer, HostCall, HostFunction, Parameter
 from sandbox.docker import DockerLauncher, connect, default_image
 from sandbox.pool import Pool
 
 TURNS = 7
 ROUND_TRIPS_A_TURN = 40
 PRINT_20_MB = "print('x' * 20_000_000)"
+CALLS = 1000
+CALL_IN_A_LOOP = f"""
+import time
+begun, times = time.perf_counter(), []
+for number in range({CALLS}):
+    before = time.perf_counter()
+    echo(number)
+    times.append(time.perf_counter() - before)
+print(sorted(times)[{CALLS} // 2], time.perf_counter() - begun)
+"""
+VALUE = Parameter("value", is_keyword_only=False, annotation="int", has_default=False, default=None)
+ECHO = HostFunction("echo", (VALUE,), "int", "Return the value.", is_async=False)
 
 
 @dataclass
@@ -32,6 +45,8 @@ class Samples:
 
     cold_start: list[float] = field(default_factory=list)
     round_trip: list[float] = field(default_factory=list)
+    host_call: list[float] = field(default_factory=list)
+    host_calls_in_a_loop: list[float] = field(default_factory=list)
     death: list[float] = field(default_factory=list)
     print_20_mb: list[float] = field(default_factory=list)
     anonymous_bytes: list[int] = field(default_factory=list)
@@ -73,6 +88,20 @@ async def measure_session(launcher: DockerLauncher, samples: Samples) -> None:
         await session.execute("os._exit(1)")
         await session.execute("1+1")
         samples.death.append(watch())
+        await measure_calls(session, samples)
+
+
+async def measure_calls(session: Session, samples: Samples) -> None:
+    """Measure calls of a function of the host, as the cell sees them."""
+
+    async def answer(call: HostCall) -> HostAnswer:
+        return HostAnswer(value=call.arguments["value"])
+
+    session.offer([ECHO], answer)
+    await session.execute("echo(0)")
+    call_s, all_s = (await session.execute(CALL_IN_A_LOOP)).text.split()
+    samples.host_call.append(float(call_s))
+    samples.host_calls_in_a_loop.append(float(all_s))
 
 
 def anonymous_bytes(container: str) -> int:
@@ -212,6 +241,13 @@ def table(samples: Samples, fifty_s: float, grown_bytes: int) -> str:
             ratio(samples.warm_acquire, cold),
         ),
         ("round trip of `1+1`", ms(trip, 2), f"bare kernel {ms(bare_trip, 2)}", ratio(trip, bare_trip)),
+        (
+            "round trip of a host function in a cell",
+            ms(samples.host_call, 2),
+            f"`1+1` {ms(trip, 2)}",
+            ratio(samples.host_call, trip),
+        ),
+        (f"{CALLS} of them in a loop", ms(samples.host_calls_in_a_loop), "", ""),
         ("death of a kernel to next result", ms(samples.death), f"bare kernel {ms(bare)}", ratio(samples.death, bare)),
         ("print of 20 MB", ms(long_print), f"bare kernel {ms(bare_print)}", ratio(long_print, bare_print)),
         ("this process grows over five of them by", f"{grown_bytes / 1e6:.1f} MB", "", ""),

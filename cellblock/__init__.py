@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         read_results,
         read_run,
         run_batch,
+        tool,
     )
     from sandbox import (
         CellblockError,
@@ -147,6 +148,7 @@ __all__ = [
     "read_results",
     "read_run",
     "run_batch",
+    "tool",
 ]
 
 _PACKAGES = ("agent", "sandbox")

@@ -93,6 +93,15 @@ class Error(_OutputHeader):
     type: Literal["error"]
 
 
+class Call(AnyHeader):
+    """A cell calls a function of the host. Payload: JSON with `name` and `arguments`."""
+
+    type: Literal["call"]
+    id: Count
+    call: Count
+    """Counts from 1 in each cell."""
+
+
 class Done(AnyHeader):
     """The cell is over; no output of it follows."""
 
@@ -191,9 +200,9 @@ Header = Annotated[
     | Stream
     | Display
     | Clear
-    | Clear
     | Result
     | Error
+    | Call
     | Done
     | Pong
     | Data

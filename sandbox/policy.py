@@ -182,9 +182,23 @@ class Policy(Settings):
     rich_bytes: Size = Field(16 * MIB, ge=0, le=64 * MIB)
     """All rich outputs of one cell together, encoded."""
 
+    function_calls: int = Field(10_000, ge=0, le=1 << 30)
+    """Calls of your functions that the code of one cell may make."""
+    function_calls_at_once: int = Field(64, ge=1, le=1024)
+    """Calls of your functions that one cell may have under way; more wait."""
+    function_arguments_bytes: Size = Field(MIB, ge=1024, le=16 * MIB)
+    """The arguments of one such call, encoded."""
+    function_result_bytes: Size = Field(MIB, ge=1024, le=16 * MIB)
+    """The result of one such call, encoded."""
+
     def output_limits(self) -> dict[str, int]:
         """The output limits that the guest applies and the host enforces."""
         names = ("stream_head_bytes", "stream_tail_bytes", "spool_bytes", "rich_bytes")
+        return {name: getattr(self, name) for name in names}
+
+    def function_limits(self) -> dict[str, int]:
+        """The limits of calls that the guest applies and the host enforces."""
+        names = ("function_calls", "function_calls_at_once", "function_arguments_bytes")
         return {name: getattr(self, name) for name in names}
 
     def variables(self) -> dict[str, str]:

@@ -13,9 +13,10 @@ import json
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Literal, Self
@@ -23,11 +24,14 @@ from typing import IO, Literal, Self
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from sandbox import frames
+from sandbox.answering import CellCalls, Offer, make_offer
+from sandbox.calls import AnswerCall, HostFunction
 from sandbox.channel import Channel, RefusedError, StreamEndedError
 from sandbox.errors import FileTransferError, ProtocolError, SandboxError, SessionClosedError, StartError
 from sandbox.execution import ErrorOutput, Execution, Output
 from sandbox.launcher import Launcher, SandboxInfo, guest_source
 from sandbox.packages import versions_in
+from sandbox.pictures import SHRINKER, SHRINKER_TIMEOUT_S, Picture, picture_in, shrinker_input
 from sandbox.policy import Policy
 from sandbox.profiles import MAX_REPORT_BYTES, PROFILER, PROFILER_TIMEOUT_S, FileProfile, profiler_input, profiles_in
 from sandbox.recording import Recording
@@ -137,6 +141,9 @@ class Session:
         self._deadline: asyncio.Timeout | None = None
         """The time at which the running cell is interrupted; None if no cell runs."""
         self._interrupted = False
+        self._offer: Offer | None = None
+        self._offered: tuple[Channel, Offer] | None = None
+        """What was last sent, and to whom."""
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -168,6 +175,14 @@ class Session:
         if self._expiring is not None:
             await self._expiring
         await self._stop("closed")
+
+    def offer(self, functions: Sequence[HostFunction], answer: AnswerCall) -> None:
+        """Let cells call these from now on; replaces what was offered before.
+
+        A call is cancelled if its cell ends or is interrupted. Raises SettingsError for a function that Python could
+        not define.
+        """
+        self._offer = make_offer(functions, answer)
 
     async def execute(
         self,
@@ -256,18 +271,28 @@ class Session:
 
         A program beside the kernel looks at them for some seconds at most. A file that it cannot tell is missing.
         """
+        given = await asyncio.to_thread(profiler_input, names)
+        report = await self._run_beside(PROFILER, given, PROFILER_TIMEOUT_S, MAX_REPORT_BYTES)
+        return profiles_in(report, names)
+
+    async def shrink_picture(self, picture: bytes, *, side_pixels: int, max_bytes: int) -> Picture | None:
+        """A copy of a picture for a reader with little room, made by a program beside the kernel.
+
+        Returns None if the image has no Pillow, or if it cannot read the picture.
+        """
+        given = shrinker_input(picture, side_pixels=side_pixels, max_bytes=max_bytes)
+        return picture_in(await self._run_beside(SHRINKER, given, SHRINKER_TIMEOUT_S, max_bytes))
+
+    async def _run_beside(self, program: str, given: bytes, timeout_s: float, max_bytes: int) -> bytes:
+        """What a program beside the kernel writes; nothing from a sandbox that is full of processes."""
         async with self._operation() as channel:
             number = self._next_id()
-            limits = {"timeout_s": PROFILER_TIMEOUT_S, "max_bytes": MAX_REPORT_BYTES}
-            await channel.send(
-                {"type": "run_beside", "id": number, "program": PROFILER} | limits,
-                await asyncio.to_thread(profiler_input, names),
-            )
+            asked = {"type": "run_beside", "id": number, "program": program}
+            await channel.send(asked | {"timeout_s": timeout_s, "max_bytes": max_bytes}, given)
             try:
-                _, report = await channel.receive_answer(number, frames.Report)
-            except RefusedError:  # such as a sandbox that is full of processes
-                return {}
-        return profiles_in(report, names)
+                return (await channel.receive_answer(number, frames.Report))[1]
+            except RefusedError:
+                return b""
 
     async def put_file(self, source: Path | IO[bytes], name: str) -> TransferredFile:
         """Copy a host file, or the rest of an open file, into the workspace as `name`.
@@ -458,46 +483,66 @@ class Session:
     async def _run_with_timeouts(
         self, channel: Channel, recording: Recording, source: bytes, limit_s: float
     ) -> Execution:
-        """Run the cell; take the steps of the ladder until it is over."""
-        try:
-            await channel.send({"type": "execute", "id": recording.cell_id}, source)
-            if done := await self._collect_until_interrupt(channel, recording, limit_s):
-                return recording.execution(done, kernel_died=channel.take_kernel_death())
-            self.on_change(Change("interrupted", "asked for" if self._interrupted else "timeout"))
-            await channel.send({"type": "interrupt"})
-            if done := await _collect(channel, recording, asyncio.timeout(self.policy.interrupt_grace_s)):
-                return recording.execution(done, kernel_died=channel.take_kernel_death(), timed_out=True)
-            self.on_change(Change("restarted", "timeout"))
-            await channel.send({"type": "restart"})
-            if done := await _collect(channel, recording, asyncio.timeout(self.policy.restart_grace_s)):
-                return recording.execution(done, kernel_died=True, timed_out=True)
-            await self._stop("timeout")
-            return recording.lost("timeout", "timeout")
-        except StreamEndedError:
-            await self._stop_lost(channel)
-            if self._expired:
-                return recording.lost("timeout", "session_timeout")
-            return recording.lost("died", "sandbox_lost")
+        """Run the cell, and answer its calls, until it is over."""
+        async with CellCalls(recording.cell_id, self._offer, self.policy, channel, self.interrupt) as calls:
+            try:
+                await self._send_offer(channel)
+                await channel.send({"type": "execute", "id": recording.cell_id}, source)
+                return await self._climb(channel, recording, calls, limit_s)
+            except StreamEndedError:
+                await self._stop_lost(channel)
+                if self._expired:
+                    return recording.lost("timeout", "session_timeout")
+                return recording.lost("died", "sandbox_lost")
 
-    async def _collect_until_interrupt(
-        self, channel: Channel, recording: Recording, limit_s: float
+    async def _climb(self, channel: Channel, recording: Recording, calls: CellCalls, limit_s: float) -> Execution:
+        """Take the steps of the ladder until the cell is over."""
+        collect = partial(_collect, channel, recording, calls)
+        if done := await self._until_interrupt(collect, limit_s):
+            return recording.execution(done, kernel_died=channel.take_kernel_death())
+        calls.stop()
+        self.on_change(Change("interrupted", "asked for" if self._interrupted else "timeout"))
+        await channel.send({"type": "interrupt"})
+        if done := await collect(asyncio.timeout(self.policy.interrupt_grace_s)):
+            return recording.execution(done, kernel_died=channel.take_kernel_death(), timed_out=True)
+        self.on_change(Change("restarted", "timeout"))
+        await channel.send({"type": "restart"})
+        if done := await collect(asyncio.timeout(self.policy.restart_grace_s)):
+            return recording.execution(done, kernel_died=True, timed_out=True)
+        await self._stop("timeout")
+        return recording.lost("timeout", "timeout")
+
+    async def _send_offer(self, channel: Channel) -> None:
+        """Send what is offered, unless the guest has it."""
+        offer = self._offer
+        if offer is not None and self._offered != (channel, offer):
+            await channel.send({"type": "offer", "limits": self.policy.function_limits()}, offer.packed())
+            self._offered = (channel, offer)
+
+    async def _until_interrupt(
+        self, collect: Callable[[asyncio.Timeout], Awaitable[frames.Done | None]], limit_s: float
     ) -> frames.Done | None:
         self._deadline = asyncio.timeout(limit_s)
         try:
-            return await _collect(channel, recording, self._deadline)
+            return await collect(self._deadline)
         finally:
             self._deadline = None
 
 
-async def _collect(channel: Channel, recording: Recording, deadline: asyncio.Timeout) -> frames.Done | None:
-    """Record the cell's frames up to its `done` frame; None if the deadline passes first."""
+async def _collect(
+    channel: Channel, recording: Recording, calls: CellCalls, deadline: asyncio.Timeout
+) -> frames.Done | None:
+    """Record the cell's frames up to its `done` frame, and let its calls begin; None if the deadline passes first."""
     try:
         async with deadline:
             while True:
                 frame = await channel.receive()
                 if isinstance(frame.header, frames.Done) and frame.header.id == recording.cell_id:
                     return frame.header
-                recording.add(frame)
+                if isinstance(frame.header, frames.Call):
+                    calls.begin(frame.header, frame.payload)
+                else:
+                    recording.add(frame)
     except TimeoutError:
         return None
 

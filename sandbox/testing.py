@@ -1,9 +1,11 @@
 """A scripted session for tests of code that uses a sandbox. It accepts exactly the cells of its script."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from sandbox.calls import AnswerCall, HostAnswer, HostCall, HostFunction
 from sandbox.errors import CellblockError
 from sandbox.execution import Execution, Output, StreamOutput
 from sandbox.session import FileInfo
@@ -17,6 +19,8 @@ class Step:
     gives: Execution | CellblockError
     hangs: bool = False
     """True if the cell ends only when it is interrupted."""
+    calls: Sequence[tuple[str, Mapping[str, Any]]] = ()
+    """The functions of the host that the cell calls first, with their arguments."""
 
 
 def printed(text: str) -> Execution:
@@ -35,6 +39,15 @@ class ScriptedSandbox:
         self._files = list(files)
         self._interrupted = asyncio.Event()
         self._hanging = False
+        self._answer: AnswerCall | None = None
+        self.offered: list[str] = []
+        """The names of the functions that cells can call."""
+        self.answers: list[HostAnswer] = []
+        """What the calls of all cells so far gave."""
+
+    def offer(self, functions: Sequence[HostFunction], answer: AnswerCall) -> None:
+        """Let the steps call these."""
+        self.offered, self._answer = [function.name for function in functions], answer
 
     async def execute(
         self,
@@ -51,6 +64,9 @@ class ScriptedSandbox:
             raise AssertionError(f"The script expects the cell {step.code!r}, but {code!r} came.")
         if isinstance(step.gives, CellblockError):
             raise step.gives
+        for number, (name, arguments) in enumerate(step.calls, start=1):
+            assert self._answer is not None, "offer comes first"
+            self.answers.append(await self._answer(HostCall(number, name, dict(arguments))))
         for output in step.gives.outputs:
             on_output(output)
         if step.hangs:

@@ -34,8 +34,22 @@ ROOMS = {  # room: those that it may use beside the basics and the sandbox
     "batch": {"endpoint", "face", "loop", "record", "runtime", "spellings"},  # asks many questions over one runtime
     # the protocols of hosted interpreters
     "server": {"calls", "endpoint", "export", "loop", "prompting", "record", "runtime", "tools"},
+    "mcp": {"loop", "record", "server"},  # the sandbox as tools of other programs
     "testing": set(),  # an endpoint for tests, which uses nothing of what is tested
-    "cli": {"batch", "endpoint", "export", "face", "local", "loop", "prompting", "record", "replay", "server"},
+    "cli": {
+        "batch",
+        "endpoint",
+        "export",
+        "face",
+        "local",
+        "loop",
+        "mcp",
+        "prompting",
+        "record",
+        "replay",
+        "server",
+        "tools",
+    },
 }
 IN_CONTAINER = {"guest", "profiler"}
 """The packages of `sandbox` that the host sends, and does not import."""
@@ -45,12 +59,14 @@ ONLY_IN = {
     "jinja2": ("agent/export/html.py",),
     "latex2mathml": ("agent/export/mathml.py",),
     "nh3": ("agent/export/rich_text.py",),
+    "mcp": ("agent/mcp/", "agent/tools/mcp/"),
+    "mcp_types": ("agent/mcp/", "agent/tools/mcp/"),
     "openpyxl": ("sandbox/profiler/",),
     "openai": ("agent/endpoint/",),
-    "httpx2": ("agent/endpoint/",),
+    "httpx2": ("agent/endpoint/", "agent/tools/mcp/connection.py"),
     "ray": ("agent/batch/cluster.py",),
     "sqlite3": ("agent/server/state/database.py", "sandbox/profiler/"),
-    "starlette": ("agent/server/",),
+    "starlette": ("agent/mcp/serving.py", "agent/server/"),
     "typer": ("agent/cli/",),
     "uvicorn": ("agent/server/",),
     "xllamacpp": ("agent/local/",),
@@ -163,6 +179,7 @@ def printed_by(path: Path) -> set[str]:
 MAY_PRINT = {
     "agent.__main__": {"write"},
     "agent.cli.app": {"write"},
+    "agent.cli.approving": {"input"},
     "agent.cli.chat": {"input"},
     "agent.cli.console": {"beneath"},
     "agent.cli.exporting": {"buffer"},

@@ -4,7 +4,9 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,10 +18,11 @@ from agent.agent import Agent
 from agent.cli.config import read_config, use
 from agent.cli.console import CleanConsole
 from agent.cli.options import ModelOptions
-from agent.errors import InterruptedRunError, OutputError
+from agent.errors import InterruptedRunError, OutputError, UsageError
 from agent.limits import Limits
 from agent.paths import expanded
 from agent.text import escaped_json
+from agent.tools.functions import Approve
 from sandbox import Policy
 
 
@@ -128,8 +131,10 @@ def print_json(text: str) -> None:
     print_result(escaped_json(text))
 
 
-def agent_for(asked: ModelOptions, policy: Policy, limits: Limits | None = None) -> Agent:
-    """The agent that the options ask for."""
+def agent_for(
+    asked: ModelOptions, policy: Policy, limits: Limits | None = None, *, approve: Approve | None = None
+) -> Agent:
+    """The agent that the options ask for. `approve` is asked before a call of a tool of MCP."""
     return Agent(
         model=asked.model,
         base_url=asked.base_url,
@@ -139,5 +144,15 @@ def agent_for(asked: ModelOptions, policy: Policy, limits: Limits | None = None)
         review=f"{asked.review},support" if asked.require_support else asked.review,
         policy=policy,
         limits=limits,
+        mcp=asked.mcp,
+        approve=approve,
         runs_directory=expanded(os.environ.get("CELLBLOCK_RUNS") or "runs"),
     )
+
+
+def with_extra(extra: str, module: str, *packages: str) -> Any:
+    """A module that needs the packages of an extra. The other commands start without it. Raises UsageError."""
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"This needs {missing[0]}, which is not installed.", hint=f"pip install 'cellblock[{extra}]'")
+    return import_module(module)

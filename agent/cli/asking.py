@@ -13,6 +13,7 @@ from rich.text import Text
 from agent.agent import Agent
 from agent.answers import read_schema
 from agent.cli.app import agent_for, app, confirm, stderr_console
+from agent.cli.approving import Approver
 from agent.cli.chat import Chat
 from agent.cli.console import CleanConsole
 from agent.cli.limit_options import with_limits
@@ -61,11 +62,13 @@ def run(
     if ctx.args:
         raise _several([task, *ctx.args], file or [])
     task = sys.stdin.read() if task == "-" else task
-    agent = agent_for(asked, policy, limits)
+    console = _console(quiet, verbose)
+    view = RunView(console)
+    agent = agent_for(asked, policy, limits, approve=Approver(view))
     schema = read_schema(answer_schema) if answer_schema else None
-    console, directory = _console(quiet, verbose), expanded(output) if output else agent.new_directory()
+    directory = expanded(output) if output else agent.new_directory()
     options = granting(asked, policy)
-    with told_where_it_stopped(directory, console, options), RunView(console) as view:
+    with told_where_it_stopped(directory, console, options), view:
         answered = agent.run_sync(
             task, files=file or [], answer=schema, confirm=confirm, run_directory=directory, on_progress=view
         )
@@ -131,9 +134,10 @@ def chat(
     limits: Limits,
 ) -> None:
     """Ask one question after the other over one sandbox; piped, one question a line."""
-    agent = agent_for(asked, policy, limits)
     console = _console(quiet=False, verbose=verbose)
-    Chat(agent, console, print_answer, files=file or [], run_directory=output and expanded(output)).run()
+    view = RunView(console)
+    agent = agent_for(asked, policy, limits, approve=Approver(view))
+    Chat(agent, view, console, print_answer, files=file or [], run_directory=output and expanded(output)).run()
 
 
 def _console(quiet: bool, verbose: bool) -> CleanConsole:

@@ -45,11 +45,12 @@ _AT = re.compile(r"(?<!\S)@(?:\"([^\"]+)\"|(\S+))")
 
 
 class Chat:
-    """Reads questions, shows progress on `console`, and passes the answers to `print_answer`."""
+    """Reads questions, shows progress on `view` and notes on `console`, and passes the answers to `print_answer`."""
 
     def __init__(
         self,
         agent: Agent,
+        view: RunView,
         console: Console,
         print_answer: Callable[[str], None],
         *,
@@ -57,6 +58,7 @@ class Chat:
         run_directory: Path | None = None,
     ) -> None:
         self._agent = agent
+        self._view = view
         self._console = console
         self._print_answer = print_answer
         self._files = check_files(files)
@@ -71,7 +73,7 @@ class Chat:
         Raises InterruptedRunError for Ctrl-C twice in a row. If stdin is piped, raises the errors of
         `Conversation.ask`; otherwise it shows them.
         """
-        with Background() as background, RunView(self._console) as view:
+        with Background() as background, self._view as view:
             session = background.hold(self._agent.session(run_directory=self._run_directory, on_progress=view))
             view.pause()
             try:

@@ -1,4 +1,4 @@
-"""The command line's options for the limits: one for each field, with the field's own description."""
+"""The command line's options for the limits: one for each field, with the field's description."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
@@ -9,11 +9,12 @@ from agent.cli.options import UNLIMITED, flag_errors, flag_of, with_options
 from agent.limits import Limits
 
 PANEL = "Limits of one question"
+NAMES = list(Limits.model_fields)
 
 
 def with_limits(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of the limits. It is called with the resulting Limits as `limits`."""
-    return with_options(command, "limits", {name: _annotation(name) for name in Limits.model_fields}, read_limits)
+    return with_options(command, "limits", {name: _annotation(name) for name in NAMES}, read_limits)
 
 
 def read_limits(texts: Mapping[str, str | None]) -> Limits:

@@ -9,7 +9,17 @@ from typing import Any
 import typer
 from rich.text import Text
 
-from agent.cli import asking, batch, environment, exporting, recorded, replaying, runs, serving  # noqa: F401  (they register their commands)
+from agent.cli import (  # noqa: F401  (they register their commands)
+    asking,
+    batch,
+    environment,
+    exporting,
+    mcp,
+    recorded,
+    replaying,
+    runs,
+    serving,
+)
 from agent.cli.app import app, stderr_console
 from agent.outlet import UnwritableError
 from agent.text import plain

@@ -50,6 +50,7 @@ class ModelOptions:
     prices: Path | None
     review: str
     require_support: bool
+    mcp: Path | None = None
 
 
 def _model_option(kind: Any, flag: str, metavar: str | None, help_text: str) -> Any:
@@ -87,6 +88,9 @@ MODEL_OPTIONS: dict[str, Any] = {
         None,
         "Accept no answer with a number, date or quoted name that the run has nowhere.",
     ),
+    "mcp": _model_option(
+        Path | None, "--mcp", "FILE", "MCP servers whose tools the model may call: JSON with mcpServers."
+    ),
 }
 
 
@@ -122,7 +126,7 @@ def read_model_options(given: Mapping[str, Any]) -> ModelOptions:
     """Make ModelOptions from option values; None means not given. Raises UsageError for the first bad value."""
     with flag_errors(given):
         sampling = Sampling.model_validate({name: given[name] for name in Sampling.model_fields if name in given})
-    others = {name: given[name] for name in ("model", "base_url", "provider", "prices")}
+    others = {name: given[name] for name in ("model", "base_url", "provider", "prices", "mcp")}
     review = "default" if given["review"] is None else given["review"]
     return ModelOptions(sampling=sampling, review=review, require_support=bool(given["require_support"]), **others)
 

@@ -8,14 +8,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from agent.cli.app import Commands, agent_for, app, print_note, print_result
+from agent.cli.app import Commands, agent_for, app, print_note, print_result, with_extra
 from agent.cli.limit_options import with_limits
 from agent.cli.options import ModelOptions, with_model, with_policy
 from agent.cli.verbosity import log_to_stderr
@@ -33,7 +31,6 @@ key_app = typer.Typer(cls=Commands, no_args_is_help=True, help="The keys of thos
 serve_app.add_typer(key_app, name="key")
 app.add_typer(serve_app, name="serve")
 
-INSTALL = "pip install 'cellblock[server]'"
 _TIME = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([smhd]?)")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 StateOption = Annotated[
@@ -176,7 +173,8 @@ def serve(
     listening = Listening(host, port, seconds_in(drain, "--drain"), tls_cert, tls_key)
     runtime = agent_for(asked, policy, limits).runtime
     log_to_stderr("cellblock.server", logging.INFO)
-    asyncio.run(_server().serve(runtime, settings, listening, _tell_ready))
+    serving = with_extra("server", "agent.server.serving", "starlette", "uvicorn", "python_multipart")
+    asyncio.run(serving.serve(runtime, settings, listening, _tell_ready))
 
 
 def _bytes_in(text: str) -> int:
@@ -186,14 +184,6 @@ def _bytes_in(text: str) -> int:
         raise UsageError(
             f"--max-disk must be a size such as 20g, and is {text[:40]!r}.", hint="--max-disk 20g"
         ) from error
-
-
-def _server() -> Any:
-    """The module that needs the extra. The other commands start without it."""
-    missing = [name for name in ("starlette", "uvicorn", "python_multipart") if find_spec(name) is None]
-    if missing:
-        raise UsageError(f"cellblock serve needs {missing[0]}, which is not installed.", hint=INSTALL)
-    return import_module("agent.server.serving")
 
 
 def _tell_ready(url: str) -> None:

@@ -12,6 +12,7 @@ from agent.limits import LimitName
 from agent.messages import RUN_PYTHON, Cost, Usage
 from agent.pricing import cost_of
 from agent.prompting.files import facts_of
+from agent.record.called import call_lines
 from agent.record.events import (
     Asked,
     Beginning,
@@ -19,6 +20,7 @@ from agent.record.events import (
     Compared,
     Event,
     FileRecord,
+    FunctionCalled,
     HistoryShortened,
     Instructed,
     ModelFailed,
@@ -60,6 +62,8 @@ class RunPrinter:
         self._claims: list[Claim] = []
         """Those of the last answer."""
         self._unasked: list[UnaskedFilter] = []
+        self._calls: list[FunctionCalled] = []
+        """Those of the cell that is shown next."""
         self._second: Compared | None = None
 
     def __call__(self, event: Event) -> None:
@@ -68,6 +72,8 @@ class RunPrinter:
                 self._show_question(event)
             case ModelReplied():
                 self._show_turn(event)
+            case FunctionCalled():
+                self._calls.append(event)
             case ToolRan():
                 self._show_call(event)
             case QuestionFinished():
@@ -135,6 +141,7 @@ class RunPrinter:
         self._print(f"finish reason: {event.finish_reason}{recovered}", "dim")
 
     def _show_call(self, event: ToolRan) -> None:
+        calls, self._calls = self._calls, []
         if event.tool != RUN_PYTHON:
             self._view.show_call(event.tool, event.arguments)
             self._view.show_returned(event.observation)
@@ -142,6 +149,8 @@ class RunPrinter:
             self._view.show_ending(None, event.observation)
         else:
             self._view.show_code(event.code or "")
+            for line in call_lines(calls, in_full=self._in_full):
+                self._print(line, "dim")
             for output in event.execution.outputs:
                 self._view.show_output(output if self._in_full else _shortened(output))
             self._view.show_ending(event.execution, event.observation)
@@ -159,6 +168,7 @@ class RunPrinter:
             case HistoryShortened():
                 self._print(f"{len(event.observations)} old outputs were shortened for the model", "dim")
             case Resumed():
+                self._calls = []
                 self._print(f"\nresumed · {event.time[:19]} UTC", "cyan")
             case SandboxChanged(kind="interrupted" | "restarted"):
                 self._print(f"sandbox {event.kind}: {event.reason}", "dim")

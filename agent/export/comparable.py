@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from agent.messages import Message
-from agent.record.events import Event, HistoryShortened, ModelReplied, SandboxChanged, ToolRan
+from agent.record.events import Event, FunctionCalled, HistoryShortened, ModelReplied, SandboxChanged, ToolRan
 from agent.replay.normalising import normalised
 from sandbox import Execution, Output
 
@@ -33,6 +33,8 @@ def _comparable(event: Event, ids: dict[str, str]) -> Event:
         case ModelReplied():
             update["tool_calls"] = [call.model_copy(update={"id": _id(call.id, ids)}) for call in event.tool_calls]
             update["message"] = _message(event.message, ids)
+        case FunctionCalled():
+            update["call_id"] = _id(event.call_id, ids)
         case ToolRan():
             day = event.time[:10]
             update["call_id"] = _id(event.call_id, ids)

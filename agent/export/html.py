@@ -30,6 +30,7 @@ from agent.export.outputs import (
 from agent.export.story import Cell, Question, finished_of, started_of, story
 from agent.export.words import ending_line, facts
 from agent.pieces import gathered, pieces_of
+from agent.record.called import call_lines
 from agent.record.events import Event, RunStarted
 from agent.record.support import not_computed, source_of
 from agent.text import harmless, plain, printed, visible
@@ -73,6 +74,7 @@ def _page() -> Template:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     environment.filters |= {
+        "call_lines": call_lines,
         "code": rich_text.code,
         "ending_line": ending_line,
         "markdown": rich_text.markdown,

@@ -11,6 +11,8 @@ from typing import Any
 
 from agent.export.markdown import contained, escaped, fenced, in_code, quoted
 from agent.export.outputs import mime_text, pieces_in, stream_text
+from agent.export.recorded_functions import functions_in, recorded_functions
+from agent.export.script_heads import RECORDED_ANSWERS
 from agent.export.story import (
     Answer,
     Called,
@@ -25,7 +27,7 @@ from agent.export.story import (
     started_of,
     story,
 )
-from agent.export.words import ending_line, facts, file_table, installing, support_table
+from agent.export.words import call_list, ending_line, facts, file_table, installing, support_table
 from agent.json_pieces import INDENTED, Joined, json_pieces
 from agent.record.events import Event, RunStarted
 from agent.text import has_hidden_characters, is_cut, plain, visible
@@ -38,7 +40,8 @@ _LEFT_OUT = "# This cell is left out: too much of it is not seen. The record of 
 def export(events: list[Event]) -> Iterator[str]:
     """The run as the text of a notebook."""
     started = started_of(events)
-    cells = chain(_needs(started), (cell for piece in story(events) for cell in _cells(piece)))
+    pieces = list(story(events))
+    cells = chain(_needs(started), _functions(events, pieces), (cell for piece in pieces for cell in _cells(piece)))
     notebook = {
         "cells": ({"id": f"cell-{place}", **cell} for place, cell in enumerate(cells, start=1)),
         "metadata": {
@@ -57,6 +60,14 @@ def _needs(started: RunStarted | None) -> Iterator[dict[str, Any]]:
     """How to install the packages that were added to the image."""
     if started and (command := installing(started)):
         yield _markdown(["The cells need packages:\n\n"], fenced(f"# {command}"))
+
+
+def _functions(events: list[Event], pieces: list[Piece]) -> Iterator[dict[str, Any]]:
+    """The user's functions that the cells call, which answer from the record."""
+    ran = [piece for piece in pieces if isinstance(piece, Cell) and not piece.is_cut_short]
+    if functions_in(ran, events):
+        yield _markdown(["The cells call functions of the user's, which answer here as they did in the run:"])
+        yield _source(Joined(chain([RECORDED_ANSWERS, "\n\n"], recorded_functions(ran, events))))
 
 
 def _provenance(started: RunStarted) -> dict[str, Any]:
@@ -85,6 +96,8 @@ def _cells(piece: Piece) -> Iterator[dict[str, Any]]:
             if has_hidden_characters(piece.code):
                 yield _markdown([f"{_UNSEEN}\n\n"], fenced(shown, "python"))
             yield _code(piece, _LEFT_OUT if is_cut(shown) else piece.code)
+            if piece.calls:
+                yield _markdown(call_list(piece.calls))
             if piece.notes:
                 yield _markdown(quoted(escaped("\n".join(piece.notes))))
         case Called():
@@ -111,6 +124,11 @@ def _last_cells(piece: Piece) -> Iterator[dict[str, Any]]:
 
 def _markdown(*parts: Iterable[str]) -> dict[str, Any]:
     return {"cell_type": "markdown", "metadata": {}, "source": Joined(chain.from_iterable(parts))}
+
+
+def _source(source: Joined) -> dict[str, Any]:
+    """A cell of code that is not of the run."""
+    return {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": source}
 
 
 def _code(cell: Cell, source: str) -> dict[str, Any]:

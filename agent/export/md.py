@@ -22,7 +22,7 @@ from agent.export.story import (
     started_of,
     story,
 )
-from agent.export.words import ending_line, facts, file_table, support_table
+from agent.export.words import call_list, ending_line, facts, file_table, support_table
 from agent.record.events import Event
 from agent.text import plain, printed, visible
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Output, StreamOutput
@@ -79,6 +79,8 @@ def _parts(piece: Piece) -> Iterator[Iterable[str]]:
 def _cell(cell: Cell) -> Iterator[Iterable[str]]:
     yield [f"**Cell {cell.number}**"]
     yield fenced(visible(cell.code), "python")
+    if cell.calls:
+        yield call_list(cell.calls)
     for output in cell.execution.outputs if cell.execution else []:
         yield _output(output)
     if cell.notes:

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from agent.export.markdown import prefixed
 from agent.export.outputs import one_line
+from agent.export.recorded_functions import recorded_functions
 from agent.export.script_heads import HEADS
 from agent.export.scripts import Script, is_valid, scripts_of
 from agent.export.story import Answer, Cell, Ending, Piece, Question, started_of, story
@@ -31,12 +32,15 @@ Written: TypeAlias = dict[int, str]
 def export(events: list[Event]) -> Iterator[str]:
     """The run as a script."""
     pieces = list(story(events))
-    scripts = scripts_of([piece for piece in pieces if isinstance(piece, Cell)])
+    cells = [piece for piece in pieces if isinstance(piece, Cell)]
+    scripts = scripts_of(cells)
     written = _written(scripts)
-    used = held_in(_body(pieces, scripts, written), HEADS)
+    ran = [cell for cell in cells if cell.succeeded]
+    used = held_in(chain(recorded_functions(ran, events), _body(pieces, scripts, written)), HEADS)
     yield from _head(events)
     yield from (f"\n{head}" for mark, head in HEADS.items() if mark in used)
     yield "\n"
+    yield from recorded_functions(ran, events)
     yield from _body(pieces, scripts, written)
 
 

@@ -4,12 +4,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from agent.messages import RUN_PYTHON
+from agent.record.called import calls_of_cells
 from agent.record.events import (
     Asked,
     Claim,
     Compared,
     Event,
     FileRecord,
+    FunctionCalled,
     HistoryShortened,
     Instructed,
     ModelReplied,
@@ -57,6 +59,8 @@ class Cell:
     """None if it was not run, or if its end is unknown."""
     notes: list[str]
     """What the output does not show: how the cell ended, what was lost or left out."""
+    calls: Sequence[FunctionCalled] = ()
+    """Its calls of the user's functions."""
 
     @property
     def succeeded(self) -> bool:
@@ -71,7 +75,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Called:
-    """A call of one of the user's functions, which ran on the host."""
+    """A call of one of the user's functions by the model itself, which ran on the host."""
 
     tool: str
     arguments: str
@@ -124,9 +128,10 @@ def story(events: list[Event]) -> Iterator[Piece]:
     """The pieces of the run in order. The last is its `Ending`."""
     answers = _answers(events)
     cells = 0
+    calls = calls_of_cells(events)
     answer: str | None = None
-    for event in events:
-        for piece in _pieces(event, cells, is_answer=event.seq in answers):
+    for place, event in enumerate(events):
+        for piece in _pieces(event, cells, calls.get(place, ()), is_answer=event.seq in answers):
             if isinstance(piece, Cell):
                 cells += 1
             elif isinstance(piece, Answer):
@@ -161,7 +166,7 @@ def _said(event: ModelReplied, *, is_answer: bool) -> Iterator[Piece]:
         yield Answer(text) if is_answer else Said(text)
 
 
-def _pieces(event: Event, cells: int, *, is_answer: bool) -> Iterable[Piece]:
+def _pieces(event: Event, cells: int, calls: Sequence[FunctionCalled], *, is_answer: bool) -> Iterable[Piece]:
     match event:
         case RunStarted() | Asked():
             told = told_beginning(event)
@@ -175,7 +180,7 @@ def _pieces(event: Event, cells: int, *, is_answer: bool) -> Iterable[Piece]:
             yield Remark(event.observation)
         case ToolRan(code=code, execution=execution):
             notes = [event.observation] if execution is None else event.notes
-            yield Cell(cells + 1, code or "", execution, notes)
+            yield Cell(cells + 1, code or "", execution, notes, calls)
         case Instructed():
             yield Remark(f"Cellblock to the model: {event.text}")
         case HistoryShortened():

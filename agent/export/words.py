@@ -1,9 +1,10 @@
 """Texts about the run as a whole, which several formats share."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from agent.export.markdown import in_code
-from agent.record.events import Claim, FileRecord, RunFinished, RunStarted
+from agent.record.called import call_lines
+from agent.record.events import Claim, FileRecord, FunctionCalled, RunFinished, RunStarted
 from agent.record.support import source_of
 from agent.text import plain
 from sandbox.packages import versions_in
@@ -46,6 +47,12 @@ def ending_line(finished: RunFinished | None) -> str:
     if finished.error:
         parts.append(" ".join(plain(finished.error).split()))
     return ", ".join(parts)
+
+
+def call_list(calls: Sequence[FunctionCalled]) -> Iterator[str]:
+    """The calls of a cell, as a Markdown list."""
+    for place, line in enumerate(call_lines(calls)):
+        yield ("\n- " if place else "- ") + in_code(line)
 
 
 def support_table(claims: Iterable[Claim]) -> Iterator[str]:

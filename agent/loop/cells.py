@@ -11,10 +11,13 @@ from agent.prompting.words import OBSERVATION
 from agent.pycode import same_lines
 from agent.record.events import GivenFile, ToolRan
 from sandbox import ErrorOutput, Execution, FileInfo, Output, SandboxError, SessionClosedError
+from sandbox.calls import AnswerCall, HostFunction
 
 
 class CodeRunner(Protocol):
     """The part of a sandbox session that runs cells."""
+
+    def offer(self, functions: Sequence[HostFunction], answer: AnswerCall) -> None: ...
 
     async def execute(self, code: str, *, on_output: Callable[[Output], None]) -> Execution: ...
 

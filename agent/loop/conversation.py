@@ -36,7 +36,7 @@ from agent.record.question import Question
 from agent.record.redaction import Redactor
 from agent.record.transcript import Transcript, read, utc_now
 from agent.replay.resuming import Past
-from agent.review.agreement import Found, missing_values
+from agent.review.agreement import Found, agreement
 from agent.text import encodable
 from sandbox import CellblockError, Change, Session
 
@@ -208,13 +208,17 @@ class Conversation:
         """
         if self._transcript is None:
             raise UsageError("No question was asked that could be compared.")
-        missing: list[str] = []
+        event = Compared(run=directory.name, outcome="error", answer=None)
         if second is not None:
-            events = read(directory).events
-            found = Found(events, second.answer, second.artifacts)
-            missing = missing_values(Found(self._transcript.events, result.answer, result.artifacts), found)
-        outcome, answer = (second.outcome, second.answer) if second else ("error", None)
-        event = Compared(run=directory.name, outcome=outcome, answer=answer, missing=missing)
+            found = Found(read(directory).events, second.answer, second.artifacts)
+            agreed = agreement(Found(self._transcript.events, result.answer, result.artifacts), found)
+            event = Compared(
+                run=directory.name,
+                outcome=second.outcome,
+                answer=second.answer,
+                compared=len(agreed.compared),
+                missing=agreed.missing,
+            )
         return replace(result, second=self._transcript.append(event))
 
     def _result(self, transcript: Transcript, loop: Loop, artifacts: list[FileRecord]) -> RunResult:

@@ -13,6 +13,7 @@ from agent.errors import EndpointError
 from agent.limits import LimitName, Limits, Meter
 from agent.loop.asker import Asker
 from agent.loop.cells import Cells, CodeRunner
+from agent.loop.function_calls import FunctionCalls
 from agent.loop.rendering import observation_message
 from agent.messages import RUN_PYTHON, Cost, ToolCall
 from agent.progress import Progress
@@ -92,8 +93,17 @@ class Loop:
         self._settings = self._beginning.settings
         self._functions = {tool.name: tool for tool in tools}
         self._cost_of = cost_of
-        parameters = {tool.name: tool.parameters for tool in tools}
+        is_native = self._settings.calls == "native"
+        parameters = {tool.name: tool.parameters for tool in tools} if is_native else {}
         self._asker = Asker(model, transcript, on_progress, others=parameters, context_tokens=context_tokens)
+        self._calls = FunctionCalls(
+            (tool for tool in tools if isinstance(tool, FunctionTool) and tool.is_for_code),
+            transcript,
+            may_call=self._may_call_function,
+            within_s=self._limits.max_function_seconds,
+            max_result_bytes=self._started.environment.policy.function_result_bytes,
+        )
+        sandbox.offer(self._calls.definitions, self._calls.answer)
         self._cells = Cells(
             sandbox,
             lambda output: on_progress(progress.OutputPiece(output)),
@@ -103,11 +113,15 @@ class Loop:
         self.meter = Meter(self._limits)
         self._answer_type: AnswerType | None = None
 
+    def _may_call_function(self) -> bool:
+        return self.meter.count_function_call()
+
     def _scene(self) -> Scene:
         environment = self._started.environment
         has_network = environment.policy.network != "none"
         added = names_of(environment.policy.packages)
-        return Scene(environment.packages, added=added, tools=self._functions, has_network=has_network)
+        native = self._functions.keys() - {function.name for function in self._calls.definitions}
+        return Scene(environment.packages, added=added, tools=native, has_network=has_network)
 
     @property
     def _given(self) -> list[GivenFile]:
@@ -320,6 +334,8 @@ class Loop:
             return False
         tool = self._called(call)
         try:
+            if isinstance(tool, FunctionTool) and not tool.is_for_model:
+                raise run_python.BadCallError(OBSERVATION["only_in_code"].format(name=tool.name))
             if isinstance(tool, FunctionTool):
                 await self._call(tool, call)
                 return False
@@ -335,6 +351,7 @@ class Loop:
 
     async def _run(self, call: ToolCall, code: str) -> bool:
         self._on_progress(progress.CodeStarted(code))
+        self._calls.begin(call.id, self._question.calls_of(call.id))
         cell = await self._cells.run(code, self._question.ran, self._given)
         self.meter.count_attempt(failed=cell.same_failures > 0)
         self.meter.count_repetition(cell.same_failures + 1)
@@ -344,7 +361,7 @@ class Loop:
 
     async def _call(self, tool: FunctionTool, call: ToolCall) -> None:
         self._on_progress(progress.ToolStarted(tool.name, call.arguments))
-        observation = await tool.call(call)
+        observation = await tool.call(call, within_s=self._limits.max_function_seconds)
         self.meter.count_attempt(failed=False)
         self._record(call, observation, tool=tool.name)
         self._on_progress(progress.ToolEnded(tool.name, observation))

@@ -13,6 +13,7 @@ from agent.loop.setup import Setup
 from agent.loop.workspace import Workspace
 from agent.messages import Cost, Message, Usage
 from agent.pricing import cost_of, total_cost
+from agent.prompting.functions import told_functions
 from agent.prompting.version import prompts_sha256
 from agent.record.events import (
     Asked,
@@ -34,6 +35,7 @@ from agent.replay.resuming import Past
 from agent.review.checks import objections_in
 from agent.review.named_values import unasked_filters
 from agent.review.support import support_of
+from agent.tools.functions import FunctionTool
 from agent.tools.run_python import TOOL
 from sandbox import Session
 
@@ -57,10 +59,13 @@ def beginning_for(setup: Setup, history: Sequence[Message] = ()) -> Beginning:
     """What the requests begin with. In fenced mode, no tool is described to the endpoint."""
     calls = setup.settings.calls
     prompt = package_files("agent.prompting").joinpath(f"{calls}.md").read_text()
+    functions = [tool.definition for tool in setup.tools if isinstance(tool, FunctionTool) and tool.is_for_code]
+    told = [tool for tool in setup.tools if not isinstance(tool, FunctionTool) or tool.is_for_model]
     return Beginning(
         settings=setup.settings,
-        tools=[TOOL, *(dict(tool.schema) for tool in setup.tools)] if calls == "native" else [],
-        system_prompt=f"{prompt}\n{setup.instructions}" if setup.instructions else prompt,
+        tools=[TOOL, *(dict(tool.schema) for tool in told)] if calls == "native" else [],
+        functions=functions,
+        system_prompt="\n".join(filter(None, (prompt, told_functions(functions), setup.instructions))),
         history=list(history),
         limits=setup.limits,
         prices=setup.prices,

@@ -100,7 +100,7 @@ def _right_reading(name: str, profile: FileProfile, code: str) -> Iterator[str]:
         options = {option: value for option, value in options.items() if option in ("sep", "encoding")}
     if (is_reader or options) and all(_has_option(code, option, value) for option, value in options.items()):
         return
-    yield HINTS["read_right"].format(name=name, facts=_written_as(profile), code=plain(str(reading)))
+    yield HINTS["read_right"].format(name=name, facts=_written_as(profile), code=plain(reading.whole))
 
 
 def _why_not(name: str, profile: FileProfile) -> Iterator[str]:
@@ -184,7 +184,7 @@ def _elsewhere(name: str, profile: FileProfile, table: FileTable, column: str, c
     told += [f"{link}." for link in links_told(profile, table.name)]
     reading = reading_of(name, profile, table)
     if kind == "sheet" and reading and not _is_read_so(code, reading):
-        told.append(HINTS["read_it"].format(code=reading))
+        told.append(HINTS["read_it"].format(code=reading.whole))
     return plain(" ".join(told))
 
 
@@ -261,8 +261,9 @@ def _nested(names: list[str], file: str, profile: FileProfile, code: str) -> str
         if inside:
             told = HINTS["nested"].format(name=file, column=name, paths=_paths(inside))
             reading = reading_of(file, profile)
-            is_read = reading is None or "json_normalize" in code
-            return plain(told if is_read else f"{told} {HINTS['read_it'].format(code=reading)}")
+            if reading is not None and "json_normalize" not in code:
+                told = f"{told} {HINTS['read_it'].format(code=reading.whole)}"
+            return plain(told)
     return ""
 
 

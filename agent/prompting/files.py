@@ -127,7 +127,7 @@ def _details(name: str, profile: FileProfile) -> Iterator[str]:
         yield _of_file(", ".join(listed)) + (", ..." if profile.member_count > MAX_MEMBERS else "")
     yield from links_told(profile)
     if not _has_sheets(profile) and (reading := reading_of(name, profile)):
-        yield FILES["read"].format(code=reading)
+        yield FILES["read"].format(code=reading.whole)
     if profile.kind == "sqlite" and (joined := joined_reading(name, profile)):
         yield FILES["read_joined"].format(code=joined)
     for table in profile.tables[:1]:
@@ -176,7 +176,7 @@ def _table_lines(name: str, table: FileTable, profile: FileProfile, spelled: "_V
     if table.has_bare_formulas:
         yield FILES["bare_formulas"]
     if _has_sheets(profile) and table.columns and (reading := reading_of(name, profile, table)):
-        yield FILES["read_sheet"].format(code=reading)
+        yield FILES["read_sheet"].format(code=reading.whole)
 
 
 def links_told(profile: FileProfile, table: str = "") -> Iterator[str]:

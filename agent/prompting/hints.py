@@ -65,7 +65,7 @@ class Scene:
     added: Collection[str] = ()
     """Names of the packages that the user has asked for: the model should know of them too."""
     tools: Collection[str] = ()
-    """Names of the tools beside run_python."""
+    """Names of the tools beside run_python that code cannot call."""
     has_network: bool = False
 
 

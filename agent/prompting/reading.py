@@ -1,6 +1,7 @@
 """The line of Python that reads a file right."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ _READERS = {
     "parquet": "pd.read_parquet", "old_excel": "pd.read_excel", "xlsb": "pd.read_excel", "ods": "pd.read_excel",
     "html": "pd.read_html", "docx": "zipfile.ZipFile", "pptx": "zipfile.ZipFile", "tar": "tarfile.open",
 }  # fmt: skip
+_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
+_MODULES = ("json", "sqlite3", "zipfile", "tarfile")
 _FIXED_OPTIONS = {"xml": {"parser": "etree"}, "xlsb": {"engine": "calamine"}, "ods": {"engine": "calamine"}}
 
 
@@ -41,6 +44,12 @@ class Reading:
     function: str
     path: str
     options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> str:
+        """The call behind the import that it needs. Models import pandas by themselves, and forget the others."""
+        call = str(self)
+        return "".join(f"import {name}; " for name in _MODULES if f"{name}." in _TEXT.sub("", call)) + call
 
     def __str__(self) -> str:
         path = _written(self.path)

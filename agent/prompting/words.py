@@ -31,7 +31,13 @@ OBSERVATION = {
     "tool_failed": "{name} failed: {error}",
     "bad_arguments": "The arguments of {name} are wrong, so it was not called: {errors}.",
     "unreadable_arguments": "they are cut off or not valid JSON",
+    "only_in_code": "{name} can be called in code only, so it was not called: call it in a program.",
 }
+
+FUNCTIONS = {
+    "head": "These functions are defined in the kernel. Call them in your code; do not define or import them:",
+}
+"""What is told of the caller's functions that code can call."""
 
 FILES = {
     "file": "- /workspace/{name} ({size} bytes), {facts}",

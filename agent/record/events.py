@@ -1,15 +1,16 @@
 """The transcript's events: small frozen classes, one union, one adapter.
 
 A transcript begins with one `run_started`, which holds the first question. Then come `model`, `model_cut`,
-`model_failed`, `tool`, `instruction`, `history_shortened`, `question` (each further one) and `sandbox` events as they
-happen, then one `run_finished`. If it is missing, the run crashed. A run that was resumed has a `resumed` event next,
-and more events after it: of several ends, the last counts. Large values are stored once, in `blobs/`, and are put back
-when the transcript is read.
+`model_failed`, `function`, `tool`, `instruction`, `history_shortened`, `question` (each further one) and `sandbox`
+events as they happen, then one `run_finished`. If it is missing, the run crashed. A run that was resumed has a
+`resumed` event next, and more events after it: of several ends, the last counts. Large values are stored once, in
+`blobs/`, and are put back when the transcript is read.
 
 Each event holds its message as it was sent. So a request is a concatenation of recorded messages, whatever later
 versions say in their prompts.
 """
 
+from keyword import iskeyword
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from agent.pricing import Prices
 from agent.record.directory import is_inside
 from agent.validation import excess
 from sandbox import Execution, FileProfile, Policy
+from sandbox.calls import HostFunction
 from sandbox.execution import Items
 from sandbox.packages import is_locked
 
@@ -93,6 +95,13 @@ def _check_locked(line: str) -> str:
     return line
 
 
+def _check_function(function: HostFunction) -> HostFunction:
+    names = [function.name, *(parameter.name for parameter in function.parameters)]
+    if not all(name.isidentifier() and not iskeyword(name) for name in names) or len(set(names[1:])) < len(names) - 1:
+        raise PydanticCustomError("function", "its name and the names of its parameters must be names of Python")
+    return function
+
+
 def _check_usage(usage: Usage) -> Usage:
     if max(usage.model_dump().values()) > MAX_COUNT:
         raise PydanticCustomError("usage", "there cannot be so many tokens")
@@ -115,6 +124,7 @@ LockedPackage = Annotated[str, AfterValidator(_check_locked)]
 Time = Annotated[str, Field(pattern=r"^(\d{4}-\d\d-\d\dT[0-9:.]{5,15}(Z|[+-]\d\d:\d\d)?)?$")]
 Name = Annotated[str, AfterValidator(_check_name)]
 Tool = Annotated[dict[str, Any], AfterValidator(_check_tool)]
+Function = Annotated[HostFunction, AfterValidator(_check_function)]
 Url = Annotated[str, AfterValidator(_check_url)]
 Schema = Annotated[dict[str, Any], AfterValidator(_check_schema)]
 BoundedUsage = Annotated[Usage, AfterValidator(_check_usage)]
@@ -287,6 +297,8 @@ class RunStarted(_Question):
     run_id: str
     settings: ModelSettings
     tools: Items[Tool]
+    functions: Items[Function] = []
+    """The caller's functions that cells can call."""
     system_prompt: str
     history: Items[EarlierMessage] = []
     """What was said before, by the account of the caller."""
@@ -307,6 +319,7 @@ class Beginning(_Value):
 
     settings: ModelSettings
     tools: Items[Tool]
+    functions: Items[Function] = []
     system_prompt: str
     history: Items[EarlierMessage]
     limits: Limits
@@ -394,6 +407,30 @@ class ModelFailed(_Event):
     tools: Items[str]
 
 
+class FunctionCalled(_Event):
+    """A call of one of the caller's functions by a cell, which ran on the host. The cell's `tool` event follows."""
+
+    type: Literal["function"] = "function"
+    call_id: str
+    """The tool call whose cell it is."""
+    number: Count
+    """Counts the calls of the cell from 1, in the order in which they were made. They end in any order."""
+    name: str
+    arguments: dict[str, Any]
+    """JSON values by name; what the code left out is not there."""
+    result: Any = None
+    """The JSON value that the code got."""
+    error: str | None = None
+    """What the code got instead, in one line."""
+    error_type: str = ""
+    """The name of its class."""
+    is_stopped: bool = False
+    """True if the cell ended before the function did: the code got no answer."""
+    is_repeated: bool = False
+    """True if the answer is that of an earlier event: the run was resumed in the middle of the cell."""
+    duration_s: Seconds
+
+
 class ToolRan(_Said):
     """One tool call and its result. `execution` is None if no cell was run."""
 
@@ -473,9 +510,9 @@ class Claim(_Value):
     text: str
     """As it stands in the answer, with plain punctuation."""
     source: ClaimSource | None = None
-    """An output of a cell, the result of a caller's function, the question's own words, or what is known of all of a
-    file that came with it; None if it comes from nowhere. Before Cellblock had "file", "question" was all of the
-    message, with the first rows of its files."""
+    """An output of a cell, what a function gave to the model or to code, the question's own words, or what is known of
+    all of a file that came with it; None if it comes from nowhere. Before Cellblock had "file", "question" was all of
+    the message, with the first rows of its files."""
     seq: Count | None = None
     """The number of the event that has it."""
     cell: Count | None = None
@@ -516,8 +553,10 @@ class Compared(_Event):
     """The name of its directory, beside that of this run."""
     outcome: Outcome
     answer: str | None
+    compared: Count = 0
+    """How many values of this run's answer and files were looked up in the second run."""
     missing: Items[str] = []
-    """The values of this run's answer and files that the second run has nowhere."""
+    """Those that the second run has nowhere."""
 
 
 class RunFinished(_Event):
@@ -550,6 +589,7 @@ Event = Annotated[
     | ModelReplied
     | ReplyCut
     | ModelFailed
+    | FunctionCalled
     | ToolRan
     | Instructed
     | HistoryShortened

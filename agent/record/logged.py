@@ -5,6 +5,7 @@ from pathlib import Path
 
 from agent.record.events import (
     Event,
+    FunctionCalled,
     HistoryShortened,
     Instructed,
     ModelFailed,
@@ -31,6 +32,8 @@ def log(event: Event, run: Path) -> None:
             _log_reply(event, run)
         case ModelFailed():
             LOGGER.warning("%s: turn %d failed: %s", run, event.turn, event.error)
+        case FunctionCalled():
+            LOGGER.debug("%s: a cell called %s, %s", run, event.name, event.error_type or "which answered")
         case ToolRan():
             took = f"{event.execution.status} in {event.execution.duration_s:.2f} s" if event.execution else "not run"
             LOGGER.debug("%s: %s %s", run, event.tool, took)

@@ -8,6 +8,7 @@ from agent.messages import RUN_PYTHON, ToolCall
 from agent.record.events import (
     Asked,
     Event,
+    FunctionCalled,
     Instructed,
     ModelReplied,
     QuestionFinished,
@@ -64,6 +65,11 @@ class Question:
         """The events since the last reply."""
         places = [place for place, event in enumerate(self.since) if isinstance(event, ModelReplied)]
         return self.since[places[-1] + 1 :] if places else self.since
+
+    def calls_of(self, call_id: str) -> list[FunctionCalled]:
+        """What the cell of a call has called since the last reply, each once, though the run may have been resumed."""
+        calls = [event for event in self.after_reply if isinstance(event, FunctionCalled)]
+        return [event for event in calls if event.call_id == call_id and not event.is_repeated]
 
     @property
     def has_only_failed(self) -> bool:

@@ -6,7 +6,7 @@ functions, the variables of the sandbox. The model's code and its output are lef
 with addresses must run as it was written.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -18,7 +18,7 @@ from agent.record.events import RunStarted
 from agent.text import encodable
 
 CHUNK_BYTES = 1 << 20
-FROM_OUTSIDE = ("task", "error", "attempts")
+FROM_OUTSIDE = ("task", "error", "attempts", "result")
 """Fields of events that hold text from outside. Observations do so too, except those of cells."""
 
 ValueT = TypeVar("ValueT", bound=BaseModel)
@@ -43,7 +43,8 @@ class Redactor:
         dumped = event.model_dump()
         clean = {name: self.value(value) for name, value in dumped.items()}
         for name in _from_outside(clean):
-            clean[name] = _each_text(clean[name], without_credentials)
+            if _holds_credentials(clean[name]):
+                clean[name] = _each_text(clean[name], without_credentials)
         if isinstance(event, RunStarted):
             policy = clean["environment"]["policy"]
             policy["environment"] = {name: _variable(name, value) for name, value in policy["environment"].items()}
@@ -84,6 +85,24 @@ def _from_outside(event: dict[str, Any]) -> list[str]:
     """The fields of an event that hold text from outside. A tool that ran no code is a function of the caller."""
     is_function = event.get("code", "") is None
     return [name for name in event if name in FROM_OUTSIDE or (name == "observation" and is_function)]
+
+
+def _holds_credentials(value: Any) -> bool:
+    """True if a text in a value may hold one. All texts are searched at once: a result may have thousands."""
+    joined = "\n".join(_texts(value))
+    return without_credentials(joined) != joined
+
+
+def _texts(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            yield from value
+            yield from _texts(list(value.values()))
+        case list() | tuple():
+            for item in value:
+                yield from _texts(item)
 
 
 def _variable(name: str, value: str) -> str:

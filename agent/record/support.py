@@ -45,12 +45,14 @@ def not_asked(filters: Iterable[UnaskedFilter]) -> list[str]:
 
 def not_confirmed(second: Compared | None) -> str:
     """One line about a second run that did not find the same; empty if there is none, or if it did."""
-    if second is None or (second.outcome == "answered" and not second.missing):
+    if second is None:
         return ""
     if second.outcome != "answered":
         return "not confirmed: a second run came to no answer"
-    said = f': "{cut_middle(plain(second.answer), MAX_SAID_CHARS, " … ")}"' if second.answer else ""
-    return f"not confirmed: a second run has no {quoted(second.missing)}; it answers{said}"
+    said = f' answers: "{cut_middle(plain(second.answer or ""), MAX_SAID_CHARS, " … ")}"'
+    if not second.compared:
+        return f"not confirmed: the answer has no value that could be compared; a second run{said}"
+    return f"not confirmed: a second run has no {quoted(second.missing)}; it{said}" if second.missing else ""
 
 
 def quoted(texts: Sequence[str]) -> str:

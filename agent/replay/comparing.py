@@ -50,8 +50,19 @@ def compare(recorded: Shown, replayed: Shown) -> Comparison:
     return Comparison("different", diff=_diff(recorded.normal, replayed.normal))
 
 
-def compare_cells(recorded: Execution, replayed: Execution, days: tuple[str, str]) -> Comparison:
+def compare_cells(
+    recorded: Execution, replayed: Execution, days: tuple[str, str], other_calls: tuple[str, ...] = ()
+) -> Comparison:
     """Compare a cell; `days` are the ISO dates of the record and of the replay.
+
+    `other_calls` has a line for each call of a function that the record does not have: each is a difference.
+    """
+    compared = _compare_outputs(recorded, replayed, days)
+    return Comparison("different", diff=(*other_calls, *compared.diff)) if other_calls else compared
+
+
+def _compare_outputs(recorded: Execution, replayed: Execution, days: tuple[str, str]) -> Comparison:
+    """Compare what a cell put out, and how it ended.
 
     A stopped cell is the same if it is stopped again and one text begins with the other. If it finishes now, and its
     output begins with the recorded one, the time limit explains the difference.

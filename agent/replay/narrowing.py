@@ -26,6 +26,8 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("start_timeout_s", "cell_timeout_s", "session_timeout_s"), "least"),
     **dict.fromkeys(("interrupt_grace_s", "restart_grace_s"), "least"),
     **dict.fromkeys(("stream_head_bytes", "stream_tail_bytes", "spool_bytes", "rich_bytes"), "least"),
+    **dict.fromkeys(("function_calls", "function_calls_at_once"), "least"),
+    **dict.fromkeys(("function_arguments_bytes", "function_result_bytes"), "least"),
     **dict.fromkeys(("user", "runtime"), "if_named"),
     **dict.fromkeys(("environment", "seed"), "harmless"),  # code inside the lock could set them itself
     "image": "image",

@@ -123,7 +123,7 @@ async def _pass(
             if isinstance(step, SkipCall):
                 take(Item("cell", str(step.number), Comparison("not_run", step.why), step.what))
             elif isinstance(step, RunCell) and execution is not None:
-                take(_cell(step, execution, day))
+                take(_cell(step, execution, day, rerun.other_calls))
                 seen["cell", str(step.number)] = shown(execution, day)
         for item, now in _files(recorded, rerun, day):
             take(item)
@@ -131,8 +131,8 @@ async def _pass(
     return _Pass(items, seen, info, description)
 
 
-def _cell(step: RunCell, execution: Execution, day: str) -> Item:
-    comparison = compare_cells(step.recorded, execution, (step.day, day))
+def _cell(step: RunCell, execution: Execution, day: str, other_calls: tuple[str, ...]) -> Item:
+    comparison = compare_cells(step.recorded, execution, (step.day, day), other_calls)
     return Item("cell", str(step.number), comparison, step.code, execution.duration_s)
 
 

@@ -11,6 +11,7 @@ from agent.errors import TranscriptError
 from agent.progress import ignore
 from agent.record.events import RunStarted
 from agent.record.transcript import Recorded
+from agent.replay.answers import RecordedAnswers
 from agent.replay.narrowing import narrowed
 from agent.replay.steps import Collect, GiveFiles, RemoveFiles, RunCell, SkipCall, Step
 from sandbox import Change, Execution, FileInfo, ImageError, Launcher, Policy, SandboxError, Session
@@ -53,6 +54,8 @@ class Rerun:
         """The contents of the files that differ from the record, up to 16 MiB each."""
         self.before: list[FileInfo] = []
         """The files before the first question whose artifacts are not recorded, or before the last question."""
+        self.other_calls: tuple[str, ...] = ()
+        """A line for each call of the last cell that the record does not have."""
         self._launcher = launcher
         self._policy = policy
         self._recorded = recorded
@@ -132,7 +135,10 @@ class Rerun:
             await self._renew()
         elif step.place == "new_kernel":
             await self.session.restart()
+        answers = RecordedAnswers(step.calls)
+        self.session.offer(step.functions, answers.answer)
         execution = await self.session.execute(step.code, timeout_s=self._timeout_s(recorded))
+        self.other_calls = answers.differences
         as_recorded: dict[str, object] = {}
         if recorded.cause in STOPS and execution.cause == "timeout":
             as_recorded["cause"] = recorded.cause

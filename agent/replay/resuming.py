@@ -80,7 +80,7 @@ async def _run_again(
         execution = await rerun.do(step)
         if not isinstance(step, RunCell) or execution is None:
             continue
-        if compare_cells(step.recorded, execution, (step.day, day)).verdict == "different":
+        if compare_cells(step.recorded, execution, (step.day, day), rerun.other_calls).verdict == "different":
             if not force:
                 raise _different(step.number, recorded.directory)
             different.append(str(step.number))
@@ -99,7 +99,9 @@ def _different(number: int, run: Path) -> ResumeError:
 
 def check_tools(recorded: Recorded, names: set[str]) -> None:
     """Raises UsageError if the run had other functions of its caller than these."""
-    had = {tool["function"]["name"] for tool in beginning_of(recorded.events).tools} - {RUN_PYTHON}
+    begun = beginning_of(recorded.events)
+    told = {tool["function"]["name"] for tool in begun.tools}
+    had = (told | {function.name for function in begun.functions}) - {RUN_PYTHON}
     if had != names:
         shown = ", ".join(sorted(had)) or "none"
         raise UsageError(

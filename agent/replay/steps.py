@@ -1,12 +1,24 @@
 """The steps of a recorded run, in the order in which they are repeated."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from agent.messages import RUN_PYTHON
-from agent.record.events import Asked, Event, GivenFile, ModelReplied, RunFinished, RunStarted, ToolRan
+from agent.record.called import calls_of_cells
+from agent.record.events import (
+    Asked,
+    Event,
+    FunctionCalled,
+    GivenFile,
+    ModelReplied,
+    RunFinished,
+    RunStarted,
+    ToolRan,
+)
+from agent.record.history import begun_by
 from sandbox import Execution
+from sandbox.calls import HostFunction
 
 Place = Literal["same_kernel", "new_kernel", "new_sandbox"]
 
@@ -39,6 +51,10 @@ class RunCell:
     """The ISO date on which it ran."""
     place: Place
     """Where to run the cell: a new kernel or sandbox if the old one had been lost before it."""
+    functions: Sequence[HostFunction] = ()
+    """The caller's functions that it can call."""
+    calls: Sequence[FunctionCalled] = ()
+    """Its calls of them."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +81,11 @@ def steps_of(events: list[Event]) -> Iterator[Step]:
     """The steps that a run did in its sandbox."""
     number = turn = 0
     is_after_end = False
-    for event in events:
+    functions: Sequence[HostFunction] = ()
+    calls = calls_of_cells(events)
+    for place, event in enumerate(events):
+        if begun := begun_by(event):
+            functions = begun.functions
         match event:
             case RunStarted():
                 yield GiveFiles(event.files)
@@ -81,11 +101,13 @@ def steps_of(events: list[Event]) -> Iterator[Step]:
                 turn = event.turn
             case ToolRan() if event.code is not None or event.tool != RUN_PYTHON:
                 number += 1
-                yield _step(event, number, turn)
+                yield _step(event, number, turn, functions, calls.get(place, ()))
     yield Collect()
 
 
-def _step(event: ToolRan, number: int, turn: int) -> RunCell | SkipCall:
+def _step(
+    event: ToolRan, number: int, turn: int, functions: Sequence[HostFunction], calls: Sequence[FunctionCalled]
+) -> RunCell | SkipCall:
     execution, code = event.execution, event.code
     if event.tool != RUN_PYTHON or code is None:
         return SkipCall(number, turn, event.tool, "a function of the caller, on the host")
@@ -93,7 +115,7 @@ def _step(event: ToolRan, number: int, turn: int) -> RunCell | SkipCall:
         return SkipCall(number, turn, code, "it was not run, or did not finish")
     if execution.cause == "sandbox_lost":
         return SkipCall(number, turn, code, "the sandbox was lost while it ran", loses_sandbox=True)
-    return RunCell(number, turn, code, execution, event.time[:10], _place(execution))
+    return RunCell(number, turn, code, execution, event.time[:10], _place(execution), functions, calls)
 
 
 def _place(execution: Execution) -> Place:

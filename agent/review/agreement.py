@@ -22,16 +22,18 @@ class Found:
         return [file.head for file in self.files if file.head]
 
 
-def missing_values(first: Found, second: Found) -> list[str]:
-    """The values that the first run computed, and that nothing has which the second run printed or wrote.
+@dataclass(frozen=True)
+class Agreement:
+    """The values that the first run computed, and those of them that nothing has which the second printed or wrote."""
 
-    Its own text does not count: a model may know a value that its program does not have.
-    """
+    compared: list[str]
+    missing: list[str]
+
+
+def agreement(first: Found, second: Found) -> Agreement:
+    """Compare two runs. The second one's own text does not count: a model may know what its program does not have."""
     stated = "\n".join([first.answer or "", *first.heads])
     computed = support_of(first.events, stated, written=first.heads)
     again = support_of(second.events, stated, written=second.heads)
-    return [
-        claim.text
-        for claim, other in zip(computed, again, strict=True)
-        if claim.source == "cell" and other.source is None
-    ]
+    pairs = [pair for pair in zip(computed, again, strict=True) if pair[0].source == "cell"]
+    return Agreement([claim.text for claim, _ in pairs], [claim.text for claim, other in pairs if other.source is None])

@@ -6,6 +6,7 @@ output has it, rounded or cut off to the digits of the answer, in any grouping a
 also as a part of one; an amount also as a loss. A day counts in any spelling, a name in any case.
 """
 
+import json
 import re
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ from fractions import Fraction
 from functools import cached_property
 
 from agent.messages import RUN_PYTHON
-from agent.record.events import Asked, Claim, ClaimSource, Event, RunStarted, ToolRan
+from agent.record.events import Asked, Claim, ClaimSource, Event, FunctionCalled, RunStarted, ToolRan
 from agent.record.history import begun_by
 from agent.review.claims import Stated, claims_in
 from agent.spellings.dates import clocks, days_in
@@ -30,6 +31,8 @@ MAX_SOURCE_CHARS = 1 << 14
 """How much of one output is read, from its two ends. The model has read half of that."""
 MAX_READ_CHARS = 1 << 18
 """How much of all outputs is read, the newest first."""
+MIN_SOURCE_CHARS = 64
+"""What each result of a function counts for beside its text: looking it up takes time, too."""
 EXACT = Fraction(1, 10**6)
 """How far a decimal may be from a fraction, relative to it."""
 MIN_ROUNDED_DIGITS = 3
@@ -148,7 +151,7 @@ def _looked_up(claim: Stated, sources: Iterable[_Source]) -> Claim:
 
 
 def _sources(events: Sequence[Event]) -> Iterator[_Source]:
-    """The outputs, the newest first, then the questions, then their files."""
+    """The outputs, the newest first, then what functions gave to code, the questions, and their files."""
     left = MAX_READ_CHARS
     calls = [event for event in events if isinstance(event, ToolRan)]
     cells = sum(ran.code is not None for ran in calls)
@@ -163,6 +166,7 @@ def _sources(events: Sequence[Event]) -> Iterator[_Source]:
         elif ran.tool != RUN_PYTHON:
             yield _Source("function", ran.seq, None, text, text)
         cells -= is_cell
+    yield from _given_to_code(events, left)
     asked = [event for event in reversed(events) if isinstance(event, RunStarted | Asked)]
     for event in asked:
         said = _said_in(event)
@@ -173,6 +177,17 @@ def _sources(events: Sequence[Event]) -> Iterator[_Source]:
         counts = [str(count) for profile in profiles for count in _counts(profile) if count]
         if names or counts:
             yield _Source("file", event.seq, None, "\n".join(names), "\n".join(counts))
+
+
+def _given_to_code(events: Sequence[Event], left_chars: int) -> Iterator[_Source]:
+    """What functions gave to code, the newest first: a cell may have called them ten thousand times."""
+    for called in reversed(events):
+        if isinstance(called, FunctionCalled) and called.error is None and not called.is_stopped:
+            text = cut_middle(json.dumps(called.result, ensure_ascii=False), MAX_SOURCE_CHARS, " ")
+            left_chars -= len(text) + MIN_SOURCE_CHARS
+            if left_chars <= 0:
+                return
+            yield _Source("function", called.seq, None, text, text)
 
 
 def _names(profile: FileProfile) -> Iterator[str]:

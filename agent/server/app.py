@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -22,7 +22,11 @@ from agent.server.access.requests import PREFIXES, refusal
 from agent.server.chat import routes as chat_routes
 from agent.server.dashscope import routes as dashscope_routes
 from agent.server.faults import Fault, fault_of
+from agent.server.jupyter.kernels import Kernels
+from agent.server.jupyter.routes import JupyterRoutes
 from agent.server.ledger import Ledger
+from agent.server.librechat.routes import LibreChatRoutes
+from agent.server.librechat.sessions import Sessions as LibreChatSessions
 from agent.server.metrics import Metrics
 from agent.server.responses.compaction import Shortener
 from agent.server.responses.containers import ContainerRoom
@@ -36,7 +40,9 @@ from agent.server.storage.containers import ContainerRoutes
 from agent.server.storage.conversations import ConversationRoutes
 from agent.server.storage.files import FileRoutes
 from agent.server.wire.attended import LeftError
+from agent.server.work.client_cells import ClientCells
 from agent.server.work.desk import Desk
+from agent.server.work.mailbox import Answers
 from agent.server.work.models import Models
 from agent.server.work.sandboxes import Sandboxes
 from sandbox import CellblockError
@@ -56,6 +62,11 @@ class Service:
     app: ASGIApp
     drain: Drain
     desk: Desk
+
+    @property
+    def work(self) -> Answers:
+        """What it still does when it is to end."""
+        return self.desk.answers
 
 
 @asynccontextmanager
@@ -92,6 +103,7 @@ async def _working(
         *(route for prefix in PREFIXES for part in rooms for route in part.routes(prefix)),
         *chat_routes(desk, PREFIXES),
         *dashscope_routes(desk),
+        *_slots(desk, runtime, state, settings.idle_minutes),
         *health.routes(metrics, lambda: not drain.has_begun),
     ]
     app = protected(
@@ -109,6 +121,14 @@ async def _working(
         await asyncio.gather(*chores, return_exceptions=True)
         await responses.close()
         await sandboxes.close()
+
+
+def _slots(desk: Desk, runtime: Runtime, state: State, idle_minutes: int) -> Iterator[BaseRoute]:
+    """The routes of chat programs that run the code of their own models here."""
+    sessions = LibreChatSessions(state, _now, idle_minutes=idle_minutes)
+    yield from LibreChatRoutes(ClientCells(desk, runtime, "librechat"), sessions).routes()
+    kernels = Kernels(ClientCells(desk, runtime, "jupyter"), state, _now, idle_minutes=idle_minutes)
+    yield from JupyterRoutes(kernels).routes()
 
 
 async def _expire(state: State, sandboxes: Sandboxes) -> None:

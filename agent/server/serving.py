@@ -6,23 +6,49 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Protocol
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from agent.errors import UsageError
 from agent.runtime import Runtime
-from agent.server.app import Service, opened
+from agent.server.access.draining import Drain
+from agent.server.app import opened
 from agent.server.settings import Listening, ServerSettings
 from agent.server.wire.connections import HastyProtocol
 
 MAX_CONNECTIONS = 512
 MAX_HEADER_BYTES = 64 << 10
+MAX_FRAME_BYTES = 8 << 20
+"""Of a WebSocket: code may have 4 MiB."""
 KEEP_ALIVE_S = 65
 """Longer than the 60 s for which proxies keep a connection, so that they never send into one that is closing."""
 LAST_EVENTS_S = 2.0
 """How long the last events of stopped answers may take to be sent."""
 _log = logging.getLogger("cellblock.server")
+
+
+class Work(Protocol):
+    """What a server still does when it is to end."""
+
+    async def ended(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class Served(Protocol):
+    """An open server."""
+
+    @property
+    def app(self) -> ASGIApp: ...
+
+    @property
+    def drain(self) -> Drain: ...
+
+    @property
+    def work(self) -> Work: ...
 
 
 class _Server(uvicorn.Server):
@@ -35,14 +61,20 @@ class _Server(uvicorn.Server):
 async def serve(
     runtime: Runtime, settings: ServerSettings, listening: Listening, on_ready: Callable[[str], None]
 ) -> None:
+    """Serve the protocols of hosted interpreters. Raises what these and `serve_app` raise."""
+    await serve_app(opened(runtime, settings), listening, on_ready)
+
+
+async def serve_app(
+    opening: AbstractAsyncContextManager[Served], listening: Listening, on_ready: Callable[[str], None]
+) -> None:
     """Serve until SIGTERM or SIGINT; a second one ends at once. `on_ready` hears the URL.
 
-    Raises UsageError for an address or a certificate that cannot be used, and what the engine, the model and the state
-    raise.
+    Raises UsageError for an address or a certificate that cannot be used, and what the opening raises.
     """
     tls = _tls(listening)
     with _bound(listening) as sock:
-        async with opened(runtime, settings) as service:
+        async with opening as service:
             server = _Server(_config(service, listening, tls))
             with _signals(service, server, listening.drain_s):
                 on_ready(_url(sock, listening))
@@ -84,7 +116,7 @@ def _tls(listening: Listening) -> ssl.SSLContext | None:
     return context
 
 
-def _config(service: Service, listening: Listening, tls: ssl.SSLContext | None) -> uvicorn.Config:
+def _config(service: Served, listening: Listening, tls: ssl.SSLContext | None) -> uvicorn.Config:
     return uvicorn.Config(
         service.app,
         log_config=None,
@@ -96,13 +128,14 @@ def _config(service: Service, listening: Listening, tls: ssl.SSLContext | None) 
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=int(listening.drain_s + LAST_EVENTS_S) + 1,
         ssl_context_factory=(lambda *_: tls) if tls else None,
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=MAX_FRAME_BYTES,
         http=HastyProtocol,
     )
 
 
 @contextmanager
-def _signals(service: Service, server: uvicorn.Server, drain_s: float) -> Iterator[None]:
+def _signals(service: Served, server: uvicorn.Server, drain_s: float) -> Iterator[None]:
     loop, draining = asyncio.get_running_loop(), list[asyncio.Task[None]]()
 
     def end() -> None:
@@ -122,15 +155,15 @@ def _signals(service: Service, server: uvicorn.Server, drain_s: float) -> Iterat
             task.cancel()
 
 
-async def _drain(service: Service, server: uvicorn.Server, drain_s: float) -> None:
+async def _drain(service: Served, server: uvicorn.Server, drain_s: float) -> None:
     """Refuse new requests, let running ones end, and stop those that take too long."""
     service.drain.begin()
     _log.info("no new requests; running answers have %g s", drain_s)
     try:
         async with asyncio.timeout(drain_s):
-            await service.desk.answers.ended()
+            await service.work.ended()
     except TimeoutError:
-        await service.desk.answers.stop()
+        await service.work.stop()
         await asyncio.sleep(LAST_EVENTS_S / 2)  # their readers get the last events
     server.should_exit = True
 

@@ -20,6 +20,7 @@ from agent.loop.files import put_files
 from benchmarks.solve.baselines import BASELINES, PlainLoop
 from benchmarks.solve.causes import cause_of
 from benchmarks.solve.files import write
+from benchmarks.solve.functions import FUNCTIONS
 from benchmarks.solve.report import Result, keep, kept, report
 from benchmarks.solve.tasks import SETS, Task, load_tasks
 from benchmarks.solve.trace import Ending, Trace, trace_of
@@ -73,6 +74,7 @@ async def run_cellblock(job: Job, server: LocalServer) -> Trace:
         policy=POLICY,
         limits=Limits(max_turns=MAX_TURNS),
         review=job.review,
+        tools=[FUNCTIONS[name] for name in job.task.functions],
     )
     shutil.rmtree(job.run, ignore_errors=True)
     begun = time.monotonic()
@@ -159,7 +161,9 @@ def chosen(tasks: list[Task], only: list[str], limit: int | None) -> list[Task]:
 def asked_for() -> Asked:
     """What the command line says."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.solve", description=__doc__)
-    parser.add_argument("--set", choices=SETS, default="general", help="general, or about files as people bring them")
+    parser.add_argument(
+        "--set", choices=SETS, default="general", help="general, about files as people bring them, or about functions"
+    )
     parser.add_argument("--variant", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--only", nargs="+", default=[], metavar="ID", help="these tasks only")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N tasks only")
@@ -169,6 +173,8 @@ def asked_for() -> Asked:
     parser.add_argument("--review", default="default", metavar="NAMES", help="the checks of Cellblock's answers")
     parser.add_argument("--out", type=Path, default=Path("runs/solve"), help="what is finished there is not run again")
     given = parser.parse_args()
+    if given.set == "functions" and given.variant != [CELLBLOCK]:
+        parser.error("the baselines call no functions: --set functions --variant cellblock")
     return Asked(
         tasks=chosen(load_tasks(given.set), given.only, given.limit),
         variants=given.variant,

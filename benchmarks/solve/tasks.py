@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from agent.batch.scoring.matching import Expected
 from benchmarks.solve.brought import BROUGHT
 from benchmarks.solve.files import MAKERS
+from benchmarks.solve.functions import FUNCTIONS
 
-SETS = {"general": "tasks.toml", "files": "brought.toml"}
+SETS = {"general": "tasks.toml", "files": "brought.toml", "functions": "functions.toml"}
 
 NO_CODE = "no code"
 """The category of what can be answered without running anything."""
@@ -26,14 +27,18 @@ class Task(BaseModel):
     text: str
     files: list[str] = []
     """Names of files that lie in the workspace."""
+    functions: list[str] = []
+    """Names of the functions that the code may call."""
     artifact: str | None = None
     """The name of a file that must have come to be; None where none was asked for."""
     expected: Expected
 
     @model_validator(mode="after")
-    def _has_known_files(self) -> Self:
-        if unknown := [name for name in self.files if name not in MAKERS | BROUGHT]:
-            raise ValueError(f"no such files: {unknown}")
+    def _has_known_names(self) -> Self:
+        unknown = [name for name in self.files if name not in MAKERS | BROUGHT]
+        unknown += [name for name in self.functions if name not in FUNCTIONS]
+        if unknown:
+            raise ValueError(f"no such files or functions: {unknown}")
         return self
 
 

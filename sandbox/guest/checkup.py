@@ -12,6 +12,7 @@ from typing import Any
 from sandbox.guest.console import Console
 from sandbox.guest.launch import WORKSPACE, KernelLaunch
 from sandbox.guest.marks import MARK_BEGUN, MARK_UNUSABLE, MARK_WELL, pack_mark
+from sandbox.guest.offers import Offers
 from sandbox.guest.open_files import flush_open_files
 from sandbox.guest.sender import MarkingSender
 
@@ -27,11 +28,14 @@ class Checkup:
 
     SWAPPED = ("events", "ast_node_interactivity", "last_execution_succeeded", "last_execution_result")
 
-    def __init__(self, kernel: Any, console: Console, sender: MarkingSender, launch: KernelLaunch) -> None:
+    def __init__(
+        self, kernel: Any, console: Console, sender: MarkingSender, launch: KernelLaunch, offers: Offers
+    ) -> None:
         self._kernel = kernel
         self._console = console
         self._sender = sender
         self._launch = launch
+        self._offers = offers
         self._folder = WORKSPACE
         self._turn = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
@@ -62,7 +66,9 @@ class Checkup:
     async def _is_well(self) -> bool:
         shell = self._kernel.shell
         if (shell.push, shell.history_manager.store_inputs) != self._history:
-            return False  # the cell below checks everything but the history
+            return False  # the cell below checks everything but the history and the calls
+        if not self._offers.are_well():
+            return False
         had_timers = stop_timers()
         self._console.repair()
         if had_timers:

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -44,10 +45,11 @@ class KernelClient:
         self.stdout_fd, stdout_write = open_pipe()
         self.stderr_fd, stderr_write = open_pipe()
         self.ready_fd, ready_write = open_pipe()
+        self.calls, calls_fd = open_calls()
         self.ooms_before = count_ooms()
-        written = (stdout_write, stderr_write, ready_write)
-        zygote.request_kernel(KernelLaunch(self.address, self.key, self.secret, *written))
-        for fd in written:
+        theirs = (stdout_write, stderr_write, ready_write, calls_fd)
+        zygote.request_kernel(KernelLaunch(self.address, self.key, self.secret, *theirs))
+        for fd in theirs:
             os.close(fd)
 
     @property
@@ -83,9 +85,9 @@ class KernelClient:
         self.is_ready = True
         return True
 
-    def request(self, kind: str, content: dict[str, Any]) -> str:
+    def request(self, kind: str, content: dict[str, Any], metadata: dict[str, Any] | None = None) -> str:
         """Send a request on the shell channel and return the id that its answers carry as their parent."""
-        message: Any = self.session.send(self.shell, kind, content)
+        message: Any = self.session.send(self.shell, kind, content, metadata=metadata)
         return str(message["header"]["msg_id"])
 
     def messages(self, channel: Any) -> Iterator[dict[str, Any]]:
@@ -119,6 +121,7 @@ class KernelClient:
         for fd in (self.stdout_fd, self.stderr_fd, self.ready_fd):
             if fd >= 0:
                 os.close(fd)
+        self.calls.close()
         for channel in (self.shell, self.iopub):
             if channel is not None:
                 channel.close()
@@ -129,3 +132,11 @@ def open_pipe() -> tuple[int, int]:
     read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(read_fd, False)
     return read_fd, write_fd
+
+
+def open_calls() -> tuple[socket.socket, int]:
+    """Both ends of a socket. The first never blocks, and is told which process has sent each byte (unix(7))."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    ours.setblocking(False)
+    return ours, theirs.detach()

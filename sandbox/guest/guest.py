@@ -1,11 +1,12 @@
 """The guest: the loop between the host, the zygote and the current kernel."""
 
+import json
 import os
 import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import zmq
 
@@ -30,6 +31,9 @@ from sandbox.guest.processes import (
 from sandbox.guest.spool import Spools
 from sandbox.guest.wire import Host, pack_json
 from sandbox.guest.zygote import Zygote
+
+if TYPE_CHECKING:
+    from sandbox.guest.calls import Calls, CallStream
 
 MAX_FAILED_STARTS = 3
 PROBE_AGAIN_MS = 50
@@ -58,12 +62,16 @@ class Guest:
         self._failed_starts = 0
         """The number of kernels in a row that were replaced before they were ready."""
         self._cell: Cell | None = None
+        self._calls: Calls | None = None
+        """What cells may call; None while they may call nothing."""
         self._between = Between()
         self._quiet = Quiet()
         self._poller = zmq.Poller()
         self._handlers: dict[Any, Callable[[], None]] = {}
         self._answers: dict[str, Callable[[dict[str, Any], bytes], None]] = {
             "configure": self._configure,
+            "offer": self._offer,
+            "answer": self._answer_call,
             "execute": self._execute,
             "interrupt": self._interrupt,
             "ping": self._ping,
@@ -108,8 +116,8 @@ class Guest:
             if source in self._handlers:
                 self._handlers[source]()
 
-    def _watch(self, source: Any, handler: Callable[[], None]) -> None:
-        self._poller.register(source, zmq.POLLIN)
+    def _watch(self, source: Any, handler: Callable[[], None], event: int = zmq.POLLIN) -> None:
+        self._poller.register(source, event)
         self._handlers[source] = handler
 
     def _unwatch(self, source: Any) -> None:
@@ -190,7 +198,7 @@ class Guest:
         self._failed_starts = 0 if old.is_ready else self._failed_starts + 1
         if self._failed_starts > MAX_FAILED_STARTS:
             sys.exit("no kernel comes up any more")
-        for source in (old.shell, old.iopub, old.stdout_fd, old.stderr_fd, old.ready_fd):
+        for source in (old.shell, old.iopub, old.stdout_fd, old.stderr_fd, old.ready_fd, old.calls.fileno()):
             self._unwatch(source)
         old.close()
         self._kernel = KernelClient(self._zygote)
@@ -226,7 +234,8 @@ class Guest:
         self._merger.sink = cell
         self._between.tell(cell)
         self._between = Between()
-        cell.message_id = self._kernel.request("execute_request", CELL | {"code": cell.code})
+        told = self._calls.begin_cell(cell, self._kernel) if self._calls else {}
+        cell.message_id = self._kernel.request("execute_request", CELL | {"code": cell.code}, told)
         self._quiet = Quiet()
         self._host.send({"type": "started", "id": cell.id})
 
@@ -297,7 +306,7 @@ class Guest:
                 self._merger.finish()  # what the killed have still said is nobody's
             self._merger.sink = self._between
             self._follow_stdout()
-            self._cell = None
+            self._forget_cell()
             if cell.asked_exit:  # the kernel ends by itself in a moment; that must not hit the next cell
                 self._kill_kernel()
                 cell.finish("died", "exit", state_lost=True)
@@ -306,9 +315,15 @@ class Guest:
 
     def _end_cell(self, cause: str) -> None:
         """End the cell with its kernel."""
-        cell, self._cell = self._cell, None
+        cell = self._cell
+        self._forget_cell()
         if cell is not None:
             cell.finish("died", cause, state_lost=True)
+
+    def _forget_cell(self) -> None:
+        self._cell = None
+        if self._calls is not None:
+            self._calls.end_cell()
 
     # the host's requests
 
@@ -330,6 +345,24 @@ class Guest:
     def _configure(self, header: dict[str, Any], payload: bytes) -> None:
         self._limits = header["limits"]
 
+    def _offer(self, header: dict[str, Any], payload: bytes) -> None:
+        from sandbox.guest.calls import Calls  # many sessions offer nothing
+
+        if self._calls is None:
+            self._calls = Calls(self._host, self._watch_calls, self._unwatch_calls)
+        self._calls.offer(header["limits"], json.loads(payload))
+
+    def _watch_calls(self, stream: "CallStream") -> None:
+        assert self._calls is not None
+        self._watch(stream.fileno(), self._calls.exchange, zmq.POLLOUT if stream.is_blocked else zmq.POLLIN)
+
+    def _unwatch_calls(self, stream: "CallStream") -> None:
+        self._unwatch(stream.fileno())
+
+    def _answer_call(self, header: dict[str, Any], payload: bytes) -> None:
+        if self._calls is not None:
+            self._calls.answer(header["id"], header["call"], payload)
+
     def _execute(self, header: dict[str, Any], payload: bytes) -> None:
         self._cell = self._new_cell(header["id"], payload.decode())
         self._start_cell()
@@ -342,6 +375,8 @@ class Guest:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGINT)
             self._fence(self._cell)
+            if self._calls is not None:
+                self._calls.refuse_all("The cell was interrupted.")
 
     def _ping(self, header: dict[str, Any], payload: bytes) -> None:
         self._host.send({"type": "pong", "id": header["id"]})

@@ -22,6 +22,7 @@ from sandbox.guest.checkup import Checkup
 from sandbox.guest.console import Console
 from sandbox.guest.launch import PORTS, KernelLaunch
 from sandbox.guest.messages import message_limit_bytes, pack_message
+from sandbox.guest.offers import Offers
 from sandbox.guest.seeding import seed_generators
 from sandbox.guest.sender import MarkingSender
 from sandbox.guest.stale_threads import StaleThreads
@@ -44,6 +45,7 @@ def become_kernel(launch: KernelLaunch) -> NoReturn:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(launch.stdout_fd, 1)
     os.dup2(launch.stderr_fd, 2)
+    os.set_inheritable(launch.calls_fd, False)
     sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.FileIO(0, closefd=False))  # type: ignore
     sys.argv = [""]  # as an interactive Python has it: nothing of the guest's own command line
     tempfile.tempdir = "/tmp"  # the default is to look for a folder that is not full
@@ -102,6 +104,8 @@ def run_kernel(launch: KernelLaunch, stale: StaleThreads, console: Console) -> N
     app.shell.events.register("post_run_cell", exits.on_cell_end)
     app.shell.events.register("pre_run_cell", stale.on_cell_start)
     app.shell.events.register("post_run_cell", stale.on_cell_end)
+    offers = Offers(app.kernel, launch, stale)
+    app.shell.events.register("pre_run_cell", offers.on_cell_start)
     app.shell.events.register("post_run_cell", console.on_cell_end)
     show = app.shell._showtraceback
     app.shell._showtraceback = lambda kind, error, lines: (
@@ -109,7 +113,7 @@ def run_kernel(launch: KernelLaunch, stale: StaleThreads, console: Console) -> N
     )
     app.session.pack = partial(pack_message, limit_bytes=message_limit_bytes())
     attach_packages()
-    Checkup(app.kernel, console, MarkingSender(app.session, launch), launch)
+    Checkup(app.kernel, console, MarkingSender(app.session, launch), launch, offers)
     gc.enable()
     os.write(launch.ready_fd, b"r")
     os.close(launch.ready_fd)

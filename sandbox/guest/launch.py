@@ -17,7 +17,7 @@ PATIENCE_S = 2.0
 
 
 class KernelLaunch(NamedTuple):
-    """The address and the key of a kernel's sockets, the secret of its marks, and the pipes that it writes."""
+    """The address and the key of a kernel's sockets, the secret of its marks, and its descriptors."""
 
     address: str
     key: bytes
@@ -26,13 +26,19 @@ class KernelLaunch(NamedTuple):
     stderr_fd: int
     ready_fd: int
     """The kernel writes a byte here when it has bound its sockets."""
+    calls_fd: int
+    """The kernel's end of the socket for calls of the host's functions."""
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        return self[3:]
 
 
 def send_launch(control: socket.socket, launch: KernelLaunch) -> None:
     """Send a launch with its descriptors. It is lost if the zygote has ended, which the guest is about to notice."""
     data = launch.key + launch.secret + launch.address.encode()
     with suppress(ConnectionError):
-        _send_patiently(control, data, [launch.stdout_fd, launch.stderr_fd, launch.ready_fd])
+        _send_patiently(control, data, list(launch.fds))
 
 
 def _send_patiently(control: socket.socket, data: bytes, fds: list[int]) -> None:
@@ -50,7 +56,7 @@ def _send_patiently(control: socket.socket, data: bytes, fds: list[int]) -> None
 
 def receive_launch(control: socket.socket) -> KernelLaunch | None:
     """The next launch, or None if the guest has ended."""
-    data, fds, _, _ = socket.recv_fds(control, 4096, 3)
+    data, fds, _, _ = socket.recv_fds(control, 4096, 4)
     if not data:
         return None
     secret_end = KEY_BYTES + SECRET_BYTES

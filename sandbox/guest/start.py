@@ -39,6 +39,9 @@ class SentModules:
     def create_module(self, spec: ModuleSpec) -> None:
         """Python makes the module."""
 
+    def get_source(self, name: str) -> str:
+        return self._sources[name]
+
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__
         exec(compile(self._sources.get(name, ""), f"<{name}>", "exec"), vars(module))

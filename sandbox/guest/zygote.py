@@ -64,7 +64,7 @@ def run_zygote(control: socket.socket) -> NoReturn:
                 control.close()
                 os.close(children.wake_fd)
                 become_kernel(launch)
-            for fd in (launch.stdout_fd, launch.stderr_fd, launch.ready_fd):
+            for fd in launch.fds:
                 os.close(fd)
             control.send(json.dumps({"forked": pid}).encode())
 

@@ -34,7 +34,7 @@ async def confirmed(tmp_path: Path, *second: Reply | Refusal, heard: list[Progre
 @pytest.mark.docker
 async def test_a_second_run_that_finds_the_same_confirms_the_answer(tmp_path: Path) -> None:
     second = await confirmed(tmp_path, calls("print(n := 111674.98999)"), says("111674.99"))
-    assert (second.run, second.outcome, second.missing) == ("run-second", "answered", [])
+    assert (second.run, second.outcome, second.compared, second.missing) == ("run-second", "answered", 1, [])
     assert [verify(tmp_path / name).problems for name in ("run", second.run)] == [[], []]
 
 
@@ -60,3 +60,12 @@ async def test_a_place_for_the_second_run_that_is_taken_is_refused_before_anythi
     agent = Agent(model="any", base_url="http://127.0.0.1:9/v1", sampling=Sampling(seed=1))
     with pytest.raises(UsageError, match="run-second"):
         await agent.run("Sum?", confirm=True, run_directory=tmp_path / "run")
+
+
+async def test_functions_of_the_caller_are_not_called_a_second_time(tmp_path: Path) -> None:
+    def pay(amount: int) -> None:
+        """Pay an amount."""
+
+    agent = Agent(model="any", base_url="http://127.0.0.1:9/v1", tools=[pay])
+    with pytest.raises(UsageError, match="pay"):
+        await agent.run("Pay 3.", confirm=True, run_directory=tmp_path / "run")

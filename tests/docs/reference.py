@@ -16,6 +16,7 @@ import agent
 import agent.cli.main  # it registers the commands
 import sandbox
 from agent.cli.app import app
+from agent.cli.limit_options import NAMES
 from agent.cli.limit_options import PANEL as LIMITS
 from agent.cli.options import policy_options
 from agent.limits import Limits
@@ -70,8 +71,13 @@ def policy_part() -> str:
 
 def limits_part() -> str:
     command, context = dict(_commands(typer.main.get_command(app)))["cellblock run"]
-    options = _option_groups(command, context)[LIMITS]
-    rows = [(f"`{flag}`", f"`{name}`", told) for name, (flag, told) in zip(Limits.model_fields, options, strict=True)]
+    options = dict(zip(NAMES, _option_groups(command, context)[LIMITS], strict=True))
+    rows = [
+        (f"`{options[name][0]}`", f"`{name}`", options[name][1])
+        if name in options
+        else ("", f"`{name}`", f"{field.description} [default: {field.default}]")
+        for name, field in Limits.model_fields.items()
+    ]
     return _table("Option | Field | Meaning", rows)
 
 

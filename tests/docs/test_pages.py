@@ -63,6 +63,7 @@ TESTED_BY = {
     "cellblock model ls": "test_a_command_succeeds",
     "cellblock ls": "tests/agent/cli/test_runs.py",
     "cellblock model serve": "tests/agent/local/test_served.py",
+    "cellblock mcp": "tests/docs/test_mcp.py",
     "cellblock serve": "tests/docs/test_serve.py",
     "cellblock serve key add alice": "tests/agent/cli/test_serving.py",
     "cellblock --version": "tests/test_cli.py",

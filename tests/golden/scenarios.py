@@ -156,6 +156,16 @@ def price_of(product: str, pieces: int = 1) -> float:
     return {"bolt": 0.4, "nut": 0.1}[product] * pieces
 
 
+LOOKUPS = """total = sum(price_of("nut", pieces) for pieces in range(1, 7))
+try:
+    print(price_of(product="screw"))
+except KeyError:
+    print(round(total, 2), "no such product")
+"""
+PRICED: list[tuple[str, dict[str, Any]]] = [
+    *(("price_of", {"product": "nut", "pieces": pieces}) for pieces in range(1, 7)),
+    ("price_of", {"product": "screw"}),
+]
 SCENARIOS = {
     "plain": Scenario([Question("What does a code interpreter do?", [says("It runs the code that a model writes.")])]),
     "repair": Scenario(
@@ -303,6 +313,16 @@ SCENARIOS = {
                     Step("import asyncio\nawait asyncio.sleep(1)\ntotal / 2", ran(value(3, text_plain="7.14"))),
                 ],
             ),
+        ],
+        [price_of],
+    ),
+    "functions": Scenario(
+        [
+            Question(
+                "What do one to six nuts cost together, and a screw?",
+                [calls(LOOKUPS), says("The nuts cost 2.10 euros, and there is no screw.")],
+                [Step(LOOKUPS, ran(stdout("2.1 no such product\n")), calls=PRICED)],
+            )
         ],
         [price_of],
     ),

@@ -24,6 +24,7 @@ from agent.record.events import (
     Asked,
     Environment,
     Event,
+    FunctionCalled,
     ModelReplied,
     ModelSettings,
     RunFinished,
@@ -79,6 +80,7 @@ def started(scenario: Scenario) -> RunStarted:
         files=first.files,
         settings=SETTINGS.model_copy(update={"calls": scenario.calls}),
         tools=[TOOL, *(tool.schema for tool in function_tools(scenario.tools))] if scenario.calls == "native" else [],
+        functions=[tool.definition for tool in function_tools(scenario.tools)],
         system_prompt="You run Python.",
         limits=Limits(max_turns=scenario.max_turns),
         environment=ENVIRONMENT,
@@ -145,7 +147,9 @@ async def _run(scenario: Scenario, directory: Path) -> tuple[list[Event], Finish
 
 
 def _timed(event: Event) -> Event:
-    """The event without values of this machine: the duration, and the raw reply, whose bytes depend on its zlib."""
+    """The event without values of this machine: the durations, and the raw reply, whose bytes depend on its zlib."""
+    if isinstance(event, FunctionCalled):
+        return event.model_copy(update={"duration_s": 0.001})
     return event.model_copy(update={"duration_s": 0.5, "raw": None}) if isinstance(event, ModelReplied) else event
 
 

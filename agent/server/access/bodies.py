@@ -15,7 +15,10 @@ SILENCE_S = 60.0
 def limit_of(limits: BodyLimits, scope: Scope) -> int:
     """The limit for a request."""
     kind = header(scope, b"content-type") or ""
-    is_upload = protocol_of(scope["path"]) in ("files", "containers") and scope["path"].endswith("/files")
+    protocol, path = protocol_of(scope["path"]), scope["path"]
+    is_upload = (protocol in ("files", "containers") and path.endswith("/files")) or (
+        protocol == "librechat" and path.endswith(("/upload", "/upload/batch"))
+    )
     is_upload = is_upload and kind.startswith("multipart/form-data")  # any other body is read into memory
     return limits.upload_bytes if is_upload else limits.request_bytes
 

@@ -5,10 +5,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from agent.server.access.requests import OPEN_PATHS, asks_a_model, header, is_request, refuse
+from agent.server.access.requests import OPEN_PATHS, asks_a_model, header, is_request, protocol_of, refuse
 from agent.server.faults import Fault
 from agent.server.owner import Owner
 from agent.server.state.keys import Keys
@@ -90,4 +91,8 @@ def _too_many(message: str, wait_s: float) -> Fault:
 
 def _secret_in(scope: Scope) -> str | None:
     scheme, _, secret = (header(scope, b"authorization") or "").partition(" ")
+    if protocol_of(scope["path"]) == "jupyter":
+        tokens: list[str] = parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
+        secret = secret if scheme.lower() in ("bearer", "token") else "".join(tokens[:1])
+        return secret.strip() or None
     return secret.strip() if scheme.lower() == "bearer" and secret.strip() else header(scope, b"x-api-key") or None

@@ -9,7 +9,9 @@ from starlette.types import Receive, Scope, Send
 from agent.server.faults import Fault
 from agent.server.wire.errors import dashscope_refusal, openai_refusal
 
-OPEN_PATHS = ("/health", "/ready")
+LIBRECHAT = "/librechat"
+JUPYTER = "/jupyter"
+OPEN_PATHS = ("/health", "/ready", f"{LIBRECHAT}/health")
 """These tell nothing, and need no key."""
 DASHSCOPE = "/api/v1/services/"
 _PROTOCOLS = {
@@ -35,6 +37,9 @@ def protocol_of(path: str) -> str:
     """The protocol that a path belongs to: one of few words."""
     if path.startswith(DASHSCOPE):
         return "dashscope"
+    for slot in (LIBRECHAT, JUPYTER):
+        if path.startswith(f"{slot}/"):
+            return slot[1:]
     prefix = next((f"{prefix}/" for prefix in PREFIXES if path.startswith(f"{prefix}/")), None)
     return _PROTOCOLS.get(path[len(prefix) :].split("/", maxsplit=1)[0], "other") if prefix else "other"
 

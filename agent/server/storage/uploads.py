@@ -18,8 +18,18 @@ CHUNK_BYTES = 1 << 18
 @asynccontextmanager
 async def uploaded(request: Request) -> AsyncIterator[tuple[UploadFile, FormData]]:
     """The file in a form of several parts, and the form. Raises Fault."""
+    async with form_of(request, max_files=1) as form:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise bad_request("The form has no part called file.", "file")
+        yield file, form
+
+
+@asynccontextmanager
+async def form_of(request: Request, *, max_files: int) -> AsyncIterator[FormData]:
+    """A form of several parts. Raises Fault."""
     try:
-        form = await request.form(max_files=1, max_fields=20)
+        form = await request.form(max_files=max_files, max_fields=20)
     except ClientDisconnect as error:
         raise LeftError from error
     except HTTPException as error:
@@ -27,10 +37,7 @@ async def uploaded(request: Request) -> AsyncIterator[tuple[UploadFile, FormData
     except ValueError as error:
         raise bad_request(f"The form cannot be read: {str(error)[:200]}.", "file") from error
     try:
-        file = form.get("file")
-        if not isinstance(file, UploadFile):
-            raise bad_request("The form has no part called file.", "file")
-        yield file, form
+        yield form
     finally:
         await form.close()
 

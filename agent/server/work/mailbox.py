@@ -67,6 +67,23 @@ class Answers:
         while self._running:
             await asyncio.wait(self._running)
 
+    async def result(self, start: Callable[[Callable[[Progress], None]], Coroutine[Any, Any, Result]]) -> Result:
+        """What an answer comes to, for a reader who waits for its end; raises what it raises.
+
+        A reader who leaves ends the answer: a running cell is interrupted.
+        """
+        running = asyncio.create_task(start(self._note))
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        try:
+            await asyncio.wait((running,))
+            if running.cancelled():
+                raise _ended()
+            return running.result()
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
     async def followed(
         self, start: Callable[[Callable[[Progress], None]], Coroutine[Any, Any, Result]]
     ) -> AsyncGenerator[Progress | Result]:
@@ -88,8 +105,12 @@ class Answers:
             async for piece in mailbox.pieces():
                 yield piece
             if running.cancelled():
-                raise Fault(503, "The server has ended before the answer did.", "server_error")
+                raise _ended()
             yield running.result()
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+
+
+def _ended() -> Fault:
+    return Fault(503, "The server has ended before the answer did.", "server_error")

@@ -8,13 +8,14 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
 from agent.errors import TranscriptError, UsageError
+from agent.loop.client_run import ClientRun
 from agent.loop.conversation import Conversation
 from agent.progress import Progress, ignore
 from agent.runtime import OpenRuntime, Runtime
@@ -36,14 +37,16 @@ class Home:
     directory: Path
     """Its run directory, which may not be there yet."""
     runtime: Runtime
+    client: str | None = None
+    """The name of the program that writes the cells itself; None if a model does."""
 
 
 @dataclass(eq=False)
 class Live:
-    """A sandbox with its conversation. One question at a time holds it."""
+    """A sandbox with its conversation, or with the cells of a client. One question or cell at a time holds it."""
 
     home: Home
-    conversation: Conversation
+    work: Conversation | ClientRun
     is_rerun: bool
     """True if the cells on record were run again as it was opened, and no question has been asked since."""
     _stack: AsyncExitStack
@@ -56,6 +59,18 @@ class Live:
     is_deleted: bool = False
     """True if its container was deleted: no question to it goes on."""
     idle_since_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def conversation(self) -> Conversation:
+        """What takes questions. The home is one without a client."""
+        assert isinstance(self.work, Conversation)
+        return self.work
+
+    @property
+    def client_run(self) -> ClientRun:
+        """What takes cells. The home is a client's."""
+        assert isinstance(self.work, ClientRun)
+        return self.work
 
     @property
     def is_idle(self) -> bool:
@@ -173,16 +188,21 @@ class Sandboxes:
         stack, ears = AsyncExitStack(), Ears()
         ears.tell = tell
         try:
-            conversation = await stack.enter_async_context(
-                self._opened.conversation(home.directory, ears, runtime=home.runtime, resume=is_rerun, force=True)
-            )
+            work = await stack.enter_async_context(self._begun(home, ears, is_rerun=is_rerun))
         except (TranscriptError, UsageError) as error:
             _log.error("the sandbox of %s cannot start: %s", home.id, error)
             raise _damaged(home) from error
         except BaseException:
             await stack.aclose()
             raise
-        return Live(home, conversation, is_rerun, stack, ears)
+        return Live(home, work, is_rerun, stack, ears)
+
+    def _begun(
+        self, home: Home, ears: Ears, *, is_rerun: bool
+    ) -> AbstractAsyncContextManager[Conversation | ClientRun]:
+        if home.client is not None:
+            return self._opened.client_run(home.directory, home.client)
+        return self._opened.conversation(home.directory, ears, runtime=home.runtime, resume=is_rerun, force=True)
 
     async def end(self, container_id: str) -> None:
         """End the container's sandbox, if it has one. What it made is in its run directory."""

@@ -198,7 +198,7 @@ EVENTS = FileProfile.model_validate({
 ORDERS = 'o = pd.read_excel("shop.xlsx", sheet_name="Orders", header=2)\n'
 FITS = "Orders.Who fits Customers.ID."
 SHEET = 'Read it with pd.read_excel("/workspace/shop.xlsx", sheet_name="Customers", engine="openpyxl")'
-NORMALIZED = 'pd.json_normalize([json.loads(line) for line in open("/workspace/e.jsonl")])'
+NORMALIZED = 'import json; pd.json_normalize([json.loads(line) for line in open("/workspace/e.jsonl")])'
 IN_OTHER_PARTS = {
     "another sheet": (
         ORDERS + "o['Country']", "KeyError", "'Country'",

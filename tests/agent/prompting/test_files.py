@@ -87,15 +87,15 @@ dtype={"PLZ": "str"}, parse_dates=["Datum"], date_format="%d.%m.%Y", encoding="c
     Columns: t (text)
     view "v": 1 column
     Columns: n
-    Read it with pd.read_sql("SELECT * FROM \\"my books\\"", sqlite3.connect("/workspace/x"))"""),
+    Read it with import sqlite3; pd.read_sql("SELECT * FROM \\"my books\\"", sqlite3.connect("/workspace/x"))"""),
     "a document": ({"kind": "json", "encoding": "utf-16", "outline": "{a: number}"}, """\
 - /workspace/x (9 bytes), JSON, encoding UTF-16:
     {a: number}
-    Read it with json.load(open("/workspace/x", encoding="utf-16"))"""),
+    Read it with import json; json.load(open("/workspace/x", encoding="utf-16"))"""),
     "an archive": ({"kind": "zip", "members": [{"name": "a", "size_bytes": 5}], "member_count": 70}, """\
 - /workspace/x (9 bytes), a zip archive, 70 files in it:
         a (5), ...
-    Read it with zipfile.ZipFile("/workspace/x")"""),
+    Read it with import zipfile; zipfile.ZipFile("/workspace/x")"""),
     "a closed workbook": (
         {"kind": "excel", "problem": "password"},
         "- /workspace/x (9 bytes), an Excel workbook, protected by a password, so it cannot be read",
@@ -224,7 +224,8 @@ def test_keys_dates_and_missing_values_of_a_database_are_told() -> None:
     table "members": 60 rows, 2 columns
     Columns: id (integer), day (text)
     Foreign keys: loans.member = members.id
-    Read it with pd.read_sql("SELECT * FROM loans", sqlite3.connect("/workspace/x"), parse_dates=["day"])
+    Read it with import sqlite3; pd.read_sql("SELECT * FROM loans", sqlite3.connect("/workspace/x"), \
+parse_dates=["day"])
     Read the tables together with pd.read_sql("SELECT loans.*, members.day AS members_day FROM loans JOIN members \
 ON loans.member = members.id", sqlite3.connect("/workspace/x"), parse_dates=["day"])"""
     )
@@ -244,7 +245,7 @@ def test_nested_records_are_told_by_paths() -> None:
 - /workspace/x (9 bytes), JSON lines, 3 rows, 2 columns, no header:
         {}
     Columns: user.city (text, 1 missing), items[].sku (text)
-    Read it with pd.json_normalize([json.loads(line) for line in open("/workspace/x")])
+    Read it with import json; pd.json_normalize([json.loads(line) for line in open("/workspace/x")])
     Read the elements of items, when df is what that gives, with \
 pd.json_normalize(df["items"].explode().dropna().tolist())"""
     )

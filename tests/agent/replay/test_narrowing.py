@@ -33,6 +33,9 @@ LARGER: dict[str, object] = {
     "stream_tail_bytes": 16 << 20,
     "spool_bytes": 1 << 50,
     "rich_bytes": 64 << 20,
+    "function_calls": 1 << 30,
+    "function_calls_at_once": 1024,
+    **dict.fromkeys(("function_arguments_bytes", "function_result_bytes"), 16 << 20),
 }
 SMALLER: dict[str, object] = {
     "memory_bytes": 128 << 20,
@@ -45,6 +48,8 @@ SMALLER: dict[str, object] = {
     **dict.fromkeys(("start_timeout_s", "cell_timeout_s", "session_timeout_s"), 0.5),
     **dict.fromkeys(("interrupt_grace_s", "restart_grace_s"), 0.5),
     **dict.fromkeys(("stream_head_bytes", "stream_tail_bytes", "spool_bytes", "rich_bytes"), 1),
+    **dict.fromkeys(("function_calls", "function_calls_at_once"), 1),
+    **dict.fromkeys(("function_arguments_bytes", "function_result_bytes"), 1024),
 }
 FLAGS = {option.field: option.flag for option in policy_options()}
 

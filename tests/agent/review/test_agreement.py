@@ -3,7 +3,7 @@
 import pytest
 
 from agent.record.events import Event, FileRecord, ToolRan
-from agent.review.agreement import Found, missing_values
+from agent.review.agreement import Found, agreement
 from sandbox.testing import printed
 from tests.samples import STARTED
 
@@ -38,4 +38,11 @@ def found(output: str, answer: str = "", *heads: str, task: str = "What is the s
     ],
 )  # fmt: skip
 def test_a_value_that_the_second_run_has_nowhere_is_missing(first: Found, second: Found, missing: list[str]) -> None:
-    assert missing_values(first, second) == missing
+    assert agreement(first, second).missing == missing
+
+
+@pytest.mark.parametrize(
+    ("answer", "compared"), [("It was May.", []), ("It is 77.", ["77"]), ("In 2024 it was 77.", ["77"])]
+)
+def test_only_what_a_cell_of_the_first_run_has_is_compared(answer: str, compared: list[str]) -> None:
+    assert agreement(found("77", answer), found("78")).compared == compared

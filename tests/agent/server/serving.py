@@ -62,7 +62,7 @@ async def served(
 async def listening(service: Service) -> AsyncIterator[str]:
     """The URL at which the server listens."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        config = uvicorn.Config(service.app, log_config=None, lifespan="off", ws="none")
+        config = uvicorn.Config(service.app, log_config=None, lifespan="off", ws="websockets-sansio")
         server = uvicorn.Server(config)
         running = asyncio.create_task(server.serve([sock]))
         yield f"http://127.0.0.1:{sock.getsockname()[1]}"

@@ -9,7 +9,7 @@ from sandbox.guest.marks import SECRET_BYTES
 
 def test_a_launch_arrives_as_it_was_sent_with_descriptors_of_the_same_pipes() -> None:
     guest, zygote = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    pipes = [os.pipe() for _ in range(3)]
+    pipes = [os.pipe() for _ in range(4)]
     launch = KernelLaunch("@somewhere", b"k" * KEY_BYTES, b"s" * SECRET_BYTES, *(write for _, write in pipes))
     with guest, zygote:
         send_launch(guest, launch)
@@ -34,4 +34,4 @@ def test_a_launch_to_a_zygote_that_has_ended_is_lost() -> None:
     guest, zygote = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     zygote.close()
     with guest:
-        send_launch(guest, KernelLaunch("@somewhere", b"k" * KEY_BYTES, b"s" * SECRET_BYTES, 0, 1, 2))
+        send_launch(guest, KernelLaunch("@somewhere", b"k" * KEY_BYTES, b"s" * SECRET_BYTES, 0, 1, 2, 3))

@@ -30,6 +30,8 @@ from agent.replay.playback import Playback
 from agent.replay.replaying import replay
 from agent.runtime import Runtime
 from sandbox import CellblockError, Change, Description, Execution, FileInfo, FileProfile, Policy
+from sandbox.answering import make_offer
+from sandbox.calls import AnswerCall, HostFunction
 from sandbox.launcher import SandboxInfo
 from sandbox.session import TransferredFile
 from sandbox.testing import printed
@@ -84,6 +86,9 @@ class FakeSession:
 
     async def profile_files(self, names: Sequence[str]) -> dict[str, FileProfile]:
         return {}
+
+    def offer(self, functions: Sequence[HostFunction], answer: AnswerCall) -> None:
+        make_offer(functions, answer)
 
     async def execute(self, code: str, **_: object) -> Execution:
         self.files["left.txt"] = hashlib.sha256(LEFT).hexdigest()
