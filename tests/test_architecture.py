@@ -14,7 +14,7 @@ import sandbox
 ROOT = Path(__file__).parents[1]
 BASICS = "agent"
 """The room of the modules that lie in `agent` itself: what every room may use. They use no room but the sandbox."""
-ABOVE = {"agent.agent": "face", "agent.runtime": "runtime"}
+ABOVE = {"agent.agent": "face", "agent.confirming": "face", "agent.runtime": "runtime"}
 """Modules that lie there as well, and are rooms of their own: they stand on the rooms."""
 ROOMS = {  # room: those that it may use beside the basics and the sandbox
     "local": set(),  # serves the built-in model

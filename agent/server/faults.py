@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from sqlite3 import OperationalError
 
 from agent.errors import (
     ContentFilterError,
@@ -13,6 +12,7 @@ from agent.errors import (
     TranscriptError,
     UsageError,
 )
+from agent.server.state.database import UnusableError
 from sandbox import CellblockError
 
 MESSAGE_CHARS = 2_000
@@ -70,7 +70,7 @@ def fault_of(error: Exception) -> Fault:
     told = "The server failed; its log says why."
     if isinstance(error, CellblockError) and not isinstance(error, TranscriptError):  # which names a file
         told = error.message
-    elif isinstance(error, OperationalError):
+    elif isinstance(error, UnusableError):
         told = f"The server cannot use its state: {error}."
     status, code, param = next((what for kind, what in _KINDS.items() if isinstance(error, kind)), _OURS)
     return Fault(status, told[:MESSAGE_CHARS], code, param, _when_again(error))

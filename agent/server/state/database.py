@@ -22,6 +22,8 @@ PAGES_BEFORE_CHECKPOINT = 10_000
 Value = str | int | bytes | None
 Row = sqlite3.Row
 DatabaseError = sqlite3.Error
+UnusableError = sqlite3.OperationalError
+"""A full disk, a read-only folder, or another process that writes for too long."""
 
 
 class Database:
