@@ -16,6 +16,7 @@ from agent.progress import Noted, Progress
 from agent.record.reading import Recorded
 from agent.record.transcript import check_new
 from agent.runtime import OpenRuntime, Runtime
+from agent.text import plain
 from sandbox import CellblockError
 
 TEMPERATURE = 0.7
@@ -60,7 +61,7 @@ async def confirmed(
     """
     if result.outcome != "answered":
         return result
-    on_progress(Noted("asking a second time, to compare"))
+    on_progress(Noted(f"{plain(result.answer or '')}\nasking a second time, to compare"))
     directory = second_directory(first.run_directory)
     try:
         async with opened.conversation(directory, on_progress, runtime=varied(runtime)) as second:

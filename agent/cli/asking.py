@@ -23,7 +23,7 @@ from agent.cli.results import granting, tell, told_where_it_stopped
 from agent.cli.runs import NewestRun, run_meant
 from agent.cli.verbosity import Quiet, Verbose, log_to_stderr
 from agent.cli.view import RunView
-from agent.endpoint.config import endpoint_of_record
+from agent.endpoint.config import LocalModel, endpoint_of_record
 from agent.errors import UsageError
 from agent.limits import Limits
 from agent.paths import expanded
@@ -48,8 +48,13 @@ def run(
         Path | None, typer.Option("--answer-schema", metavar="FILE", help="JSON schema that the answer must fit.")
     ] = None,
     confirm: Annotated[
-        bool, typer.Option("--confirm", help="Ask a second time, apart, and compare the values.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--confirm/--no-confirm",
+            help="Ask a second time, apart, and compare the values. [default: for files with the built-in model]",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -66,11 +71,12 @@ def run(
     view = RunView(console)
     agent = agent_for(asked, policy, limits, approve=Approver(view))
     schema = read_schema(answer_schema) if answer_schema else None
+    is_to_confirm = _is_to_confirm_by_default(agent, file or []) if confirm is None else confirm
     directory = expanded(output) if output else agent.new_directory()
     options = granting(asked, policy)
     with told_where_it_stopped(directory, console, options), view:
         answered = agent.run_sync(
-            task, files=file or [], answer=schema, confirm=confirm, run_directory=directory, on_progress=view
+            task, files=file or [], answer=schema, confirm=is_to_confirm, run_directory=directory, on_progress=view
         )
     tell(answered, console, as_json=as_json, options=options)
 
@@ -144,6 +150,12 @@ def _console(quiet: bool, verbose: bool) -> CleanConsole:
     if verbose:
         log_to_stderr()
     return stderr_console(quiet=quiet)
+
+
+def _is_to_confirm_by_default(agent: Agent, files: list[Path]) -> bool:
+    """The built-in model is small, so its programs about files often compute something else; and it costs only time."""
+    runtime = agent.runtime
+    return bool(files) and isinstance(runtime.model, LocalModel) and not runtime.servers
 
 
 def _several(words: list[str], files: list[Path]) -> UsageError:

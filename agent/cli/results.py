@@ -40,6 +40,8 @@ def tell(answered: RunResult, console: Console, *, as_json: bool, options: Seque
     is_answered = answered.outcome == "answered"
     if not is_answered:
         _note(console, f"to go on: {resuming(answered.run_directory, options)}")
+    if answered.second and not not_confirmed(answered.second):
+        _note(console, f"confirmed: a second run, {answered.second.run}, has the same values")
     for warning in filter(None, (answered.error, *warnings(answered))):
         console.print(Text(warning, style="yellow"), soft_wrap=True)
     with kept(f"cellblock show {shlex.quote(str(answered.run_directory))}"):

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from agent import Agent
+from agent.cli.asking import _is_to_confirm_by_default
+from agent.endpoint.config import Endpoint, LocalModel
 from agent.record.transcript import read
 from agent.testing import Reply, ScriptedEndpoint, calls, says
 from tests.test_cli import cellblock
@@ -32,6 +35,33 @@ def test_what_comes_from_nowhere_is_named_after_the_run(tmp_path: Path) -> None:
 def test_an_answer_of_outputs_alone_has_no_such_line(tmp_path: Path) -> None:
     done = run(tmp_path, [PRINT_42, says("It is 42.")])
     assert "not computed" not in done.stderr
+
+
+def test_an_answer_that_a_second_run_confirms_is_said_to_be(tmp_path: Path) -> None:
+    done = run(tmp_path, [PRINT_42, says("It is 42."), PRINT_42, says("42")], "--confirm")
+    assert "confirmed: a second run, run-second, has the same values" in done.stderr.splitlines()
+    assert "It is 42.\nasking a second time, to compare" in done.stderr
+
+
+def test_an_answer_that_a_second_run_does_not_have_is_not_confirmed(tmp_path: Path) -> None:
+    done = run(tmp_path, [PRINT_42, says("It is 42."), calls("print(43)"), says("43")], "--confirm")
+    line = 'not confirmed: a second run has no "42"; it answers: "43"'
+    assert line in done.stderr.splitlines()
+    assert cellblock("show", str(tmp_path / "run")).stdout.rstrip().endswith(line)
+
+
+@pytest.mark.parametrize(
+    ("model", "files", "is_confirmed"),
+    [
+        (LocalModel(name="qwen2.5-coder-1.5b"), [Path("a.csv")], True),
+        (LocalModel(name="qwen2.5-coder-1.5b"), [], False),
+        (Endpoint(base_url="http://127.0.0.1:9/v1", model="m"), [Path("a.csv")], False),
+    ],
+)
+def test_only_the_built_in_model_is_asked_twice_of_files_by_default(
+    model: LocalModel | Endpoint, files: list[Path], is_confirmed: bool
+) -> None:
+    assert _is_to_confirm_by_default(Agent(model=model), files) is is_confirmed
 
 
 def test_support_that_is_required_is_asked_for_once_and_its_lack_is_no_success(tmp_path: Path) -> None:
