@@ -1,6 +1,5 @@
 """A tool of a server is a function: its schema stays, its names become those of Python."""
 
-import functools
 import json
 from typing import Any
 
@@ -65,9 +64,7 @@ ODD: dict[str, dict[str, Any]] = {
         "properties": {"a": {"$ref": "#/$defs/0"}},
         "$defs": {str(n): {"anyOf": [{"$ref": f"#/$defs/{n + 1}"}] * 20} for n in range(20)},
     },
-    "a schema without a bottom": {
-        "properties": {"a": functools.reduce(lambda inner, _: {"items": inner}, "x" * 900, {})}
-    },
+    "a schema without a bottom": {"properties": {"a": json.loads('{"items":' * 500 + "{}" + "}" * 500)}},
     "a number that JSON lacks": {"properties": {"a": {"type": "number", "default": float("-inf")}}},
 }
 
