@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from agent import Agent, Limits, RunResult, UsageError
+from agent import Agent, Limits, RunResult, UsageError, tool
 from agent.progress import (
     ArgumentsDelta,
     CallBegun,
@@ -208,7 +208,8 @@ def roll(dice: int) -> int:
         ("qwen3-coder-plus", [], ["run_python"]),
         ("some-other-model", [], ["run_python"]),
         ("qwen2.5-coder-7b-instruct", [], []),
-        ("qwen2.5-coder-7b-instruct", [roll], ["run_python", "roll"]),
+        ("qwen2.5-coder-7b-instruct", [roll], []),  # its code calls the function
+        ("qwen2.5-coder-7b-instruct", [tool(roll, callers="model")], ["run_python", "roll"]),
     ],
 )
 async def test_a_model_is_told_of_the_tools_in_the_way_in_which_it_calls(
@@ -219,7 +220,7 @@ async def test_a_model_is_told_of_the_tools_in_the_way_in_which_it_calls(
         result = await agent.run("What is 6 * 7?")
     started = events_of(result)[0]
     assert isinstance(started, RunStarted)
-    assert [tool["function"]["name"] for tool in started.tools] == expected
+    assert [one["function"]["name"] for one in started.tools] == expected
     for request in endpoint.requests:
         assert request.get("tools", []) == started.tools
         assert request["messages"][0]["content"] == started.system_prompt
