@@ -134,7 +134,9 @@ class CellCalls:
     async def _answer(self, call: HostCall) -> None:
         try:
             payload = packed(call, await self._asked(call), self._policy.function_result_bytes)
-        except Exception as error:
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # also one that would end the loop: the cell would wait for ever
             self._failure = self._failure or error
             self._on_failure()
             return

@@ -1,7 +1,7 @@
 """The folders of the user's that a client may name files in."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -21,9 +21,10 @@ class Roots:
     def file(self, path: str) -> Path:
         """An existing file. Raises UsageError for one that is missing or outside."""
         found = self._inside(path)
-        if not found.is_file():
-            raise UsageError(f"{path!r} is not a file.")
-        return found
+        with suppress(OSError):  # a name that is too long is none, either
+            if found.is_file():
+                return found
+        raise UsageError(f"{path[:200]!r} is not a file.")
 
     @contextmanager
     def new_file(self, path: str) -> Iterator[IO[bytes]]:
@@ -33,7 +34,8 @@ class Roots:
         the user's. Raises UsageError.
         """
         target = self._inside(path)
-        if any(part.startswith(".") for part in Path(path).parts + target.parts[-1:]):
+        root = next(folder for folder in self._folders if target.is_relative_to(folder))
+        if any(part.startswith(".") for part in target.relative_to(root).parts):
             raise UsageError(f"{path!r} is hidden, and hidden files are not written.")
         try:
             file = target.open("xb")

@@ -34,6 +34,8 @@ MAX_ERROR_CHARS = 1_000
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _ANY: TypeAdapter[Any] = TypeAdapter(Any, config=ConfigDict(ser_json_inf_nan="constants"))
+_BORNE = (Exception, SystemExit, asyncio.CancelledError)
+"""What a future carries to whoever awaits it, and ends nothing else; but for StopIteration, which it refuses."""
 
 Callers = Literal["model", "code", "both"]
 """Who may call a function: the model by itself, the code that it writes, or both."""
@@ -192,10 +194,9 @@ async def _in_thread(work: Callable[[], Any]) -> Any:
     def finish() -> None:
         try:
             outcome.set_result(work())
-        except StopIteration as error:  # a future of asyncio refuses it
-            outcome.set_exception(RuntimeError(f"function raised {error!r}"))
         except BaseException as error:
-            outcome.set_exception(error)
+            is_borne = isinstance(error, _BORNE) and not isinstance(error, StopIteration)
+            outcome.set_exception(error if is_borne else RuntimeError(f"function raised {error!r}"))
 
     Thread(target=copy_context().run, args=(finish,), daemon=True).start()
     return await asyncio.wrap_future(outcome)

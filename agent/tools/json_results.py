@@ -15,6 +15,8 @@ MAX_LEVELS = 100
 """The limit on nesting. A record holds 256 levels, and kernels recurse."""
 MAX_KEYS = 100_000
 """The limit on the keys of one object, which is that of a record."""
+MAX_INTEGER_BITS = 14_000
+"""The limit on an integer: Python reads and writes no decimal number of more than 4,300 digits."""
 _CONVERSIONS = {
     "DataFrame": 'frame.to_dict("records")',
     "Series": "series.to_dict()",
@@ -47,6 +49,8 @@ def check_storable(value: Any, level: int = 0) -> None:
             raise _no_json(value)
         case Iterator():  # it may never end
             raise TypeError("an iterator is no JSON value: return list(values)")
+        case int() if value.bit_length() > MAX_INTEGER_BITS:
+            raise ValueError("It holds an integer of more than 4,000 digits: return str(number).")
         case dict():
             if len(value) > MAX_KEYS:
                 raise ValueError(f"It holds an object with more than {MAX_KEYS:,} keys.")

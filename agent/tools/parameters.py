@@ -1,6 +1,7 @@
 """The parameters of a function: as a model that validates arguments, and as kernels and models read them."""
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
@@ -42,21 +43,26 @@ def _default(parameter: inspect.Parameter) -> Any:
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:
     """The JSON schema of the arguments, for a model that calls natively."""
     schema = model.model_json_schema(by_alias=True)
-    plain: dict[str, Any] = _without_titles(schema)
+    plain: dict[str, Any] = _plain(schema)
     return {"type": "object", "properties": {}} | plain
 
 
-def _without_titles(schema: Any, *, names: bool = False) -> Any:
-    """The schema without the titles that pydantic adds; `names`: its keys are names of properties."""
+def _plain(schema: Any, *, names: bool = False) -> Any:
+    """The schema as JSON, without the titles that pydantic adds; `names`: its keys are names of properties."""
     if isinstance(schema, list):
-        return [_without_titles(item) for item in schema]
+        return [_plain(item) for item in schema]
     if not isinstance(schema, dict):
-        return schema
+        return _written(schema)
     return {
-        key: _without_titles(value, names=not names and key in ("properties", "$defs"))
+        key: _plain(value, names=not names and key in ("properties", "$defs"))
         for key, value in schema.items()
         if names or key != "title"
     }
+
+
+def _written(value: Any) -> Any:
+    """The value; the text of a number that JSON lacks, which pydantic reads as that number."""
+    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def host_function(name: str, function: Callable[..., Any]) -> HostFunction:
@@ -90,6 +96,6 @@ def _annotation(hint: Any, function: Callable[..., Any]) -> str:
 def _shown(default: Any) -> Any:
     """The JSON value of a default, or the text of one that has none: the host fills it in."""
     try:
-        return json_value(default)
+        return json_value(_written(default))
     except (TypeError, ValueError):
         return repr(default)

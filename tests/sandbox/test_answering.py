@@ -176,12 +176,13 @@ async def test_nor_does_a_sandbox_that_is_lost() -> None:
     assert waiting.cancelled == waiting.begun
 
 
-async def test_a_failure_of_the_host_interrupts_the_cell_and_is_raised() -> None:
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), GeneratorExit("No space left")])
+async def test_a_failure_of_the_host_interrupts_the_cell_and_is_raised(failure: BaseException) -> None:
     async def answer(asked: HostCall) -> HostAnswer:
-        raise OSError(28, "No space left on device")
+        raise failure
 
     guest = Caller(call(1), interrupt=done(1, status="error"))
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(type(failure), match="No space left"):
         await run(guest, answer)
     assert guest.seen == ["execute", "interrupt"]
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agent.record.events import ToolRan
+from agent.server.wire.body import sendable
 from agent.server.wire.events import dumped
 from agent.text import cut_middle
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, StreamOutput
@@ -57,7 +58,7 @@ class Asked:
 def asked_in(text: str) -> Asked | None:
     """The message in a frame; None if it is none."""
     try:
-        value = json.loads(text)
+        value = sendable(json.loads(text), text.encode())
     except (ValueError, RecursionError):
         return None
     header, content = (value.get(name) if isinstance(value, dict) else None for name in ("header", "content"))

@@ -68,12 +68,16 @@ class JupyterRoutes:
             return
         await socket.accept()
         waiting: asyncio.Queue[Asked] = asyncio.Queue(MAX_WAITING)
-        answering = asyncio.create_task(self._answer_all(socket, owner, kernel_id, waiting))
-        try:
-            await _take_all(socket, waiting)
+        tasks = [
+            asyncio.create_task(_take_all(socket, waiting)),
+            asyncio.create_task(self._answer_all(socket, owner, kernel_id, waiting)),
+        ]
+        try:  # a client whom nobody answers any more would wait for ever
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            answering.cancel()
-            await asyncio.gather(answering, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _answer_all(self, socket: WebSocket, owner: Owner, kernel_id: str, waiting: asyncio.Queue[Asked]) -> None:
         while True:

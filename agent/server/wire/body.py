@@ -30,7 +30,7 @@ async def json_object(request: Request) -> dict[str, Any]:
         raise LeftError from error
     _check_signs(data)
     try:
-        value = _sendable(json.loads(data, parse_constant=_finite, parse_float=_finite), data)
+        value = sendable(json.loads(data, parse_constant=_finite, parse_float=_finite), data)
     except (ValueError, RecursionError) as error:
         raise bad_request(f"The body is not JSON: {data[:60]!r}.", code="invalid_json") from error
     if not isinstance(value, dict):
@@ -56,7 +56,7 @@ def _finite(text: str) -> float:
     raise ValueError(f"{text[:20]} is no number of JSON")
 
 
-def _sendable(value: Any, data: bytes) -> Any:
+def sendable(value: Any, data: bytes) -> Any:
     """The value with a `?` for each half of a surrogate pair, which an escape can name and no answer can repeat."""
     if b"\\ud" not in data and b"\\uD" not in data:
         return value

@@ -10,6 +10,7 @@ from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CONNECTION_CLOSED, CallToolResult, Tool
+from pydantic import ValidationError
 
 from agent.errors import UsageError
 from agent.text import cut_middle, in_one_line
@@ -71,7 +72,7 @@ class Connection:
             await self._drop(client)
             raise RuntimeError(f"the MCP server {self.name!r} did not answer within {CALL_S:g} s") from None
         except Exception as error:  # an error of the call, or whatever a broken connection raises
-            if isinstance(error, MCPError) and error.code != CONNECTION_CLOSED:
+            if _is_an_answer(error):
                 raise RuntimeError(_line(error)) from error
             await self._drop(client)
             raise RuntimeError(f"the MCP server {self.name!r} ended during the call") from error
@@ -140,6 +141,13 @@ class Connection:
             return
         keeper.cancel()
         await asyncio.gather(keeper, return_exceptions=True)
+
+
+def _is_an_answer(error: Exception) -> bool:
+    """True if the server has answered: with an error, or with a result that its own schema does not allow."""
+    if isinstance(error, MCPError):
+        return error.code != CONNECTION_CLOSED
+    return isinstance(error, RuntimeError | ValidationError)
 
 
 def _line(error: BaseException) -> str:

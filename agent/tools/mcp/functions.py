@@ -6,7 +6,7 @@ So it is a tool like the caller's own functions, for the model and for whoever e
 import inspect
 import keyword
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import WithJsonSchema
@@ -16,17 +16,17 @@ from agent.tools.run_python import is_run_python
 Call = Callable[[dict[str, Any]], Awaitable[Any]]
 MAX_NAME_CHARS = 60
 MAX_DOC_CHARS = 2_000
-MAX_REFERENCES = 8
-"""How deep references in a schema are followed."""
+MAX_LEVELS = 50
+MAX_OBJECTS = 5_000
+"""How many objects the schema of a tool may have once its references are followed: those may multiply them."""
 _TYPES = {"string": str, "integer": int, "number": float, "boolean": bool, "array": list, "object": dict}
 
 
 def function_of(name: str, description: str, schema: Mapping[str, Any], call: Call) -> Callable[..., Any]:
     """A coroutine function of this name that calls with the arguments that it is given, by the names of the schema."""
-    properties = dict(schema.get("properties") or {})
+    properties = _properties(schema)
     named = dict(zip(unique_names(properties), properties, strict=True))
-    required = set(schema.get("required") or ())
-    definitions = schema.get("$defs") or schema.get("definitions") or {}
+    required = _required(schema)
 
     async def function(**given: Any) -> Any:
         return await call({named[each]: value for each, value in given.items() if _is_given(named[each], value)})
@@ -34,9 +34,7 @@ def function_of(name: str, description: str, schema: Mapping[str, Any], call: Ca
     def _is_given(key: str, value: Any) -> bool:
         return value is not None or key in required
 
-    hints = {
-        each: _hint(_inlined(properties[key], definitions), is_required=key in required) for each, key in named.items()
-    }
+    hints = {each: _hint(properties[key], is_required=key in required) for each, key in named.items()}
     parameters = [
         inspect.Parameter(
             each,
@@ -69,7 +67,7 @@ def unique_names(texts: Iterable[str]) -> list[str]:
 
 def _hint(schema: Any, *, is_required: bool) -> Any:
     """A type that validates roughly, and shows the schema itself: its server checks the rest."""
-    shown = dict(schema) if isinstance(schema, Mapping) else {}
+    shown = _mapping(schema)
     name = shown.get("type")
     kind: Any = _TYPES.get(name, Any) if isinstance(name, str) else Any
     if not is_required and kind is not Any:
@@ -79,16 +77,42 @@ def _hint(schema: Any, *, is_required: bool) -> Any:
 
 def _default(schema: Any) -> Any:
     """What is shown as the default. It is not sent: the server has its own."""
-    return schema.get("default") if isinstance(schema, Mapping) else None
+    return _mapping(schema).get("default")
 
 
-def _inlined(schema: Any, definitions: Mapping[str, Any], depth: int = 0) -> Any:
-    """The schema with its references replaced by what they mean; one that leads back to itself takes anything."""
+def _properties(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schemas of the parameters, by name. What a server writes where an object belongs is left out."""
+    definitions = _mapping(schema.get("$defs")) | _mapping(schema.get("definitions"))
+    budget = iter(range(MAX_OBJECTS))
+    return {key: _inlined(each, definitions, budget) for key, each in _mapping(schema.get("properties")).items()}
+
+
+def _required(schema: Mapping[str, Any]) -> set[str]:
+    names = schema.get("required")
+    return {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _inlined(
+    schema: Any, definitions: Mapping[str, Any], budget: Iterator[int], within: tuple[str, ...] = (), level: int = 0
+) -> Any:
+    """The schema with its references replaced by what they mean. One that leads back to itself takes anything.
+
+    So does what is too deep, and what comes after the budget is used up. `within`: the references that lead here.
+    """
+    if level > MAX_LEVELS:
+        return {}
     if isinstance(schema, list):
-        return [_inlined(each, definitions, depth) for each in schema]
+        return [_inlined(each, definitions, budget, within, level + 1) for each in schema]
     if not isinstance(schema, Mapping):
         return schema
+    if next(budget, None) is None:
+        return {}
     if isinstance(reference := schema.get("$ref"), str):
-        meant = definitions.get(reference.rpartition("/")[2], {})
-        return _inlined(meant, definitions, depth + 1) if depth < MAX_REFERENCES else {}
-    return {key: _inlined(value, definitions, depth) for key, value in schema.items()}
+        name = reference.rpartition("/")[2]
+        meant = {} if name in within else definitions.get(name, {})
+        return _inlined(meant, definitions, budget, (*within, name), level + 1)
+    return {key: _inlined(value, definitions, budget, within, level + 1) for key, value in schema.items()}

@@ -62,6 +62,17 @@ RUNS: dict[str, tuple[list[tuple[str, list[FunctionCalled], Execution]], str]] =
           [called(1, "price_of", {"product": "a"}, **KEY), called(2, "price_of", {"product": "b"}, **OWN)], OK)],
         "KeyError('screw')\nTooLateError('gone')\n",
     ),
+    "an error that takes more than a text": (
+        [("try:\n    price_of('a')\nexcept Exception as e:\n    print(repr(e))",
+          [called(1, "price_of", {"product": "a"}, error="bad", error_type="UnicodeDecodeError")], OK)],
+        "UnicodeDecodeError('bad')\n",
+    ),
+    "cells that take the names of Python's own": (
+        [("json = type = map = getattr = hasattr = isinstance = issubclass = builtins = None", [], OK),
+         ("try:\n    print(price_of('a'))\n    price_of('b')\nexcept KeyError as e:\n    print(repr(e))",
+          [called(1, "price_of", {"product": "a"}, 1), called(2, "price_of", {"product": "b"}, **KEY)], OK)],
+        "1\nKeyError('screw')\n",
+    ),
     "a coroutine": (
         [("import asyncio\nprint(await asyncio.gather(owner(1), owner(2, deep=True)))",
           [called(2, "owner", {"id": 2, "deep": True}, {"name": '"""\\é\n'}), called(1, "owner", {"id": 1})], OK)],

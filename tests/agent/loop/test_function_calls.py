@@ -80,6 +80,7 @@ NO_JSON: dict[str, tuple[Callable[[], Any], str]] = {
     "a path": (lambda: [Path("a.csv")], "path.read_text() for what is in it, or str(path) for its name"),
     "a frame": (type("DataFrame", (), {}), 'return frame.to_dict("records")'),
     "an iterator": (lambda: iter([1]), "return list(values)"),
+    "a number of too many digits": (lambda: [10**5000], "return str(number)"),
     "too many bytes": (lambda: "x" * (1 << 20), "over the limit of 1048576"),
 }
 

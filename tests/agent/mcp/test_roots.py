@@ -15,6 +15,8 @@ def root(tmp_path: Path) -> Path:
     (root / "folder").mkdir(parents=True)
     (root / "data.csv").write_text("n\n1\n")
     (root / "link").symlink_to(tmp_path / "secret.txt")
+    (root / ".git").mkdir()
+    (root / "seen").symlink_to(root / ".git")
     (root / "away").symlink_to(tmp_path)
     return root
 
@@ -30,7 +32,7 @@ def test_a_file_outside_is_refused(path: str, root: Path) -> None:
         Roots([root]).file(path)
 
 
-@pytest.mark.parametrize("path", ["", "missing", "folder", "\0"])
+@pytest.mark.parametrize("path", ["", "missing", "folder", "\0", "x" * 5000, "x/" * 5000])
 def test_what_is_no_file_is_refused(path: str, root: Path) -> None:
     with pytest.raises(UsageError):
         Roots([root]).file(path)
@@ -48,7 +50,7 @@ def test_a_new_file_is_written(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["data.csv", "link", ".hidden", "folder/.hidden", ".git/hooks/run", "away/new", "no/x"]
+    "path", ["data.csv", "link", ".hidden", "folder/.hidden", ".git/run", "seen/run", "away/new", "no/x"]
 )
 def test_nothing_is_replaced_hidden_or_written_outside(path: str, root: Path) -> None:
     before = sorted(root.parent.rglob("*"))

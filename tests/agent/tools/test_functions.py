@@ -169,8 +169,19 @@ RAISED: dict[str, tuple[BaseException, str]] = {
     "the end of an iterator": (StopIteration(), "RuntimeError: function raised StopIteration()"),
     "a cancellation of its own": (asyncio.CancelledError("mine"), "CancelledError: mine"),
     "a cancellation of its thread's": (concurrent.futures.CancelledError("mine"), "CancelledError: mine"),
+    "an interrupt of its thread": (KeyboardInterrupt(), "RuntimeError: function raised KeyboardInterrupt()"),
+    "the end of a generator": (GeneratorExit(), "RuntimeError: function raised GeneratorExit()"),
+    "an exception beside all others": (BaseException("mine"), "RuntimeError: function raised BaseException('mine')"),
     "an exception without words": (SpeechlessError(), "SpeechlessError"),
 }
+
+
+def test_a_default_that_json_lacks_is_a_text_that_means_it() -> None:
+    def buy(below: float = math.inf) -> None: ...
+
+    tool = FunctionTool(buy)
+    properties = json.loads(json.dumps(tool.schema, allow_nan=False))["function"]["parameters"]["properties"]
+    assert properties["below"]["default"] == tool.definition.parameters[0].default == "inf"
 
 
 @pytest.mark.parametrize("kind", RAISED)

@@ -96,6 +96,15 @@ async def test_long_outputs_come_in_frames_that_the_client_takes(kernel: Open) -
     assert "image/png" in shown or "more than a frame holds" in shown["text/plain"]
 
 
+async def test_half_a_character_in_a_message_ends_no_connection(kernel: Open) -> None:
+    header = {"msg_id": "\ud800", "msg_type": "execute_request", "session": "\ud800"}
+    async with kernel() as socket:
+        await socket.send(json.dumps({"header": header, "content": {"code": "print('\ud800')"}}))
+        while json.loads(await socket.recv())["content"].get("execution_state") != "idle":
+            pass
+        assert (await outputs(socket, "print(1)"))[0][1]["text"] == "1\n"
+
+
 async def test_a_client_who_leaves_interrupts_its_cell(server: Served, client: httpx2.AsyncClient) -> None:
     kernel_id = (await client.post("api/kernels")).json()["id"]
     async with connect(channels(server, kernel_id)) as socket:

@@ -35,6 +35,12 @@ def hang() -> None:
 
 
 @server.tool(annotations=READS)
+def ratio() -> float:
+    """Break the promise of a number: JSON has none for this."""
+    return float("nan")
+
+
+@server.tool(annotations=READS)
 def die() -> None:
     """End the server."""
     os._exit(3)

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from agent.messages import ToolCall
 from agent.tools.functions import FunctionTool
 from agent.tools.mcp.functions import function_of, unique_names
@@ -53,3 +55,23 @@ async def test_references_are_replaced_also_those_that_lead_back() -> None:
     made = tool({"properties": {"tree": {"$ref": "#/$defs/Tree"}}, "required": ["tree"], "$defs": {"Tree": tree}})
     assert "$ref" not in json.dumps(made.schema)
     assert await told(made, {"tree": {"left": {}}}) == {"tree": {"left": {}}}
+
+
+ODD: dict[str, dict[str, Any]] = {
+    "no object of properties": {"properties": ["a"], "required": 3, "$defs": [1]},
+    "requirements that are no names": {"properties": {"a": {}}, "required": [{}, "b"]},
+    "references that multiply": {
+        "properties": {"a": {"$ref": "#/$defs/0"}},
+        "$defs": {str(n): {"anyOf": [{"$ref": f"#/$defs/{n + 1}"}] * 20} for n in range(20)},
+    },
+    "a schema without a bottom": {"properties": {"a": json.loads('{"items":' * 500 + "{}" + "}" * 500)}},
+    "a number that JSON lacks": {"properties": {"a": {"type": "number", "default": float("-inf")}}},
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+async def test_an_odd_schema_is_a_tool_that_takes_more(kind: str) -> None:
+    made = tool(ODD[kind])
+    assert len(json.dumps(made.schema, allow_nan=False)) < 400_000
+    given = dict.fromkeys(made.parameters, 1)
+    assert await told(made, given) == given

@@ -62,6 +62,12 @@ async def test_a_server_that_ends_is_started_again_once() -> None:
     assert "has failed twice" in last
 
 
+async def test_a_server_whose_result_is_not_what_it_promised_goes_on() -> None:
+    *broken, sound = await results([("my_test_ratio", {})] * 3 + [("my_test_add", {"a": 1})])
+    assert all("Invalid structured content returned by tool ratio" in told for told in broken), broken
+    assert sound == "3"
+
+
 async def test_a_server_that_hangs_is_a_failed_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "CALL_S", 1.0)
     told = await results([("my_test_hang", {}), ("my_test_add", {"a": 1})])

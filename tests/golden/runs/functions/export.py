@@ -2,20 +2,31 @@
 #
 # They ran on Python 3.13.5.
 
-import builtins
-import json
+import builtins as _builtins
+import json as _json
 
 _answers = {}
 
 
 def _key(function, arguments):
-    text = json.dumps(arguments, default=lambda one: one.item() if hasattr(one, "item") else one.isoformat())
-    return json.dumps([function, json.loads(text, parse_constant=lambda _: None)], sort_keys=True)
+    text = _json.dumps(arguments, default=lambda one: one.item() if _builtins.hasattr(one, "item") else one.isoformat())
+    return _json.dumps([function, _json.loads(text, parse_constant=lambda _: None)], sort_keys=True)
+
+
+def _error(name, message):
+    kind = _builtins.getattr(_builtins, name, None)
+    try:
+        if _builtins.issubclass(kind, Exception):
+            return kind(message)
+    except TypeError:  # there is no such class, or it takes more than a text
+        pass
+    return _builtins.type(name, (RuntimeError,), {})(message)
 
 
 def record_answers(function, lines):
     """Keep the answers that the calls of a function had in the run, one call a line."""
-    for arguments, *answer in map(json.loads, lines.strip().splitlines()):
+    for line in lines.strip().splitlines():
+        arguments, *answer = _json.loads(line)
         _answers.setdefault(_key(function, arguments), []).append(answer)
 
 
@@ -26,9 +37,7 @@ def recorded_answer(function, /, **arguments):
         raise LookupError(f"The run has no such call: {key}")
     value, *error = _answers[key].pop(0)
     if error:
-        kind = getattr(builtins, error[0], None)
-        is_known = isinstance(kind, type) and issubclass(kind, Exception)
-        raise (kind if is_known else type(error[0], (RuntimeError,), {}))(error[1])
+        raise _error(*error)
     return value
 
 
