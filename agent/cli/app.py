@@ -1,6 +1,7 @@
 """The application that the commands register with, and their shared functions for output and for the agent."""
 
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -154,5 +155,8 @@ def with_extra(extra: str, module: str, *packages: str) -> Any:
     """A module that needs the packages of an extra. The other commands start without it. Raises UsageError."""
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        raise UsageError(f"This needs {missing[0]}, which is not installed.", hint=f"pip install 'cellblock[{extra}]'")
+        raise UsageError(
+            f"This needs {missing[0]}, which is not installed.",
+            hint=f"pip install {shlex.quote(f'cellblock[{extra}]')}",
+        )
     return import_module(module)

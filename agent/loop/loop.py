@@ -341,6 +341,7 @@ class Loop:
                 return False
             code = run_python.code_of(call, others=self._functions)
             run_python.check_length(code)
+            run_python.check_definitions(code, [function.name for function in self._calls.definitions])
             return await self._run(call, code)
         except run_python.BadCallError as error:
             self.meter.count_attempt(failed=True)

@@ -1,5 +1,6 @@
 """The built-in tool, and the check of its calls: the code of a call, or a message for the model instead."""
 
+import ast
 import json
 import re
 from collections.abc import Collection
@@ -7,7 +8,8 @@ from typing import Any
 
 from agent.json_values import is_nothing, meant
 from agent.messages import RUN_PYTHON, ToolCall
-from agent.pycode import is_program, tidy, without_fence
+from agent.prompting.words import OBSERVATION
+from agent.pycode import is_program, parsed, tidy, without_fence
 from agent.text import encodable
 from agent.tools import lenient
 from sandbox.session import MAX_CODE_BYTES
@@ -80,6 +82,15 @@ def check_length(code: str) -> None:
     size_bytes = len(code.encode("utf-8", "replace"))
     if size_bytes > MAX_CODE_BYTES:
         raise BadCallError(CODE_TOO_LONG.format(size_bytes=size_bytes))
+
+
+def check_definitions(code: str, given: Collection[str]) -> None:
+    """Raise BadCallError if the code defines one of the caller's functions anew: its results would be made up."""
+    tree = parsed(code)
+    statements = tree.body if tree else []
+    made = {one.name for one in statements if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
+    if taken := sorted(made & set(given)):
+        raise BadCallError(OBSERVATION["given_functions"].format(names=", ".join(taken)))
 
 
 def arguments_of(text: str) -> Any:

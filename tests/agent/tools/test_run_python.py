@@ -1,6 +1,7 @@
 """A native call gives its code, or a message for the model."""
 
 import json
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from agent.messages import ToolCall
 from agent.pycode import tidy
-from agent.tools.run_python import BadCallError, canonical, code_of
+from agent.tools.run_python import BadCallError, canonical, check_definitions, code_of
 
 CODE = "a = 1\nprint(a)"
 
@@ -159,3 +160,20 @@ def test_fuzz_arguments_raise_no_other_error(arguments: str) -> None:
 def test_arguments_cut_anywhere_never_run_in_part(size: int) -> None:
     with pytest.raises(BadCallError):
         code_of(native(TAKEN["as specified"][:size]))
+
+
+@pytest.mark.parametrize(
+    ("code", "is_refused"),
+    [
+        ("def order(n):\n    return {}\nprint(order(1))", True),
+        ("async def order(n):\n    return {}", True),
+        ("def price(n):\n    return order(n)['euros']\nprint(price(1))", False),
+        ("class Shop:\n    def order(self):\n        return 1", False),
+        ("order = order(1)\nprint(order)", False),
+        ("def order(", False),
+    ],
+)
+def test_code_that_defines_a_function_of_the_caller_s_anew_is_not_run(code: str, is_refused: bool) -> None:
+    context = pytest.raises(BadCallError, match="order exist already, with") if is_refused else nullcontext()
+    with context:
+        check_definitions(code, ["order", "orders"])
