@@ -155,8 +155,8 @@ def with_extra(extra: str, module: str, *packages: str) -> Any:
     """A module that needs the packages of an extra. The other commands start without it. Raises UsageError."""
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
+        package = f"cellblock[{extra}]"
         raise UsageError(
-            f"This needs {missing[0]}, which is not installed.",
-            hint=f"pip install {shlex.quote(f'cellblock[{extra}]')}",
+            f"This needs {missing[0]}, which is not installed.", hint=f"pip install {shlex.quote(package)}"
         )
     return import_module(module)

@@ -23,7 +23,7 @@ OBSERVATION = {
     "shortened": "\n[... {count} characters of this old output left out to save space ...]\n",
     "repeated_frame": "[the same {count} more times]",
     "not_run": "The code was not run. {why}",
-    "given_functions": "The code was not run. {names} exist already, with the real data: call them, do not define them.",
+    "given_functions": "The code was not run. {names} exist already, with real data: call them, do not define them.",
     "turn_over": "The turn was stopped before it.",
     "no_calls_left": "The limit on calls is reached.",
     "abandoned": "The code was stopped before its end.",

@@ -174,6 +174,6 @@ def test_arguments_cut_anywhere_never_run_in_part(size: int) -> None:
     ],
 )
 def test_code_that_defines_a_function_of_the_caller_s_anew_is_not_run(code: str, is_refused: bool) -> None:
-    context = pytest.raises(BadCallError, match="order exist already, with") if is_refused else nullcontext()
+    context = pytest.raises(BadCallError, match="order exist already") if is_refused else nullcontext()
     with context:
         check_definitions(code, ["order", "orders"])
