@@ -1,7 +1,7 @@
 """run_python: one cell in the sandbox, and what the model reads about it."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -9,9 +9,10 @@ from agent.prompting.hints import Scene, hints, needs_files, repeated, unprinted
 from agent.prompting.observation import observe
 from agent.prompting.words import OBSERVATION
 from agent.pycode import same_lines
-from agent.record.events import GivenFile, ToolRan
+from agent.record.events import Environment, GivenFile, ToolRan
 from sandbox import ErrorOutput, Execution, FileInfo, Output, SandboxError, SessionClosedError
 from sandbox.calls import AnswerCall, HostFunction
+from sandbox.packages import names_of
 
 
 class CodeRunner(Protocol):
@@ -116,6 +117,13 @@ class Cells:
             return [file.name for file in await self._sandbox.list_files()]
         except SandboxError:
             return None
+
+
+def scene_in(environment: Environment, native: Collection[str] = ()) -> Scene:
+    """The context for hints, without files. `native` are the functions that only the model can call."""
+    policy = environment.policy
+    added, has_network = names_of(policy.packages), policy.network != "none"
+    return Scene(environment.packages, added=added, tools=native, has_network=has_network)
 
 
 def _same_failures(code: str, execution: Execution, earlier: Iterable[ToolRan]) -> int:

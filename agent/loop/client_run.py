@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Self
 
 from agent.limits import Limits
-from agent.loop.cells import Cells
+from agent.loop.cells import Cells, scene_in
 from agent.loop.files import check_files, keep_files, put_files
 from agent.loop.rendering import observation_message, question_message
 from agent.loop.run_events import run_started
 from agent.loop.workspace import Workspace
 from agent.messages import Usage
 from agent.progress import ignore
-from agent.prompting.hints import Scene
 from agent.prompting.observation import endings
 from agent.prompting.words import OBSERVATION
 from agent.record.events import (
@@ -34,7 +33,6 @@ from agent.record.transcript import Transcript, utc_now
 from agent.text import encodable
 from agent.tools.run_python import TOOL
 from sandbox import Change, Execution, Output, SandboxError, Session
-from sandbox.packages import names_of
 from sandbox.pictures import Picture
 
 CLIENT = "client"
@@ -54,7 +52,7 @@ class ClientRun:
         self._transcript = transcript
         self._workspace = Workspace(sandbox)
         self._settings = self._started.settings
-        self._cells = Cells(sandbox, on_output, scene=self._scene())
+        self._cells = Cells(sandbox, on_output, scene=scene_in(self._started.environment))
         self._begun_s = time.monotonic()
         self._lock = asyncio.Lock()
         """The record has the order in which the sandbox did things."""
@@ -183,11 +181,6 @@ class ClientRun:
     @property
     def _started(self) -> RunStarted:
         return next(event for event in self._transcript.events if isinstance(event, RunStarted))
-
-    def _scene(self) -> Scene:
-        environment = self._started.environment
-        added = names_of(environment.policy.packages)
-        return Scene(environment.packages, added=added, has_network=environment.policy.network != "none")
 
     def _note_change(self, change: Change) -> None:
         self._transcript.append(SandboxChanged(kind=change.kind, reason=change.reason))

@@ -12,7 +12,7 @@ from agent.endpoint.generator import Generator
 from agent.errors import EndpointError
 from agent.limits import LimitName, Limits, Meter
 from agent.loop.asker import Asker
-from agent.loop.cells import Cells, CodeRunner
+from agent.loop.cells import Cells, CodeRunner, scene_in
 from agent.loop.function_calls import FunctionCalls
 from agent.loop.rendering import observation_message
 from agent.messages import RUN_PYTHON, Cost, ToolCall
@@ -40,7 +40,6 @@ from agent.tools import run_python
 from agent.tools.functions import FunctionTool
 from agent.tools.outside import OutsideTool
 from sandbox import Execution
-from sandbox.packages import names_of
 
 MAX_SAID_CHARS = 32 << 20
 """The limit for all replies to one question together. A usual run needs a hundredth of it."""
@@ -117,11 +116,8 @@ class Loop:
         return self.meter.count_function_call()
 
     def _scene(self) -> Scene:
-        environment = self._started.environment
-        has_network = environment.policy.network != "none"
-        added = names_of(environment.policy.packages)
         native = self._functions.keys() - {function.name for function in self._calls.definitions}
-        return Scene(environment.packages, added=added, tools=native, has_network=has_network)
+        return scene_in(self._started.environment, native)
 
     @property
     def _given(self) -> list[GivenFile]:

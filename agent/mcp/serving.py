@@ -9,7 +9,6 @@ from typing import Any
 from mcp.server.mcpserver import MCPServer
 from mcp.server.stdio import stdio_server
 from mcp.server.transport_security import TransportSecuritySettings
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from agent.credentials import secrets_among, secrets_for_clients
@@ -19,11 +18,8 @@ from agent.mcp.settings import McpSettings
 from agent.mcp.stdio import stdin_lines
 from agent.mcp.tools import Tools
 from agent.proxies import proxy_secrets
-from agent.server.access.bodies import BodyLimit
-from agent.server.access.draining import Drain, DrainCheck
-from agent.server.access.hosts import HostCheck, is_loopback
-from agent.server.access.keys import KeyCheck
-from agent.server.access.origins import OriginCheck
+from agent.server.access.draining import Drain
+from agent.server.access.protection import checked
 from agent.server.serving import serve_app
 from agent.server.settings import AccessRules, Listening
 from agent.server.state.keys import Keys
@@ -81,17 +77,4 @@ async def _service(settings: McpSettings, rules: AccessRules, keys: Keys) -> Asy
             transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # HostCheck is ours
         )
         async with server.session_manager.run():
-            yield Service(_protected(app, rules, keys, drain), drain, sessions)
-
-
-def _protected(app: ASGIApp, rules: AccessRules, keys: Keys, drain: Drain) -> ASGIApp:
-    """The server behind the checks of `cellblock serve`, with the same keys."""
-    app = BodyLimit(app, rules.bodies)
-    app = KeyCheck(app, keys=keys, needs_key=not is_loopback(rules.host))
-    if rules.origins:
-        app = CORSMiddleware(
-            app, allow_origins=rules.origins, allow_methods=["*"], allow_headers=["*"], expose_headers=["*"]
-        )
-    app = OriginCheck(app, allowed=rules.origins)
-    app = HostCheck(app, host=rules.host, further=rules.hosts)
-    return DrainCheck(app, drain=drain)
+            yield Service(checked(app, rules, keys=keys, drain=drain), drain, sessions)

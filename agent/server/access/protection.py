@@ -23,7 +23,12 @@ def protected(
     metrics: Metrics,
     count: Count,
 ) -> ASGIApp:
-    """The server inside of its layers. What is cheap to refuse is refused first."""
+    """The server inside of its layers."""
+    return RequestLog(checked(app, rules, keys=keys, drain=drain), metrics=metrics, count=count)
+
+
+def checked(app: ASGIApp, rules: AccessRules, *, keys: Keys, drain: Drain) -> ASGIApp:
+    """The server behind the checks of who may ask. What is cheap to refuse is refused first."""
     app = BodyLimit(app, rules.bodies)
     app = KeyCheck(app, keys=keys, needs_key=not is_loopback(rules.host))
     if rules.origins:
@@ -32,5 +37,4 @@ def protected(
         )
     app = OriginCheck(app, allowed=rules.origins)
     app = HostCheck(app, host=rules.host, further=rules.hosts)
-    app = DrainCheck(app, drain=drain)
-    return RequestLog(app, metrics=metrics, count=count)
+    return DrainCheck(app, drain=drain)

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from agent.progress import ArgumentsDelta, OutputPiece, Progress, ReasoningDelta, TextDelta, ignore
@@ -72,17 +73,9 @@ class Answers:
 
         A reader who leaves ends the answer: a running cell is interrupted.
         """
-        running = asyncio.create_task(start(self._note))
-        self._running.add(running)
-        running.add_done_callback(self._running.discard)
-        try:
+        async with self._begun(start(self._note)) as running:
             await asyncio.wait((running,))
-            if running.cancelled():
-                raise _ended()
-            return running.result()
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            return _result_of(running)
 
     async def followed(
         self, start: Callable[[Callable[[Progress], None]], Coroutine[Any, Any, Result]]
@@ -97,20 +90,26 @@ class Answers:
             self._note(piece)
             mailbox.put(piece)
 
-        running = asyncio.create_task(start(tell))
-        self._running.add(running)
-        running.add_done_callback(self._running.discard)
-        running.add_done_callback(lambda _: mailbox.close())
-        try:
+        async with self._begun(start(tell)) as running:
+            running.add_done_callback(lambda _: mailbox.close())
             async for piece in mailbox.pieces():
                 yield piece
-            if running.cancelled():
-                raise _ended()
-            yield running.result()
+            yield _result_of(running)
+
+    @asynccontextmanager
+    async def _begun(self, answer: Coroutine[Any, Any, Result]) -> AsyncIterator[asyncio.Task[Result]]:
+        """An answer under way. Who leaves the block ends it."""
+        running = asyncio.create_task(answer)
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        try:
+            yield running
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
 
-def _ended() -> Fault:
-    return Fault(503, "The server has ended before the answer did.", "server_error")
+def _result_of(ended: asyncio.Task[Result]) -> Result:
+    if ended.cancelled():
+        raise Fault(503, "The server has ended before the answer did.", "server_error")
+    return ended.result()
