@@ -91,7 +91,7 @@ async def test_a_session_keeps_variables_files_and_history(tmp_path: Path) -> No
 async def test_a_stopped_answer_stops_its_cell_and_the_next_question_finds_its_variables(tmp_path: Path) -> None:
     script = [
         calls(
-            "x = 5\nopen('kept.txt', 'w').write('k')\nprint('on', flush=True)\nimport time\ntime.sleep(60)", "print(1)"
+            "import time\nx = 5\nopen('kept.txt', 'w').write('k')\nprint('on', flush=True); time.sleep(60)", "print(1)"
         ),
         calls("print(x)", call_id="b"),
         says("5."),
@@ -118,7 +118,7 @@ async def test_a_stopped_answer_stops_its_cell_and_the_next_question_finds_its_v
     stopped, not_run, _ = [event for event in events if isinstance(event, ToolRan)]
     assert stopped.execution is not None
     assert (stopped.execution.cause, stopped.execution.state_lost) == ("interrupted", False)
-    assert stopped.observation.startswith("on\nCell In[1], line 5\n")
+    assert stopped.observation.startswith("on\nCell In[1], line 4\n")
     assert stopped.observation.endswith("s.\nVariables of earlier cells are kept.")
     assert not_run.observation == "The code was not run. The turn was stopped before it."
     assert [event.text for event in events if isinstance(event, Instructed)] == [INSTRUCTION["stopped"]]
