@@ -1,4 +1,4 @@
-"""The application that the commands register with, and their shared functions for output and for the agent."""
+"""The application that the commands register with, and their shared functions for output."""
 
 import os
 import shlex
@@ -15,16 +15,10 @@ import typer
 from rich.text import Text
 from typer.core import TyperGroup
 
-from agent.agent import Agent
 from agent.cli.config import read_config, use
 from agent.cli.console import CleanConsole
-from agent.cli.options import ModelOptions
 from agent.errors import InterruptedRunError, OutputError, UsageError
-from agent.limits import Limits
-from agent.paths import expanded
 from agent.text import escaped_json
-from agent.tools.functions import Approve
-from sandbox import Policy
 
 
 class Commands(TyperGroup):
@@ -130,25 +124,6 @@ def kept(look: str) -> Iterator[None]:
 def print_json(text: str) -> None:
     """Write a line of JSON to stdout: the same value, but without characters that a terminal obeys."""
     print_result(escaped_json(text))
-
-
-def agent_for(
-    asked: ModelOptions, policy: Policy, limits: Limits | None = None, *, approve: Approve | None = None
-) -> Agent:
-    """The agent that the options ask for. `approve` is asked before a call of a tool of MCP."""
-    return Agent(
-        model=asked.model,
-        base_url=asked.base_url,
-        provider=asked.provider,
-        sampling=asked.sampling,
-        prices=asked.prices,
-        review=f"{asked.review},support" if asked.require_support else asked.review,
-        policy=policy,
-        limits=limits,
-        mcp=asked.mcp,
-        approve=approve,
-        runs_directory=expanded(os.environ.get("CELLBLOCK_RUNS") or "runs"),
-    )
 
 
 def with_extra(extra: str, module: str, *packages: str) -> Any:

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from agent.agent import Agent
 from agent.answers import read_schema
-from agent.cli.app import agent_for, app, confirm, stderr_console
+from agent.cli.agents import agent_for
+from agent.cli.app import app, confirm, stderr_console
 from agent.cli.approving import Approver
 from agent.cli.chat import Chat
 from agent.cli.console import CleanConsole

@@ -19,7 +19,8 @@ from agent.batch.results import SUMMARY
 from agent.batch.running import with_time_limit, worker_for
 from agent.batch.spending import Budget
 from agent.batch.tasks import BatchTask
-from agent.cli.app import agent_for, app, kept, print_result, stderr_console
+from agent.cli.agents import agent_for
+from agent.cli.app import app, kept, print_result, stderr_console
 from agent.cli.batch_view import ENDS, BatchView, print_notes, table_lines
 from agent.cli.limit_options import with_limits
 from agent.cli.options import ModelOptions, SectionedCommand, flag_errors, with_model, with_policy

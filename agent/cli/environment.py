@@ -17,7 +17,8 @@ from rich.progress import (
 from rich.text import Text
 
 from agent import local
-from agent.cli.app import Commands, agent_for, app, print_note, print_result, stderr_console
+from agent.cli.agents import agent_for
+from agent.cli.app import Commands, app, print_note, print_result, stderr_console
 from agent.cli.doctor import check_all
 from agent.cli.options import ModelOptions, SectionedCommand, with_model, with_policy
 from agent.cli.serving import StateOption, seconds_in, state_directory

@@ -4,28 +4,30 @@ import errno
 import re
 import shlex
 import sys
+from importlib import import_module
 from typing import Any
 
 import typer
 from rich.text import Text
 
-from agent.cli import (  # noqa: F401  (they register their commands)
-    asking,
-    batch,
-    environment,
-    exporting,
-    mcp,
-    recorded,
-    replaying,
-    runs,
-    serving,
-)
 from agent.cli.app import app, stderr_console
 from agent.outlet import UnwritableError
 from agent.text import plain
 from sandbox import CellblockError
 
 ENVIRONMENT = 3
+COMMANDS = {
+    **dict.fromkeys(("run", "resume", "chat"), "asking"),
+    "batch": "batch",
+    **dict.fromkeys(("doctor", "gc", "image", "model"), "environment"),
+    "export": "exporting",
+    "mcp": "mcp",
+    **dict.fromkeys(("verify", "show"), "recorded"),
+    "replay": "replaying",
+    **dict.fromkeys(("ls", "rm"), "runs"),
+    "serve": "serving",
+}
+"""The commands, and the module that registers each when it is loaded."""
 MEANT = {
     **dict.fromkeys(("list", "ps", "runs"), "ls"),
     **dict.fromkeys(("remove", "delete", "del"), "rm RUN"),
@@ -52,6 +54,7 @@ _UsageError: Any = typer.BadParameter.__mro__[1]
 def command_line(arguments: list[str]) -> int:
     """Run one command and return its exit code. Every expected failure is one line on stderr."""
     try:
+        load_commands(arguments)
         code = app(arguments, prog_name="cellblock", standalone_mode=False)
         sys.stdout.flush()
     except SystemExit as ended:
@@ -68,6 +71,15 @@ def command_line(arguments: list[str]) -> int:
         line = _without_guess(" ".join(message.split()).removesuffix("."))
         return _print_error(f"{line}{'' if line.endswith('?') else '.'} Try: {_hint(error, line)}", error.exit_code)
     return code if isinstance(code, int) else 0
+
+
+def load_commands(arguments: list[str]) -> None:
+    """Load the command that is asked for, or all for a help, a completion or an unknown name: all take a second."""
+    asked = arguments[0] if arguments else ""
+    if asked in ("-V", "--version"):
+        return
+    for module in (COMMANDS[asked],) if asked in COMMANDS else dict.fromkeys(COMMANDS.values()):
+        import_module(f"agent.cli.{module}")
 
 
 def _without_guess(line: str) -> str:

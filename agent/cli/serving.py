@@ -13,7 +13,8 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.app import Commands, agent_for, app, print_note, print_result, with_extra
+from agent.cli.agents import agent_for
+from agent.cli.app import Commands, app, print_note, print_result, with_extra
 from agent.cli.limit_options import with_limits
 from agent.cli.options import ModelOptions, with_model, with_policy
 from agent.cli.verbosity import log_to_stderr

@@ -13,11 +13,11 @@ import typer
 from pydantic import BaseModel
 
 import agent
-import agent.cli.main  # it registers the commands
 import sandbox
 from agent.cli.app import app
 from agent.cli.limit_options import NAMES
 from agent.cli.limit_options import PANEL as LIMITS
+from agent.cli.main import load_commands
 from agent.cli.options import policy_options
 from agent.limits import Limits
 from agent.record import events
@@ -44,7 +44,7 @@ def parts_in(page: str) -> list[str]:
 
 def option_names() -> set[str]:
     """Every long option of every command."""
-    commands = [command for command, _ in dict(_commands(typer.main.get_command(app))).values()]
+    commands = [command for command, _ in _every_command().values()]
     options = [
         name for command in commands for option in command.params for name in (*option.opts, *option.secondary_opts)
     ]
@@ -70,7 +70,7 @@ def policy_part() -> str:
 
 
 def limits_part() -> str:
-    command, context = dict(_commands(typer.main.get_command(app)))["cellblock run"]
+    command, context = _every_command()["cellblock run"]
     options = dict(zip(NAMES, _option_groups(command, context)[LIMITS], strict=True))
     rows = [
         (f"`{options[name][0]}`", f"`{name}`", options[name][1])
@@ -157,7 +157,7 @@ def _class_body(kind: type[BaseModel]) -> list[ast.stmt]:
 
 
 def cli_part() -> str:
-    commands = dict(_commands(typer.main.get_command(app)))
+    commands = _every_command()
     groups = {path: _option_groups(command, context) for path, (command, context) in commands.items()}
     shared = _shared(list(groups.values()))
     sections = [
@@ -166,6 +166,11 @@ def cli_part() -> str:
     return "\n".join(
         [*sections, *(f"### {title} options\n\n" + _options_table(options) for title, options in shared.items())]
     )
+
+
+def _every_command() -> dict[str, tuple[Any, Any]]:
+    load_commands([])
+    return dict(_commands(typer.main.get_command(app)))
 
 
 def _commands(command: Any, parent: Any = None, path: str = "cellblock") -> Iterator[tuple[str, tuple[Any, Any]]]:
