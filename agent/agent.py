@@ -132,6 +132,8 @@ class Agent:
         prices: Prices | Path | str | None = None,
         limits: Limits | None = None,
         tools: Iterable[Callable[..., Any] | FunctionTool] = (),
+        mcp: Path | str | Mapping[str, Any] | None = None,
+        approve: Approve | None = None,
         policy: Policy | None = None,
         base_url: str | None = None,
     ) -> Self:
@@ -140,25 +142,25 @@ class Agent:
         A record may be a stranger's. Its policy narrows yours and widens it nowhere; so do its limits, except those
         that you set. Its URL is asked only if `base_url` or the environment names it. Without `api_key`, the
         environment has the key for the endpoint, as it would for a new run. Raises TranscriptError, and UsageError for
-        a URL, a network or an image that nothing of yours names, for a limit on cost without prices of your own (a
-        record cannot say what your money buys), and if `tools` are not the functions that the run had.
+        a URL, a network or an image that nothing of yours names, and for a limit on cost without prices of your own (a
+        record cannot say what your money buys).
         """
         recorded = read(expanded(run))
         begun = beginning_of(recorded.events)
         settings = begun.settings
-        agent = cls(
+        return cls(
             model=_model_of(settings, base_url, api_key),
             sampling=sampling_of(settings),
             prices=prices if prices or (limits and limits.max_cost) else begun.prices,
             policy=narrowed(recorded, policy or Policy()).policy,
             limits=narrowed_limits(begun.limits, limits or Limits())[0],
             tools=tools,
+            mcp=mcp,
+            approve=approve,
             context_tokens=settings.context_tokens,
             review=",".join(name for name in settings.review or () if name != "miscopied") or "none",
             runs_directory=recorded.directory.parent,
         )
-        check_tools(recorded, {tool.name for tool in agent.runtime.tools})
-        return agent
 
     @classmethod
     async def resume(
@@ -169,6 +171,8 @@ class Agent:
         prices: Prices | Path | str | None = None,
         limits: Limits | None = None,
         tools: Iterable[Callable[..., Any] | FunctionTool] = (),
+        mcp: Path | str | Mapping[str, Any] | None = None,
+        approve: Approve | None = None,
         policy: Policy | None = None,
         base_url: str | None = None,
         force: bool = False,
@@ -183,7 +187,15 @@ class Agent:
         is not granted.
         """
         agent = cls.recorded_in(
-            run, api_key=api_key, prices=prices, limits=limits, tools=tools, policy=policy, base_url=base_url
+            run,
+            api_key=api_key,
+            prices=prices,
+            limits=limits,
+            tools=tools,
+            mcp=mcp,
+            approve=approve,
+            policy=policy,
+            base_url=base_url,
         )
         recorded = read(expanded(run))
         if recorded.finished is not None and recorded.finished.outcome == "answered":
@@ -301,14 +313,16 @@ class Agent:
 
         `resume` is a recorded run whose history is continued in its own directory, over a sandbox with its image and
         policy (with a network only if this agent has the same) in which its cells are run again. Without `force`, a
-        cell that gives something else raises ResumeError. Raises what `run` raises for sandbox and model.
+        cell that gives something else raises ResumeError. Raises what `run` raises for sandbox and model, and
+        UsageError if the tools of this agent are not those that the run had.
         """
         directory = expanded(resume or run_directory or self.new_directory())
-        async with (
-            self.runtime.opened(on_progress) as opened,
-            opened.conversation(directory, on_progress, resume=resume is not None, force=force) as conversation,
-        ):
-            yield conversation
+        async with self.runtime.opened(on_progress) as opened:
+            if resume is not None:
+                check_tools(read(directory), opened.tool_names)
+            conversation = opened.conversation(directory, on_progress, resume=resume is not None, force=force)
+            async with conversation as conversing:
+                yield conversing
 
 
 def _fresh_run_id() -> str:

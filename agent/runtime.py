@@ -209,6 +209,11 @@ class OpenRuntime:
         self._opening = asyncio.Lock()
         self._model: tuple[Generator, int | None] | None = None
 
+    @property
+    def tool_names(self) -> set[str]:
+        """The names of all tools: the caller's and those of the servers."""
+        return {tool.name for tool in (*self._runtime.tools, *self._tools)}
+
     async def model(self) -> tuple[Generator, int | None]:
         """The model and its context in tokens, opened at the first call. Raises LocalModelError."""
         async with self._opening:

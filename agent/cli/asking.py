@@ -95,6 +95,9 @@ def resume(
         str | None,
         typer.Option("--base-url", metavar="URL", help="Where to ask its model, if your environment names no URL."),
     ] = None,
+    mcp: Annotated[
+        Path | None, typer.Option("--mcp", metavar="FILE", help="The MCP servers whose tools it had (JSON).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -116,6 +119,8 @@ def resume(
                 run,
                 prices=prices,
                 limits=limits,
+                mcp=mcp,
+                approve=Approver(view),
                 policy=policy,
                 base_url=base_url,
                 force=force,

@@ -118,6 +118,7 @@ def granting(asked: ModelOptions, policy: Policy) -> list[str]:
     given = {
         "--base-url": asked.base_url and bare_url(asked.base_url),
         "--prices": asked.prices and str(asked.prices),
+        "--mcp": asked.mcp and str(asked.mcp),
         "--network": policy.network if policy.network != "none" else None,
         "--image": policy.image,
     }

@@ -98,13 +98,15 @@ def _different(number: int, run: Path) -> ResumeError:
 
 
 def check_tools(recorded: Recorded, names: set[str]) -> None:
-    """Raises UsageError if the run had other functions of its caller than these."""
+    """Raises UsageError if the run had other tools beside run_python than these."""
     begun = beginning_of(recorded.events)
     told = {tool["function"]["name"] for tool in begun.tools}
     had = (told | {function.name for function in begun.functions}) - {RUN_PYTHON}
     if had != names:
-        shown = ", ".join(sorted(had)) or "none"
+        name = str(recorded.directory)
         raise UsageError(
-            f"The run {str(recorded.directory)!r} was started with other functions of its caller: {shown}.",
-            hint="Agent.resume(run, tools=[...])",
+            f"The run {name!r} was started with other tools: {', '.join(sorted(had)) or 'none'}; now there are "
+            f"{', '.join(sorted(names)) or 'none'}.",
+            hint=f"cellblock resume {shlex.quote(name)} --mcp FILE, or in Python Agent.resume({name!r}, tools=[...])",
+            in_python=f"Agent.resume({name!r}, tools=[...], mcp=FILE)",
         )

@@ -23,13 +23,17 @@ _TYPES = {"string": str, "integer": int, "number": float, "boolean": bool, "arra
 
 
 def function_of(name: str, description: str, schema: Mapping[str, Any], call: Call) -> Callable[..., Any]:
-    """A coroutine function of this name that calls with the arguments that it is given, by the names of the schema."""
+    """A function of this name that calls with the arguments that it is given, by the names of the schema.
+
+    It returns an awaitable and is no coroutine function, so that code in a cell calls it without `await`. The required
+    parameters come first, as Python wants them.
+    """
     properties = _properties(schema)
     named = dict(zip(unique_names(properties), properties, strict=True))
     required = _required(schema)
 
-    async def function(**given: Any) -> Any:
-        return await call({named[each]: value for each, value in given.items() if _is_given(named[each], value)})
+    def function(**given: Any) -> Awaitable[Any]:
+        return call({named[each]: value for each, value in given.items() if _is_given(named[each], value)})
 
     def _is_given(key: str, value: Any) -> bool:
         return value is not None or key in required
@@ -38,11 +42,11 @@ def function_of(name: str, description: str, schema: Mapping[str, Any], call: Ca
     parameters = [
         inspect.Parameter(
             each,
-            inspect.Parameter.KEYWORD_ONLY,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
             default=inspect.Parameter.empty if key in required else _default(properties[key]),
             annotation=hints[each],
         )
-        for each, key in named.items()
+        for each, key in sorted(named.items(), key=lambda item: item[1] not in required)
     ]
     function.__name__ = function.__qualname__ = name
     function.__doc__ = description[:MAX_DOC_CHARS]

@@ -188,8 +188,8 @@ async def test_functions_of_the_caller_have_to_be_given_again(endpoint: Refillab
     with pytest.raises(UsageError) as caught:
         await Agent.resume(directory)
     assert caught.value.for_shell == (
-        f"The run {str(directory)!r} was started with other functions of its caller: price. "
-        "Try: Agent.resume(run, tools=[...])"
+        f"The run {str(directory)!r} was started with other tools: price; now there are none. "
+        f"Try: cellblock resume {directory} --mcp FILE, or in Python Agent.resume({str(directory)!r}, tools=[...])"
     )
     assert (await Agent.resume(directory, tools=[price])).answer == "done"
 

@@ -50,6 +50,13 @@ async def test_the_schema_is_passed_on_and_arguments_go_by_its_own_names() -> No
     assert await told(made, {"user_id": "7", "kind": None}) == {"user-id": 7}
 
 
+def test_code_in_a_cell_calls_it_by_position_and_without_await() -> None:
+    schema = {"properties": {"a": {"type": "integer"}, "b": {"type": "string"}}, "required": ["b"]}
+    shown = tool(schema).definition
+    assert [(each.name, each.is_keyword_only) for each in shown.parameters] == [("b", False), ("a", False)]
+    assert not shown.is_async
+
+
 async def test_references_are_replaced_also_those_that_lead_back() -> None:
     tree = {"type": "object", "properties": {"left": {"$ref": "#/$defs/Tree"}}}
     made = tool({"properties": {"tree": {"$ref": "#/$defs/Tree"}}, "required": ["tree"], "$defs": {"Tree": tree}})

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from agent.agent import Agent
-from agent.errors import UsageError
+from agent.errors import EndpointError, UsageError
 from agent.messages import ToolCall
 from agent.record.events import ToolRan
 from agent.record.transcript import read
-from agent.testing import ScriptedEndpoint, says
+from agent.testing import Refusal, ScriptedEndpoint, calls, says
 from agent.testing.profiles import Answer, ScriptedCall
 from agent.tools.functions import Approve
 from agent.tools.mcp import connection
@@ -97,3 +97,20 @@ async def test_a_model_calls_a_tool_and_the_record_has_it(tmp_path: Path) -> Non
     assert result.answer == "It is 42."
     (ran,) = [event for event in read(tmp_path / "run").events if isinstance(event, ToolRan)]
     assert (ran.tool, ran.observation) == ("my_test_add", "42")
+
+
+@pytest.mark.docker
+async def test_code_calls_tools_and_a_run_goes_on_with_its_servers(tmp_path: Path) -> None:
+    consent = "try:\n    my_test_delete('x')\nexcept PermissionError as no:\n    print(no)"
+    with ScriptedEndpoint(
+        [calls(f"print(my_test_add(40), my_test_add(1, b=4))\n{consent}"), Refusal(400), says("It is 42.")]
+    ) as endpoint:
+        agent = Agent(base_url=endpoint.base_url, model="m", mcp=config())
+        with pytest.raises(EndpointError):
+            await agent.run("What is 40 + 2?", run_directory=tmp_path / "run")
+        with pytest.raises(UsageError, match=r"other tools: my_test_add, my_test_delete, .*; now there are none"):
+            await Agent.resume(tmp_path / "run", base_url=endpoint.base_url)
+        result = await Agent.resume(tmp_path / "run", base_url=endpoint.base_url, mcp=config())
+    assert result.answer == "It is 42."
+    (ran,) = [event for event in read(tmp_path / "run").events if isinstance(event, ToolRan)]
+    assert ran.observation == "42 5\nthe user does not allow this call of my_test_delete"
