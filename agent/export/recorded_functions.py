@@ -21,13 +21,14 @@ def recorded_functions(cells: Sequence[Cell], events: Iterable[Event]) -> Iterat
     for function in functions_in(cells, events):
         yield f'record_answers("{function.name}", r"""\n'
         for cell in cells:
-            yield from (_line(call) for call in cell.calls if call.name == function.name and not call.is_stopped)
+            yield from (_line(call) for call in cell.calls if call.name == function.name)
         yield f'""")\n\n\n{_definition(function)}\n\n\n'
 
 
 def _line(call: FunctionCalled) -> str:
-    """A call as JSON in ASCII, which never has three quotes in a row."""
-    answer = [call.result] if call.error is None else [None, call.error_type, call.error]
+    """A call as JSON in ASCII, which never has three quotes in a row. One that was stopped has no answer."""
+    error = [] if call.error is None else [call.error_type, call.error]
+    answer = [] if call.is_stopped else [call.result, *error]
     return json.dumps([call.arguments, *answer]) + "\n"
 
 
@@ -38,5 +39,5 @@ def _definition(function: HostFunction) -> str:
     parts = [one.name if place < required else f"{one.name}=..." for place, one in enumerate(positional)]
     parts += ["*", *(f"{name}=..." for name in keywords)] if keywords else []
     passed = "".join(f", {parameter.name}={parameter.name}" for parameter in function.parameters)
-    begin = "async def" if function.is_async else "def"
-    return f'{begin} {function.name}({", ".join(parts)}):\n    return recorded_answer("{function.name}"{passed})'
+    begin, answer = ("async def", "await recorded_coroutine") if function.is_async else ("def", "recorded_answer")
+    return f'{begin} {function.name}({", ".join(parts)}):\n    return {answer}("{function.name}"{passed})'

@@ -78,6 +78,11 @@ RUNS: dict[str, tuple[list[tuple[str, list[FunctionCalled], Execution]], str]] =
           [called(2, "owner", {"id": 2, "deep": True}, {"name": '"""\\é\n'}), called(1, "owner", {"id": 1})], OK)],
         "[None, {'name': '\"\"\"\\\\é\\n'}]\n",
     ),
+    "coroutines that the code did not wait for": (
+        [("import asyncio\ntry:\n    await asyncio.wait_for(owner(1), 0.01)\nexcept TimeoutError:\n    print('late')",
+          [called(1, "owner", {"id": 1}, is_stopped=True)], OK)],
+        "late\n",
+    ),
     "a cell that the script leaves out": (
         [("price_of('bolt')\n1/0", [called(1, "price_of", {"product": "bolt"}, 1)], Execution(status="error")),
          ("print(price_of('bolt'))", [called(1, "price_of", {"product": "bolt"}, 2)], OK)],

@@ -2,6 +2,7 @@
 #
 # They ran on Python 3.13.5.
 
+import asyncio as _asyncio
 import builtins as _builtins
 import json as _json
 
@@ -35,10 +36,25 @@ def recorded_answer(function, /, **arguments):
     key = _key(function, {name: value for name, value in arguments.items() if value is not ...})
     if not _answers.get(key):
         raise LookupError(f"The run has no such call: {key}")
-    value, *error = _answers[key].pop(0)
+    answer = _answers[key].pop(0)
+    if not answer:
+        raise _StoppedError("The cell has ended.")
+    value, *error = answer
     if error:
         raise _error(*error)
     return value
+
+
+async def recorded_coroutine(function, /, **arguments):
+    """The same for a coroutine. A call that the run stopped never comes back, as it did then."""
+    try:
+        return recorded_answer(function, **arguments)
+    except _StoppedError:
+        await _asyncio.Event().wait()
+
+
+class _StoppedError(RuntimeError):
+    pass
 
 
 record_answers("price_of", r"""
