@@ -32,21 +32,26 @@ asyncio.run(own())
 
 
 @pytest.fixture
-def client() -> Iterator[docker.DockerClient]:
-    with closing(connect()) as client:
-        yield client
+def held(engine: PrivateEngine) -> Iterator[str]:
+    """The container of an owner who was killed, and which is held, so that it does not end by itself.
+
+    It is on an engine where nobody else starts a sandbox and so removes it.
+    """
+    with subprocess.Popen([sys.executable, "-c", OWNER_PROGRAM], stdout=subprocess.PIPE, text=True) as owner:
+        try:
+            assert owner.stdout is not None
+            container = owner.stdout.readline().strip()
+            assert engine.docker("pause", container).returncode == 0
+        finally:
+            owner.kill()
+    yield container
+    remove_all([container])
 
 
 @pytest.fixture
-def held(client: docker.DockerClient) -> Iterator[str]:
-    """The container of an owner who was killed, and which is held, so that it does not end by itself."""
-    with subprocess.Popen([sys.executable, "-c", OWNER_PROGRAM], stdout=subprocess.PIPE, text=True) as owner:
-        assert owner.stdout is not None
-        container = owner.stdout.readline().strip()
-        client.api.pause(container)
-        owner.kill()
-    yield container
-    remove_all([container])
+def client() -> Iterator[docker.DockerClient]:
+    with closing(connect()) as client:
+        yield client
 
 
 def gc(*options: str) -> list[str]:
@@ -56,7 +61,8 @@ def gc(*options: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_what_a_killed_owner_left_is_listed_and_then_removed(client: docker.DockerClient, held: str) -> None:
+@pytest.mark.engine
+def test_what_a_killed_owner_left_is_listed_and_then_removed(held: str, client: docker.DockerClient) -> None:
     assert [line.split()[:4] for line in gc("--dry-run") if held[:12] in line] == [
         ["would", "remove", held[:12], "paused"]
     ]

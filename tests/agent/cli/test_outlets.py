@@ -14,7 +14,8 @@ from agent.testing import ScriptedEndpoint, calls, says
 from tests.golden.writing import RUNS
 
 RUN = str(RUNS / "plain")
-NOWHERE = {"DOCKER_HOST": "unix:///nowhere.sock"}
+ENVIRON = {"DOCKER_HOST": "unix:///nowhere.sock", "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+"""No engine; and Typer takes the shell that is named, and not the one that has started the tests."""
 COMMANDS = {
     "help": (["--help"], 0),
     "help of a command": (["run", "--help"], 0),
@@ -36,7 +37,7 @@ FULL = "No space left on device"
 def run(redirections: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command whose streams the shell redirects."""
     command = ["sh", "-c", f'exec "$@" {redirections}', "sh", sys.executable, "-m", "agent", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ | NOWHERE, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | ENVIRON, check=False)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -66,7 +67,7 @@ def test_a_reader_who_has_left_is_no_error(command: str) -> None:
     os.close(reader)
     done = subprocess.run(
         [sys.executable, "-m", "agent", *arguments],
-        stdout=writer, stderr=subprocess.PIPE, env=os.environ | NOWHERE, check=False,
+        stdout=writer, stderr=subprocess.PIPE, env=os.environ | ENVIRON, check=False,
     )  # fmt: skip
     os.close(writer)
     assert (done.returncode, done.stderr) == (code, b"")
