@@ -7,6 +7,7 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 from agent.replay.normalising import normalised
 from sandbox import DisplayData, ErrorOutput, ExecuteResult, Execution, Output, StreamOutput
@@ -37,14 +38,15 @@ def shown(execution: Execution, day: str) -> Shown:
 
 
 def shown_said(execution: Execution, day: str) -> str:
-    """The text of a stopped cell up to the first gap, without the traceback of the stop."""
-    kept: list[Output] = []
-    for output in execution.outputs:
-        if output.omitted_bytes:
-            break
-        if not (isinstance(output, ErrorOutput) and output.ename == "KeyboardInterrupt"):
-            kept.append(output)
-    return "\n".join(_lines(kept, day))
+    """The text of a stopped cell up to the first gap, without the error that ended it.
+
+    Where the stop hits is chance: a cell that waits ends with KeyboardInterrupt, CancelledError, or the error of a call
+    of a function that was stopped with it.
+    """
+    outputs = list(execution.outputs)
+    if outputs and isinstance(outputs[-1], ErrorOutput):
+        outputs.pop()
+    return "\n".join(_lines(takewhile(lambda output: not output.omitted_bytes, outputs), day))
 
 
 def shown_file(data: bytes, day: str) -> Shown:

@@ -39,8 +39,8 @@ def err(text: str) -> StreamOutput:
     return StreamOutput(name="stderr", text=text)
 
 
-def stopped(text: str, line: int = 1, **values: object) -> Execution:
-    error = ErrorOutput(ename="KeyboardInterrupt", evalue="", traceback=[f"line {line}"])
+def stopped(text: str, line: int = 1, ename: str = "KeyboardInterrupt", **values: object) -> Execution:
+    error = ErrorOutput(ename=ename, evalue="", traceback=[f"line {line}"])
     return cell(out(text), error, status="timeout", cause="timeout", **values)
 
 
@@ -74,6 +74,12 @@ def test_meaningless_differences_are_ignored_in_every_kind_of_output(case: str) 
     assert verdict(cell(out(one)), cell(out(other))) == "same_after_normalisation"
     errors = [ErrorOutput(ename="E", evalue="", traceback=text.split("\n")) for text in (one, other)]
     assert verdict(cell(errors[0]), cell(errors[1])) == "same_after_normalisation"
+
+
+@pytest.mark.parametrize("ename", ["KeyboardInterrupt", "CancelledError", "RuntimeError"])
+def test_a_stopped_cell_may_end_with_any_error(ename: str) -> None:
+    assert verdict(stopped("begun\n"), stopped("begun\n", 2, ename)) == "same_after_normalisation"
+    assert verdict(stopped("begun\n", 1, ename), stopped("other\n")) == "different"
 
 
 def test_the_time_limit_explains_a_stopped_cell_that_now_finishes() -> None:
