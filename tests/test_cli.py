@@ -43,7 +43,7 @@ BAD: dict[str, tuple[list[str], dict[str, str], int, str]] = {
         "cellblock: --network cannot be 'host': a sandbox shares no network namespace with the host or a container."),
     "a check": (["run", "x", "--review", "cut,nonsense"], {}, 2,
         "cellblock: There is no check 'nonsense'. Try: --review none, default, strict, or "
-        "cut,empty,no_code,failed,no_install,no_result,unseen,no_file,format,unstated,unused,support"),
+        "cut,empty,no_code,failed,not_run,no_install,no_result,unseen,no_file,format,unstated,unused,support"),
     "a temperature": (["run", "x", "--temperature", "5"], {}, 2,
         "cellblock: --temperature cannot be 5.0: it must be at most 2."),
     "a provider": (["run", "x", "--model", "m", "--base-url", "http://h/v1", "--provider", "azure"], {}, 2,

@@ -96,7 +96,7 @@ class Cells:
     async def _hints(
         self, code: str, execution: Execution, earlier: Sequence[ToolRan], given: Iterable[GivenFile]
     ) -> list[str]:
-        scene = self._scene
+        scene = replace(self._scene, earlier_code="\n".join(event.code for event in earlier if event.code))
         if needs_files(execution):
             try:
                 there = {file.name: file.size_bytes for file in await self._sandbox.list_files()}
@@ -107,7 +107,6 @@ class Cells:
                 scene,
                 files=list(there),
                 given={name: profile for name, profile in known.items() if profile is not None},
-                earlier_code="\n".join(event.code for event in earlier if event.code),
             )
         return hints(code, execution, scene)
 
@@ -119,11 +118,11 @@ class Cells:
             return None
 
 
-def scene_in(environment: Environment, native: Collection[str] = ()) -> Scene:
-    """The context for hints, without files. `native` are the functions that only the model can call."""
+def scene_in(environment: Environment, functions: Sequence[HostFunction] = (), native: Collection[str] = ()) -> Scene:
+    """The context for hints, without files: code can call `functions`, and only the model those of `native`."""
     policy = environment.policy
     added, has_network = names_of(policy.packages), policy.network != "none"
-    return Scene(environment.packages, added=added, tools=native, has_network=has_network)
+    return Scene(environment.packages, added=added, tools=native, functions=functions, has_network=has_network)
 
 
 def _same_failures(code: str, execution: Execution, earlier: Iterable[ToolRan]) -> int:

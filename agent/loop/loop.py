@@ -116,8 +116,9 @@ class Loop:
         return self.meter.count_function_call()
 
     def _scene(self) -> Scene:
-        native = self._functions.keys() - {function.name for function in self._calls.definitions}
-        return scene_in(self._started.environment, native)
+        functions = self._calls.definitions
+        native = self._functions.keys() - {function.name for function in functions}
+        return scene_in(self._started.environment, functions, native)
 
     @property
     def _given(self) -> list[GivenFile]:

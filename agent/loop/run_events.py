@@ -65,7 +65,9 @@ def beginning_for(setup: Setup, history: Sequence[Message] = ()) -> Beginning:
         settings=setup.settings,
         tools=[TOOL, *(dict(tool.schema) for tool in told)] if calls == "native" else [],
         functions=functions,
-        system_prompt="\n".join(filter(None, (prompt, told_functions(functions), setup.instructions))),
+        system_prompt="\n".join(
+            filter(None, (prompt, told_functions(functions, is_fenced=calls == "fenced"), setup.instructions))
+        ),
         history=list(history),
         limits=setup.limits,
         prices=setup.prices,

@@ -7,11 +7,15 @@ from agent.prompting.words import FUNCTIONS
 from sandbox.calls import HostFunction, Parameter
 
 
-def told_functions(functions: Sequence[HostFunction]) -> str:
-    """What the system prompt says of the functions that code can call; empty if there are none."""
+def told_functions(functions: Sequence[HostFunction], *, is_fenced: bool) -> str:
+    """What the system prompt says of the functions that code can call; empty if there are none.
+
+    Models that are asked for code blocks are small: left to themselves, they define the functions anew.
+    """
     if not functions:
         return ""
-    return "\n".join([FUNCTIONS["head"], *map(_told, functions)])
+    begin, end = ("fenced", [FUNCTIONS["fenced_end"]]) if is_fenced else ("native", [])
+    return "\n".join([FUNCTIONS[begin], *map(told_function, functions), *end])
 
 
 def signature(function: HostFunction) -> str:
@@ -26,7 +30,8 @@ def signature(function: HostFunction) -> str:
     return f"await {called}" if function.is_async else called
 
 
-def _told(function: HostFunction) -> str:
+def told_function(function: HostFunction) -> str:
+    """The function with its parameters and its docstring."""
     if not function.doc:
         return f"- {signature(function)}"
     return f"- {signature(function)}\n{indent(function.doc, '    ')}"

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import islice
@@ -10,9 +10,11 @@ from typing import cast
 
 from agent.prompting.dates import impossible_dates
 from agent.prompting.file_hints import about_files, is_about_files
+from agent.prompting.function_hints import about_functions
 from agent.prompting.words import HINTS
 from agent.pycode import parsed
 from sandbox import ErrorOutput, Execution, FileProfile
+from sandbox.calls import HostFunction
 
 MAX_NAMES = 20
 MAX_STATEMENTS = 3
@@ -66,6 +68,8 @@ class Scene:
     """Names of the packages that the user has asked for: the model should know of them too."""
     tools: Collection[str] = ()
     """Names of the tools beside run_python that code cannot call."""
+    functions: Sequence[HostFunction] = ()
+    """The caller's functions that code can call."""
     has_network: bool = False
 
 
@@ -81,6 +85,7 @@ def hints(code: str, execution: Execution, scene: Scene) -> list[str]:
     found = list(_about_error(error, code, scene)) if error else []
     if error:
         found += impossible_dates(error, code)
+    found += about_functions(error, execution.text, code, scene.earlier_code, scene.functions)
     if error and scene.given:
         found += about_files(error, f"{scene.earlier_code}\n{code}", scene.given)
     if installs(code) and (error or _NO_PIP.search(execution.text)):

@@ -36,7 +36,12 @@ OBSERVATION = {
 }
 
 FUNCTIONS = {
-    "head": "These functions are defined in the kernel. Call them in your code; do not define or import them:",
+    "native": "These functions exist already in the kernel, with real data. Call them in your code; do not define or "
+    "import them:",
+    "fenced": "These functions exist already in the kernel, with real data. Your program calls them by name; it has no "
+    "`def` and no import of them:",
+    "fenced_end": "Write the program without functions of your own, and give each result another name than the "
+    "function has.",
 }
 """What is told of the caller's functions that code can call."""
 
@@ -168,6 +173,10 @@ HINTS = {
     "sheets": "The sheets of {name} are: {sheets}.",
     "no_input": "No one can type input: write the values into the code.",
     "tool_not_function": "{name} is a tool and no Python function: call it as you call run_python.",
+    "not_awaited": "A coroutine has to be awaited: write {names}.",
+    "hides": "A variable with the name of a function hides the function. Give yours another name than {names}.",
+    "imports": "Do not import {names}: the kernel has that already.",
+    "returns": "The functions that the code calls are:",
     "overflow": "A numpy integer has 64 bits and overflows without an error: "
     "for a number this large, use Python's own integers.",
     "running_loop": "A cell runs in an event loop already: write {await_it}.",
@@ -194,6 +203,8 @@ INSTRUCTION = {
     "```python block. Only if the error itself is the answer, repeat your answer.",
     "no_result": "No program for this question has succeeded, so there is no result. Say in one or two sentences that "
     "it failed, and why. Do not give a result.",
+    "not_run": "The last program was not run, so there is no result. Write the whole program again in a ```python "
+    "block, without what was wrong with it.",
     "no_install": "Nothing can be installed here. Write the whole program again in a ```python block, with Python's "
     "own modules and the installed packages. Only if the error itself is the answer, repeat your answer.",
     "no_file": "The file {missing} was requested, but does not exist. Write the whole program again in a ```python "

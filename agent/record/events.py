@@ -39,6 +39,7 @@ CheckName = Literal[
     "empty",
     "no_code",
     "failed",
+    "not_run",
     "no_install",
     "no_result",
     "unseen",

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import get_args
 
 from agent.errors import UsageError
+from agent.messages import RUN_PYTHON
 from agent.prompting.hints import asks_to_install, installs
 from agent.record.events import Calls, CheckName, Event, Instructed, ModelReplied, ToolRan
 from agent.record.question import Question
@@ -87,6 +88,11 @@ def _has_failed(answer: Answer) -> bool:
     return bool(answer.executions) and answer.executions[-1].status != "ok"
 
 
+def _was_not_run(answer: Answer) -> bool:
+    last = answer.question.ran[-1:]
+    return any(event.tool == RUN_PYTHON and event.execution is None for event in last)
+
+
 def _has_shown_nothing(answer: Answer) -> bool:
     has_failed = any(execution.status != "ok" for execution in answer.executions)
     has_shown = any(execution.status == "ok" and execution.outputs for execution in answer.executions)
@@ -114,6 +120,7 @@ CHECKS = (
         asks_for_code=True,
     ),
     Check("failed", "the last code failed", _has_failed, asks_for_code=True),
+    Check("not_run", "the last code was not run", _was_not_run, is_default_for=FENCED, asks_for_code=True),
     Check(
         "no_install",
         "it asks again for an installation after code failed",

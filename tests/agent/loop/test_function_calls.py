@@ -188,7 +188,7 @@ async def test_what_was_called_before_a_crash_is_answered_from_the_record_and_th
 
 
 async def test_a_function_for_code_only_is_no_tool_of_the_endpoint(tmp_path: Path) -> None:
-    script: list[Reply] = [calls("x", name="price_of"), says("12 euros")]
+    script: list[Reply] = [calls("x", name="price_of"), says("12 euros"), says("12 euros")]
     ran = await run_loop(tmp_path, script, tools=[tool(price_of, callers="code")])
     assert ran.of(ToolRan)[0].observation == (
         "price_of can be called in code only, so it was not called: call it in a program."

@@ -134,7 +134,7 @@ async def test_an_answer_that_repeats_its_code_is_an_answer(tmp_path: Path) -> N
 
 
 async def test_a_bad_call_is_told_to_the_model_and_nothing_is_run(tmp_path: Path) -> None:
-    ran = await run_loop(tmp_path, [calls("x", name="search"), says("42")])
+    ran = await run_loop(tmp_path, [calls("x", name="search"), says("42"), says("42")])
     [tool] = ran.of(ToolRan)
     assert (tool.code, tool.execution) == (None, None)
     assert tool.observation.startswith("There is no tool 'search'.")

@@ -77,8 +77,8 @@ def test_a_second_wish_for_an_installation_is_answered() -> None:
 
 def test_an_answer_after_nothing_succeeded_has_no_result() -> None:
     assert broken(answer("It is 7.", ran(FAILED))) == ["failed", "no_result"]
-    assert broken(answer("It is 7.", ran(FAILED), ran(None))) == ["failed", "no_result"]
-    assert broken(answer("It is 7.", ran(None))) == []
+    assert broken(answer("It is 7.", ran(FAILED), ran(None))) == ["failed", "not_run", "no_result"]
+    assert broken(answer("It is 7.", ran(None))) == ["not_run"]
 
 
 def test_a_cut_reply_is_no_answer() -> None:
@@ -130,7 +130,7 @@ def test_a_name_that_no_check_has_is_one_line(asked: str) -> None:
     name = asked.rsplit(",", maxsplit=1)[-1]
     assert caught.value.for_shell == (
         f"There is no check {name!r}. Try: --review none, default, strict, or "
-        "cut,empty,no_code,failed,no_install,no_result,unseen,no_file,format,unstated,unused,support"
+        "cut,empty,no_code,failed,not_run,no_install,no_result,unseen,no_file,format,unstated,unused,support"
     )
 
 
@@ -140,7 +140,7 @@ def test_each_check_has_its_sentence_for_the_model() -> None:
 
 def test_a_check_that_asks_for_code_says_so_to_the_model() -> None:
     asking = {check.name for check in CHECKS if check.asks_for_code}
-    assert asking == {"no_code", "failed", "no_install", "unseen", "no_file", "unused", "support"}
+    assert asking == {"no_code", "failed", "not_run", "no_install", "unseen", "no_file", "unused", "support"}
     assert all("```python" in INSTRUCTION[name] for name in asking)
 
 
