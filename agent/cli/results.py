@@ -34,6 +34,8 @@ def tell(answered: RunResult, console: Console, *, as_json: bool, options: Seque
     """
     for line in file_lines(answered):
         _note(console, line)
+    if answered.pictures:
+        _note(console, f"pictures shown: {answered.pictures}; to see them: {_exporting(answered.run_directory)}")
     words, usage = outcome_words(answered.outcome, answered.limit), answered.usage
     took = f"{usage.input_tokens} + {usage.output_tokens} tokens{_price(answered.cost)}"
     _note(console, f"{answered.run_directory}: {words}, {took}")
@@ -69,6 +71,7 @@ def as_value(answered: RunResult) -> dict[str, object]:
         "unasked": [one.model_dump() for one in answered.unasked],
         "second": answered.second and answered.second.model_dump(include={"run", "outcome", "answer", "missing"}),
         "artifacts": [artifact.model_dump() for artifact in answered.artifacts],
+        "pictures": answered.pictures,
     }
 
 
@@ -111,6 +114,11 @@ def told_where_it_stopped(run: Path, console: Console, options: Sequence[str] = 
 def resuming(run: Path, options: Sequence[str] = ()) -> str:
     """The command that continues a run."""
     return shlex.join(["cellblock", "resume", str(run), *options])
+
+
+def _exporting(run: Path) -> str:
+    """The command that makes a page with the pictures."""
+    return shlex.join(["cellblock", "export", str(run), "--to", "html", "-o", f"{run.name}.html"])
 
 
 def granting(asked: ModelOptions, policy: Policy) -> list[str]:

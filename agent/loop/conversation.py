@@ -223,6 +223,7 @@ class Conversation:
 
     def _result(self, transcript: Transcript, loop: Loop, artifacts: list[FileRecord]) -> RunResult:
         last, taken, directory = self._last, loop.meter, transcript.directory
+        question = Question.last_of(transcript.events)
         return RunResult(
             last.outcome,
             last.answer,
@@ -234,8 +235,9 @@ class Conversation:
             self._finished.support if self._finished else [],
             self._finished.unasked if self._finished else [],
             last.value,
-            Question.last_of(transcript.events).unanswered if last.outcome == "called" else [],
+            question.unanswered if last.outcome == "called" else [],
             last.error,
+            question.pictures,
         )
 
     async def _begin(self, asked: Asked, given: list[Path], anew: Anew | None) -> tuple[Transcript, Loop]:

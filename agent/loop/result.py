@@ -35,7 +35,8 @@ class RunResult:
     """The calls whose results the caller brings, if the outcome is "called"."""
     error: str | None = None
     """Why the answer does not fit its type, in one line."""
-
+    pictures: int = 0
+    """How many pictures the programs have shown; an export has them."""
     second: Compared | None = None
     """What a second run of the question found; None if it was not to be confirmed."""
 

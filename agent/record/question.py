@@ -17,6 +17,7 @@ from agent.record.events import (
     RunStarted,
     ToolRan,
 )
+from sandbox import DisplayData, ExecuteResult
 
 E = TypeVar("E")
 
@@ -47,6 +48,13 @@ class Question:
     def ran(self) -> list[ToolRan]:
         """The calls that have a result."""
         return self._all(ToolRan)
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures its programs have shown, saved or not."""
+        outputs = [output for event in self.ran if event.execution for output in event.execution.outputs]
+        bundles = [output.data for output in outputs if isinstance(output, DisplayData | ExecuteResult)]
+        return sum(any(kind.startswith("image/") for kind in bundle) for bundle in bundles)
 
     @property
     def instructed(self) -> list[Reason]:

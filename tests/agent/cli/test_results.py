@@ -44,6 +44,14 @@ def test_the_first_lines_of_texts_stand_below_the_first_files(capsys: pytest.Cap
     assert lines[-3:-1] == ["r/files/5.csv  9 bytes", "r/files/6.csv  9 bytes"]
 
 
+def test_pictures_that_were_shown_are_named_with_the_command_for_a_page(capsys: pytest.CaptureFixture[str]) -> None:
+    answered = RunResult("answered", "42", Path("my runs/a"), Usage(), [], pictures=2)
+    assert told(answered, capsys)[0] == (
+        "pictures shown: 2; to see them: cellblock export 'my runs/a' --to html -o a.html"
+    )
+    assert as_value(answered)["pictures"] == 2
+
+
 def test_what_programs_did_without_being_asked_to_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     unasked = [UnaskedFilter(value="Möbel", column="Warengruppe", cell=2)]
     answered = RunResult("answered", "42", Path("r"), Usage(), [], unasked=unasked)
