@@ -20,9 +20,28 @@ from agent.cli.console import CleanConsole
 from agent.errors import InterruptedRunError, OutputError, UsageError
 from agent.text import escaped_json
 
+COMMANDS = {
+    **dict.fromkeys(("run", "chat"), "asking"),
+    "batch": "batch",
+    "resume": "asking",
+    **dict.fromkeys(("show", "verify"), "recorded"),
+    "replay": "replaying",
+    "export": "exporting",
+    **dict.fromkeys(("ls", "rm"), "runs"),
+    "serve": "serving",
+    "mcp": "mcp",
+    **dict.fromkeys(("doctor", "gc", "image", "model"), "environment"),
+}
+"""The commands in the order in which they are listed, and the module that registers each when it is loaded."""
+
 
 class Commands(TyperGroup):
     """Shows the help of commands whole, and turns Ctrl-C into our own error, because Typer would exit with code 1."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names in the order of COMMANDS, whichever module was loaded first; those of a group as they are."""
+        names: list[str] = super().list_commands(ctx)
+        return names if ctx.parent else sorted(names, key=list(COMMANDS).index)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List each command with the first sentence of its help, whole."""

@@ -10,24 +10,12 @@ from typing import Any
 import typer
 from rich.text import Text
 
-from agent.cli.app import app, stderr_console
+from agent.cli.app import COMMANDS, app, stderr_console
 from agent.outlet import UnwritableError
 from agent.text import plain
 from sandbox import CellblockError
 
 ENVIRONMENT = 3
-COMMANDS = {
-    **dict.fromkeys(("run", "resume", "chat"), "asking"),
-    "batch": "batch",
-    **dict.fromkeys(("doctor", "gc", "image", "model"), "environment"),
-    "export": "exporting",
-    "mcp": "mcp",
-    **dict.fromkeys(("verify", "show"), "recorded"),
-    "replay": "replaying",
-    **dict.fromkeys(("ls", "rm"), "runs"),
-    "serve": "serving",
-}
-"""The commands, and the module that registers each when it is loaded."""
 MEANT = {
     **dict.fromkeys(("list", "ps", "runs"), "ls"),
     **dict.fromkeys(("remove", "delete", "del"), "rm RUN"),

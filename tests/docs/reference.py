@@ -181,8 +181,8 @@ def _commands(command: Any, parent: Any = None, path: str = "cellblock") -> Iter
     if hasattr(command, "commands"):
         if parent is None or command.invoke_without_command:
             yield path, (command, context)
-        for name, child in command.commands.items():
-            yield from _commands(child, context, f"{path} {name}")
+        for name in command.list_commands(context):
+            yield from _commands(command.commands[name], context, f"{path} {name}")
     else:
         yield path, (command, context)
 

@@ -5,8 +5,8 @@ import sys
 
 import typer
 
-from agent.cli.app import app
-from agent.cli.main import COMMANDS, load_commands
+from agent.cli.app import COMMANDS, app
+from agent.cli.main import load_commands
 
 
 def test_each_command_is_known_before_it_is_loaded() -> None:
