@@ -20,6 +20,7 @@ from traitlets.config import Config
 from sandbox.guest import exits
 from sandbox.guest.checkup import Checkup
 from sandbox.guest.console import Console
+from sandbox.guest.interrupts import Interrupts
 from sandbox.guest.launch import PORTS, KernelLaunch
 from sandbox.guest.messages import message_limit_bytes, pack_message
 from sandbox.guest.offers import Offers
@@ -96,6 +97,7 @@ def run_kernel(launch: KernelLaunch, stale: StaleThreads, console: Console) -> N
     config.IPKernelApp.log_level = "CRITICAL"
     app: Any = App.instance(config=config, outstream_class=None)
     app.initialize([])
+    Interrupts(app.kernel)
     app.shell.should_run_async = partial(compile_quietly, app.shell.should_run_async)
     app.shell.system = app.shell.system_raw  # a `!command` writes to the pipes as all else does, not to a terminal
     exits.install()

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sandbox import Execution, Launcher, Output, Policy, Session
+from sandbox import ErrorOutput, Execution, Launcher, Output, Policy, Session
 from tests.contract.conftest import PATIENT
 
 pytestmark = pytest.mark.docker
@@ -183,6 +183,21 @@ async def test_an_interrupt_at_the_end_of_a_cell_costs_no_state(patient: Session
         assert execution.status in ("ok", "timeout")
         assert not execution.state_lost
     assert (await patient.execute("kept")).text == "'yes'\n"
+
+
+async def test_a_cell_may_handle_interrupts_itself_until_its_end(patient: Session) -> None:
+    own = "import os, signal\nsignal.signal(signal.SIGINT, lambda *_: print('mine'))\n"
+    sent = "os.kill(os.getpid(), signal.SIGINT)\nprint('on')"
+    assert (await patient.execute(f"{own}x = 1\n{sent}")).text == "mine\non\n"
+    assert (await patient.execute("signal.getsignal(signal.SIGINT) is signal.default_int_handler")).text == "True\n"
+    execution = await patient.execute(sent)
+    assert [output.ename for output in execution.outputs if isinstance(output, ErrorOutput)] == ["KeyboardInterrupt"]
+    assert not execution.state_lost
+
+
+async def test_a_statement_within_another_is_interrupted_alone(patient: Session) -> None:
+    code = "import os, signal\nget_ipython().run_cell('os.kill(os.getpid(), signal.SIGINT)')\nprint('on')"
+    assert (await patient.execute(code)).text.endswith("\non\n")
 
 
 async def test_a_cell_ends_though_its_threads_and_processes_go_on(patient: Session) -> None:
