@@ -38,14 +38,15 @@ def shown(execution: Execution, day: str) -> Shown:
 
 
 def shown_said(execution: Execution, day: str) -> str:
-    """The text of a stopped cell up to the first gap, without the error that ended it.
+    """The text of a stopped cell up to the first gap, without the error that ended it, which is its last.
 
     Where the stop hits is chance: a cell that waits ends with KeyboardInterrupt, CancelledError, or the error of a call
-    of a function that was stopped with it.
+    of a function that was stopped with it. What the cell had printed may come after it.
     """
     outputs = list(execution.outputs)
-    if outputs and isinstance(outputs[-1], ErrorOutput):
-        outputs.pop()
+    errors = [place for place, output in enumerate(outputs) if isinstance(output, ErrorOutput)]
+    if errors:
+        del outputs[errors[-1]]
     return "\n".join(_lines(takewhile(lambda output: not output.omitted_bytes, outputs), day))
 
 

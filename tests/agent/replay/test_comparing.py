@@ -80,6 +80,10 @@ def test_meaningless_differences_are_ignored_in_every_kind_of_output(case: str) 
 def test_a_stopped_cell_may_end_with_any_error(ename: str) -> None:
     assert verdict(stopped("begun\n"), stopped("begun\n", 2, ename)) == "same_after_normalisation"
     assert verdict(stopped("begun\n", 1, ename), stopped("other\n")) == "different"
+    begun, error = stopped("begun\n", 3, ename).outputs
+    early, late = ([begun, error, out("more\n")], [begun, out("more\n"), error])
+    one, other = (cell(*outputs, status="timeout", cause="timeout") for outputs in (early, late))
+    assert verdict(one, other) == "same_after_normalisation"
 
 
 def test_the_time_limit_explains_a_stopped_cell_that_now_finishes() -> None:
