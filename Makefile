@@ -2,8 +2,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UNIT := -m "not docker and not model and not browser"
-MODEL := -m model
-NO_MODEL := -m "not model"
 COMPILE := uv pip compile --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
@@ -45,8 +43,8 @@ demo: image model ## Ask the built-in model a question that needs the sandbox
 check: lint test-unit ## Lint and run the unit tests; run this before each commit
 
 test: image model browser clients lint ## Run every check and test; the model wants all cores for itself
-	$(BIN)/pytest --numprocesses auto --dist loadfile $(NO_MODEL)
-	$(BIN)/pytest $(MODEL)
+	$(BIN)/pytest --numprocesses auto --dist loadfile -m "not model"
+	$(BIN)/pytest -m model
 
 test-unit: setup ## Run the tests that need neither Docker nor the model, on all cores
 	$(BIN)/pytest --quiet --numprocesses auto $(UNIT)

@@ -320,9 +320,9 @@ class Agent:
         async with self.runtime.opened(on_progress) as opened:
             if resume is not None:
                 check_tools(read(directory), opened.tool_names)
-            conversation = opened.conversation(directory, on_progress, resume=resume is not None, force=force)
-            async with conversation as conversing:
-                yield conversing
+            is_resumed = resume is not None
+            async with opened.conversation(directory, on_progress, resume=is_resumed, force=force) as conversation:
+                yield conversation
 
 
 def _fresh_run_id() -> str:
